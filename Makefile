@@ -1,0 +1,293 @@
+# weir: build, run, test
+#
+#   make run        install what is missing, build, start `weir demo`
+#   make check      install what is missing, build, pass every test (minutes)
+#
+#   make            build/weir
+#   make install    program, manual pages, sample file   (DESTDIR=, PREFIX=)
+#   make clean      remove build/
+#   make deps       install all Debian packages used (else print the command)
+#
+#   make unit       tests/*/test_*.c                       (ONLY=text filters)
+#   make system     tests/system: the real program, scripted peers      (ONLY=)
+#   make real       tests/real: real clients and servers                (ONLY=)
+#   make asan       unit and system tests with AddressSanitizer and UBSan
+#   make tsan       unit tests, and those of system that use two workers, with
+#                   ThreadSanitizer
+#   make fuzz       each target of tests/fuzz for FUZZ_SECONDS=30 (clang)
+#   make bench      what is in tests/bench
+#   make layers     does every #include follow the order of the folders?
+#   make lint       clang-tidy and cppcheck
+#
+# CC, CFLAGS, CPPFLAGS and LDFLAGS are yours; JOBS=2 is for the tests.
+# VARIANT=release|asan|tsan|fuzz chooses what is built, in build/VARIANT.
+# With CI=true a test that lacks its server fails instead of being skipped.
+#
+# SPDX-License-Identifier: MIT
+
+VERSION = 0.1.0
+VARIANT ?= release
+JOBS ?= 2
+ONLY ?=
+FUZZ_SECONDS ?= 30
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+CFLAGS ?= -O2 -g
+INSTALL ?= install
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+MAKEFLAGS += --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+OUT := build/$(VARIANT)
+WEIR := $(if $(filter release,$(VARIANT)),build/weir,$(OUT)/weir)
+
+# ------------------------------------------------------------------ compiler
+
+# Each is used where the compiler (and linker) has it.
+PROBE_release := -U_FORTIFY_SOURCE\ -D_FORTIFY_SOURCE=3 \
+	-U_FORTIFY_SOURCE\ -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection -mbranch-protection=standard \
+	-ftrivial-auto-var-init=zero -fPIE\ -pie -Wl,-z,relro -Wl,-z,now \
+	-Wl,-z,noexecstack -Wl,--as-needed
+
+VARIANT_release := $(CFLAGS)
+VARIANT_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all
+VARIANT_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+VARIANT_fuzz := $(VARIANT_asan) -fsanitize=fuzzer-no-link
+
+ifeq ($(VARIANT_$(VARIANT)),)
+$(error VARIANT=$(VARIANT): expected release, asan, tsan or fuzz)
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Werror
+BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -DWEIR_VERSION='"$(VERSION)"' \
+	-pthread $(WARNINGS)
+# libev brings no .pc file; xxhash may be used inline.
+LIBS := -lev $(shell pkg-config --libs libconfig libcares jansson \
+	2>/dev/null || echo -lconfig -lcares -ljansson) -lxxhash -ldl -lm
+
+# Found out once for each compiler; not on the way to install one.
+PROBED := $(OUT)/probed-$(notdir $(firstword $(CC))).mk
+LATER := deps run check asan tsan fuzz clean help layers lint
+ifneq ($(filter-out $(LATER),$(or $(MAKECMDGOALS),all)),)
+include $(PROBED)
+endif
+
+$(PROBED): Makefile
+	@mkdir -p $(@D)
+	@command -v $(firstword $(CC)) >/dev/null || \
+		{ echo "no compiler $(firstword $(CC)): make deps" >&2; exit 1; }
+	@t=$(@D)/probe; printf '%s\n' '#include <stdio.h>' \
+		'int main(void) { return puts("") < 0; }' >$$t.c; \
+	for f in $(PROBE_$(VARIANT)); do \
+		case $$f in *FORTIFY*) ! grep -q FORTIFY $@.new ;; esac && \
+		$(CC) $(CFLAGS) -Werror $$f $$t.c -o $$t 2>/dev/null && \
+		echo "HARDENED += $$f"; \
+	done >$@.new; mv $@.new $@; rm -f $$t $$t.c
+
+COMPILE = $(CC) $(BASE_CFLAGS) $(VARIANT_$(VARIANT)) \
+	$(filter-out -pie -Wl$(comma)%,$(HARDENED)) $(CPPFLAGS)
+LINK = $(CC) -pthread $(VARIANT_$(VARIANT)) $(HARDENED) $(LDFLAGS)
+comma := ,
+
+# Objects are as old as the commands that make them.
+SETTINGS := $(OUT)/settings
+.PHONY: FORCE
+$(SETTINGS): FORCE
+	@mkdir -p $(@D)
+	@echo $(call quote,$(COMPILE) $(LINK) $(LIBS)) | cmp -s - $@ || \
+		echo $(call quote,$(COMPILE) $(LINK) $(LIBS)) >$@
+quote = '$(subst ','\'',$(1))'
+
+# ------------------------------------------------------------------- objects
+
+SOURCES := $(wildcard net/*.c conf/*.c pool/*.c health/*.c proxy/*.c \
+	proxy/proto/*/*.c proxy/admin/*.c)
+EMBEDDED := $(patsubst %.html,$(OUT)/%_html.o,$(wildcard proxy/admin/*.html))
+OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBEDDED)
+MAIN := $(OUT)/proxy/main.o
+SUPPORT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
+TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard $(addsuffix /test_*.c,tests/* \
+	tests/*/* tests/*/*/* tests/*/*/*/*)))
+FUZZERS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/*.c))
+
+.PHONY: all tests fuzzers
+all: $(WEIR)
+tests: $(TESTS)
+fuzzers: $(FUZZERS)
+
+$(WEIR): $(OBJECTS)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $(OBJECTS) $(LIBS)
+
+$(OUT)/%.o: %.c $(SETTINGS) Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -c -o $@ $<
+
+# dashboard.html becomes dashboard_html[] and dashboard_html_len, which
+# dashboard.h declares. As C, because `ld -r -b binary` knows neither PIE nor
+# the notes that -fcf-protection needs.
+$(OUT)/%_html.c: %.html Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include <stddef.h>'; echo '#include "$*.h"'; \
+	echo 'const char $(notdir $*)_html[] = {'; \
+	od -An -v -tx1 $< | sed "s/ \([0-9a-f][0-9a-f]\)/'\\\\x\1',/g"; \
+	echo '0 };'; echo 'const size_t $(notdir $*)_html_len ='; \
+	echo '    sizeof($(notdir $*)_html) - 1;'; } >$@
+
+$(OUT)/%_html.o: $(OUT)/%_html.c $(SETTINGS)
+	$(COMPILE) -MMD -MP -c -o $@ $<
+
+# Tests take from archives what they need, so that one that brings its own
+# version of something is not in conflict with the real one.
+$(OUT)/weir.a: $(filter-out $(MAIN),$(OBJECTS))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(OUT)/support.a: $(SUPPORT)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(TESTS): %: %.o $(OUT)/support.a $(OUT)/weir.a
+	$(LINK) -o $@ $< $(OUT)/support.a $(OUT)/weir.a -lcmocka $(LIBS)
+
+$(FUZZERS): %: %.o $(OUT)/support.a $(OUT)/weir.a
+	$(LINK) -fsanitize=fuzzer -o $@ $< $(OUT)/support.a $(OUT)/weir.a $(LIBS)
+
+.SECONDARY:
+-include $(patsubst %.o,%.d,$(OBJECTS) $(SUPPORT)) $(TESTS:%=%.d) \
+	$(FUZZERS:%=%.d)
+
+# --------------------------------------------------------------------- tests
+
+# Waits of system tests are bounds; sanitizers stretch them.
+SLOW_release := 1
+SLOW_asan := 3
+SLOW_tsan := 6
+SLOW_fuzz := 3
+# ThreadSanitizer of gcc 12 cannot live with the address layout of newer
+# kernels unless it is switched off.
+AROUND_tsan := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+# Only these have threads to look at.
+SYSTEM_tsan = $(shell grep -lE 'workers *= *2' tests/system/test_*.py)
+RUN_TESTS = $(AROUND_$(VARIANT)) env WEIR=$(CURDIR)/$(WEIR) \
+	SLOW=$(SLOW_$(VARIANT)) VARIANT=$(VARIANT) CC='$(CC)' \
+	UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=second_deadlock_stack=1 \
+	tests/run -j $(JOBS) $(if $(TALLY),--tally $(TALLY)) --only '$(ONLY)' \
+	--name '$@ $(VARIANT)'
+
+.PHONY: unit system real
+unit: $(TESTS)
+	@$(RUN_TESTS) $(TESTS)
+
+system: $(WEIR)
+	@$(RUN_TESTS) $(or $(SYSTEM_$(VARIANT)),tests/system)
+
+real: $(WEIR)
+	@$(RUN_TESTS) tests/real
+
+.PHONY: asan tsan
+asan tsan:
+	@$(MAKE) VARIANT=$@ all tests
+	@bad=0; for t in unit system; do \
+		$(MAKE) -s VARIANT=$@ $$t || bad=1; done; exit $$bad
+
+# Everything is built before anything runs; a failure does not hide the next.
+.PHONY: check
+check:
+	@packaging/deps build test
+	@$(MAKE) -s layers
+	@for v in release asan tsan; do \
+		$(MAKE) -s -j$(JOBS) VARIANT=$$v all tests || exit 1; done
+	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz CC=clang fuzzers
+	@rm -f build/tally
+	@for t in unit system real "VARIANT=asan unit" "VARIANT=asan system" \
+		"VARIANT=tsan unit" "VARIANT=tsan system" \
+		"VARIANT=fuzz CC=clang replay"; do \
+		$(MAKE) -s TALLY=build/tally $$t || true; done
+	@tests/run --sum build/tally
+
+.PHONY: fuzz fuzz-run replay
+fuzz:
+	@packaging/deps build test
+	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz CC=clang fuzz-run
+
+# tests/fuzz/corpus/NAME is the known input of tests/fuzz/fuzz_NAME.c; what is
+# new, and build/corpus/NAME-crash-..., stays under build/.
+fuzz-run: $(FUZZERS)
+	@for f in $(FUZZERS); do \
+		name=$${f##*/}; name=$${name#fuzz_}; \
+		mkdir -p build/corpus/$$name; \
+		known=; test ! -d tests/fuzz/corpus/$$name || \
+			known=tests/fuzz/corpus/$$name; \
+		echo "fuzz $$name, $(FUZZ_SECONDS) s"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=build/corpus/$$name- \
+			build/corpus/$$name $$known || exit 1; \
+	done
+
+# A test for each target: the known input once more, nothing new.
+replay: $(FUZZERS:=.replay)
+	@$(RUN_TESTS) $^
+
+%.replay: %
+	@printf '#!/bin/sh\nexec %s -runs=0 %s\n' $< \
+		$(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$(notdir $<))) >$@
+	@chmod +x $@
+
+.PHONY: bench
+bench: $(WEIR)
+	@for f in $(wildcard tests/bench/*.py tests/bench/*.sh); do \
+		echo "$$f"; WEIR=$(CURDIR)/$(WEIR) $$f || exit 1; done
+
+.PHONY: layers lint
+layers:
+	@tests/layers
+
+TIDY := -*,bugprone-*,clang-analyzer-*,cert-err34-c,misc-redundant-expression,$\
+	readability-misleading-indentation,readability-redundant-declaration,$\
+	-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,$\
+	-bugprone-assignment-in-if-condition,-bugprone-narrowing-conversions,$\
+	-bugprone-implicit-widening-of-multiplication-result,$\
+	-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
+lint:
+	@packaging/deps build lint
+	clang-tidy --quiet --warnings-as-errors='*' --checks='$(TIDY)' \
+		$(SOURCES) -- -std=c11 -D_GNU_SOURCE -I. -DWEIR_VERSION='""'
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --suppress=missingIncludeSystem \
+		--error-exitcode=1 -I. -DWEIR_VERSION='""' $(SOURCES)
+
+# ------------------------------------------------------------- by the people
+
+.PHONY: deps run install clean help
+deps:
+	@packaging/deps build test
+
+run:
+	@packaging/deps build
+	@$(MAKE) -s -j$(JOBS) all
+	@exec build/weir demo
+
+install: $(WEIR)
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin
+	$(INSTALL) -m 755 $(WEIR) $(DESTDIR)$(PREFIX)/bin/weir
+	@for page in $(wildcard packaging/man/*.[1-8]); do \
+		d=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+		$(INSTALL) -d $$d && $(INSTALL) -m 644 $$page $$d || exit 1; done
+	@for f in $(wildcard packaging/weir.conf); do \
+		d=$(DESTDIR)$(SYSCONFDIR)/weir; $(INSTALL) -d $$d; \
+		test -e $$d/weir.conf || $(INSTALL) -m 644 $$f $$d; done
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n '/^#/!q; /SPDX/q; s/^# \{0,1\}//p' Makefile

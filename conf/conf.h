@@ -1,0 +1,252 @@
+/*
+ * One loaded configuration file: facts, checked, with defaults filled in.
+ *
+ * Immutable after conf_load(). Opens no socket and knows no protocol by name:
+ * the caller hands in a table of them (struct conf_proto). Times are
+ * milliseconds and sizes bytes; CONF_OFF stands for "off". A `line` counts the
+ * text with its includes in place: conf_place() says file and line.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "net/addr.h"
+#include "net/err.h"
+
+#define CONF_OFF INT64_MAX              /* a limit or time that never comes */
+
+enum conf_families { CONF_FAMILIES_ANY, CONF_FAMILIES_IPV4, CONF_FAMILIES_IPV6 };
+enum conf_balance { CONF_ROUND_ROBIN, CONF_LEAST_CONN };
+enum conf_ready { CONF_READY_START, CONF_READY_ALWAYS, CONF_READY_IGNORE };
+enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
+
+/* How long a lease lasts, as pool.mode names it; bits for conf_proto.spans. */
+enum conf_span {
+	CONF_SPAN_SESSION = 1,
+	CONF_SPAN_TRANSACTION = 2,
+	CONF_SPAN_REQUEST = 4,
+	CONF_SPAN_OWED = 8              /* pool.mode = "shared" */
+};
+
+struct conf_bind {
+	struct addr_text text;          /* as written */
+	struct addr      addr;          /* literal or Unix: always known */
+	int              mode;          /* of a Unix socket; -1 = as umask says */
+	char            *owner, *group; /* names or NULL */
+	int              backlog;
+	int              line;
+};
+
+struct conf_header {                    /* set_headers: name = "value" */
+	char *name, *value;
+};
+
+struct conf_route {
+	char  *host;                    /* lower case; "*.x" = suffix; NULL = any */
+	char  *path;                    /* prefix beginning with "/"; NULL = any */
+	struct conf_upstream *upstream;
+	int    line;
+};
+
+struct conf_listener {
+	char  *name;
+	const struct conf_proto *proto;
+	struct conf_bind *binds;  size_t n_binds;
+	struct conf_upstream *upstream; /* NULL when routes name them all */
+	struct conf_route *routes; size_t n_routes;  /* most specific first */
+	struct {
+		int64_t connections;    /* at once; CONF_OFF = no limit */
+	} limits;
+	struct {
+		int64_t header_ms, body_ms, idle_ms;
+	} timeouts;
+	int64_t max_header_bytes;       /* whole head */
+	int64_t max_headers;            /* fields in it */
+	int64_t max_body_bytes;         /* CONF_OFF = no limit */
+	void   *own;                    /* group named after the protocol:
+					   conf_proto.listener_size bytes */
+	int     line;
+};
+
+struct conf_endpoint {
+	char  *name;                    /* as written: label everywhere */
+	struct addr_text address;       /* host "" when srv is used */
+	char  *srv;                     /* "_redis._tcp.svc" or NULL */
+	unsigned weight;                /* 1 .. 1000 */
+	int64_t  max;                   /* connections; CONF_OFF = no limit */
+	int    line;
+};
+
+struct conf_pool {
+	enum conf_span span;
+	int64_t min_idle;
+	int64_t max;
+	int64_t max_idle;               /* idle kept; defaults to max */
+	int64_t max_per_endpoint;       /* CONF_OFF = no limit */
+	int64_t max_waiting;
+	int64_t queue_timeout_ms;
+	int64_t idle_timeout_ms;
+	int64_t max_lifetime_ms;
+	int64_t max_requests;           /* 0 = no limit */
+	int64_t tcp_keepalive_ms;       /* CONF_OFF = none */
+};
+
+struct conf_upstream {
+	char  *name;
+	const struct conf_proto *proto; /* of its listeners or its own key */
+	struct conf_endpoint *endpoints; size_t n_endpoints;
+	enum conf_balance balance;
+	struct conf_pool pool;
+	struct {
+		int64_t connect_ms, response_ms, stall_ms, tunnel_ms;
+	} timeouts;
+	enum conf_ready ready;
+	void  *own;                     /* conf_proto.upstream_size bytes */
+	int    line;
+};
+
+struct conf {
+	char    *path;                  /* of the main file */
+	char     hash[17];              /* of all text read, hex */
+	int64_t  workers;               /* 0 in the file is resolved to CPUs */
+	int64_t  drain_delay_ms, drain_timeout_ms;
+	char    *user, *group;          /* NULL = stay */
+	struct {
+		enum conf_families families;
+		int64_t max_ttl_ms;
+	} dns;
+	struct {
+		struct conf_bind *bind, *probe_bind;    /* NULL = none */
+		char  *token_file;      /* as written, or NULL */
+		char  *token;           /* its text, trimmed, or NULL */
+		char **hosts; size_t n_hosts;
+	} admin;
+	struct {
+		int level;              /* enum log_level of net/log.h */
+		enum conf_log_format format;
+		char  *access;          /* "off": nothing else is there yet */
+	} log;
+	struct conf_listener *listeners; size_t n_listeners;
+	struct conf_upstream *upstreams; size_t n_upstreams;
+	void    *source;                /* conf/load's own: what /config prints */
+};
+
+/* ------------------------------------------------------------- the schema */
+
+enum conf_type {
+	CONF_BOOL,                      /* bool */
+	CONF_COUNT,                     /* int64_t; "off" if the row allows it */
+	CONF_DURATION,                  /* int64_t ms */
+	CONF_SIZE,                      /* int64_t bytes */
+	CONF_STRING,                    /* char * owned */
+	CONF_ENUM,                      /* int; words in the row */
+	CONF_NETS,                      /* struct conf_nets: list of CIDRs */
+	CONF_NAMES,                     /* struct conf_names: list of strings */
+	CONF_HEADERS,                   /* struct conf_headers: group of strings */
+	CONF_GROUP,                     /* conf/'s own: rows of its own follow */
+	CONF_LIST                       /* conf/'s own: list of groups or texts */
+};
+
+struct conf_nets    { struct addr_net *v; size_t n; };
+struct conf_names   { char **v; size_t n; };
+struct conf_headers { struct conf_header *v; size_t n; };
+
+/* One key. Arrays end with a row whose name is NULL. */
+struct conf_key {
+	const char  *name;
+	enum conf_type type;
+	size_t       offset;            /* into the struct it belongs to */
+	const char  *def;               /* as it would be written in a file,
+					   quotes left out; NULL = unset */
+	int64_t      min, max;          /* of counts, durations (ms), sizes */
+	bool         may_be_off;
+	const char *const *words;       /* of CONF_ENUM, NULL-terminated */
+	const char  *help;              /* one line */
+	/* Optional: 0, or -1 with *why (static text) for a bad string. */
+	int        (*check)(const char *value, const char **why);
+};
+
+typedef void conf_say_fn(void *arg, int line, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* What a protocol brings to the file; from the registry in proxy/. */
+struct conf_proto {
+	const char *name;
+	unsigned    spans;              /* pool modes it can honour */
+	const char *default_mode;
+	/* Defaults that differ from the schema's: pairs of "pool.max", "64";
+	   "timeouts.idle" is the listener's; ends with NULL. */
+	const char *const *defaults;
+	bool        routes;             /* may its listeners have routes? */
+	const struct conf_key *listener_keys;   size_t listener_size;
+	const struct conf_key *upstream_keys;   size_t upstream_size;
+	/*
+	 * Optional: says what is legal but hurts, for conf_warn(). Called once
+	 * for each listener (upstream NULL) and each upstream (listener NULL)
+	 * of the protocol. say() takes a line of the struct and a text without
+	 * the name, which it puts in front.
+	 */
+	void      (*warn)(const struct conf_listener *l,
+	    const struct conf_upstream *u, conf_say_fn *say, void *arg);
+};
+
+/* ------------------------------------------------------------------ errors */
+
+/*
+ * All errors of a file, in file order (or, from conf_warn, warnings). Starts
+ * zeroed, ends with conf_errors_fini.
+ */
+struct conf_errors {
+	char **v;                       /* "FILE:LINE: path: what, expected" */
+	size_t n;
+};
+
+void conf_errors_fini(struct conf_errors *e);
+
+/* --------------------------------------------------------------- functions */
+
+struct conf_input {
+	const char *path;               /* names the file; relative paths and
+					   includes start at its folder */
+	const char *text;               /* NULL = read path */
+	const struct conf_proto *const *protos; /* NULL-terminated */
+};
+
+/*
+ * Reads, checks and completes a configuration. Returns it (the caller owns it,
+ * ends with conf_free), or NULL with at least one error in *errors. libconfig
+ * stops at its first error of syntax; errors of meaning come all at once.
+ */
+struct conf *conf_load(const struct conf_input *in, struct conf_errors *errors)
+    MUST_CHECK;
+void conf_free(struct conf *c);
+
+/* "FILE:LINE" of a line kept in the structs above. */
+void conf_place(const struct conf *c, int line, char *out, size_t size);
+
+/* What is legal but hurts: appended to *warnings. Opens nothing. */
+void conf_warn(const struct conf *c, struct conf_errors *warnings);
+
+/* Every key with type, default and help, for `weir -h config`. */
+void conf_help(FILE *out, const struct conf_proto *const *protos);
+
+/*
+ * The running configuration as libconfig-like JSON text: defaults filled in,
+ * values that came from ${file:} or keys named password/secret/token hidden as
+ * "(hidden)". Malloc'd, the caller frees. NULL only when out of memory.
+ */
+char *conf_json(const struct conf *c);
+
+/* Finders; NULL when there is none of that name. */
+const struct conf_listener *conf_listener_find(const struct conf *c,
+    const char *name);
+const struct conf_upstream *conf_upstream_find(const struct conf *c,
+    const char *name);
+
+#endif

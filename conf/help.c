@@ -1,0 +1,184 @@
+/*
+ * `weir -h config`: every row of every table, as text.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "conf/schema.h"
+#include "conf/value.h"
+
+#define WIDTH 79
+#define INDENT 6
+
+/* Words of text, broken at WIDTH. */
+static void
+paragraph(FILE *out, const char *text, size_t indent)
+{
+	size_t column = 0;
+
+	while (*text != '\0') {
+		size_t n = strcspn(text, " ");
+
+		if (column > 0 && column + 1 + n > WIDTH) {
+			fputc('\n', out);
+			column = 0;
+		}
+		if (column == 0)
+			column = (size_t)fprintf(out, "%*s", (int)indent, "");
+		else
+			column += (size_t)fprintf(out, " ");
+		column += fwrite(text, 1, n, out);
+		text += n;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}
+
+/* "number 0 to 256", "duration 1ms to 24h or off", "one of a, b". */
+static void
+kind_print(const struct conf_key *k, char out[VALUE_WHY_MAX])
+{
+	const char *kind = k->type == CONF_COUNT ? "number" :
+	    k->type == CONF_DURATION ? "duration" : "size";
+	char min[VALUE_TEXT_MAX], max[VALUE_TEXT_MAX];
+
+	switch (k->type) {
+	case CONF_COUNT:
+	case CONF_DURATION:
+	case CONF_SIZE:
+		snprintf(out, VALUE_WHY_MAX, "%s %s to %s%s", kind,
+		    value_print_number(k->type, k->min, min),
+		    value_print_number(k->type, k->max, max),
+		    k->may_be_off ? " or off" : "");
+		break;
+	case CONF_STRING:
+		strcpy(out, "text");
+		break;
+	case CONF_GROUP:
+		strcpy(out, "group");
+		break;
+	case CONF_LIST:
+		strcpy(out, "list");
+		break;
+	case CONF_NETS:
+		strcpy(out, "list of networks");
+		break;
+	case CONF_NAMES:
+		strcpy(out, "list of texts");
+		break;
+	case CONF_HEADERS:
+		strcpy(out, "group of texts");
+		break;
+	default:
+		value_expected(k, out);
+	}
+}
+
+/* A unit or a word is written in quotes; a number, true and ( ) are not. */
+static bool
+is_quoted(const struct conf_key *k, const char *def)
+{
+	switch (k->type) {
+	case CONF_DURATION:
+	case CONF_SIZE:
+	case CONF_STRING:
+	case CONF_ENUM:
+		return true;
+	default:
+		return strcmp(def, "off") == 0;
+	}
+}
+
+static void
+default_add(char *out, size_t size, const char *before,
+    const struct conf_key *k, const char *def)
+{
+	size_t n = strlen(out);
+	const char *quote = is_quoted(k, def) ? "\"" : "";
+
+	snprintf(out + n, size - n, "%s%s%s%s", before, quote, def, quote);
+}
+
+static void
+defaults_print(const struct conf_key *k, const char *prefix,
+    const struct conf_proto *const *protos, char *out, size_t size)
+{
+	bool varies = false;
+
+	out[0] = '\0';
+	for (size_t i = 0; protos[i] != NULL; i++) {
+		const char *a = schema_default(k, prefix, protos[i]);
+		const char *b = schema_default(k, prefix, protos[0]);
+
+		varies = varies || a != b;
+	}
+	for (size_t i = 0; varies && protos[i] != NULL; i++) {
+		const char *def = schema_default(k, prefix, protos[i]);
+		char before[80];
+
+		snprintf(before, sizeof(before), "%s%.60s ", i == 0 ?
+		    "; default: " : ", ", protos[i]->name);
+		default_add(out, size, before, k, def == NULL ? "none" : def);
+	}
+	if (!varies && k->def != NULL)
+		default_add(out, size, "; default: ", k,
+		    schema_default(k, prefix, protos[0]));
+}
+
+static void
+section(FILE *out, const char *path, const char *prefix, const char *help,
+    const struct conf_key *keys, const struct conf_proto *const *protos)
+{
+	char kind[VALUE_WHY_MAX], defaults[512], line[1200];
+
+	if (*path == '\0')
+		fprintf(out, "Keys of %s\n", help);
+	else
+		fprintf(out, "\nKeys of %s: %s\n", path, help);
+	for (; keys != NULL && keys->name != NULL; keys++) {
+		kind_print(keys, kind);
+		defaults_print(keys, prefix, protos, defaults,
+		    sizeof(defaults));
+		snprintf(line, sizeof(line), "%s (%s%s)", keys->name, kind,
+		    defaults);
+		paragraph(out, line, 2);
+		paragraph(out, keys->help, INDENT);
+	}
+}
+
+static void
+own_section(FILE *out, const struct conf_proto *p, const char *where,
+    const struct conf_key *keys)
+{
+	const struct conf_proto *const only[] = { p, NULL };
+	char path[128], help[128];
+
+	if (keys == NULL || keys->name == NULL)
+		return;
+	snprintf(path, sizeof(path), "%s.%.60s", where, p->name);
+	snprintf(help, sizeof(help), "what only protocol %.60s has", p->name);
+	section(out, path, p->name, help, keys, only);
+}
+
+void
+conf_help(FILE *out, const struct conf_proto *const *protos)
+{
+	const struct schema_section *s;
+
+	for (s = schema_sections; s->path != NULL; s++)
+		section(out, s->path, s->prefix, s->help, s->keys, protos);
+	for (; *protos != NULL; protos++) {
+		own_section(out, *protos, "listeners[]",
+		    (*protos)->listener_keys);
+		own_section(out, *protos, "upstreams[]",
+		    (*protos)->upstream_keys);
+	}
+	fputs("\nDurations are \"250ms\" \"2s\" \"5m\" \"1h\", sizes \"512B\" "
+	    "\"16KiB\" \"1MiB\".\nTexts may hold ${NAME}, ${NAME:-default} and "
+	    "${file:/path}; $${ is a plain ${.\n@include \"file\" puts a file "
+	    "in place.\n", out);
+}

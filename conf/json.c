@@ -1,0 +1,381 @@
+/*
+ * The running configuration as JSON: the file's keys, every default filled in.
+ *
+ * Durations and sizes are spelled as in the file; absent texts are left out.
+ * Written by hand and not by jansson, which refuses text that is not UTF-8.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "conf/conf.h"
+#include "conf/read.h"
+#include "conf/schema.h"
+#include "conf/value.h"
+
+struct json {
+	FILE *out;
+	const struct source *source;
+	unsigned depth;
+	bool first;             /* nothing yet in the innermost group */
+};
+
+/* ---------------------------------------------------------------- writing */
+
+/* Bytes of the UTF-8 character at s (RFC 3629 4), 0 when it is none. */
+static unsigned
+utf8_bytes(const unsigned char *s)
+{
+	unsigned n = *s >= 0xc2 && *s <= 0xdf ? 2 : (*s & 0xf0) == 0xe0 ? 3 :
+	    *s >= 0xf0 && *s <= 0xf4 ? 4 : 0;
+
+	for (unsigned i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
+	    (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+static void
+put_text(FILE *out, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	fputc('"', out);
+	while (*s != '\0') {
+		unsigned n = *s < 0x80 ? 1 : utf8_bytes(s);
+
+		if (n == 0)
+			fputs("\\ufffd", out);
+		else if (*s == '"' || *s == '\\')
+			fprintf(out, "\\%c", *s);
+		else if (*s < ' ' || *s == 0x7f)
+			fprintf(out, "\\u%04x", *s);
+		else
+			fwrite(s, 1, n, out);
+		s += n == 0 ? 1 : n;
+	}
+	fputc('"', out);
+}
+
+static void
+next(struct json *j, const char *key)
+{
+	if (j->depth > 0)
+		fputs(j->first ? "\n" : ",\n", j->out);
+	for (unsigned i = 0; i < j->depth; i++)
+		fputs("  ", j->out);
+	j->first = false;
+	if (key != NULL) {
+		put_text(j->out, key);
+		fputs(": ", j->out);
+	}
+}
+
+static void
+open_with(struct json *j, const char *key, char bracket)
+{
+	next(j, key);
+	fputc(bracket, j->out);
+	j->depth++;
+	j->first = true;
+}
+
+static void
+close_with(struct json *j, char bracket)
+{
+	j->depth--;
+	if (!j->first) {
+		fputc('\n', j->out);
+		for (unsigned i = 0; i < j->depth; i++)
+			fputs("  ", j->out);
+	}
+	fputc(bracket, j->out);
+	j->first = false;
+}
+
+static const char *
+openly(const struct json *j, const char *text)
+{
+	return source_hides(j->source, text) ? "(hidden)" : text;
+}
+
+/* Left out when NULL. */
+static void
+text(struct json *j, const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	next(j, key);
+	put_text(j->out, openly(j, value));
+}
+
+/* ------------------------------------------------------------------ by row */
+
+static bool
+is_secret_name(const char *name)
+{
+	static const char *const names[] = { "password", "secret", "token",
+		"authorization", "proxy-authorization", "cookie" };
+
+	for (size_t i = 0; i < NELEMS(names); i++)
+		if (strcasecmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void
+scalar(struct json *j, const struct conf_key *row, const void *field)
+{
+	char value[VALUE_TEXT_MAX];
+
+	value_print(row, field, value);
+	next(j, row->name);
+	if (source_hides(j->source, field))
+		put_text(j->out, "(hidden)");
+	else if (row->type == CONF_BOOL || (row->type == CONF_COUNT &&
+	    *(const int64_t *)field != CONF_OFF))
+		fputs(value, j->out);
+	else
+		put_text(j->out, value);
+}
+
+static void
+names(struct json *j, const char *key, char *const *v, size_t n)
+{
+	open_with(j, key, '[');
+	for (size_t i = 0; i < n; i++)
+		text(j, NULL, v[i]);
+	close_with(j, ']');
+}
+
+static void
+nets(struct json *j, const char *key, const struct conf_nets *v)
+{
+	char ip[ADDR_TEXT_MAX], net[ADDR_TEXT_MAX + 8];
+
+	open_with(j, key, '[');
+	for (size_t i = 0; i < v->n; i++) {
+		snprintf(net, sizeof(net), "%s/%u",
+		    addr_ip_print(&v->v[i].base, false, ip), v->v[i].bits);
+		text(j, NULL, net);
+	}
+	close_with(j, ']');
+}
+
+static void
+headers(struct json *j, const char *key, const struct conf_headers *v)
+{
+	open_with(j, key, '{');
+	for (size_t i = 0; i < v->n; i++)
+		text(j, v->v[i].name, is_secret_name(v->v[i].name) ?
+		    "(hidden)" : v->v[i].value);
+	close_with(j, '}');
+}
+
+static void
+one_key(struct json *j, const struct conf_key *row, const void *field)
+{
+	const struct conf_names *list = field;
+	const char *value;
+
+	switch (row->type) {
+	case CONF_STRING:
+		value = *(char *const *)field;
+		text(j, row->name, value != NULL && *value != '\0' &&
+		    is_secret_name(row->name) ? "(hidden)" : value);
+		break;
+	case CONF_NETS:
+		nets(j, row->name, field);
+		break;
+	case CONF_NAMES:
+		names(j, row->name, list->v, list->n);
+		break;
+	case CONF_HEADERS:
+		headers(j, row->name, field);
+		break;
+	case CONF_GROUP:
+	case CONF_LIST:
+		break;
+	default:
+		scalar(j, row, field);
+	}
+}
+
+static void
+all_keys(struct json *j, const struct conf_key *rows, const void *base)
+{
+	for (; rows != NULL && rows->name != NULL; rows++)
+		if (rows->offset != BY_HAND && rows->words != schema_modes)
+			one_key(j, rows, (const char *)base + rows->offset);
+}
+
+static void
+group(struct json *j, const char *key, const struct conf_key *rows,
+    const void *base)
+{
+	open_with(j, key, '{');
+	all_keys(j, rows, base);
+	close_with(j, '}');
+}
+
+/* ------------------------------------------------------------- by hand */
+
+static void
+bind_out(struct json *j, const char *key, const struct conf_bind *b)
+{
+	char address[ADDR_TEXT_MAX], mode[16];
+	int64_t backlog = b->backlog;
+
+	open_with(j, key, '{');
+	text(j, "address", source_hides(j->source, b->text.host) ? "(hidden)" :
+	    addr_print(&b->addr, address));
+	snprintf(mode, sizeof(mode), "%04o", (unsigned)b->mode);
+	text(j, "mode", b->mode == -1 ? NULL : mode);
+	text(j, "owner", b->owner);
+	text(j, "group", b->group);
+	one_key(j, schema_find(schema_bind, "backlog"), &backlog);
+	close_with(j, '}');
+}
+
+static void
+admin(struct json *j, const struct conf *c)
+{
+	open_with(j, "admin", '{');
+	if (c->admin.bind != NULL)
+		bind_out(j, "bind", c->admin.bind);
+	else
+		text(j, "bind", "off");
+	if (c->admin.probe_bind != NULL)
+		bind_out(j, "probe_bind", c->admin.probe_bind);
+	else
+		text(j, "probe_bind", "off");
+	all_keys(j, schema_admin, c);
+	names(j, "hosts", c->admin.hosts, c->admin.n_hosts);
+	close_with(j, '}');
+}
+
+static void
+routes(struct json *j, const struct conf_listener *l)
+{
+	open_with(j, "routes", '[');
+	for (size_t i = 0; i < l->n_routes; i++) {
+		open_with(j, NULL, '{');
+		text(j, "host", l->routes[i].host);
+		text(j, "path", l->routes[i].path);
+		text(j, "upstream", l->routes[i].upstream->name);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+}
+
+static void
+listener(struct json *j, const struct conf_listener *l)
+{
+	open_with(j, NULL, '{');
+	text(j, "name", l->name);
+	open_with(j, "bind", '[');
+	for (size_t i = 0; i < l->n_binds; i++)
+		bind_out(j, NULL, &l->binds[i]);
+	close_with(j, ']');
+	text(j, "protocol", l->proto->name);
+	if (l->upstream != NULL)
+		text(j, "upstream", l->upstream->name);
+	if (l->n_routes > 0)
+		routes(j, l);
+	all_keys(j, schema_listener, l);
+	group(j, "limits", schema_limits, l);
+	group(j, "timeouts", schema_listener_times, l);
+	if (l->own != NULL)
+		group(j, l->proto->name, l->proto->listener_keys, l->own);
+	close_with(j, '}');
+}
+
+static void
+endpoint(struct json *j, const struct conf_endpoint *e)
+{
+	struct endpoint_words words = { .weight = e->weight, .max = e->max };
+	bool v6 = strchr(e->address.host, ':') != NULL;
+	char address[512];
+
+	open_with(j, NULL, '{');
+	text(j, "name", e->name);
+	if (e->address.is_unix)
+		snprintf(address, sizeof(address), "unix:%s", e->address.host);
+	else
+		snprintf(address, sizeof(address), v6 ? "[%s]:%u" : "%s:%u",
+		    e->address.host, e->address.port);
+	text(j, "address", e->srv != NULL ? NULL :
+	    source_hides(j->source, e->address.host) ? "(hidden)" : address);
+	text(j, "srv", e->srv);
+	one_key(j, schema_find(schema_endpoint, "weight"), &words.weight);
+	one_key(j, schema_find(schema_endpoint, "max"), &words.max);
+	close_with(j, '}');
+}
+
+static void
+upstream(struct json *j, const struct conf_upstream *u)
+{
+	open_with(j, NULL, '{');
+	text(j, "name", u->name);
+	text(j, "protocol", u->proto->name);
+	open_with(j, "endpoints", '[');
+	for (size_t i = 0; i < u->n_endpoints; i++)
+		endpoint(j, &u->endpoints[i]);
+	close_with(j, ']');
+	all_keys(j, schema_upstream, u);
+	open_with(j, "pool", '{');
+	text(j, "mode", schema_modes[__builtin_ctz((unsigned)u->pool.span)]);
+	all_keys(j, schema_pool, u);
+	close_with(j, '}');
+	group(j, "timeouts", schema_upstream_times, u);
+	if (u->own != NULL)
+		group(j, u->proto->name, u->proto->upstream_keys, u->own);
+	close_with(j, '}');
+}
+
+static void
+whole(struct json *j, const struct conf *c)
+{
+	open_with(j, NULL, '{');
+	all_keys(j, schema_top, c);
+	group(j, "dns", schema_dns, c);
+	admin(j, c);
+	group(j, "log", schema_log, c);
+	open_with(j, "listeners", '[');
+	for (size_t i = 0; i < c->n_listeners; i++)
+		listener(j, &c->listeners[i]);
+	close_with(j, ']');
+	open_with(j, "upstreams", '[');
+	for (size_t i = 0; i < c->n_upstreams; i++)
+		upstream(j, &c->upstreams[i]);
+	close_with(j, ']');
+	close_with(j, '}');
+	fputc('\n', j->out);
+}
+
+char *
+conf_json(const struct conf *c)
+{
+	char *bytes = NULL;
+	size_t n = 0;
+	struct json j = { .out = open_memstream(&bytes, &n),
+	    .source = c->source, .first = true };
+	int bad;
+
+	if (j.out == NULL)
+		return NULL;
+	whole(&j, c);
+	bad = ferror(j.out);
+	if (fclose(j.out) != 0 || bad != 0) {
+		free(bytes);
+		return NULL;
+	}
+	return bytes;
+}

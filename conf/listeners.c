@@ -1,0 +1,297 @@
+/*
+ * Listeners of the file and their routes.
+ *
+ * Upstreams are only names here: they are resolved when all of them are known.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/read.h"
+#include "conf/schema.h"
+
+/* ----------------------------------------------------------------- routes */
+
+/* "*.x" or a host as it stands in a Host field, without port; lower case. */
+static bool
+route_host(struct load *w, const struct spot *s, char *host)
+{
+	bool suffix = strncmp(host, "*.", 2) == 0;
+	char text[512];
+	struct addr_text t;
+	const char *why;
+
+	snprintf(text, sizeof(text), "%.500s:1", host + (suffix ? 2 : 0));
+	if (addr_text_parse(text, false, &t, &why) == -1 ||
+	    (suffix && t.is_literal)) {
+		complain(w, s, line_of(member_of(s, "host")), "host",
+		    "\"%.80s\" is no host, expected one such as "
+		    "\"api.example.com\" or \"*.example.com\", without port",
+		    shown(w, host));
+		return false;
+	}
+	addr_text_fini(&t);
+	for (; *host != '\0'; host++)
+		*host = (char)tolower((unsigned char)*host);
+	return true;
+}
+
+static bool
+route_path(struct load *w, const struct spot *s, const char *path)
+{
+	bool good = *path == '/';
+
+	for (const char *c = path; *c != '\0'; c++)
+		good = good && (unsigned char)*c > ' ' && *c != 0x7f &&
+		    *c != '?' && *c != '#';
+	if (!good)
+		complain(w, s, line_of(member_of(s, "path")), "path", "\"%.80s\" "
+		    "is no path, expected one such as \"/static/\"",
+		    shown(w, path));
+	return good;
+}
+
+static void
+refer(struct load *w, const struct spot *s, const char *name,
+    struct conf_upstream **into, const struct conf_listener *l)
+{
+	struct reference *r = arena_take(&w->source->arena, 1, sizeof(*r));
+
+	if (r == NULL)
+		return;
+	*r = (struct reference){ .name = name, .into = into, .listener = l,
+	    .path = spot_path(w, s, "upstream"),
+	    .line = line_of(member_of(s, "upstream")) };
+	*w->references_end = r;
+	w->references_end = &r->next;
+}
+
+static bool
+read_route(struct load *w, const struct spot *s, struct conf_route *r,
+    const struct conf_listener *l)
+{
+	struct route_words words = { 0 };
+
+	read_keys(w, s, schema_route, "routes", NULL, &words);
+	read_unknown(w, s, schema_route, "listeners[].routes[]", false, NULL);
+	if (words.upstream == NULL && member_of(s, "upstream") == NULL)
+		complain(w, s, s->line, "upstream", "is missing, expected the "
+		    "name of an upstream");
+	if (words.host != NULL && strcmp(words.host, "*") == 0)
+		words.host = NULL;
+	if ((words.host != NULL && !route_host(w, s, words.host)) ||
+	    (words.path != NULL && !route_path(w, s, words.path)))
+		return false;
+	*r = (struct conf_route){ .host = words.host, .path = words.path,
+	    .line = s->line };
+	if (words.upstream != NULL)
+		refer(w, s, words.upstream, &r->upstream, l);
+	return true;
+}
+
+static bool
+same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void
+check_route(struct load *w, const struct spot *s,
+    const struct conf_listener *l, const struct conf_route *r)
+{
+	char where[LINE_NAME_MAX];
+
+	for (const struct conf_route *o = l->routes; o < r; o++)
+		if (same(o->host, r->host) && same(o->path, r->path)) {
+			complain(w, s, s->line, "", "has the host and path of "
+			    "%s, expected each pair once",
+			    text_line_name(&w->source->text, o->line, s->line,
+			    where));
+			return;
+		}
+}
+
+static void
+read_routes(struct load *w, const struct spot *s, struct conf_listener *l)
+{
+	struct spot list = spot_list(w, s, "routes");
+	unsigned n = list.group == NULL ? 0 :
+	    (unsigned)config_setting_length(list.group);
+
+	if (list.group != NULL && l->proto != NULL && !l->proto->routes) {
+		complain(w, s, list.line, "routes", "protocol %s has none, "
+		    "expected upstream = \"NAME\"", l->proto->name);
+		return;
+	}
+	l->routes = arena_take(&w->source->arena, n, sizeof(*l->routes));
+	for (unsigned i = 0; i < n && l->routes != NULL; i++) {
+		struct spot at = spot_at(w, &list, i);
+
+		if (at.group != NULL && read_route(w, &at,
+		    &l->routes[l->n_routes], l))
+			check_route(w, &at, l, &l->routes[l->n_routes++]);
+	}
+}
+
+/* Host rank first (exact, longer suffix, shorter, any), then longer path. */
+static int
+more_specific(const struct conf_route *a, const struct conf_route *b)
+{
+	size_t host_a = a->host == NULL ? 0 : *a->host == '*' ?
+	    strlen(a->host) : SIZE_MAX;
+	size_t host_b = b->host == NULL ? 0 : *b->host == '*' ?
+	    strlen(b->host) : SIZE_MAX;
+	size_t path_a = a->path == NULL ? 0 : strlen(a->path);
+	size_t path_b = b->path == NULL ? 0 : strlen(b->path);
+
+	if (host_a != host_b)
+		return host_a > host_b;
+	return path_a > path_b;
+}
+
+void
+sort_routes(struct load *w)
+{
+	for (size_t k = 0; k < w->c->n_listeners; k++) {
+		struct conf_listener *l = &w->c->listeners[k];
+
+		for (size_t i = 1; i < l->n_routes; i++) {
+			struct conf_route r = l->routes[i];
+			size_t at = i;
+
+			for (; at > 0 && more_specific(&r, &l->routes[at - 1]);
+			    at--)
+				l->routes[at] = l->routes[at - 1];
+			l->routes[at] = r;
+		}
+	}
+}
+
+/* -------------------------------------------------------------- listeners */
+
+/* The name, and with it the path that messages show from here on. */
+static void
+read_listener_name(struct load *w, struct spot *s, struct conf_listener *l)
+{
+	const config_setting_t *v = member_of(s, "name");
+	char *name = read_member(w, s, "name"), where[LINE_NAME_MAX];
+
+	if (v == NULL)
+		complain(w, s, s->line, "name", "is missing, expected one such "
+		    "as \"web\"");
+	if (name == NULL || !read_name_ok(w, s, line_of(v), name))
+		return;
+	for (struct conf_listener *o = w->c->listeners; o < l; o++)
+		if (o->name != NULL && strcmp(o->name, name) == 0) {
+			complain(w, s, line_of(v), "name", "\"%s\" is the name "
+			    "of the listener on %s too, expected another",
+			    name, text_line_name(&w->source->text, o->line,
+			    line_of(v), where));
+			break;
+		}
+	l->name = name;
+	snprintf(s->path, sizeof(s->path), "listeners.%s", name);
+}
+
+static void
+read_protocol(struct load *w, const struct spot *s, struct conf_listener *l)
+{
+	const config_setting_t *v = member_of(s, "protocol");
+	char *name = read_member(w, s, "protocol");
+
+	if (v == NULL)
+		complain(w, s, s->line, "protocol", "is missing, expected one "
+		    "such as \"%s\"", w->in->protos[0] == NULL ? "" :
+		    w->in->protos[0]->name);
+	if (name == NULL)
+		return;
+	l->proto = find_proto(w->in->protos, name);
+	if (l->proto == NULL)
+		complain_proto(w, s, line_of(v), name);
+}
+
+static void
+read_own(struct load *w, const struct spot *s, struct conf_listener *l)
+{
+	const struct conf_proto *p = l->proto;
+	struct spot in;
+
+	if (p == NULL)
+		return;
+	in = spot_in(w, s, p->name);
+	if (p->listener_size > 0)
+		l->own = arena_take(&w->source->arena, 1, p->listener_size);
+	if (l->own != NULL)
+		read_keys(w, &in, p->listener_keys, p->name, p, l->own);
+	read_unknown(w, &in, p->listener_keys, "", false, NULL);
+}
+
+static void
+read_targets(struct load *w, const struct spot *s, struct conf_listener *l)
+{
+	char *name = read_member(w, s, "upstream");
+
+	if (name != NULL)
+		refer(w, s, name, &l->upstream, l);
+	read_routes(w, s, l);
+	if (member_of(s, "upstream") == NULL &&
+	    member_of(s, "routes") == NULL)
+		complain(w, s, s->line, "upstream", "is missing, expected the "
+		    "name of an upstream%s", l->proto != NULL &&
+		    l->proto->routes ? ", or routes" : "");
+	else if (member_of(s, "upstream") == NULL && l->n_routes == 0 &&
+	    list_length(member_of(s, "routes")) == 0)
+		complain(w, s, s->line, "routes", "is an empty list, expected "
+		    "a route, or upstream = \"NAME\"");
+}
+
+static void
+read_listener(struct load *w, struct spot *s, struct conf_listener *l)
+{
+	struct spot limits, times;
+
+	l->line = s->line;
+	read_listener_name(w, s, l);
+	read_protocol(w, s, l);
+	limits = spot_in(w, s, "limits");
+	times = spot_in(w, s, "timeouts");
+	if (member_of(s, "bind") == NULL)
+		complain(w, s, s->line, "bind", "is missing, expected an "
+		    "address such as \"127.0.0.1:8080\"");
+	else
+		l->binds = read_binds(w, s, "bind", &l->n_binds);
+	read_keys(w, s, schema_listener, "", l->proto, l);
+	read_keys(w, &limits, schema_limits, "limits", l->proto, l);
+	read_keys(w, &times, schema_listener_times, "timeouts", l->proto, l);
+	read_unknown(w, s, schema_listener, "listeners[]", true, l->proto);
+	read_unknown(w, &limits, schema_limits, "listeners[].limits", false,
+	    NULL);
+	read_unknown(w, &times, schema_listener_times, "listeners[].timeouts",
+	    false, NULL);
+	read_own(w, s, l);
+	read_targets(w, s, l);
+}
+
+void
+read_listeners(struct load *w, const struct spot *top)
+{
+	struct spot list = spot_list(w, top, "listeners");
+	unsigned n = list.group == NULL ? 0 :
+	    (unsigned)config_setting_length(list.group);
+
+	if (member_of(top, "listeners") == NULL ||
+	    (list.group != NULL && n == 0))
+		complain(w, top, list.line, "listeners", "there are none, "
+		    "expected at least one: ( { name = ...; bind = ...; } )");
+	w->c->listeners = arena_take(&w->source->arena, n,
+	    sizeof(*w->c->listeners));
+	for (unsigned i = 0; i < n && w->c->listeners != NULL; i++) {
+		struct spot at = spot_at(w, &list, i);
+
+		if (at.group != NULL)
+			read_listener(w, &at,
+			    &w->c->listeners[w->c->n_listeners++]);
+	}
+}

@@ -1,0 +1,340 @@
+/*
+ * A file to a struct conf: the order in which its parts are read, the parts
+ * at its top, and the errors of all.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "conf/conf.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/expand.h"
+#include "conf/read.h"
+#include "conf/schema.h"
+#include "conf/syntax.h"
+
+/* ------------------------------------------------------------------ admin */
+
+/* bind and probe_bind: an address, a group, or "off". */
+static struct conf_bind *
+read_admin_bind(struct load *w, const struct spot *s, const char *key)
+{
+	const char *text = schema_find(schema_admin, key)->def;
+	const config_setting_t *v = member_of(s, key);
+	struct conf_bind *binds;
+	size_t n = 0;
+	int line = 0;
+
+	if (v != NULL && config_setting_type(v) != CONFIG_TYPE_STRING) {
+		binds = read_binds(w, s, key, &n);
+		if (n > 1)
+			complain(w, s, line_of(v), key, "is a list of %zu, "
+			    "expected one address", n);
+		return n > 0 ? binds : NULL;
+	}
+	if (v != NULL) {
+		text = read_text(w, s, key, v);
+		line = line_of(v);
+	}
+	return text == NULL || strcmp(text, "off") == 0 ? NULL :
+	    bind_from_text(w, s, line, key, text);
+}
+
+/* What may stand behind "Bearer" in one field: no blank, no control. */
+static bool
+is_token(const char *text)
+{
+	if (*text == '\0')
+		return false;
+	for (; *text != '\0'; text++)
+		if (*text <= ' ' || *text >= 0x7f)
+			return false;
+	return true;
+}
+
+static void
+read_token(struct load *w, const struct spot *s)
+{
+	struct conf *c = w->c;
+	char why[EXPAND_WHY_MAX], *token;
+	int line;
+
+	if (c->admin.token_file == NULL)
+		return;
+	line = line_of(member_of(s, "token_file"));
+	token = secret_read(text_file_of(&w->source->text, line),
+	    c->admin.token_file, why);
+	if (token == NULL) {
+		complain(w, s, line, "token_file", "%s", why);
+		return;
+	}
+	if (is_token(token))
+		c->admin.token = arena_copy(&w->source->arena, token);
+	else
+		complain(w, s, line, "token_file", "the file does not hold "
+		    "one token, expected a line without blanks");
+	free(token);
+}
+
+static void
+read_admin(struct load *w, const struct spot *top)
+{
+	struct spot s = spot_in(w, top, "admin");
+	const config_setting_t *hosts = member_of(&s, "hosts");
+	struct conf *c = w->c;
+	struct conf_names names = { NULL, 0 };
+
+	read_keys(w, &s, schema_admin, "admin", NULL, c);
+	read_unknown(w, &s, schema_admin, "admin", false, NULL);
+	c->admin.bind = read_admin_bind(w, &s, "bind");
+	c->admin.probe_bind = read_admin_bind(w, &s, "probe_bind");
+	read_token(w, &s);
+	if (hosts != NULL)
+		names = read_names(w, &s, schema_find(schema_admin, "hosts"),
+		    hosts);
+	c->admin.hosts = names.v;
+	c->admin.n_hosts = names.n;
+	if (c->admin.bind != NULL && bind_is_public(c->admin.bind) &&
+	    member_of(&s, "token_file") == NULL)
+		complain(w, &s, c->admin.bind->line, "bind", "others can reach "
+		    "this address, expected token_file beside it, or an "
+		    "address such as \"127.0.0.1:9901\"");
+}
+
+/* -------------------------------------------------------------------- top */
+
+/* What this process may use, which in a container is not all there is. */
+static int64_t
+count_cpus(void)
+{
+	cpu_set_t set;
+	int64_t most = schema_find(schema_top, "workers")->max;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == -1)
+		return 1;
+	return CPU_COUNT(&set) < most ? CPU_COUNT(&set) : most;
+}
+
+static void
+check_people(struct load *w, const struct spot *top)
+{
+	const struct conf *c = w->c;
+
+	if (c->user != NULL && !user_exists(c->user))
+		complain(w, top, line_of(member_of(top, "user")), "user",
+		    "no user \"%.80s\" is known here, expected one that exists",
+		    shown(w, c->user));
+	if (c->group != NULL && !group_exists(c->group))
+		complain(w, top, line_of(member_of(top, "group")), "group",
+		    "no group \"%.80s\" is known here, expected one that "
+		    "exists", shown(w, c->group));
+}
+
+static void
+read_top(struct load *w, const struct spot *top)
+{
+	struct spot dns = spot_in(w, top, "dns"), log = spot_in(w, top, "log");
+
+	read_keys(w, top, schema_top, "", NULL, w->c);
+	read_unknown(w, top, schema_top, "", false, NULL);
+	read_keys(w, &dns, schema_dns, "dns", NULL, w->c);
+	read_unknown(w, &dns, schema_dns, "dns", false, NULL);
+	read_keys(w, &log, schema_log, "log", NULL, w->c);
+	read_unknown(w, &log, schema_log, "log", false, NULL);
+	check_people(w, top);
+	if (w->c->workers == 0)
+		w->c->workers = count_cpus();
+}
+
+/* Admin first: its default address then is what a listener collides with. */
+static void
+read_all(struct load *w, const config_t *tree)
+{
+	struct spot top = { .group = config_root_setting(tree), .line = 1 };
+
+	read_top(w, &top);
+	read_admin(w, &top);
+	read_listeners(w, &top);
+	read_upstream_names(w, &top);
+	resolve_references(w);
+	read_upstreams(w);
+	sort_routes(w);
+	check_taken(w);
+}
+
+/* ----------------------------------------------------------------- loading */
+
+static void
+read_file(struct load *w)
+{
+	struct text *text = &w->source->text;
+	config_t tree;
+
+	if (text_read(text, w->in->path, w->in->text, w->problems) == -1)
+		return;
+	syntax_check(text, w->problems);
+	if (w->problems->n > 0)
+		return;
+	snprintf(w->c->hash, sizeof(w->c->hash), "%016" PRIx64, text->hash);
+	config_init(&tree);
+	if (config_read_string(&tree, text->bytes) == CONFIG_TRUE)
+		read_all(w, &tree);
+	else
+		syntax_explain(text, config_error_line(&tree),
+		    config_error_text(&tree), w->problems);
+	config_destroy(&tree);
+}
+
+static void
+error_add(struct conf_errors *e, char *line)
+{
+	char **more = line == NULL ? NULL :
+	    realloc(e->v, (e->n + 1) * sizeof(*more));
+
+	if (more == NULL) {
+		free(line);
+		return;
+	}
+	e->v = more;
+	e->v[e->n++] = line;
+}
+
+static char *
+error_line(const struct text *t, const struct problem *p)
+{
+	char *line;
+	int n = p->line == 0 ?
+	    asprintf(&line, "%s: %s", text_file_of(t, 0), p->text) :
+	    asprintf(&line, "%s:%d: %s", text_file_of(t, p->line),
+	    text_line_of(t, p->line), p->text);
+
+	return n == -1 ? NULL : line;
+}
+
+static void
+report(const struct load *w, struct conf_errors *errors)
+{
+	struct problems *p = w->problems;
+	char *more;
+
+	problems_sort(p);
+	for (size_t i = 0; i < p->n; i++)
+		error_add(errors, error_line(&w->source->text, &p->v[i]));
+	if (p->left_out > 0 && asprintf(&more, "%s: and %zu errors more",
+	    w->in->path, p->left_out) != -1)
+		error_add(errors, more);
+	if (errors->n == 0)
+		error_add(errors, strdup("out of memory while reading the "
+		    "configuration"));
+}
+
+static struct conf *
+conf_new(const struct conf_input *in)
+{
+	struct conf *c = calloc(1, sizeof(*c));
+	struct source *source = calloc(1, sizeof(*source));
+
+	if (c == NULL || source == NULL) {
+		free(c);
+		free(source);
+		return NULL;
+	}
+	source->protos = in->protos;
+	source->unused_end = &source->unused;
+	c->source = source;
+	c->path = arena_copy(&source->arena, in->path);
+	return c;
+}
+
+struct conf *
+conf_load(const struct conf_input *in, struct conf_errors *errors)
+{
+	struct problems *problems = calloc(1, sizeof(*problems));
+	struct load w = { .in = in, .c = conf_new(in), .problems = problems };
+	bool good = false;
+
+	*errors = (struct conf_errors){ NULL, 0 };
+	w.references_end = &w.references;
+	w.taken_end = &w.taken;
+	if (w.c != NULL && problems != NULL) {
+		w.source = w.c->source;
+		read_file(&w);
+		good = problems->n == 0 && !problems->failed &&
+		    !w.source->arena.failed;
+		free(w.source->text.bytes);
+		w.source->text.bytes = NULL;
+	}
+	if (good) {
+		free(problems);
+		return w.c;
+	}
+	if (w.source != NULL) {
+		report(&w, errors);
+		problems_fini(problems);
+	} else {
+		error_add(errors, strdup("out of memory"));
+	}
+	free(problems);
+	conf_free(w.c);
+	return NULL;
+}
+
+void
+conf_free(struct conf *c)
+{
+	struct source *source;
+
+	if (c == NULL)
+		return;
+	source = c->source;
+	text_fini(&source->text);
+	arena_fini(&source->arena);
+	free(source);
+	free(c);
+}
+
+void
+conf_errors_fini(struct conf_errors *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		free(e->v[i]);
+	free(e->v);
+	*e = (struct conf_errors){ NULL, 0 };
+}
+
+/* ----------------------------------------------------------------- finding */
+
+void
+conf_place(const struct conf *c, int line, char *out, size_t size)
+{
+	const struct source *source = c->source;
+
+	if (line == 0)
+		snprintf(out, size, "%s", c->path);
+	else
+		snprintf(out, size, "%s:%d",
+		    text_file_of(&source->text, line),
+		    text_line_of(&source->text, line));
+}
+
+const struct conf_listener *
+conf_listener_find(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_listeners; i++)
+		if (strcmp(c->listeners[i].name, name) == 0)
+			return &c->listeners[i];
+	return NULL;
+}
+
+const struct conf_upstream *
+conf_upstream_find(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_upstreams; i++)
+		if (strcmp(c->upstreams[i].name, name) == 0)
+			return &c->upstreams[i];
+	return NULL;
+}

@@ -1,0 +1,191 @@
+/*
+ * Settings to fields by the rows of a table, for conf/'s own loaders.
+ *
+ * Knows rows, not what they mean together: load, listeners and upstreams do.
+ * Nothing here stops at a problem; a field then keeps its default.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CONF_READ_H
+#define CONF_READ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <libconfig.h>
+
+#include "conf/arena.h"
+#include "conf/conf.h"
+#include "conf/problems.h"
+#include "conf/text.h"
+
+#define SPOT_PATH_MAX 200
+
+/* What a conf keeps of its file; conf->source. */
+struct source {
+	struct arena arena;     /* all that the conf points to */
+	struct text text;       /* lines and files; bytes go after loading */
+	const struct conf_proto *const *protos;
+	struct hidden *hidden;  /* secrets */
+	struct unused *unused, **unused_end;
+};
+
+/* A string or field that came from ${file:}. */
+struct hidden {
+	struct hidden *next;
+	const void *what;
+};
+
+/* An upstream left out because nobody uses it and its protocol is unknown. */
+struct unused {
+	struct unused *next;
+	const char *name;
+	int line;
+};
+
+/* A name of an upstream in a listener or route, to be resolved. */
+struct reference {
+	struct reference *next;
+	const char *name, *path;
+	int line;
+	struct conf_upstream **into;
+	const struct conf_listener *listener;
+	struct named *target;
+};
+
+/* An upstream's name and protocol, read before all else of it. */
+struct named {
+	config_setting_t *group;
+	char *name;
+	const struct conf_proto *proto;
+	const char *proto_from; /* path of what said so */
+	bool own_proto;         /* its own key said so */
+	bool bad_proto;         /* somebody said, but wrongly */
+	bool used;
+	struct conf_upstream *upstream;         /* its place in the conf */
+};
+
+/* An address somebody listens on. */
+struct taken {
+	struct taken *next;
+	const struct conf_bind *bind;
+	const char *path;
+};
+
+struct load {
+	const struct conf_input *in;
+	struct conf *c;
+	struct source *source;
+	struct problems *problems;
+	struct named *upstreams;
+	size_t n_upstreams;
+	struct reference *references, **references_end;
+	struct taken *taken, **taken_end;
+};
+
+/* A group of the file being read, and its name in messages. */
+struct spot {
+	const config_setting_t *group;  /* NULL = absent */
+	int  line;
+	char path[SPOT_PATH_MAX];
+};
+
+/* Notes "PATH.KEY: ..."; key "" for the spot itself. */
+void complain(struct load *w, const struct spot *s, int line, const char *key,
+    const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* "PATH.KEY" for later; NULL when out of memory. */
+const char *spot_path(struct load *w, const struct spot *s, const char *key);
+
+/* The group at a key; one with group NULL when absent or no group. */
+struct spot spot_in(struct load *w, const struct spot *s, const char *key);
+
+/* The i-th element of a list as a group; complains when it is none. */
+struct spot spot_at(struct load *w, const struct spot *list, unsigned i);
+
+/* The list at a key in .group, likewise. */
+struct spot spot_list(struct load *w, const struct spot *s, const char *key);
+
+int line_of(const config_setting_t *v);
+const config_setting_t *member_of(const struct spot *s, const char *key);
+
+/*
+ * Fills a struct from a group: defaults first (those of `proto`, found under
+ * `prefix`), then what the file says. Rows with offset BY_HAND are skipped.
+ */
+void read_keys(struct load *w, const struct spot *s,
+    const struct conf_key *keys, const char *prefix,
+    const struct conf_proto *proto, void *into);
+
+/*
+ * Complains of keys without a row. with_protos: groups named after a protocol
+ * may be there, but only own's; own NULL accepts them all.
+ */
+void read_unknown(struct load *w, const struct spot *s,
+    const struct conf_key *keys, const char *section, bool with_protos,
+    const struct conf_proto *own);
+
+/*
+ * The expanded text of a string setting; NULL (and a complaint) when it is
+ * none. key names it in messages. Marks it hidden when it came from a file.
+ */
+char *read_text(struct load *w, const struct spot *s, const char *key,
+    const config_setting_t *v);
+
+/* The same of a member; NULL without complaint when it is absent. */
+char *read_member(struct load *w, const struct spot *s, const char *key);
+
+/* What messages say of a text: "(hidden)" when it is a secret. */
+const char *shown(const struct load *w, const char *text);
+
+/* The elements of a list; one value alone is a list of itself. */
+int list_length(const config_setting_t *v);
+const config_setting_t *list_at(const config_setting_t *v, int i);
+
+/* A list of texts, or one text. */
+struct conf_names read_names(struct load *w, const struct spot *s,
+    const struct conf_key *row, const config_setting_t *v);
+
+/* A name for people and URLs: letters, digits and "_.-", at most 63. */
+bool read_name_ok(struct load *w, const struct spot *s, int line,
+    const char *name);
+
+void source_hide(struct source *source, const void *what);
+bool source_hides(const struct source *source, const void *what);
+
+const struct conf_proto *find_proto(const struct conf_proto *const *protos,
+    const char *name);
+
+/* Complains of a protocol that there is not. */
+void complain_proto(struct load *w, const struct spot *s, int line,
+    const char *name);
+
+/* ---------------------------------------- the parts of a file, each a file */
+
+/* binds.c: an address; its host lives in the arena. False after a complaint. */
+bool read_address(struct load *w, const struct spot *s, int line,
+    const char *key, const char *text, struct addr_text *out);
+
+/* The addresses at a key: one, or a list of them; those refused left out. */
+struct conf_bind *read_binds(struct load *w, const struct spot *s,
+    const char *key, size_t *n);
+
+/* One from its text alone; line 0 is that of a default. NULL if refused. */
+struct conf_bind *bind_from_text(struct load *w, const struct spot *s,
+    int line, const char *key, const char *text);
+
+void check_taken(struct load *w);
+bool bind_is_public(const struct conf_bind *b);
+bool user_exists(const char *name);
+bool group_exists(const char *name);
+
+/* listeners.c */
+void read_listeners(struct load *w, const struct spot *top);
+void sort_routes(struct load *w);
+
+/* upstreams.c: names first, so that references can be resolved between */
+void read_upstream_names(struct load *w, const struct spot *top);
+void resolve_references(struct load *w);
+void read_upstreams(struct load *w);
+
+#endif

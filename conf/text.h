@@ -1,0 +1,65 @@
+/*
+ * The text of a configuration: its file and all it includes, as one text, and
+ * which line came from where.
+ *
+ * Includes are put in place here and not by libconfig, which would open
+ * anything, and relative to one folder. Understands no key.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CONF_TEXT_H
+#define CONF_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/err.h"
+
+#define TEXT_MAX_BYTES (16 * 1024 * 1024)       /* with all includes */
+#define SECRET_MAX_BYTES (1024 * 1024)          /* of one ${file:} */
+#define LINE_NAME_MAX 256
+
+struct problems;
+
+struct text_line {
+	unsigned file;          /* index into files */
+	int      line;          /* in that file, from 1 */
+};
+
+struct text {
+	char  *bytes;           /* NUL-terminated, holds no other NUL */
+	size_t n_bytes, bytes_room;
+	struct text_line *lines;        /* of line 1 and on of bytes */
+	size_t n_lines, lines_room;
+	char **files;           /* paths; the first is the main file's */
+	size_t n_files;
+	uint64_t hash;          /* of all files' bytes, FNV-1a */
+};
+
+/*
+ * Reads `path`, or takes `given` as its text when that is not NULL. Notes all
+ * that keeps it from being read; -1 then. End with text_fini in any case.
+ */
+int text_read(struct text *t, const char *path, const char *given,
+    struct problems *p) MUST_CHECK;
+void text_fini(struct text *t);
+
+/* File and line of a line of bytes; line 0 (the whole) is the main file's. */
+const char *text_file_of(const struct text *t, int line);
+int text_line_of(const struct text *t, int line);
+
+/* "line 3", or "other.conf:3" when `seen_from` is of another file. */
+const char *text_line_name(const struct text *t, int line, int seen_from,
+    char out[LINE_NAME_MAX]);
+
+/*
+ * A whole file, NUL-terminated; the caller frees it. NULL with *why, a static
+ * text, when it cannot be read, is a folder, holds a NUL byte or more than
+ * max_bytes. Pipes are read to their end.
+ */
+char *file_read(const char *path, size_t max_bytes, const char **why);
+
+/* `path` as seen from the folder of the file `from`; malloc'd or NULL. */
+char *path_from(const char *from, const char *path);
+
+#endif

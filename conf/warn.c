@@ -1,0 +1,204 @@
+/*
+ * What is legal but hurts, for `weir check`.
+ *
+ * Asks the machine (limits, folders, who runs this), so the same file may
+ * warn on one machine and not on another. What only a protocol can judge, it
+ * says itself (conf_proto.warn).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "conf/read.h"
+#include "conf/value.h"
+
+#define SUPERVISOR_MS 30000     /* Kubernetes' terminationGracePeriodSeconds */
+#define SPARE_DESCRIPTORS 64    /* log, loops, mailboxes, admin */
+
+struct warner {
+	const struct conf *c;
+	struct problems *problems;
+	char path[SPOT_PATH_MAX];
+};
+
+static conf_say_fn say;
+
+static void
+say(void *arg, int line, const char *fmt, ...)
+{
+	struct warner *w = arg;
+	char what[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	problem_add(w->problems, line, *w->path == '\0' ? NULL : w->path, "%s",
+	    what);
+}
+
+static void
+about(struct warner *w, const char *what, const char *name)
+{
+	snprintf(w->path, sizeof(w->path), "%s%.100s", what, name);
+}
+
+static void
+warn_times(struct warner *w)
+{
+	const struct conf *c = w->c;
+	char total[VALUE_TEXT_MAX];
+
+	about(w, "drain_timeout", "");
+	if (c->drain_delay_ms + c->drain_timeout_ms > SUPERVISOR_MS)
+		say(w, 0, "with drain_delay it is %s, but supervisors such as "
+		    "Kubernetes kill after 30s unless told otherwise",
+		    value_print_number(CONF_DURATION, c->drain_delay_ms +
+		    c->drain_timeout_ms, total));
+}
+
+static void
+warn_root(struct warner *w)
+{
+	about(w, "user", "");
+	if (geteuid() == 0 && w->c->user == NULL)
+		say(w, 0, "weir would keep running as root, expected user = "
+		    "\"NAME\"");
+	if (geteuid() != 0 && w->c->user != NULL)
+		say(w, 0, "only root can become another user; weir would go on "
+		    "as it is");
+}
+
+/* Saturates: a sum beyond what a number holds is beyond any limit too. */
+static int64_t
+plus(int64_t a, int64_t b)
+{
+	return a > CONF_OFF - b ? CONF_OFF : a + b;
+}
+
+static void
+warn_descriptors(struct warner *w)
+{
+	const struct conf *c = w->c;
+	struct rlimit limit;
+	int64_t wanted = SPARE_DESCRIPTORS;
+
+	for (size_t i = 0; i < c->n_listeners; i++)
+		if (c->listeners[i].limits.connections != CONF_OFF)
+			wanted = plus(wanted,
+			    c->listeners[i].limits.connections);
+	for (size_t i = 0; i < c->n_upstreams; i++)
+		wanted = plus(wanted, c->upstreams[i].pool.max);
+	about(w, "limits", "");
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur != RLIM_INFINITY &&
+	    (uint64_t)wanted > (uint64_t)limit.rlim_cur)
+		say(w, 0, "all connections allowed need %" PRId64 " file "
+		    "descriptors, but only %ju may be open (ulimit -n)",
+		    wanted, (uintmax_t)limit.rlim_cur);
+}
+
+/* A Unix socket is made by bind(), its folder is not. */
+static void
+warn_folder(struct warner *w, const struct conf_bind *b)
+{
+	char folder[sizeof(b->addr.un.sun_path)], *slash;
+	struct stat st;
+
+	if (b == NULL || !b->text.is_unix)
+		return;
+	snprintf(folder, sizeof(folder), "%s", b->text.host);
+	slash = strrchr(folder, '/');
+	slash[slash == folder] = '\0';
+	if (stat(folder, &st) == -1 || !S_ISDIR(st.st_mode))
+		say(w, b->line, "the folder %s of the Unix socket is missing",
+		    folder);
+}
+
+/* Routes are sorted: one that takes all comes last. */
+static void
+warn_listener(struct warner *w, const struct conf_listener *l)
+{
+	const struct conf_route *last = l->n_routes == 0 ? NULL :
+	    &l->routes[l->n_routes - 1];
+
+	about(w, "listeners.", l->name);
+	for (size_t i = 0; i < l->n_binds; i++)
+		warn_folder(w, &l->binds[i]);
+	if (l->upstream != NULL && last != NULL && last->host == NULL &&
+	    last->path == NULL)
+		say(w, l->line, "upstream is never used, a route takes all "
+		    "that the others leave");
+	if (l->proto->warn != NULL)
+		l->proto->warn(l, NULL, say, w);
+}
+
+static void
+warn_upstream(struct warner *w, const struct conf_upstream *u)
+{
+	about(w, "upstreams.", u->name);
+	if (u->proto->warn != NULL)
+		u->proto->warn(NULL, u, say, w);
+}
+
+static void
+warn_unused(struct warner *w)
+{
+	const struct source *source = w->c->source;
+
+	for (const struct unused *u = source->unused; u != NULL; u = u->next) {
+		bool kept = conf_upstream_find(w->c, u->name) != NULL;
+
+		about(w, "upstreams.", u->name);
+		say(w, u->line, "no listener uses it%s", kept ? "" :
+		    "; it is left out");
+	}
+}
+
+static void
+append(const struct conf *c, const struct problem *p, struct conf_errors *e)
+{
+	char place[LINE_NAME_MAX], *line;
+	char **more = realloc(e->v, (e->n + 1) * sizeof(*more));
+
+	if (more == NULL)
+		return;
+	e->v = more;
+	conf_place(c, p->line, place, sizeof(place));
+	if (asprintf(&line, "%s: %s", place, p->text) != -1)
+		e->v[e->n++] = line;
+}
+
+void
+conf_warn(const struct conf *c, struct conf_errors *warnings)
+{
+	struct problems *problems = calloc(1, sizeof(*problems));
+	struct warner w = { .c = c, .problems = problems };
+
+	if (problems == NULL)
+		return;
+	warn_times(&w);
+	warn_root(&w);
+	warn_descriptors(&w);
+	for (size_t i = 0; i < c->n_listeners; i++)
+		warn_listener(&w, &c->listeners[i]);
+	about(&w, "admin", "");
+	warn_folder(&w, c->admin.bind);
+	warn_folder(&w, c->admin.probe_bind);
+	for (size_t i = 0; i < c->n_upstreams; i++)
+		warn_upstream(&w, &c->upstreams[i]);
+	warn_unused(&w);
+	problems_sort(problems);
+	for (size_t i = 0; i < problems->n; i++)
+		append(c, &problems->v[i], warnings);
+	problems_fini(problems);
+	free(problems);
+}

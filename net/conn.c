@@ -1,0 +1,319 @@
+/*
+ * Sockets. See conn.h.
+ *
+ * One read for each readiness: on a level-triggered loop a short read says that
+ * the socket is drained, and a second one would only fetch EAGAIN. Writing is
+ * tried at once and watched for only after EAGAIN.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "net/worker.h"
+
+enum { IOV_MOST = 64, READ_LEAST = 1024 };
+
+static void
+watch(struct conn *c)
+{
+	int want = 0;
+
+	if (c->connecting || c->stuck)
+		want |= EV_WRITE;
+	if (!c->connecting && !c->paused && !c->eof && !c->broken)
+		want |= EV_READ;
+	if (ev_is_active(&c->io) && (c->io.events & (EV_READ | EV_WRITE)) == want)
+		return;
+	ev_io_stop(c->w->loop, &c->io);
+	if (want == 0)
+		return;
+	ev_io_modify(&c->io, want);
+	ev_io_start(c->w->loop, &c->io);
+}
+
+static void
+fail(struct conn *c, int error)
+{
+	if (c->broken)
+		return;
+	c->broken = true;
+	c->stuck = false;
+	watch(c);
+	c->ops->failed(c, error);
+}
+
+static void
+read_some(struct conn *c)
+{
+	size_t room;
+	ssize_t n;
+	char *to;
+
+	to = buf_reserve(&c->w->blocks, &c->in, READ_LEAST,
+	    c->streaming ? BUF_LARGE : BUF_MEDIUM, &room);
+	if (to == NULL) {
+		fail(c, ENOMEM);
+		return;
+	}
+	n = read(c->io.fd, to, room);
+	buf_commit(&c->w->blocks, &c->in, n > 0 ? (size_t)n : 0);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			fail(c, errno);
+		return;
+	}
+	if (n == 0) {
+		c->eof = true;
+		watch(c);
+	}
+	/* Anything that came close to filling a block is a stream. */
+	c->streaming = (size_t)n >= room || n >= BUF_MEDIUM;
+	c->received += (uint64_t)n;
+	c->ops->input(c);
+}
+
+static void
+connect_ended(struct conn *c)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(c->io.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	c->connecting = false;
+	watch(c);
+	c->ops->connected(c, error);
+}
+
+static void
+ready(struct ev_loop *loop, struct ev_io *io, int revents)
+{
+	struct conn *c = io->data;
+	struct worker *w = c->w;
+
+	(void)loop;
+	if (c->connecting)
+		connect_ended(c);
+	else {
+		/* Reading first: a peer that has answered and gone is heard
+		   before the failing write is noticed. */
+		if (revents & EV_READ)
+			read_some(c);
+		if ((revents & EV_WRITE) && c->open && c->stuck) {
+			c->stuck = false;
+			conn_flush(c);
+		}
+	}
+	worker_flush(w);
+}
+
+static void
+conn_begin(struct conn *c, struct worker *w, int fd, int priority,
+    const struct conn_ops *ops)
+{
+	*c = (struct conn){ .w = w, .ops = ops, .open = true };
+	list_init(&c->pending);
+	ev_io_init(&c->io, ready, fd, EV_READ);
+	ev_set_priority(&c->io, priority);
+	c->io.data = c;
+}
+
+void
+conn_open(struct conn *c, struct worker *w, int fd, int priority,
+    const struct conn_ops *ops)
+{
+	conn_begin(c, w, fd, priority, ops);
+	ev_io_start(w->loop, &c->io);
+}
+
+static void
+tcp_options(int fd, int keepalive_s)
+{
+	int one = 1, probes = 3, every = keepalive_s;
+
+	/* Failures are harmless: a slower or less watched connection. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (keepalive_s <= 0)
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &every, sizeof(every));
+	every = every / 3 > 0 ? every / 3 : 1;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
+int
+conn_connect(struct conn *c, struct worker *w, const struct addr *to,
+    int keepalive_s, int priority, const struct conn_ops *ops)
+{
+	int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0);
+	int saved;
+
+	if (fd < 0)
+		return -1;
+	if (to->sa.sa_family != AF_UNIX)
+		tcp_options(fd, keepalive_s);
+	if (connect(fd, &to->sa, to->len) < 0 && errno != EINPROGRESS) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	conn_begin(c, w, fd, priority, ops);
+	c->connecting = true;
+	watch(c);
+	return 0;
+}
+
+void
+conn_close(struct conn *c)
+{
+	if (!c->open)
+		return;
+	c->open = false;
+	ev_io_stop(c->w->loop, &c->io);
+	list_remove(&c->pending);
+	buf_clear(&c->w->blocks, &c->in);
+	buf_clear(&c->w->blocks, &c->out);
+	close(c->io.fd);
+}
+
+void
+conn_reset(struct conn *c)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	if (c->open)
+		(void)setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &hard,
+		    sizeof(hard));
+	conn_close(c);
+}
+
+void
+conn_send(struct conn *c)
+{
+	if (list_linked(&c->pending) || c->stuck || !c->open || c->broken)
+		return;
+	list_append(c->batched ? &c->w->batch : &c->w->flush, &c->pending);
+}
+
+/* How much of out was written; -1 = failed (and said so). */
+static ssize_t
+write_some(struct conn *c)
+{
+	struct iovec iov[IOV_MOST];
+	size_t total;
+	ssize_t n;
+
+	if (c->out.first->next == NULL) {
+		const char *bytes = buf_front(&c->out, &total);
+
+		n = write(c->io.fd, bytes, total);
+	} else {
+		int many = buf_iov(&c->out, iov, IOV_MOST, &total);
+
+		n = writev(c->io.fd, iov, many);
+	}
+	if (n < 0) {
+		if ((errno == EPIPE || errno == ECONNRESET) && c->hear_out &&
+		    !c->paused && !c->eof) {
+			c->shut = c->shut_done = true;
+			return (ssize_t)total;  /* nowhere to go: forget it */
+		}
+		if (errno != EAGAIN && errno != EINTR) {
+			fail(c, errno);
+			return -1;
+		}
+		n = 0;
+	}
+	if ((size_t)n < total)
+		c->stuck = true;
+	return n;
+}
+
+void
+conn_flush(struct conn *c)
+{
+	bool was_full = ev_is_active(&c->io) && (c->io.events & EV_WRITE);
+	ssize_t n;
+
+	if (!c->open || c->broken || c->connecting)
+		return;
+	while (c->out.len > 0 && !c->stuck) {
+		n = write_some(c);
+		if (n < 0)
+			return;
+		c->sent += (uint64_t)n;
+		buf_drop(&c->w->blocks, &c->out, (size_t)n);
+	}
+	if (c->out.len == 0 && c->shut && !c->shut_done) {
+		c->shut_done = true;
+		(void)shutdown(c->io.fd, SHUT_WR);
+	}
+	if (c->stuck != was_full)
+		watch(c);
+	if (c->out.held <= CONN_LOW && (was_full || c->out.len == 0))
+		c->ops->drained(c);
+}
+
+void
+conn_shut(struct conn *c)
+{
+	if (c->shut)
+		return;
+	c->shut = true;
+	conn_send(c);
+}
+
+void
+conn_pause(struct conn *c)
+{
+	if (c->paused)
+		return;
+	c->paused = true;
+	if (c->open)
+		watch(c);
+}
+
+void
+conn_resume(struct conn *c)
+{
+	if (!c->paused)
+		return;
+	c->paused = false;
+	if (c->open)
+		watch(c);
+}
+
+bool
+conn_is_quiet(const struct conn *c)
+{
+	char byte;
+
+	if (!c->open || c->broken || c->eof)
+		return false;
+	return recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	    errno == EAGAIN;
+}
+
+void
+conn_detach(struct conn *c)
+{
+	ev_io_stop(c->w->loop, &c->io);
+	list_remove(&c->pending);
+}
+
+void
+conn_attach(struct conn *c, struct worker *w)
+{
+	c->w = w;
+	watch(c);
+}

@@ -1,0 +1,110 @@
+/*
+ * One non-blocking stream socket on a worker's loop, with its input and output
+ * queues. Embedded by value in whatever uses it (the holder).
+ *
+ * The holder's callbacks may close the conn, but its memory must live to the
+ * end of the turn (worker_late). After conn_close() no callback comes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/addr.h"
+#include "net/buf.h"
+#include "net/list.h"
+
+struct conn;
+struct worker;
+
+enum {
+	CONN_HIGH = 256 * 1024,         /* block bytes in a queue: pause whoever
+					   fills it ... */
+	CONN_LOW = 64 * 1024            /* ... until it has fallen to this */
+};
+
+struct conn_ops {
+	/* Bytes arrived in c->in, or the peer ended (c->eof), or both. */
+	void (*input)(struct conn *c);
+	/* c->out fell to CONN_LOW or less after a write that could not finish
+	   at once, or it is empty. */
+	void (*drained)(struct conn *c);
+	/* conn_connect() came to an end: error 0, or an errno. */
+	void (*connected)(struct conn *c, int error);
+	/* Reading or writing failed: the peer is gone; the conn still has to
+	   be closed. */
+	void (*failed)(struct conn *c, int error);
+};
+
+struct conn {
+	struct ev_io io;
+	struct worker *w;
+	const struct conn_ops *ops;
+	struct buf in, out;
+	struct list pending;            /* on w->flush or w->batch */
+	bool open : 1;
+	bool connecting : 1;
+	bool paused : 1;                /* holder wants no more input */
+	bool eof : 1;                   /* peer sent FIN */
+	bool stuck : 1;                 /* out waits for the socket */
+	bool shut : 1;                  /* send FIN when out is empty */
+	bool shut_done : 1;             /* FIN is on its way */
+	bool broken : 1;                /* failed: nothing more to read or write */
+	bool streaming : 1;             /* last read filled its room */
+	bool batched : 1;               /* flush at the end of the turn only */
+	bool hear_out : 1;              /* when writing fails, go on reading:
+					   the peer may have said why */
+	uint64_t received, sent;        /* bytes since open */
+};
+
+/* Takes over fd, a connected non-blocking socket, and starts reading. */
+void conn_open(struct conn *c, struct worker *w, int fd, int priority,
+    const struct conn_ops *ops);
+
+/*
+ * Make a socket and connect it. Returns 0: ops->connected comes later, never
+ * from inside this call. -1: errno says why (EMFILE, EADDRNOTAVAIL, ...), and
+ * there is nothing to close. keepalive_s 0 = none.
+ */
+int conn_connect(struct conn *c, struct worker *w, const struct addr *to,
+    int keepalive_s, int priority, const struct conn_ops *ops) MUST_CHECK;
+
+/* Closes the socket and drops both queues. Twice is fine. */
+void conn_close(struct conn *c);
+/* Closes with a RST, so that the peer cannot mistake it for an end. */
+void conn_reset(struct conn *c);
+
+/* There is output in c->out: it is written when the current callback is over
+   (or at the end of the turn for batched conns). */
+void conn_send(struct conn *c);
+/* Write now what can be written. Called by the worker. */
+void conn_flush(struct conn *c);
+
+/* Send FIN after all output. */
+void conn_shut(struct conn *c);
+
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+
+/*
+ * Is an idle connection still as it was left: open, no EOF, no byte waiting?
+ * One system call (recv with MSG_PEEK).
+ */
+bool conn_is_quiet(const struct conn *c);
+
+/* Take the socket off this worker's loop and onto another one's. The queues
+   must be empty of shared blocks: input that only this conn holds may stay. */
+void conn_detach(struct conn *c);
+void conn_attach(struct conn *c, struct worker *w);
+
+static inline int
+conn_fd(const struct conn *c)
+{
+	return c->io.fd;
+}
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * Deadlines. See deadline.h; the timer that fires them is in worker.c.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "net/deadline.h"
+
+#include "net/worker.h"
+
+void
+deadline_init(struct deadline *d, void (*passed)(struct deadline *))
+{
+	list_init(&d->link);
+	d->at_ns = INT64_MAX;
+	d->passed = passed;
+}
+
+/*
+ * The list for a duration. Configurations use a handful; reloads that keep
+ * inventing new ones take over lists that have run empty. Only when all are in
+ * use does one serve a shorter duration than its own: the deadline comes late
+ * rather than never, by the smallest possible amount.
+ */
+static struct duration *
+duration_of(struct worker *w, int64_t ms)
+{
+	struct duration *next = NULL, *empty = NULL;
+	unsigned i;
+
+	for (i = 0; i < w->n_durations; i++) {
+		struct duration *d = &w->durations[i];
+
+		if (d->ms == ms)
+			return d;
+		if (list_empty(&d->armed))
+			empty = d;
+		if (d->ms > ms && (next == NULL || d->ms < next->ms))
+			next = d;
+	}
+	if (w->n_durations < WORKER_DURATIONS) {
+		empty = &w->durations[w->n_durations++];
+		list_init(&empty->armed);
+	}
+	if (empty == NULL)
+		return next != NULL ? next : &w->durations[0];
+	empty->ms = ms;
+	return empty;
+}
+
+void
+deadline_set(struct worker *w, struct deadline *d, int64_t in_ms)
+{
+	struct duration *list;
+
+	list_remove(&d->link);
+	if (in_ms >= INT64_MAX / NS_PER_MS / 2)
+		return;
+	list = duration_of(w, in_ms);
+	d->at_ns = w->now_ns + list->ms * NS_PER_MS;
+	list_append(&list->armed, &d->link);
+	if (d->at_ns < w->timer_at_ns) {
+		w->timer_at_ns = d->at_ns;
+		ev_timer_stop(w->loop, &w->timer);
+		ev_timer_set(&w->timer, (double)(d->at_ns - w->now_ns) / 1e9,
+		    0.);
+		ev_timer_start(w->loop, &w->timer);
+	}
+}

@@ -1,0 +1,46 @@
+/*
+ * Deadlines: what happens when something did not happen in time.
+ *
+ * Each distinct duration has one list, in order of expiry because all of its
+ * entries wait equally long; so arming and disarming cost the same however many
+ * there are, and one timer a worker serves them all (net/worker.h).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef NET_DEADLINE_H
+#define NET_DEADLINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/list.h"
+
+struct worker;
+
+struct deadline {
+	struct list link;
+	int64_t at_ns;                  /* worker time; meaningful while linked */
+	void  (*passed)(struct deadline *d);    /* may free what embeds d */
+};
+
+void deadline_init(struct deadline *d, void (*passed)(struct deadline *));
+
+/*
+ * Arm, or arm anew, to pass in so many ms. A duration of CONF_OFF's size
+ * (INT64_MAX) disarms.
+ */
+void deadline_set(struct worker *w, struct deadline *d, int64_t in_ms);
+
+static inline void
+deadline_clear(struct deadline *d)
+{
+	list_remove(&d->link);
+}
+
+static inline bool
+deadline_armed(const struct deadline *d)
+{
+	return list_linked(&d->link);
+}
+
+#endif

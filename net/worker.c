@@ -1,0 +1,232 @@
+/*
+ * A thread's loop. See worker.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "net/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "net/conn.h"
+
+/* A turn that comes so late expires nothing: the process was stopped, and what
+   arrived meanwhile deserves to be read first. */
+#define STALL_NS (500 * NS_PER_MS)
+#define STALL_GRACE_NS (100 * NS_PER_MS)
+
+static int64_t
+clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static void
+turn_started(struct ev_loop *loop, struct ev_check *watcher, int revents)
+{
+	struct worker *w = watcher->data;
+
+	(void)loop, (void)revents;
+	w->now_ns = clock_ns();
+	atomic_store_explicit(&w->heartbeat_ns, (uint64_t)w->now_ns,
+	    memory_order_relaxed);
+}
+
+static void
+flush_list(struct list *list)
+{
+	struct list *l;
+
+	/* Until it is empty: a failed write may grant somebody who writes. */
+	while ((l = list_first(list)) != NULL) {
+		list_remove(l);
+		conn_flush(container_of(l, struct conn, pending));
+	}
+}
+
+void
+worker_flush(struct worker *w)
+{
+	flush_list(&w->flush);
+}
+
+static void
+turn_ended(struct ev_loop *loop, struct ev_prepare *watcher, int revents)
+{
+	struct worker *w = watcher->data;
+	struct late *l;
+
+	(void)loop, (void)revents;
+	do {
+		flush_list(&w->flush);
+		flush_list(&w->batch);
+	} while (!list_empty(&w->flush));
+	while ((l = w->late) != NULL) {
+		w->late = l->next;
+		l->release(w, l);
+	}
+}
+
+static void
+timer_arm(struct worker *w, int64_t at_ns)
+{
+	w->timer_at_ns = at_ns;
+	if (at_ns == INT64_MAX)
+		return;
+	ev_timer_set(&w->timer, at_ns > w->now_ns ?
+	    (double)(at_ns - w->now_ns) / 1e9 : 0., 0.);
+	ev_timer_start(w->loop, &w->timer);
+}
+
+static void
+timer_fired(struct ev_loop *loop, struct ev_timer *watcher, int revents)
+{
+	struct worker *w = watcher->data;
+	int64_t next = INT64_MAX;
+	struct list *l;
+	unsigned i;
+
+	(void)loop, (void)revents;
+	if (w->now_ns - w->timer_at_ns > STALL_NS) {
+		timer_arm(w, w->now_ns + STALL_GRACE_NS);
+		return;
+	}
+	w->timer_at_ns = INT64_MIN;     /* armed below, not by callbacks */
+	for (i = 0; i < w->n_durations; i++) {
+		struct list *armed = &w->durations[i].armed;
+
+		while ((l = list_first(armed)) != NULL) {
+			struct deadline *d =
+			    container_of(l, struct deadline, link);
+
+			if (d->at_ns > w->now_ns)
+				break;
+			list_remove(l);
+			d->passed(d);
+		}
+	}
+	for (i = 0; i < w->n_durations; i++) {
+		l = list_first(&w->durations[i].armed);
+		if (l != NULL &&
+		    container_of(l, struct deadline, link)->at_ns < next)
+			next = container_of(l, struct deadline, link)->at_ns;
+	}
+	timer_arm(w, next);
+	worker_flush(w);
+}
+
+static struct mail *
+inbox_take(struct worker *w)
+{
+	struct mail *newest = atomic_exchange(&w->inbox, NULL), *oldest = NULL;
+
+	while (newest != NULL) {
+		struct mail *m = newest;
+
+		newest = m->next;
+		m->next = oldest;
+		oldest = m;
+	}
+	return oldest;
+}
+
+static void
+mail_came(struct ev_loop *loop, struct ev_async *watcher, int revents)
+{
+	struct worker *w = watcher->data;
+	struct mail *m = inbox_take(w), *next;
+
+	(void)loop, (void)revents;
+	for (; m != NULL; m = next) {
+		next = m->next;
+		m->deliver(w, m);
+	}
+	worker_flush(w);
+}
+
+void
+worker_post(struct worker *w, struct mail *m)
+{
+	m->next = atomic_load(&w->inbox);
+	while (!atomic_compare_exchange_weak(&w->inbox, &m->next, m))
+		;
+	ev_async_send(w->loop, &w->mailbox);
+}
+
+int
+worker_init(struct worker *w, unsigned index, void *owner)
+{
+	memset(w, 0, sizeof(*w));
+	w->index = index;
+	w->owner = owner;
+	/* epoll by name: LIBEV_FLAGS in the environment must not change it. */
+	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	if (w->loop == NULL)
+		return -1;
+	w->now_ns = clock_ns();
+	w->timer_at_ns = INT64_MAX;
+	list_init(&w->flush);
+	list_init(&w->batch);
+	block_store_init(&w->blocks);
+
+	ev_check_init(&w->turn_start, turn_started);
+	ev_set_priority(&w->turn_start, WORKER_PRI_CLOCK);
+	w->turn_start.data = w;
+	ev_check_start(w->loop, &w->turn_start);
+	ev_prepare_init(&w->turn_end, turn_ended);
+	w->turn_end.data = w;
+	ev_prepare_start(w->loop, &w->turn_end);
+	ev_timer_init(&w->timer, timer_fired, 0., 0.);
+	ev_set_priority(&w->timer, WORKER_PRI_DEADLINE);
+	w->timer.data = w;
+	ev_async_init(&w->mailbox, mail_came);
+	w->mailbox.data = w;
+	ev_async_start(w->loop, &w->mailbox);
+	return 0;
+}
+
+void
+worker_run(struct worker *w)
+{
+	ev_run(w->loop, 0);
+}
+
+void
+worker_stop(struct worker *w)
+{
+	ev_break(w->loop, EVBREAK_ALL);
+}
+
+void
+worker_fini(struct worker *w)
+{
+	struct mail *m, *next;
+	struct late *l;
+
+	if (w->loop == NULL)
+		return;
+	for (m = inbox_take(w); m != NULL; m = next) {
+		next = m->next;
+		m->drop(m);
+	}
+	while ((l = w->late) != NULL) {
+		w->late = l->next;
+		l->release(w, l);
+	}
+	block_store_fini(&w->blocks);
+	ev_loop_destroy(w->loop);
+	w->loop = NULL;
+}
+
+void
+worker_late(struct worker *w, struct late *l,
+    void (*release)(struct worker *, struct late *))
+{
+	l->release = release;
+	l->next = w->late;
+	w->late = l;
+}

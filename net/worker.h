@@ -1,0 +1,102 @@
+/*
+ * One thread's event loop with what everything on it shares: the time, the
+ * deadlines, block store, conns with output to flush, memory to free at the end
+ * of the turn, and a mailbox for the other threads.
+ *
+ * Order within a turn: the time is read, events run by priority, output that
+ * they left is flushed, what died is freed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef NET_WORKER_H
+#define NET_WORKER_H
+
+#include <ev.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/buf.h"
+#include "net/count.h"
+#include "net/deadline.h"
+#include "net/list.h"
+
+#define NS_PER_MS 1000000LL
+#define NS_PER_S  1000000000LL
+
+/* Event priorities: who is served first in a turn. */
+enum {
+	WORKER_PRI_CLOCK = 2,
+	WORKER_PRI_FAR = 1,             /* an EOF is seen before a request is
+					   put on that connection */
+	WORKER_PRI_NEAR = 0,
+	WORKER_PRI_ACCEPT = -1,
+	WORKER_PRI_DEADLINE = -2        /* what came in time counts */
+};
+
+/*
+ * A letter to another worker. Embedded in a struct of the sender's; whoever
+ * posts it gives it away. deliver() runs on the receiving worker, drop() in
+ * whatever thread clears the mailbox of a worker that has ended; one of them
+ * runs, once, and frees it.
+ */
+struct mail {
+	struct mail *next;
+	void (*deliver)(struct worker *w, struct mail *m);
+	void (*drop)(struct mail *m);
+};
+
+/* Something to be freed when no callback of this turn can still see it. */
+struct late {
+	struct late *next;
+	void (*release)(struct worker *w, struct late *l);
+};
+
+enum { WORKER_DURATIONS = 64 };         /* distinct durations; see deadline.c */
+
+struct duration {
+	int64_t ms;
+	struct list armed;
+};
+
+struct worker {
+	struct ev_loop *loop;
+	int64_t now_ns;                 /* CLOCK_MONOTONIC, read once a turn */
+	unsigned index;                 /* 0 .. n-1 */
+	struct block_store blocks;
+	struct list flush;              /* conns with output, this event */
+	struct list batch;              /* conns with output, this turn */
+	struct late *late;
+	struct duration durations[WORKER_DURATIONS];
+	unsigned n_durations;
+	int64_t timer_at_ns;            /* when the timer will fire; INT64_MAX */
+	struct hist lag;                /* how long turns took */
+	_Atomic uint64_t heartbeat_ns;  /* now_ns of the latest turn */
+	_Atomic(struct mail *) inbox;   /* newest first */
+	_Atomic bool ended;             /* takes no more mail */
+	struct ev_timer timer;
+	struct ev_prepare turn_end;
+	struct ev_check turn_start;
+	struct ev_async mailbox;
+	void *owner;                    /* whoever runs the thread */
+};
+
+/* -1 when the loop cannot be made. */
+int worker_init(struct worker *w, unsigned index, void *owner) MUST_CHECK;
+void worker_fini(struct worker *w);
+
+/* Runs the loop until worker_stop(), called from within the loop. */
+void worker_run(struct worker *w);
+void worker_stop(struct worker *w);
+
+/* From any thread. Takes m over. */
+void worker_post(struct worker *w, struct mail *m);
+
+/* Frees at the end of the turn, after the last flush. */
+void worker_late(struct worker *w, struct late *l,
+    void (*release)(struct worker *, struct late *));
+
+/* Write out what conns have pending: after an event that may have left some. */
+void worker_flush(struct worker *w);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * Endpoints and rosters. See endpoint.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/endpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const char *const endpoint_fault_names[N_FAULTS] = {
+	[FAULT_CONNECT_FAILED] = "connect_failed",
+	[FAULT_CONNECT_TIMEOUT] = "connect_timeout",
+	[FAULT_CLOSED] = "closed",
+	[FAULT_RESET] = "reset",
+	[FAULT_TIMEOUT] = "timeout",
+	[FAULT_BAD_ANSWER] = "bad_answer"
+};
+
+struct endpoint *
+endpoint_new(const char *name, const char *authority, const struct addr *addr,
+    unsigned weight, unsigned most)
+{
+	struct endpoint *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	e->name = strdup(name);
+	e->authority = strdup(authority);
+	if (e->name == NULL || e->authority == NULL) {
+		free(e->name);
+		free(e->authority);
+		free(e);
+		return NULL;
+	}
+	e->addr = *addr;
+	addr_print(addr, e->resolved);
+	atomic_init(&e->refs, 1);
+	atomic_init(&e->weight, weight);
+	atomic_init(&e->most, most);
+	atomic_init(&e->current, true);
+	atomic_init(&e->since_s, (int64_t)time(NULL));
+	atomic_init(&e->last_error, "");
+	return e;
+}
+
+struct endpoint *
+endpoint_keep(struct endpoint *e)
+{
+	atomic_fetch_add(&e->refs, 1);
+	return e;
+}
+
+void
+endpoint_drop(struct endpoint *e)
+{
+	if (e == NULL || atomic_fetch_sub(&e->refs, 1) != 1)
+		return;
+	free(e->name);
+	free(e->authority);
+	free(e);
+}
+
+void
+endpoint_fault(struct endpoint *e, enum endpoint_fault what, int error)
+{
+	const char *text = error != 0 ? strerrordesc_np(error) : NULL;
+
+	atomic_fetch_add(&e->faults[what], 1);
+	atomic_store(&e->last_error, text != NULL ? text :
+	    endpoint_fault_names[what]);
+}
+
+struct roster *
+roster_new(size_t n)
+{
+	struct roster *r = calloc(1, sizeof(*r) + n * sizeof(r->v[0]));
+
+	if (r != NULL) {
+		atomic_init(&r->refs, 1);
+		r->n = n;
+	}
+	return r;
+}
+
+struct roster *
+roster_keep(struct roster *r)
+{
+	atomic_fetch_add(&r->refs, 1);
+	return r;
+}
+
+void
+roster_drop(struct roster *r)
+{
+	size_t i;
+
+	if (r == NULL || atomic_fetch_sub(&r->refs, 1) != 1)
+		return;
+	for (i = 0; i < r->n; i++)
+		endpoint_drop(r->v[i]);
+	free(r);
+}

@@ -1,0 +1,422 @@
+/*
+ * Leases. See lease.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/lease.h"
+
+#include <errno.h>
+
+#include "pool/balance.h"
+#include "pool/transfer.h"
+#include "pool/upkeep.h"
+
+/* ----------------------------------------------------------------- waiting */
+
+static void
+waited_too_long(struct deadline *d)
+{
+	struct ask *a = container_of(d, struct ask, deadline);
+
+	/* What is being opened for it has its own deadline, and it is not the
+	   queue that keeps it waiting. */
+	if (a->opening == NULL)
+		ask_refuse(a, REFUSAL_QUEUE_TIMEOUT, 0);
+}
+
+void
+ask_recheck(struct ask *a)
+{
+	struct pool *p = a->pool;
+	int64_t most = p->conf->pool.queue_timeout_ms;
+
+	if (!deadline_armed(&a->deadline) && most < CONF_OFF)
+		deadline_set(p->worker, &a->deadline, 0);
+}
+
+static void
+ask_enqueue(struct ask *a)
+{
+	struct pool *p = a->pool;
+	unsigned waiting;
+
+	list_append(&p->asks, &a->link);
+	if (a->opening == NULL)
+		p->unserved++;
+	pool_publish(p, &p->waiting, 1);
+	waiting = atomic_load_explicit(&p->waiting, memory_order_relaxed);
+	if (waiting > count_read(&p->waiting_max))
+		atomic_store_explicit(&p->waiting_max, waiting,
+		    memory_order_relaxed);
+	pool_publish_waiting(p);
+	deadline_set(p->worker, &a->deadline, p->conf->pool.queue_timeout_ms);
+}
+
+static void
+ask_dequeue(struct ask *a)
+{
+	struct pool *p = a->pool;
+
+	if (!list_linked(&a->link))
+		return;
+	list_remove(&a->link);
+	deadline_clear(&a->deadline);
+	if (a->opening != NULL)
+		a->opening->opener = NULL;
+	else
+		p->unserved--;
+	a->opening = NULL;
+	pool_publish(p, &p->waiting, -1);
+	pool_publish_waiting(p);
+}
+
+/* Asks of all workers that wait because the pool is at its limits. */
+static uint64_t
+queue_length(const struct pool *p)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	if (p->upstream->n_pools == 1)
+		return p->unserved;
+	for (i = 0; i < p->upstream->n_pools; i++)
+		n += atomic_load(&p->upstream->pools[i]->waiting);
+	return n;
+}
+
+struct ask *
+ask_fitting(struct pool *p, const struct upconn *u)
+{
+	struct list *l;
+
+	for (l = p->asks.next; l != &p->asks; l = l->next) {
+		struct ask *a = container_of(l, struct ask, link);
+
+		if (a->fresh && u->uses > 0)
+			continue;
+		if (a->avoid == u->shelf->site->endpoint && p->roster->n > 1)
+			continue;
+		if (a->key_len == u->shelf->key_len && (a->key_len == 0 ||
+		    __builtin_memcmp(a->key, u->shelf->key, a->key_len) == 0))
+			return a;
+	}
+	return NULL;
+}
+
+void
+ask_cancel(struct ask *a)
+{
+	ask_dequeue(a);
+}
+
+void
+ask_refuse(struct ask *a, enum refusal why, int error)
+{
+	ask_dequeue(a);
+	a->refusal = why;
+	a->error = error;
+	a->ops->refused(a, why);
+}
+
+/* ---------------------------------------------------------------- granting */
+
+/* u is on no list; it becomes a's. False when out of memory: u is closed. */
+static bool
+make_lease(struct ask *a, struct upconn *u)
+{
+	struct pool *p = a->pool;
+	struct lease *l = pile_get(&p->leases);
+	int64_t now = p->worker->now_ns;
+
+	if (l == NULL) {
+		upconn_close(u, N_DISCARDS);
+		return false;
+	}
+	*l = (struct lease){ .u = u, .ops = a->ops, .holder = a->holder,
+	    .since_ns = now, .waited_ns = now - a->since_ns,
+	    .reused = u->uses > 0 };
+	u->lease = l;
+	u->uses++;
+	upconn_set_state(u, UPCONN_LEASED);
+	upkeep_warm_soon(p);
+	count_add(&p->requests, 1);
+	if (l->reused)
+		count_add(&p->reused, 1);
+	else
+		upkeep_useful(p);
+	hist_add(&p->queue, l->waited_ns);
+	a->lease = l;
+	return true;
+}
+
+void
+ask_grant(struct ask *a, struct upconn *u)
+{
+	ask_dequeue(a);
+	if (make_lease(a, u))
+		a->ops->granted(a);
+	else
+		ask_refuse(a, REFUSAL_CONNECT_FAILED, ENOMEM);
+}
+
+/* ------------------------------------------------------------------ asking */
+
+/*
+ * Raw sessions cannot be sent again, so a warm connection is looked at once
+ * more before one is put on it; requests can, or fail detectably.
+ */
+static bool
+still_good(const struct pool *p, const struct upconn *u)
+{
+	return p->conf->pool.span != CONF_SPAN_SESSION || u->conn.in.len > 0 ||
+	    conn_is_quiet(&u->conn);
+}
+
+/* The newest good idle connection of a's key at the site, off its shelf. */
+static struct upconn *
+take_idle(struct ask *a, struct site *site)
+{
+	struct shelf *sh = shelf_find(site, a->key, a->key_len);
+	struct list *l;
+
+	if (a->fresh)
+		return NULL;
+	while (sh != NULL && (l = list_first(&sh->idle)) != NULL) {
+		struct upconn *u = container_of(l, struct upconn, link);
+		enum discard why = upconn_overdue(u);
+		bool last = sh->open == 1 && sh->key_len > 0;
+
+		if (why == N_DISCARDS && still_good(a->pool, u)) {
+			upconn_take_idle(u);
+			return u;
+		}
+		upconn_close(u, why == N_DISCARDS ? DISCARD_CLOSED_IDLE : why);
+		if (last)
+			return NULL;    /* the shelf went with it */
+	}
+	return NULL;
+}
+
+static struct upconn *
+take_idle_elsewhere(struct ask *a, const struct site *not_here)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &a->pool->sites) {
+		struct site *site = container_of(l, struct site, link);
+		struct upconn *u;
+
+		if (site == not_here || !site->current ||
+		    site->endpoint == a->avoid)
+			continue;
+		u = take_idle(a, site);
+		if (u != NULL)
+			return u;
+	}
+	return NULL;
+}
+
+static bool
+slot_take(struct pool *p)
+{
+	if (p->gifts > 0) {
+		p->gifts--;
+		return true;
+	}
+	return upstream_slot_take(p->upstream);
+}
+
+/* Close the longest unused idle connection whose key is not a's. */
+static bool
+evict_other_key(struct ask *a)
+{
+	struct upconn *victim = NULL;
+	struct list *l, *tmp;
+
+	if (a->key_len == 0)
+		return false;   /* keys are all empty, or none is */
+	list_each(l, tmp, &a->pool->upconns) {
+		struct upconn *u = container_of(l, struct upconn, all);
+
+		if (u->state == UPCONN_IDLE &&
+		    (victim == NULL || u->since_ns < victim->since_ns))
+			victim = u;
+	}
+	if (victim == NULL)
+		return false;
+	upconn_close(victim, DISCARD_OTHER_KEY);
+	return true;
+}
+
+/* A place at the picked site, or at another that has room. */
+static struct site *
+site_with_room(struct ask *a, struct site *picked)
+{
+	struct list *l, *tmp;
+
+	if (endpoint_slot_take(picked->endpoint))
+		return picked;
+	list_each(l, tmp, &a->pool->sites) {
+		struct site *site = container_of(l, struct site, link);
+
+		if (site != picked && site->current &&
+		    site->endpoint != a->avoid &&
+		    endpoint_slot_take(site->endpoint))
+			return site;
+	}
+	return NULL;
+}
+
+/* Errors that say that this machine, not the server, has run out. */
+static bool
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM || error == EADDRNOTAVAIL;
+}
+
+static bool
+open_at(struct ask *a, struct site *picked)
+{
+	struct pool *p = a->pool;
+	struct site *site;
+	int error;
+
+	if (!slot_take(p))
+		return true;
+	site = site_with_room(a, picked);
+	if (site == NULL) {
+		upstream_slot_free(p->upstream);
+		return true;
+	}
+	a->opening = upconn_open(site, a->key, a->key_len, a);
+	if (a->opening != NULL) {
+		if (list_linked(&a->link)) {
+			p->unserved--;
+			pool_publish_waiting(p);
+		}
+		return true;
+	}
+	error = errno;
+	endpoint_slot_free(site->endpoint);
+	upstream_slot_free(p->upstream);
+	/* Somebody's connection will come back: wait for that one. */
+	if (is_shortage(error) && atomic_load(&p->leased) > 0)
+		return true;
+	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
+	a->error = error;
+	a->refusal = is_shortage(error) ? REFUSAL_NO_DESCRIPTORS :
+	    REFUSAL_CONNECT_FAILED;
+	return false;
+}
+
+bool
+ask_try_open(struct ask *a)
+{
+	struct site *site = balance_pick(a->pool, a->avoid);
+
+	if (site == NULL) {
+		a->refusal = REFUSAL_NO_ENDPOINT;
+		return false;
+	}
+	return open_at(a, site);
+}
+
+/* What this worker can do for a at once: NULL and true = let it wait. */
+static bool
+serve_now(struct ask *a, struct upconn **u)
+{
+	struct site *site = balance_pick(a->pool, a->avoid);
+
+	if (site == NULL) {
+		a->refusal = REFUSAL_NO_ENDPOINT;
+		return false;
+	}
+	*u = take_idle(a, site);
+	if (*u != NULL)
+		return true;
+	if (!open_at(a, site))
+		return false;
+	if (a->opening != NULL)
+		return true;
+	*u = take_idle_elsewhere(a, site);
+	if (*u != NULL || !evict_other_key(a))
+		return true;
+	return open_at(a, site);
+}
+
+enum asked
+lease_ask(struct ask *a)
+{
+	struct pool *p = a->pool;
+	struct upconn *u = NULL;
+
+	list_init(&a->link);
+	deadline_init(&a->deadline, waited_too_long);
+	a->opening = NULL;
+	a->lease = NULL;
+	a->refusal = REFUSAL_NONE;
+	a->error = 0;
+	a->since_ns = p->worker->now_ns;
+
+	/* Nobody overtakes those who wait. */
+	if (p->unserved == 0 && !serve_now(a, &u))
+		return ASK_REFUSED;
+	if (u != NULL) {
+		if (make_lease(a, u))
+			return ASK_GRANTED;
+		a->refusal = REFUSAL_CONNECT_FAILED;
+		return ASK_REFUSED;
+	}
+	if (a->opening == NULL &&
+	    queue_length(p) >= (uint64_t)p->conf->pool.max_waiting) {
+		a->refusal = REFUSAL_QUEUE_FULL;
+		return ASK_REFUSED;
+	}
+	ask_enqueue(a);
+	if (a->opening == NULL && p->upstream->n_pools > 1) {
+		/* It has said that it waits; now look again. */
+		if (pool_elder(p) == NULL && !ask_try_open(a)) {
+			ask_dequeue(a);
+			return ASK_REFUSED;
+		}
+		if (a->opening == NULL)
+			transfer_wanted(p);
+	}
+	return ASK_WAITS;
+}
+
+/* --------------------------------------------------------------- returning */
+
+void
+lease_return(struct lease **lp)
+{
+	struct lease *l = *lp;
+	struct upconn *u = l->u;
+	struct pool *p = u->pool;
+
+	*lp = NULL;
+	u->lease = NULL;
+	pile_put(&p->leases, l);
+	if (u->mark == MARK_CLEAN && !upconn_is_clean(u)) {
+		upconn_close(u, DISCARD_NOT_CLEAN);
+		return;
+	}
+	switch (u->mark) {
+	case MARK_CLEAN:
+		upconn_settle(u);
+		return;
+	case MARK_DIRTY:
+		if (p->upstream->peer->wash != NULL) {
+			upconn_set_state(u, UPCONN_WASHING);
+			deadline_set(p->worker, &u->deadline,
+			    p->conf->timeouts.connect_ms);
+			p->upstream->peer->wash(u);
+			return;
+		}
+		break;
+	case MARK_BROKEN:
+		break;
+	}
+	upconn_close(u, N_DISCARDS);
+}

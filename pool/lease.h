@@ -1,0 +1,101 @@
+/*
+ * Asking for an upstream connection, holding it, giving it back.
+ *
+ * A lease says who may use an upconn now. The pool knows nothing of what the
+ * holder does with it, but takes it back only by lease_return(), which is where
+ * the mark decides whether anybody else ever sees the connection again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_LEASE_H
+#define POOL_LEASE_H
+
+#include "pool/upconn.h"
+
+enum refusal {
+	REFUSAL_NONE,
+	REFUSAL_NO_ENDPOINT,            /* no usable endpoint */
+	REFUSAL_QUEUE_FULL,
+	REFUSAL_QUEUE_TIMEOUT,
+	REFUSAL_CONNECT_FAILED,
+	REFUSAL_CONNECT_TIMEOUT,
+	REFUSAL_NO_DESCRIPTORS,
+	N_REFUSALS
+};
+
+struct ask;
+
+struct lease_ops {
+	/* The ask, which returned ASK_WAITS, came to its end. */
+	void (*granted)(struct ask *a);
+	void (*refused)(struct ask *a, enum refusal why);
+	/* About the connection, while the lease is out. */
+	void (*input)(struct lease *l);
+	void (*drained)(struct lease *l);
+	void (*gone)(struct lease *l, int error);       /* failed: errno */
+};
+
+/* Owned by the pool; the holder has the pointer. */
+struct lease {
+	struct upconn *u;
+	const struct lease_ops *ops;
+	void *holder;
+	int64_t since_ns;
+	int64_t waited_ns;
+	bool reused;                    /* it had been used before */
+};
+
+/* Embedded in whatever asks, which keeps it until it is answered. */
+struct ask {
+	/* Set by the caller. */
+	struct pool *pool;
+	const struct lease_ops *ops;
+	void *holder;
+	const void *key;                /* kept by the caller while it waits */
+	size_t key_len;
+	const struct endpoint *avoid;   /* not this one, if there is another */
+	bool fresh;                     /* only a newly opened connection */
+
+	/* The pool's. */
+	struct list link;               /* pool->asks while it waits */
+	struct deadline deadline;
+	struct upconn *opening;         /* being opened for it */
+	int64_t since_ns;
+	struct lease *lease;            /* when granted */
+	enum refusal refusal;
+	int error;                      /* errno of a failed connect */
+};
+
+enum asked { ASK_GRANTED, ASK_WAITS, ASK_REFUSED };
+
+/*
+ * Ask for a connection of a->pool. ASK_GRANTED: a->lease. ASK_REFUSED:
+ * a->refusal. ASK_WAITS: ops->granted or ops->refused is called later, never
+ * from inside this call, unless ask_cancel() comes first.
+ */
+enum asked lease_ask(struct ask *a) MUST_CHECK;
+
+/* Stop waiting. Fine also when a does not wait. */
+void ask_cancel(struct ask *a);
+
+/*
+ * Give it back; *l becomes NULL. What is CLEAN goes to the oldest waiter or to
+ * its shelf, DIRTY is washed, BROKEN closed.
+ */
+void lease_return(struct lease **l);
+
+/*
+ * For the rest of the pool. ask_try_open: begin a connection for a; true, and
+ * a->opening says whether there was a place; false: a->refusal, and a is still
+ * where it was.
+ */
+bool ask_try_open(struct ask *a) MUST_CHECK;
+/* Nothing is opening for a any more: it waits in the queue alone, and may have
+   waited too long already (then it is refused in the next turn). */
+void ask_recheck(struct ask *a);
+void ask_grant(struct ask *a, struct upconn *u);
+void ask_refuse(struct ask *a, enum refusal why, int error);
+/* The oldest ask that waits for a connection like u; NULL = none. */
+struct ask *ask_fitting(struct pool *p, const struct upconn *u);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * What the pool asks of a protocol about one upstream connection. Every slot
+ * may be NULL: nothing to say, nothing to wash.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_PEER_H
+#define POOL_PEER_H
+
+#include <stddef.h>
+
+struct upconn;
+
+struct peer_ops {
+	size_t   state_size;            /* bytes at upconn_state(u), zeroed */
+	/* Connected: log in. MUST end in upconn_ready() or upconn_broken(),
+	   now or later; the connect deadline covers it. NULL = ready at once. */
+	void    (*greet)(struct upconn *u);
+	/* Input grew while no lease holds it: greeting, washing or idle. An
+	   idle one with bytes left unread afterwards is closed. NULL = no
+	   byte is ever expected. */
+	void    (*bytes)(struct upconn *u);
+	/* More leases that it can carry now, for shared mode; 0 = full. NULL =
+	   one lease at a time. */
+	unsigned (*room)(const struct upconn *u);
+	/* DIRTY to clean. Ends in upconn_ready() or upconn_broken(); a deadline
+	   of the connect timeout stands over it. NULL = DIRTY is closed. */
+	void    (*wash)(struct upconn *u);
+	/* Last polite bytes before a close; must not wait. */
+	void    (*bye)(struct upconn *u);
+};
+
+#endif

@@ -1,0 +1,294 @@
+/*
+ * One worker's part of an upstream. See pool.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/worker.h"
+#include "pool/balance.h"
+#include "pool/lease.h"
+#include "pool/transfer.h"
+#include "pool/upconn.h"
+#include "pool/upkeep.h"
+
+const char *const discard_names[N_DISCARDS] = {
+	[DISCARD_UNASKED_BYTES] = "unasked_bytes",
+	[DISCARD_CLOSED_IDLE] = "closed_idle",
+	[DISCARD_IDLE_TIMEOUT] = "idle_timeout",
+	[DISCARD_LIFETIME] = "max_lifetime",
+	[DISCARD_MAX_REQUESTS] = "max_requests",
+	[DISCARD_SURPLUS] = "surplus",
+	[DISCARD_ENDPOINT_GONE] = "endpoint_gone",
+	[DISCARD_OTHER_KEY] = "other_key",
+	[DISCARD_IDENTITY] = "reconfigured",
+	[DISCARD_NOT_CLEAN] = "not_clean",
+	[DISCARD_CONNECT_FAILED] = "connect_failed",
+	[DISCARD_SERVER_SAID] = "server_said",
+	[DISCARD_RETIRED] = "retired"
+};
+
+int
+pool_init(struct pool *p, struct upstream *up, struct worker *w)
+{
+	p->upstream = up;
+	p->worker = w;
+	list_init(&p->sites);
+	list_init(&p->asks);
+	list_init(&p->upconns);
+	pile_init(&p->leases, sizeof(struct lease), 256);
+	atomic_init(&p->oldest_ns, INT64_MAX);
+	upkeep_start(p);
+	return 0;
+}
+
+void
+pool_fini(struct pool *p)
+{
+	struct list *l;
+
+	while ((l = list_first(&p->sites)) != NULL) {
+		struct site *site = container_of(l, struct site, link);
+
+		list_remove(l);
+		free(site->keyless);
+		endpoint_drop(site->endpoint);
+		free(site);
+	}
+	pile_fini(&p->leases);
+	roster_drop(p->roster);
+	p->roster = NULL;
+}
+
+void
+pool_publish(struct pool *p, _Atomic unsigned *what, int change)
+{
+	unsigned now = atomic_load_explicit(what, memory_order_relaxed) +
+	    (unsigned)change;
+
+	/* Single-writer; alone it needs no order and no locked instruction. */
+	if (p->upstream->n_pools == 1)
+		atomic_store_explicit(what, now, memory_order_relaxed);
+	else
+		atomic_store(what, now);
+}
+
+void
+pool_close_idle(struct pool *p, enum discard (*due)(const struct upconn *u))
+{
+	struct list *l, *tmp;
+	bool nested = p->serving;
+
+	/* Places that come free are dealt out afterwards: those who get them
+	   may close other connections of this list. */
+	p->serving = true;
+	list_each(l, tmp, &p->upconns) {
+		struct upconn *u = container_of(l, struct upconn, all);
+		enum discard why = u->state == UPCONN_IDLE ? due(u) :
+		    N_DISCARDS;
+
+		if (why != N_DISCARDS)
+			upconn_close(u, why);
+	}
+	p->serving = nested;
+	pool_serve(p);
+}
+
+void
+pool_configure(struct pool *p, const struct conf_upstream *conf,
+    bool identity_changed)
+{
+	p->conf = conf;
+	if (identity_changed)
+		p->identity++;
+	pool_close_idle(p, upconn_overdue);
+	upkeep_trim(p);
+	upkeep_warm(p);
+	deadline_set(p->worker, &p->upkeep, 0);
+}
+
+static int
+site_add(struct pool *p, struct endpoint *e)
+{
+	struct site *site = pool_site_of(p, e);
+
+	if (site == NULL) {
+		site = calloc(1, sizeof(*site));
+		if (site == NULL)
+			return -1;
+		site->pool = p;
+		site->endpoint = endpoint_keep(e);
+		list_append(&p->sites, &site->link);
+	}
+	site->current = true;
+	if (shelf_get(site, NULL, 0) == NULL) {
+		site->current = false;
+		return -1;
+	}
+	return 0;
+}
+
+static void
+drop_empty_sites(struct pool *p)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &p->sites) {
+		struct site *site = container_of(l, struct site, link);
+
+		if (site->current || site->open > 0)
+			continue;
+		free(site->keyless);
+		list_remove(l);
+		endpoint_drop(site->endpoint);
+		free(site);
+	}
+}
+
+void
+pool_set_roster(struct pool *p, struct roster *r)
+{
+	struct list *l, *tmp;
+	size_t i;
+
+	list_each(l, tmp, &p->sites)
+		container_of(l, struct site, link)->current = false;
+	/* An endpoint that there is no memory for is not used by this worker:
+	   the others stand in, and the next roster tries again. */
+	for (i = 0; i < r->n; i++)
+		(void)site_add(p, r->v[i]);
+	roster_drop(p->roster);
+	p->roster = r;
+	pool_close_idle(p, upconn_overdue);
+	drop_empty_sites(p);
+	p->warm_after_ns = 0;
+	p->warm_failures = 0;
+	pool_serve(p);
+	upkeep_warm(p);
+}
+
+void
+pool_retire(struct pool *p)
+{
+	p->retired = true;
+	upkeep_stop(p);
+	pool_close_idle(p, upconn_overdue);
+}
+
+bool
+pool_is_empty(const struct pool *p)
+{
+	return list_empty(&p->upconns) && list_empty(&p->asks);
+}
+
+void
+pool_close_all(struct pool *p)
+{
+	struct list *l;
+
+	p->retired = true;
+	upkeep_stop(p);
+	while ((l = list_first(&p->upconns)) != NULL)
+		upconn_close(container_of(l, struct upconn, all), N_DISCARDS);
+}
+
+unsigned
+pool_share(const struct pool *p, int64_t of_all)
+{
+	uint64_t n = p->upstream->n_pools;
+	uint64_t all = (uint64_t)of_all;
+
+	return (unsigned)(all / n + (p->worker->index < all % n));
+}
+
+/* Open a connection for a; false when the caps leave no place. */
+static bool
+serve_one(struct ask *a)
+{
+	if (!ask_try_open(a)) {
+		ask_refuse(a, a->refusal, a->error);
+		return true;
+	}
+	return a->opening != NULL;
+}
+
+/* The oldest ask for which nothing is opening. */
+static struct ask *
+first_unserved(struct pool *p)
+{
+	struct list *l;
+
+	if (p->unserved == 0)
+		return NULL;
+	for (l = p->asks.next; l != &p->asks; l = l->next) {
+		struct ask *a = container_of(l, struct ask, link);
+
+		if (a->opening == NULL)
+			return a;
+	}
+	return NULL;
+}
+
+void
+pool_serve(struct pool *p)
+{
+	struct ask *a;
+
+	if (p->serving)
+		return;
+	p->serving = true;
+	while ((p->gifts > 0 || pool_elder(p) == NULL) &&
+	    (a = first_unserved(p)) != NULL && serve_one(a))
+		;
+	p->serving = false;
+	for (; p->gifts > 0; p->gifts--)
+		upstream_slot_free(p->upstream);
+	transfer_slot(p);
+}
+
+void
+pool_publish_waiting(struct pool *p)
+{
+	const struct ask *a = first_unserved(p);
+	int64_t since = a != NULL ? a->since_ns : INT64_MAX;
+
+	if (p->upstream->n_pools == 1)
+		atomic_store_explicit(&p->oldest_ns, since,
+		    memory_order_relaxed);
+	else
+		atomic_store(&p->oldest_ns, since);
+	if (p->unserved > 0 && p->exhausted_since_ns == 0)
+		p->exhausted_since_ns = p->worker->now_ns;
+	else if (p->unserved == 0 && p->exhausted_since_ns != 0) {
+		count_add(&p->exhausted_us, (uint64_t)(p->worker->now_ns -
+		    p->exhausted_since_ns) / 1000);
+		p->exhausted_since_ns = 0;
+	}
+}
+
+struct pool *
+pool_elder(struct pool *p)
+{
+	struct upstream *up = p->upstream;
+	int64_t mine, oldest;
+	struct pool *elder = NULL;
+	size_t i;
+
+	if (up->n_pools == 1)
+		return NULL;
+	mine = atomic_load(&p->oldest_ns);
+	/* Ours wait unless another has waited 10 ms longer: letters cost. */
+	oldest = mine == INT64_MAX ? INT64_MAX : mine - 10 * NS_PER_MS;
+	for (i = 0; i < up->n_pools; i++) {
+		int64_t since = atomic_load(&up->pools[i]->oldest_ns);
+
+		if (up->pools[i] != p && since < oldest) {
+			oldest = since;
+			elder = up->pools[i];
+		}
+	}
+	return elder;
+}

@@ -1,0 +1,162 @@
+/*
+ * A pool: one worker's part of an upstream. It has the connections that this
+ * worker opened, by endpoint and key, and the asks that wait here.
+ *
+ * All of it belongs to the worker's thread, but for what is marked `published`,
+ * which the others read to decide who gets a connection that comes free.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "net/count.h"
+#include "net/deadline.h"
+#include "net/list.h"
+#include "net/pile.h"
+#include "pool/upstream.h"
+
+struct upconn;
+
+/* Connections of one endpoint and one key on one worker. */
+struct shelf {
+	struct site *site;
+	struct list idle;               /* newest first */
+	unsigned open;                  /* all states */
+	UT_hash_handle hh;              /* in site->keyed; not for keyless */
+	size_t key_len;
+	unsigned char key[];
+};
+
+/* An endpoint as one worker sees it. Lives while it is in the roster or has
+   connections. */
+struct site {
+	struct list link;               /* on pool->sites */
+	struct pool *pool;
+	struct endpoint *endpoint;
+	int64_t turn;                   /* smooth round robin's running weight */
+	unsigned open;                  /* connections here, all keys */
+	struct shelf *keyless;
+	struct shelf *keyed;            /* uthash by key */
+	bool current;                   /* in the roster */
+};
+
+/* Why a connection was closed other than by its lease's own end. */
+enum discard {
+	DISCARD_UNASKED_BYTES,          /* bytes came while idle */
+	DISCARD_CLOSED_IDLE,            /* the server closed it while idle */
+	DISCARD_IDLE_TIMEOUT,
+	DISCARD_LIFETIME,
+	DISCARD_MAX_REQUESTS,
+	DISCARD_SURPLUS,                /* max or max_idle was lowered */
+	DISCARD_ENDPOINT_GONE,
+	DISCARD_OTHER_KEY,              /* made room for another key */
+	DISCARD_IDENTITY,               /* its configuration changed */
+	DISCARD_NOT_CLEAN,              /* came back owed, unread or unsent */
+	DISCARD_CONNECT_FAILED,
+	DISCARD_SERVER_SAID,            /* the protocol announced its end */
+	DISCARD_RETIRED,                /* the upstream has left the file */
+	N_DISCARDS
+};
+
+extern const char *const discard_names[N_DISCARDS];
+
+struct pool {
+	struct upstream *upstream;
+	struct worker   *worker;
+	const struct conf_upstream *conf;       /* the running snapshot's */
+	struct roster   *roster;
+	struct list      sites;
+	struct list      asks;          /* that wait here, oldest first */
+	struct list      upconns;       /* all of this worker, oldest first */
+	struct pile      leases;
+	bool             retired;       /* its name has left the file: nothing
+					   is kept, what waits is served */
+	bool             serving;       /* inside pool_serve: no re-entry */
+	unsigned         identity;      /* changes when connections made before
+					   a reload must not be used again */
+	struct deadline  upkeep;        /* ticks */
+	struct deadline  warming;       /* a look at min_idle out of turn */
+	int64_t          warm_after_ns; /* backing off until then */
+	unsigned         warm_failures; /* in a row */
+	int64_t          exhausted_since_ns;     /* somebody waits for a slot */
+	unsigned         unserved;      /* asks for which nothing is opening */
+	unsigned         gifts;         /* places taken already, by another
+					   worker, for our oldest ask */
+	struct {                        /* closings by the server while idle */
+		int64_t age_ms[3], at_ns[3];
+		unsigned n;
+		int64_t learned_ms;     /* it closes at about this age; 0 = not
+					   known */
+		int64_t until_ns;
+	} habit;
+
+	_Atomic unsigned waiting;       /* published: asks in `asks` */
+	_Atomic int64_t  oldest_ns;     /* published: since when the first one
+					   waits; INT64_MAX = none */
+	_Atomic unsigned idle;          /* published */
+	_Atomic unsigned leased;
+	_Atomic unsigned opening;       /* connecting, greeting, washing */
+
+	counter connects, requests, reused, retries, exhausted_us;
+	counter waiting_max;
+	counter discards[N_DISCARDS];
+	struct hist queue, connect, first_byte;
+};
+
+int pool_init(struct pool *p, struct upstream *up, struct worker *w) MUST_CHECK;
+
+/* On its worker: a new snapshot, at start or after a reload. Keeps what it can;
+   identity_changed: connections made before must not be used again. */
+void pool_configure(struct pool *p, const struct conf_upstream *conf,
+    bool identity_changed);
+
+/* On its worker: these are the endpoints now. Takes over one reference. */
+void pool_set_roster(struct pool *p, struct roster *r);
+
+/* On its worker: keep nothing warm or idle any more. What is leased closes on
+   return, what waits is still served. pool_is_empty() when all are gone. */
+void pool_retire(struct pool *p);
+bool pool_is_empty(const struct pool *p);
+
+/* On its worker, at the very end: close whatever there is, also leased ones
+   (their holders are gone by then). */
+void pool_close_all(struct pool *p);
+void pool_fini(struct pool *p);
+
+/* A place under the cap has become free, or an endpoint usable: open what is
+   waited for, here or (with a slot of its own) on the worker whose ask is
+   oldest. */
+void pool_serve(struct pool *p);
+
+/* Close the idle connections for which due() names a reason. */
+void pool_close_idle(struct pool *p, enum discard (*due)(const struct upconn *u));
+
+/* `asks` has changed: publish the oldest for which nothing is opening. */
+void pool_publish_waiting(struct pool *p);
+
+/* Add to a published counter, in an order that other workers can rely on. */
+void pool_publish(struct pool *p, _Atomic unsigned *what, int change);
+
+/* Is another worker's oldest ask so much older than ours that it comes first?
+   Returns its pool or NULL. With one worker nobody is. */
+struct pool *pool_elder(struct pool *p);
+
+struct site *pool_site_of(struct pool *p, const struct endpoint *e);
+struct shelf *shelf_find(struct site *site, const void *key, size_t len);
+/* Finds or makes one; NULL when out of memory. */
+struct shelf *shelf_get(struct site *site, const void *key, size_t len)
+    MUST_CHECK;
+
+/* A connection of the shelf is gone: frees shelf and site when the last is. */
+void shelf_left(struct shelf *sh);
+
+/* How many connections this worker keeps warm: its part of min_idle. */
+unsigned pool_share(const struct pool *p, int64_t of_all);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * Sites and shelves: where a worker keeps its connections. See pool.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+/* Keys come from clients (user names): seeded with an address that they cannot
+   know, so that nobody can choose keys that collide. */
+#define HASH_FUNCTION(bytes, len, hash) \
+	((hash) = (unsigned)XXH64(bytes, len, (uintptr_t)site))
+
+#include "pool/pool.h"
+
+struct site *
+pool_site_of(struct pool *p, const struct endpoint *e)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &p->sites) {
+		struct site *site = container_of(l, struct site, link);
+
+		if (site->endpoint == e)
+			return site;
+	}
+	return NULL;
+}
+
+struct shelf *
+shelf_find(struct site *site, const void *key, size_t len)
+{
+	struct shelf *sh;
+
+	if (len == 0)
+		return site->keyless;
+	HASH_FIND(hh, site->keyed, key, len, sh);
+	return sh;
+}
+
+struct shelf *
+shelf_get(struct site *site, const void *key, size_t len)
+{
+	struct shelf *sh = shelf_find(site, key, len);
+
+	if (sh != NULL)
+		return sh;
+	sh = calloc(1, sizeof(*sh) + len);
+	if (sh == NULL)
+		return NULL;
+	sh->site = site;
+	list_init(&sh->idle);
+	sh->key_len = len;
+	if (len == 0) {
+		site->keyless = sh;
+		return sh;
+	}
+	memcpy(sh->key, key, len);
+	HASH_ADD_KEYPTR(hh, site->keyed, sh->key, len, sh);
+	return sh;
+}
+
+void
+shelf_left(struct shelf *sh)
+{
+	struct site *site = sh->site;
+
+	sh->open--;
+	site->open--;
+	if (sh->open == 0 && sh->key_len > 0) {
+		HASH_DEL(site->keyed, sh);
+		free(sh);
+	}
+	if (site->open > 0 || site->current)
+		return;
+	free(site->keyless);
+	list_remove(&site->link);
+	endpoint_drop(site->endpoint);
+	free(site);
+}

@@ -1,0 +1,208 @@
+/*
+ * Between workers. See transfer.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pool/balance.h"
+#include "pool/upkeep.h"
+
+/* A connection, a place or a wish on its way to a pool. Freed on arrival. */
+struct parcel {
+	struct mail mail;
+	struct pool *to;
+	struct upconn *u;
+	struct endpoint *endpoint;      /* u's, one reference */
+	size_t key_len;
+	unsigned char key[];
+};
+
+static struct parcel *
+parcel_new(struct pool *to, size_t key_len,
+    void (*deliver)(struct worker *, struct mail *), void (*drop)(struct mail *))
+{
+	struct parcel *parcel = calloc(1, sizeof(*parcel) + key_len);
+
+	if (parcel == NULL)
+		return NULL;
+	parcel->mail.deliver = deliver;
+	parcel->mail.drop = drop;
+	parcel->to = to;
+	parcel->key_len = key_len;
+	return parcel;
+}
+
+static struct parcel *
+parcel_of(struct mail *m)
+{
+	return container_of(m, struct parcel, mail);
+}
+
+/* ------------------------------------------------------------- connections */
+
+/* The end of a connection that belongs to no shelf at the moment. */
+static void
+upconn_end_in_transit(struct parcel *parcel)
+{
+	struct upconn *u = parcel->u;
+
+	close(conn_fd(&u->conn));
+	free(u);
+	endpoint_slot_free(parcel->endpoint);
+	upstream_slot_free(parcel->to->upstream);
+	endpoint_drop(parcel->endpoint);
+	free(parcel);
+}
+
+static void
+upconn_dropped(struct mail *m)
+{
+	upconn_end_in_transit(parcel_of(m));
+}
+
+static void
+upconn_arrived(struct worker *w, struct mail *m)
+{
+	struct parcel *parcel = parcel_of(m);
+	struct pool *p = parcel->to;
+	struct upconn *u = parcel->u;
+	struct site *site = pool_site_of(p, parcel->endpoint);
+	struct shelf *sh = site != NULL && site->current ?
+	    shelf_get(site, parcel->key, parcel->key_len) : NULL;
+
+	if (sh == NULL || !conn_is_quiet(&u->conn) ||
+	    u->identity != p->identity) {
+		upconn_end_in_transit(parcel);
+		pool_serve(p);
+		return;
+	}
+	u->pool = p;
+	u->shelf = sh;
+	pool_publish(p, &p->idle, 1);
+	sh->open++;
+	site->open++;
+	list_append(&p->upconns, &u->all);
+	conn_attach(&u->conn, w);
+	endpoint_drop(parcel->endpoint);
+	free(parcel);
+	upconn_settle(u);
+}
+
+bool
+transfer_idle(struct upconn *u)
+{
+	struct pool *to = pool_elder(u->pool);
+	struct shelf *sh = u->shelf;
+	struct parcel *parcel;
+
+	if (to == NULL || u->conn.in.len > 0)
+		return false;
+	parcel = parcel_new(to, sh->key_len, upconn_arrived, upconn_dropped);
+	if (parcel == NULL)
+		return false;
+	memcpy(parcel->key, sh->key, sh->key_len);
+	parcel->u = u;
+	parcel->endpoint = endpoint_keep(sh->site->endpoint);
+	conn_detach(&u->conn);
+	list_remove(&u->all);
+	pool_publish(u->pool, &u->pool->idle, -1);
+	u->shelf = NULL;
+	u->pool = NULL;
+	shelf_left(sh);
+	worker_post(to->worker, &parcel->mail);
+	return true;
+}
+
+/* ------------------------------------------------------------------ places */
+
+static void
+slot_dropped(struct mail *m)
+{
+	upstream_slot_free(parcel_of(m)->to->upstream);
+	free(parcel_of(m));
+}
+
+static void
+slot_arrived(struct worker *w, struct mail *m)
+{
+	struct parcel *parcel = parcel_of(m);
+	struct pool *p = parcel->to;
+
+	(void)w;
+	p->gifts++;             /* counted all the way: nobody can overtake */
+	free(parcel);
+	pool_serve(p);
+}
+
+void
+transfer_slot(struct pool *p)
+{
+	struct pool *to;
+	struct parcel *parcel;
+
+	to = pool_elder(p);
+	if (to == NULL || !upstream_slot_take(p->upstream))
+		return;
+	parcel = parcel_new(to, 0, slot_arrived, slot_dropped);
+	if (parcel == NULL)
+		upstream_slot_free(p->upstream);
+	else
+		worker_post(to->worker, &parcel->mail);
+}
+
+/* ------------------------------------------------------------------ wishes */
+
+static void
+wish_dropped(struct mail *m)
+{
+	free(parcel_of(m));
+}
+
+/* On a worker that had idle connections: the longest unused one goes. */
+static void
+wish_arrived(struct worker *w, struct mail *m)
+{
+	struct parcel *parcel = parcel_of(m);
+	struct pool *p = parcel->to;
+	struct list *l, *tmp;
+
+	(void)w;
+	free(parcel);
+	list_each(l, tmp, &p->upconns) {
+		struct upconn *u = container_of(l, struct upconn, all);
+
+		if (u->state != UPCONN_IDLE)
+			continue;
+		if (pool_elder(p) == NULL)
+			return;
+		upconn_take_idle(u);
+		if (!transfer_idle(u))
+			list_prepend(&u->shelf->idle, &u->link);
+		return;
+	}
+}
+
+void
+transfer_wanted(struct pool *p)
+{
+	struct upstream *up = p->upstream;
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++) {
+		struct pool *other = up->pools[i];
+		struct parcel *parcel;
+
+		if (other == p || atomic_load(&other->idle) == 0)
+			continue;
+		parcel = parcel_new(other, 0, wish_arrived, wish_dropped);
+		if (parcel == NULL)
+			return;
+		worker_post(other->worker, &parcel->mail);
+		return;
+	}
+}

@@ -1,0 +1,408 @@
+/*
+ * Upstream connections. See upconn.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/upconn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/balance.h"
+#include "pool/lease.h"
+#include "pool/transfer.h"
+#include "pool/upkeep.h"
+
+/* What a server that speaks first may say before its first client comes. */
+enum { GREETING_MOST = 16 * 1024 };
+
+const char *const upconn_state_names[] = {
+	[UPCONN_CONNECTING] = "connecting",
+	[UPCONN_GREETING] = "greeting",
+	[UPCONN_IDLE] = "idle",
+	[UPCONN_LEASED] = "leased",
+	[UPCONN_WASHING] = "washing",
+	[UPCONN_CLOSED] = "closed"
+};
+
+/* ------------------------------------------------------------------ states */
+
+static bool
+is_opening(enum upconn_state state)
+{
+	return state == UPCONN_CONNECTING || state == UPCONN_GREETING ||
+	    state == UPCONN_WASHING;
+}
+
+static void
+count_state(struct upconn *u, enum upconn_state state, int change)
+{
+	struct endpoint *e = u->shelf->site->endpoint;
+	struct pool *p = u->pool;
+
+	if (state == UPCONN_LEASED) {
+		atomic_fetch_add(&e->leased, (unsigned)change);
+		pool_publish(p, &p->leased, change);
+	} else if (state == UPCONN_IDLE) {
+		pool_publish(p, &p->idle, change);
+	} else if (is_opening(state)) {
+		atomic_fetch_add(&e->opening, (unsigned)change);
+		pool_publish(p, &p->opening, change);
+	}
+}
+
+void
+upconn_set_state(struct upconn *u, enum upconn_state state)
+{
+	count_state(u, u->state, -1);
+	list_remove(&u->link);
+	if (!is_opening(state))
+		deadline_clear(&u->deadline);
+	u->state = state;
+	u->since_ns = u->pool->worker->now_ns;
+	if (state == UPCONN_IDLE)
+		list_prepend(&u->shelf->idle, &u->link);
+	count_state(u, state, 1);
+}
+
+void
+upconn_take_idle(struct upconn *u)
+{
+	list_remove(&u->link);
+}
+
+void
+upconn_mark(struct upconn *u, enum mark mark, const char *why)
+{
+	if (mark <= u->mark)
+		return;
+	u->mark = mark;
+	u->mark_why = why;
+}
+
+bool
+upconn_is_clean(const struct upconn *u)
+{
+	return u->holds == 0 && u->conn.in.len == 0 && u->conn.out.len == 0 &&
+	    !u->conn.eof && !u->conn.broken;
+}
+
+enum discard
+upconn_overdue(const struct upconn *u)
+{
+	const struct pool *p = u->pool;
+	const struct conf_pool *conf = &p->conf->pool;
+
+	if (p->retired)
+		return DISCARD_RETIRED;
+	if (!u->shelf->site->current)
+		return DISCARD_ENDPOINT_GONE;
+	if (u->identity != p->identity)
+		return DISCARD_IDENTITY;
+	if (p->worker->now_ns >= u->retire_ns)
+		return DISCARD_LIFETIME;
+	if (conf->max_requests > 0 && u->uses >= (uint64_t)conf->max_requests)
+		return DISCARD_MAX_REQUESTS;
+	if (atomic_load_explicit(&p->upstream->open, memory_order_relaxed) >
+	    atomic_load_explicit(&p->upstream->most, memory_order_relaxed))
+		return DISCARD_SURPLUS;
+	return N_DISCARDS;
+}
+
+/* ----------------------------------------------------------------- closing */
+
+static void
+upconn_release(struct worker *w, struct late *l)
+{
+	(void)w;
+	free(container_of(l, struct upconn, late));
+}
+
+void
+upconn_close(struct upconn *u, enum discard why)
+{
+	struct pool *p = u->pool;
+	struct shelf *sh = u->shelf;
+	struct endpoint *e = sh->site->endpoint;
+
+	if (u->state == UPCONN_CLOSED)
+		return;
+	if (why != N_DISCARDS)
+		count_add(&p->discards[why], 1);
+	if (p->upstream->peer->bye != NULL && u->conn.open &&
+	    !u->conn.broken && u->mark != MARK_BROKEN &&
+	    u->state == UPCONN_IDLE)
+		p->upstream->peer->bye(u);
+	if (u->opener != NULL) {
+		u->opener->opening = NULL;
+		p->unserved++;
+		pool_publish_waiting(p);
+		u->opener = NULL;
+	}
+	if (u->lease != NULL) {
+		pile_put(&p->leases, u->lease);
+		u->lease = NULL;
+	}
+	upconn_set_state(u, UPCONN_CLOSED);
+	conn_close(&u->conn);
+	list_remove(&u->all);
+	endpoint_slot_free(e);
+	upstream_slot_free(p->upstream);
+	shelf_left(sh);
+	worker_late(p->worker, &u->late, upconn_release);
+	pool_serve(p);
+	upkeep_warm_soon(p);
+}
+
+/* ---------------------------------------------------------------- settling */
+
+void
+upconn_settle(struct upconn *u)
+{
+	struct pool *p = u->pool;
+	enum discard why = upconn_overdue(u);
+	struct ask *a;
+
+	if (why != N_DISCARDS && (u->uses > 0 || why != DISCARD_RETIRED ||
+	    list_empty(&p->asks))) {
+		upconn_close(u, why);
+		return;
+	}
+	if (p->upstream->n_pools > 1 && pool_elder(p) != NULL) {
+		upconn_set_state(u, UPCONN_IDLE);
+		upconn_take_idle(u);
+		if (transfer_idle(u))
+			return;
+	}
+	a = ask_fitting(p, u);
+	if (a != NULL) {
+		ask_grant(a, u);
+		return;
+	}
+	if (p->unserved > 0 && u->shelf->key_len > 0) {
+		/* Those who wait have other keys and need its place. */
+		upconn_close(u, DISCARD_OTHER_KEY);
+		return;
+	}
+	upconn_set_state(u, UPCONN_IDLE);
+	if (p->upstream->n_pools > 1 && pool_elder(p) != NULL) {
+		/* Somebody began to wait just now. */
+		upconn_take_idle(u);
+		if (!transfer_idle(u))
+			list_prepend(&u->shelf->idle, &u->link);
+		return;
+	}
+	upkeep_trim(p);
+}
+
+void
+upconn_ready(struct upconn *u)
+{
+	deadline_clear(&u->deadline);
+	if (u->state == UPCONN_GREETING)
+		hist_add(&u->pool->connect,
+		    u->pool->worker->now_ns - u->born_ns);
+	u->mark = MARK_CLEAN;
+	u->mark_why = NULL;
+	/* The ask it was opened for may go first or be served already; either
+	   way it is free now. */
+	if (u->opener != NULL) {
+		struct ask *a = u->opener;
+
+		u->opener = NULL;
+		a->opening = NULL;
+		u->pool->unserved++;
+		pool_publish_waiting(u->pool);
+		ask_recheck(a);
+	}
+	upconn_settle(u);
+}
+
+void
+upconn_broken(struct upconn *u, enum endpoint_fault what, int error)
+{
+	struct endpoint *e = u->shelf->site->endpoint;
+	struct ask *a = u->opener;
+	struct pool *p = u->pool;
+
+	if (u->state == UPCONN_CLOSED)
+		return;
+	endpoint_fault(e, what, error);
+	if (a != NULL) {
+		/* It gets the error itself, not another try at the same. */
+		u->opener = NULL;
+		a->opening = NULL;
+		p->unserved++;
+	} else
+		upkeep_failed(p);
+	upconn_mark(u, MARK_BROKEN, endpoint_fault_names[what]);
+	if (a != NULL)
+		ask_refuse(a, what == FAULT_CONNECT_TIMEOUT ?
+		    REFUSAL_CONNECT_TIMEOUT : REFUSAL_CONNECT_FAILED, error);
+	upconn_close(u, DISCARD_CONNECT_FAILED);
+}
+
+/* ------------------------------------------------------------------ events */
+
+static void
+idle_input(struct upconn *u)
+{
+	struct pool *p = u->pool;
+
+	if (p->upstream->peer->bytes != NULL)
+		p->upstream->peer->bytes(u);
+	if (u->state != UPCONN_IDLE)
+		return;
+	if (u->conn.eof) {
+		upkeep_closed_by_server(u);
+		upconn_close(u, DISCARD_CLOSED_IDLE);
+		return;
+	}
+	if (u->mark != MARK_CLEAN || (u->conn.in.len > 0 &&
+	    (p->conf->pool.span != CONF_SPAN_SESSION || u->uses > 0))) {
+		upconn_close(u, DISCARD_UNASKED_BYTES);
+		return;
+	}
+	if (u->conn.in.len >= GREETING_MOST)
+		conn_pause(&u->conn);
+}
+
+static void
+input(struct conn *c)
+{
+	struct upconn *u = upconn_of(c);
+	struct peer_ops const *peer = u->pool->upstream->peer;
+
+	switch (u->state) {
+	case UPCONN_LEASED:
+		u->lease->ops->input(u->lease);
+		return;
+	case UPCONN_IDLE:
+		idle_input(u);
+		return;
+	case UPCONN_GREETING:
+	case UPCONN_WASHING:
+		if (peer->bytes != NULL && c->in.len > 0)
+			peer->bytes(u);
+		if (c->eof && is_opening(u->state))
+			upconn_broken(u, FAULT_CLOSED, 0);
+		return;
+	case UPCONN_CONNECTING:
+	case UPCONN_CLOSED:
+		return;
+	}
+}
+
+static void
+drained(struct conn *c)
+{
+	struct upconn *u = upconn_of(c);
+
+	if (u->state == UPCONN_LEASED)
+		u->lease->ops->drained(u->lease);
+}
+
+static void
+connected(struct conn *c, int error)
+{
+	struct upconn *u = upconn_of(c);
+
+	if (error != 0) {
+		upconn_broken(u, FAULT_CONNECT_FAILED, error);
+		return;
+	}
+	upconn_set_state(u, UPCONN_GREETING);
+	if (u->pool->upstream->peer->greet != NULL)
+		u->pool->upstream->peer->greet(u);
+	else
+		upconn_ready(u);
+}
+
+static void
+failed(struct conn *c, int error)
+{
+	struct upconn *u = upconn_of(c);
+
+	if (u->state == UPCONN_LEASED)
+		u->lease->ops->gone(u->lease, error);
+	else if (u->state == UPCONN_IDLE) {
+		upkeep_closed_by_server(u);
+		upconn_close(u, DISCARD_CLOSED_IDLE);
+	} else
+		upconn_broken(u, FAULT_RESET, error);
+}
+
+static const struct conn_ops upconn_ops = {
+	.input = input,
+	.drained = drained,
+	.connected = connected,
+	.failed = failed
+};
+
+static void
+too_slow(struct deadline *d)
+{
+	upconn_broken(container_of(d, struct upconn, deadline),
+	    FAULT_CONNECT_TIMEOUT, 0);
+}
+
+/* ----------------------------------------------------------------- opening */
+
+/* lifetime +-10 %: connections opened together must not retire together. */
+static int64_t
+lifetime_ns(const struct conf_pool *conf, uint64_t id)
+{
+	uint64_t mix = (id + 1) * 0x9e3779b97f4a7c15u;
+	int64_t ms = conf->max_lifetime_ms;
+
+	if (ms >= INT64_MAX / NS_PER_MS / 2)
+		return INT64_MAX / 2;
+	mix ^= mix >> 32;
+	return ms * NS_PER_MS / 1000 * (int64_t)(900 + mix % 201);
+}
+
+struct upconn *
+upconn_open(struct site *site, const void *key, size_t key_len,
+    struct ask *opener)
+{
+	struct pool *p = site->pool;
+	const struct conf_upstream *conf = p->conf;
+	int64_t keepalive = conf->pool.tcp_keepalive_ms;
+	struct shelf *sh = shelf_get(site, key, key_len);
+	struct upconn *u;
+
+	u = calloc(1, sizeof(*u) + p->upstream->peer->state_size);
+	if (sh == NULL || u == NULL)
+		goto fail;
+	if (conn_connect(&u->conn, p->worker, &site->endpoint->addr,
+	    keepalive < CONF_OFF / 2 ? (int)((keepalive + 999) / 1000) : 0,
+	    WORKER_PRI_FAR, &upconn_ops) < 0)
+		goto fail;
+	u->conn.hear_out = true;
+	u->pool = p;
+	u->shelf = sh;
+	u->opener = opener;
+	u->identity = p->identity;
+	u->id = atomic_fetch_add(&p->upstream->next_id, 1) + 1;
+	u->born_ns = u->since_ns = p->worker->now_ns;
+	u->retire_ns = u->born_ns + lifetime_ns(&conf->pool, u->id);
+	u->state = UPCONN_CONNECTING;
+	list_init(&u->link);
+	list_append(&p->upconns, &u->all);
+	sh->open++;
+	site->open++;
+	count_state(u, UPCONN_CONNECTING, 1);
+	count_add(&p->connects, 1);
+	deadline_init(&u->deadline, too_slow);
+	deadline_set(p->worker, &u->deadline, conf->timeouts.connect_ms);
+	return u;
+fail:
+	if (sh != NULL && sh->open == 0 && sh->key_len > 0) {
+		sh->open++;
+		site->open++;
+		shelf_left(sh);
+	}
+	free(u);
+	return NULL;
+}

@@ -1,0 +1,106 @@
+/*
+ * One connection to an upstream: connect to close.
+ *
+ * States are lists and counters, moved only by upconn_set_state(). The mark
+ * says whether it may be used again; it only worsens while a lease is out.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_UPCONN_H
+#define POOL_UPCONN_H
+
+#include "net/conn.h"
+#include "net/deadline.h"
+#include "net/worker.h"
+#include "pool/pool.h"
+
+struct ask;
+struct lease;
+
+enum upconn_state {
+	UPCONN_CONNECTING,
+	UPCONN_GREETING,
+	UPCONN_IDLE,
+	UPCONN_LEASED,
+	UPCONN_WASHING,
+	UPCONN_CLOSED
+};
+
+extern const char *const upconn_state_names[];
+
+enum mark {
+	MARK_CLEAN,
+	MARK_DIRTY,                     /* can be washed */
+	MARK_BROKEN                     /* must close */
+};
+
+/* Owned by its shelf; in transit between workers by the mail. */
+struct upconn {
+	struct conn conn;
+	struct pool *pool;
+	struct shelf *shelf;
+	struct list link;               /* IDLE: shelf->idle */
+	struct list all;                /* pool->upconns */
+	enum upconn_state state;
+	enum mark mark;
+	const char *mark_why;           /* static text; NULL while CLEAN */
+	unsigned holds;                 /* cancels in flight: not CLEAN */
+	struct lease *lease;            /* LEASED */
+	struct ask *opener;             /* ask that it was opened for and that
+					   still waits */
+	uint64_t id;
+	uint64_t uses;                  /* leases granted */
+	unsigned identity;
+	int64_t born_ns, since_ns;      /* connect began; state began */
+	int64_t retire_ns;              /* lifetime ends; INT64_MAX */
+	int64_t idle_hint_ms;           /* the server said it keeps an idle one
+					   so long; 0 = said nothing */
+	struct deadline deadline;       /* connect, greet or wash */
+	struct late late;
+};
+
+/* Bytes of the protocol's own, peer_ops.state_size, zeroed at connect. */
+static inline void *
+upconn_state_of(struct upconn *u)
+{
+	return u + 1;
+}
+
+static inline struct upconn *
+upconn_of(struct conn *c)
+{
+	return container_of(c, struct upconn, conn);
+}
+
+/*
+ * Connect to the site's endpoint. The caller has taken a slot of the upstream
+ * and of the endpoint; on NULL they are the caller's still, and errno says why.
+ */
+struct upconn *upconn_open(struct site *site, const void *key, size_t key_len,
+    struct ask *opener) MUST_CHECK;
+
+/* greet() or wash() came to their end. */
+void upconn_ready(struct upconn *u);
+void upconn_broken(struct upconn *u, enum endpoint_fault what, int error);
+
+/* The mark only worsens. why is a static text. */
+void upconn_mark(struct upconn *u, enum mark mark, const char *why);
+
+/* Nothing owed, unread, unsent, held: may somebody else use it? */
+bool upconn_is_clean(const struct upconn *u);
+
+/* Is it too old, of an endpoint that is gone, ...? N_DISCARDS = it may stay. */
+enum discard upconn_overdue(const struct upconn *u);
+
+void upconn_set_state(struct upconn *u, enum upconn_state state);
+
+/* Close at once; the slot goes to whoever waits. */
+void upconn_close(struct upconn *u, enum discard why);
+
+/* Take it off its shelf, for whoever gets it now. */
+void upconn_take_idle(struct upconn *u);
+
+/* Free to be used: to a waiter, to another worker, or onto its shelf. */
+void upconn_settle(struct upconn *u);
+
+#endif

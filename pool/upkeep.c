@@ -1,0 +1,240 @@
+/*
+ * Upkeep. See upkeep.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/upkeep.h"
+
+#include <errno.h>
+
+#include "pool/balance.h"
+#include "pool/lease.h"
+
+enum {
+	TICK_MOST_MS = 1000, TICK_LEAST_MS = 20, WARM_SOON_MS = 5,
+	BACKOFF_FIRST_MS = 100, BACKOFF_MOST_MS = 30000,
+	HABIT_LEAST_MS = 50,            /* a younger EOF is a refusal, not a
+					   habit */
+	HABIT_FOR_MS = 600000           /* then it may show another one */
+};
+
+/* -------------------------------------------------------- the idle timeout */
+
+int64_t
+upkeep_idle_ms(const struct upconn *u)
+{
+	const struct pool *p = u->pool;
+	int64_t ms = p->conf->pool.idle_timeout_ms;
+
+	if (u->idle_hint_ms > 0 && u->idle_hint_ms < ms)
+		ms = u->idle_hint_ms;
+	if (p->habit.learned_ms > 0 && p->habit.learned_ms < ms)
+		ms = p->habit.learned_ms;
+	return ms;
+}
+
+static enum discard
+idle_overdue(const struct upconn *u)
+{
+	int64_t ms = upkeep_idle_ms(u);
+	enum discard why = upconn_overdue(u);
+
+	if (why != N_DISCARDS)
+		return why;
+	if (ms < CONF_OFF && u->pool->worker->now_ns - u->since_ns >=
+	    ms * NS_PER_MS)
+		return DISCARD_IDLE_TIMEOUT;
+	return N_DISCARDS;
+}
+
+/*
+ * Three closings at about the same age, at different moments, are a habit: a
+ * keep-alive timeout of the server's. (A restart closes all at one moment, at
+ * all ages.) From then on connections are retired a tenth sooner.
+ */
+void
+upkeep_closed_by_server(struct upconn *u)
+{
+	struct pool *p = u->pool;
+	int64_t now_ms = p->worker->now_ns / NS_PER_MS;
+	int64_t age_ms = now_ms - u->since_ns / NS_PER_MS;
+	int64_t low = age_ms, high = age_ms;
+	unsigned i, n = p->habit.n;
+
+	if (u->uses == 0)
+		upkeep_failed(p);
+	if (age_ms < HABIT_LEAST_MS)
+		return;
+	if (n > 0 && now_ms - p->habit.at_ns[(n - 1) % 3] / NS_PER_MS <
+	    HABIT_LEAST_MS)
+		return;
+	p->habit.age_ms[n % 3] = age_ms;
+	p->habit.at_ns[n % 3] = p->worker->now_ns;
+	p->habit.n = ++n;
+	if (n < 3)
+		return;
+	for (i = 0; i < 3; i++) {
+		if (p->habit.age_ms[i] < low)
+			low = p->habit.age_ms[i];
+		if (p->habit.age_ms[i] > high)
+			high = p->habit.age_ms[i];
+	}
+	if (high - low > high / 10 + 10)
+		return;
+	p->habit.learned_ms = low - low / 10;
+	p->habit.until_ns = p->worker->now_ns + HABIT_FOR_MS * NS_PER_MS;
+}
+
+/* --------------------------------------------------------------- keep warm */
+
+void
+upkeep_failed(struct pool *p)
+{
+	int64_t ms = BACKOFF_FIRST_MS;
+	unsigned i;
+
+	for (i = 0; i < p->warm_failures && ms < BACKOFF_MOST_MS; i++)
+		ms *= 2;
+	if (ms > BACKOFF_MOST_MS)
+		ms = BACKOFF_MOST_MS;
+	p->warm_failures++;
+	/* 75 to 125 %: many sidecars must not come back in step. */
+	ms = ms * (75 + (int64_t)((uint64_t)p->worker->now_ns / 1000 % 51)) /
+	    100;
+	if (p->worker->now_ns + ms * NS_PER_MS > p->warm_after_ns)
+		p->warm_after_ns = p->worker->now_ns + ms * NS_PER_MS;
+}
+
+void
+upkeep_useful(struct pool *p)
+{
+	p->warm_failures = 0;
+}
+
+void
+upkeep_warm(struct pool *p)
+{
+	unsigned want = pool_share(p, p->conf != NULL ?
+	    p->conf->pool.min_idle : 0);
+
+	if (want == 0 || p->retired || p->roster == NULL ||
+	    p->worker->now_ns < p->warm_after_ns)
+		return;
+	while (atomic_load(&p->idle) + atomic_load(&p->opening) < want &&
+	    list_empty(&p->asks)) {
+		struct site *site = balance_pick_warm(p);
+
+		if (site == NULL || !endpoint_slot_take(site->endpoint))
+			return;
+		if (!upstream_slot_take(p->upstream)) {
+			endpoint_slot_free(site->endpoint);
+			return;
+		}
+		if (upconn_open(site, NULL, 0, NULL) == NULL) {
+			int error = errno;
+
+			upstream_slot_free(p->upstream);
+			endpoint_slot_free(site->endpoint);
+			endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED,
+			    error);
+			upkeep_failed(p);
+			return;
+		}
+	}
+}
+
+static void
+warm_now(struct deadline *d)
+{
+	upkeep_warm(container_of(d, struct pool, warming));
+}
+
+void
+upkeep_warm_soon(struct pool *p)
+{
+	if (p->conf->pool.min_idle > 0 && !p->retired &&
+	    !deadline_armed(&p->warming))
+		deadline_set(p->worker, &p->warming, WARM_SOON_MS);
+}
+
+/* ----------------------------------------------------------------- surplus */
+
+static unsigned
+idle_everywhere(const struct pool *p)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < p->upstream->n_pools; i++)
+		n += atomic_load_explicit(&p->upstream->pools[i]->idle,
+		    memory_order_relaxed);
+	return n;
+}
+
+void
+upkeep_trim(struct pool *p)
+{
+	struct list *l, *tmp;
+	int64_t most = p->conf->pool.max_idle;
+
+	if (idle_everywhere(p) <= most)
+		return;
+	list_each(l, tmp, &p->upconns) {
+		struct upconn *u = container_of(l, struct upconn, all);
+
+		if (u->state != UPCONN_IDLE)
+			continue;
+		upconn_close(u, DISCARD_SURPLUS);
+		if (idle_everywhere(p) <= most)
+			return;
+	}
+}
+
+/* -------------------------------------------------------------------- tick */
+
+static int64_t
+tick_ms(const struct pool *p)
+{
+	int64_t ms = TICK_MOST_MS * 4;
+
+	if (p->conf == NULL)
+		return TICK_MOST_MS;
+	if (p->conf->pool.idle_timeout_ms < ms)
+		ms = p->conf->pool.idle_timeout_ms;
+	if (p->conf->pool.max_lifetime_ms < ms)
+		ms = p->conf->pool.max_lifetime_ms;
+	if (p->habit.learned_ms > 0 && p->habit.learned_ms < ms)
+		ms = p->habit.learned_ms;
+	if (p->warm_after_ns > p->worker->now_ns)
+		ms = ms < BACKOFF_FIRST_MS * 4 ? ms : BACKOFF_FIRST_MS * 4;
+	ms /= 4;
+	return ms < TICK_LEAST_MS ? TICK_LEAST_MS : ms;
+}
+
+static void
+tick(struct deadline *d)
+{
+	struct pool *p = container_of(d, struct pool, upkeep);
+
+	if (p->habit.learned_ms > 0 && p->worker->now_ns > p->habit.until_ns)
+		p->habit.learned_ms = 0, p->habit.n = 0;
+	if (p->conf != NULL) {
+		pool_close_idle(p, idle_overdue);
+		upkeep_warm(p);
+	}
+	deadline_set(p->worker, &p->upkeep, tick_ms(p));
+}
+
+void
+upkeep_start(struct pool *p)
+{
+	deadline_init(&p->upkeep, tick);
+	deadline_init(&p->warming, warm_now);
+}
+
+void
+upkeep_stop(struct pool *p)
+{
+	deadline_clear(&p->upkeep);
+	deadline_clear(&p->warming);
+}

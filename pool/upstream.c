@@ -1,0 +1,72 @@
+/*
+ * Upstreams. See upstream.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/upstream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool.h"
+
+struct upstream *
+upstream_new(const char *name, const struct peer_ops *peer,
+    struct worker *const *workers, size_t n_workers)
+{
+	struct upstream *up;
+	size_t i;
+
+	up = calloc(1, sizeof(*up) + n_workers * sizeof(up->pools[0]));
+	if (up == NULL)
+		return NULL;
+	up->name = strdup(name);
+	if (up->name == NULL)
+		goto fail;
+	up->peer = peer;
+	up->n_pools = n_workers;
+	for (i = 0; i < n_workers; i++) {
+		up->pools[i] = calloc(1, sizeof(*up->pools[i]));
+		if (up->pools[i] == NULL ||
+		    pool_init(up->pools[i], up, workers[i]) < 0)
+			goto fail;
+	}
+	return up;
+fail:
+	upstream_free(up);
+	return NULL;
+}
+
+void
+upstream_free(struct upstream *up)
+{
+	size_t i;
+
+	if (up == NULL)
+		return;
+	for (i = 0; i < up->n_pools; i++) {
+		if (up->pools[i] != NULL)
+			pool_fini(up->pools[i]);
+		free(up->pools[i]);
+	}
+	free(up->name);
+	free(up);
+}
+
+bool
+upstream_slot_take(struct upstream *up)
+{
+	unsigned open = atomic_load(&up->open);
+
+	do {
+		if (open >= atomic_load(&up->most))
+			return false;
+	} while (!atomic_compare_exchange_weak(&up->open, &open, open + 1));
+	return true;
+}
+
+void
+upstream_slot_free(struct upstream *up)
+{
+	atomic_fetch_sub(&up->open, 1);
+}

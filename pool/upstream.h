@@ -1,0 +1,50 @@
+/*
+ * An upstream: what all workers share of it. Most of the work is in its pools,
+ * one for each worker (pool/pool.h).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_UPSTREAM_H
+#define POOL_UPSTREAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+#include "net/err.h"
+#include "pool/endpoint.h"
+#include "pool/peer.h"
+
+struct pool;
+struct worker;
+
+/*
+ * Made and freed by main, when every worker has let its pool go. Stays across
+ * reloads while its name does.
+ */
+struct upstream {
+	char *name;
+	const struct peer_ops *peer;
+	_Atomic unsigned open;          /* connections, all workers, connecting
+					   included; <= most but for a moment
+					   after a reload lowered it */
+	_Atomic unsigned most;          /* pool.max */
+	_Atomic uint64_t next_id;       /* of connections, for people */
+	size_t n_pools;
+	struct pool *pools[];           /* by worker index */
+};
+
+/* n_workers pools, unstarted. NULL when out of memory. */
+struct upstream *upstream_new(const char *name, const struct peer_ops *peer,
+    struct worker *const *workers, size_t n_workers) MUST_CHECK;
+
+/* When no worker runs its pool any more. */
+void upstream_free(struct upstream *up);
+
+/* Take one place under the cap; false when there is none. */
+bool upstream_slot_take(struct upstream *up);
+void upstream_slot_free(struct upstream *up);
+
+#endif

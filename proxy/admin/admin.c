@@ -1,0 +1,346 @@
+/*
+ * The admin port's sockets and clocks. See admin.h; what it answers is in
+ * pages.c, how in caller.c.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/admin/admin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "net/listen.h"
+#include "net/log.h"
+#include "proxy/admin/caller.h"
+#include "proxy/admin/guard.h"
+#include "proxy/admin/pages.h"
+#include "proxy/history.h"
+
+enum { ACCEPT_MOST = 16, PAUSE_MS = 100 };
+
+/* A listening socket. On admin->gates, or on a change's list before. */
+struct gate {
+	struct list link;
+	struct admin *admin;            /* NULL before it is opened */
+	struct ev_io io;
+	struct addr addr;
+	struct deadline pause;          /* out of descriptors: accept again */
+	bool probe;                     /* probe_bind */
+	bool wanted;                    /* by the change that is committed */
+};
+
+struct admin_change {
+	const struct conf *conf;
+	struct list gates;              /* bound, not accepting yet */
+};
+
+/* ------------------------------------------------------------------- gates */
+
+static void
+gate_accept(struct gate *g)
+{
+	struct admin *a = g->admin;
+	unsigned i;
+	int fd;
+
+	for (i = 0; i < ACCEPT_MOST; i++) {
+		fd = accept4(g->io.fd, NULL, NULL,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			caller_new(a, fd, g->probe,
+			    !g->probe && guard_is_exposed(&g->addr));
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			ev_io_stop(a->rt->main.loop, &g->io);
+			deadline_set(&a->rt->main, &g->pause, PAUSE_MS);
+			return;
+		}
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static void
+gate_ready(struct ev_loop *loop, struct ev_io *io, int revents)
+{
+	struct gate *g = io->data;
+	struct worker *w = &g->admin->rt->main;
+
+	(void)loop, (void)revents;
+	gate_accept(g);
+	worker_flush(w);
+}
+
+static void
+gate_again(struct deadline *d)
+{
+	struct gate *g = container_of(d, struct gate, pause);
+
+	ev_io_start(g->admin->rt->main.loop, &g->io);
+}
+
+static struct gate *
+gate_bind(const struct conf_bind *bind, char *why, size_t size)
+{
+	const struct listen_options options = {
+		.backlog = bind->backlog,
+		.mode = bind->mode,
+		.owner = bind->owner,
+		.group = bind->group
+	};
+	struct gate *g = calloc(1, sizeof(*g));
+	int fd;
+
+	if (g == NULL) {
+		snprintf(why, size, "out of memory");
+		return NULL;
+	}
+	fd = listen_open(&bind->addr, &options, why, size);
+	if (fd < 0) {
+		free(g);
+		return NULL;
+	}
+	g->addr = bind->addr;
+	list_init(&g->link);
+	deadline_init(&g->pause, gate_again);
+	ev_io_init(&g->io, gate_ready, fd, EV_READ);
+	ev_set_priority(&g->io, WORKER_PRI_ACCEPT);
+	g->io.data = g;
+	return g;
+}
+
+static void
+gate_open(struct gate *g, struct admin *a)
+{
+	g->admin = a;
+	list_remove(&g->link);
+	list_append(&a->gates, &g->link);
+	ev_io_start(a->rt->main.loop, &g->io);
+}
+
+static void
+gate_close(struct gate *g)
+{
+	list_remove(&g->link);
+	deadline_clear(&g->pause);
+	if (g->admin != NULL)
+		ev_io_stop(g->admin->rt->main.loop, &g->io);
+	listen_close(g->io.fd, &g->addr);
+	free(g);
+}
+
+static void
+gates_close(struct list *gates)
+{
+	struct list *l;
+
+	while ((l = list_first(gates)) != NULL)
+		gate_close(container_of(l, struct gate, link));
+}
+
+static struct gate *
+gate_find(const struct list *gates, const struct addr *addr)
+{
+	const struct list *l;
+
+	for (l = gates->next; l != gates; l = l->next) {
+		struct gate *g = container_of(l, struct gate, link);
+
+		if (addr_equal(&g->addr, addr))
+			return g;
+	}
+	return NULL;
+}
+
+/* ----------------------------------------------------------------- changes */
+
+/* What is bound already stays as it is; what is new is bound. */
+static int
+prepare_bind(const struct admin *a, struct admin_change *change,
+    const struct conf_bind *bind, char *why, size_t size)
+{
+	char text[256];
+	struct gate *g;
+
+	if (bind == NULL || (a != NULL &&
+	    gate_find(&a->gates, &bind->addr) != NULL))
+		return 0;
+	g = gate_bind(bind, text, sizeof(text));
+	if (g == NULL) {
+		snprintf(why, size, "admin: %s", text);
+		return -1;
+	}
+	list_append(&change->gates, &g->link);
+	return 0;
+}
+
+struct admin_change *
+admin_prepare(struct runtime *rt, const struct conf *next, char *why,
+    size_t size)
+{
+	struct admin_change *change = calloc(1, sizeof(*change));
+
+	if (change == NULL) {
+		snprintf(why, size, "admin: out of memory");
+		return NULL;
+	}
+	change->conf = next;
+	list_init(&change->gates);
+	if (prepare_bind(rt->admin, change, next->admin.bind, why, size) < 0 ||
+	    prepare_bind(rt->admin, change, next->admin.probe_bind, why,
+	    size) < 0) {
+		admin_abandon(change);
+		return NULL;
+	}
+	return change;
+}
+
+static void
+want(struct admin *a, const struct conf_bind *bind, bool probe)
+{
+	struct gate *g = bind != NULL ? gate_find(&a->gates, &bind->addr) :
+	    NULL;
+
+	if (g == NULL)
+		return;
+	g->wanted = true;
+	g->probe = probe;
+}
+
+void
+admin_commit(struct runtime *rt, struct admin_change *change)
+{
+	struct admin *a = rt->admin;
+	struct list *l, *tmp;
+
+	a->conf = change->conf;
+	/* The file's level has been set; a stay in another one is over. */
+	deadline_clear(&a->quieten);
+	list_each(l, tmp, &change->gates)
+		gate_open(container_of(l, struct gate, link), a);
+	want(a, a->conf->admin.bind, false);
+	want(a, a->conf->admin.probe_bind, true);
+	list_each(l, tmp, &a->gates) {
+		struct gate *g = container_of(l, struct gate, link);
+
+		if (!g->wanted) {
+			gate_accept(g);
+			gate_close(g);
+		} else
+			g->wanted = false;
+	}
+	free(change);
+}
+
+void
+admin_abandon(struct admin_change *change)
+{
+	if (change == NULL)
+		return;
+	gates_close(&change->gates);
+	free(change);
+}
+
+/* ------------------------------------------------------- beginning and end */
+
+static void
+record(struct deadline *d)
+{
+	struct admin *a = container_of(d, struct admin, record);
+	struct view *v = view_take(a->rt, a->history);
+
+	if (v != NULL)
+		history_record(a->history, v);
+	view_free(v);
+	deadline_set(&a->rt->main, &a->record, HISTORY_STEP_S * 1000);
+}
+
+static void
+beat(struct deadline *d)
+{
+	pages_beat(container_of(d, struct admin, beat));
+}
+
+static void
+quieten(struct deadline *d)
+{
+	pages_quieten(container_of(d, struct admin, quieten));
+}
+
+static double
+wall_clock_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void
+say_where(const struct conf *conf)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (conf->admin.bind != NULL)
+		log_info("admin", "listening on %s",
+		    addr_print(&conf->admin.bind->addr, text));
+	if (conf->admin.probe_bind != NULL)
+		log_info("admin", "probes on %s",
+		    addr_print(&conf->admin.probe_bind->addr, text));
+}
+
+int
+admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
+{
+	struct admin_change *change = admin_prepare(rt, conf, why, size);
+	struct admin *a = calloc(1, sizeof(*a));
+
+	if (change == NULL)
+		goto fail;
+	if (a != NULL)
+		a->history = history_new();
+	if (a == NULL || a->history == NULL) {
+		snprintf(why, size, "admin: out of memory");
+		goto fail;
+	}
+	a->rt = rt;
+	a->started_s = wall_clock_s();
+	list_init(&a->gates);
+	list_init(&a->callers);
+	deadline_init(&a->record, record);
+	deadline_init(&a->beat, beat);
+	deadline_init(&a->quieten, quieten);
+	rt->admin = a;
+	admin_commit(rt, change);
+	deadline_set(&rt->main, &a->record, HISTORY_STEP_S * 1000);
+	say_where(conf);
+	return 0;
+fail:
+	admin_abandon(change);
+	free(a);
+	return -1;
+}
+
+void
+admin_stop(struct runtime *rt)
+{
+	struct admin *a = rt->admin;
+	struct list *l;
+
+	if (a == NULL)
+		return;
+	gates_close(&a->gates);
+	while ((l = list_first(&a->callers)) != NULL)
+		caller_close(container_of(l, struct caller, link));
+	deadline_clear(&a->record);
+	deadline_clear(&a->beat);
+	deadline_clear(&a->quieten);
+	history_free(a->history);
+	free(a);
+	rt->admin = NULL;
+}

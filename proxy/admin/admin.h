@@ -1,0 +1,39 @@
+/*
+ * The admin port: numbers, the dashboard and a few orders, over HTTP/1.1 on
+ * main's loop. It reads the runtime and calls its functions; nothing of the
+ * proxy depends on it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_ADMIN_ADMIN_H
+#define PROXY_ADMIN_ADMIN_H
+
+#include <stddef.h>
+
+#include "conf/conf.h"
+#include "net/err.h"
+
+struct admin_change;
+struct runtime;
+
+/*
+ * Bind what conf says and serve it; sets rt->admin. -1 with a sentence in why,
+ * and then nothing is bound.
+ */
+int admin_start(struct runtime *rt, const struct conf *conf, char *why,
+    size_t why_size) MUST_CHECK;
+
+/*
+ * For a reload: bind the addresses that are new in next, touching nothing live.
+ * NULL with a sentence in why. What comes back ends in admin_commit(), from
+ * where on next is what counts, or in admin_abandon().
+ */
+struct admin_change *admin_prepare(struct runtime *rt, const struct conf *next,
+    char *why, size_t why_size) MUST_CHECK;
+void admin_commit(struct runtime *rt, struct admin_change *change);
+void admin_abandon(struct admin_change *change);
+
+/* Closes everything, removes socket files. Fine without admin_start(). */
+void admin_stop(struct runtime *rt);
+
+#endif

@@ -1,0 +1,370 @@
+/*
+ * JSON. See json.h.
+ *
+ * A value that could not be made for want of memory is missing from its object:
+ * jansson takes NULL as "failed" and goes on, and nobody has to unwind.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/admin/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/live.h"
+
+json_t *
+json_text(const char *text)
+{
+	json_t *j = json_string(text);
+	char *copy, *p;
+
+	if (j != NULL)
+		return j;
+	copy = strdup(text);
+	if (copy == NULL)
+		return NULL;
+	for (p = copy; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	j = json_string(copy);
+	free(copy);
+	return j;
+}
+
+char *
+json_spell(json_t *j, bool pretty)
+{
+	char *bare, *text;
+	size_t len;
+
+	if (j == NULL)
+		return NULL;
+	bare = json_dumps(j, pretty ? JSON_INDENT(2) : JSON_COMPACT);
+	json_decref(j);
+	if (bare == NULL)
+		return NULL;
+	len = strlen(bare);
+	text = realloc(bare, len + 2);
+	if (text == NULL) {
+		free(bare);
+		return NULL;
+	}
+	memcpy(text + len, "\n", 2);
+	return text;
+}
+
+/* ------------------------------------------------------------------ pieces */
+
+static void
+put(json_t *o, const char *key, json_t *value)
+{
+	(void)json_object_set_new(o, key, value);
+}
+
+static void
+put_text(json_t *o, const char *key, const char *text)
+{
+	put(o, key, json_text(text));
+}
+
+static void
+put_number(json_t *o, const char *key, uint64_t n)
+{
+	put(o, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
+}
+
+static json_t *
+times(const struct view_times *t)
+{
+	json_t *o = json_object();
+
+	put_number(o, "p50", t->p50);
+	put_number(o, "p90", t->p90);
+	put_number(o, "p99", t->p99);
+	put_number(o, "p999", t->p999);
+	put_number(o, "max", t->max);
+	return o;
+}
+
+/* One number for each name. */
+static json_t *
+tally(const char *const *names, const uint64_t *numbers, size_t n)
+{
+	json_t *o = json_object();
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		put_number(o, names[i], numbers[i]);
+	return o;
+}
+
+static json_t *
+failures(const uint64_t *numbers)
+{
+	json_t *o = json_object();
+	unsigned i;
+
+	for (i = FAIL_NONE + 1; i < N_FAILS; i++)
+		put_number(o, fail_rows[i].name, numbers[i]);
+	return o;
+}
+
+/* ------------------------------------------------------------------ /stats */
+
+static json_t *
+listener(const struct view_listener *v)
+{
+	json_t *o = json_object(), *binds = json_array();
+	json_t *connections = json_object(), *bytes = json_object();
+	size_t i;
+
+	put_text(o, "name", v->name);
+	put_text(o, "protocol", v->protocol);
+	for (i = 0; i < v->n_binds; i++)
+		(void)json_array_append_new(binds, json_text(v->binds[i]));
+	put(o, "bind", binds);
+	put_number(connections, "active", v->active);
+	put_number(connections, "accepted_total", v->accepted);
+	put_number(connections, "rejected_total", v->rejected);
+	put(o, "connections", connections);
+	put_number(o, "requests_total", v->requests);
+	put(o, "outcomes_total", tally(outcome_names, v->outcomes, N_OUTCOMES));
+	put(o, "failures_total", failures(v->failures));
+	put_number(bytes, "received_total", v->received);
+	put_number(bytes, "sent_total", v->sent);
+	put(o, "bytes", bytes);
+	put(o, "latency_us", times(&v->latency.window));
+	return o;
+}
+
+static json_t *
+endpoint(const struct view_endpoint *v)
+{
+	json_t *o = json_object();
+
+	put_text(o, "name", v->name);
+	put_text(o, "resolved", v->resolved);
+	put_text(o, "state", v->state);
+	put_number(o, "since", (uint64_t)v->since_s);
+	put_number(o, "weight", v->weight);
+	put_number(o, "open", v->open);
+	put_number(o, "leased", v->leased);
+	put(o, "failures_total",
+	    tally(endpoint_fault_names, v->failures, N_FAULTS));
+	put_text(o, "last_error", v->last_error);
+	return o;
+}
+
+static json_t *
+pool(const struct view_upstream *v)
+{
+	json_t *o = json_object();
+
+	put_text(o, "mode", v->mode);
+	put_number(o, "max", v->max);
+	put_number(o, "open", v->open);
+	put_number(o, "idle", v->idle);
+	put_number(o, "leased", v->leased);
+	put_number(o, "connecting", v->connecting);
+	put_number(o, "waiting", v->waiting);
+	put_number(o, "waiting_max", v->waiting_max);
+	put_number(o, "pinned", v->pinned);
+	put_number(o, "oldest_wait_us", v->oldest_wait_us);
+	put_number(o, "oldest_lease_us", v->oldest_lease_us);
+	return o;
+}
+
+static json_t *
+upstream(const struct view_upstream *v)
+{
+	json_t *o = json_object(), *endpoints = json_array();
+	size_t i;
+
+	put_text(o, "name", v->name);
+	put_text(o, "protocol", v->protocol);
+	put(o, "ready", json_boolean(v->ready));
+	put(o, "pool", pool(v));
+	put_number(o, "connects_total", v->connects);
+	put_number(o, "requests_total", v->requests);
+	put_number(o, "retries_total", v->retries);
+	put_number(o, "reused_total", v->reused);
+	put(o, "exhausted_seconds_total",
+	    json_real((double)v->exhausted_us / 1e6));
+	put(o, "discarded_total",
+	    tally(discard_names, v->discards, N_DISCARDS));
+	put(o, "queue_us", times(&v->queue.window));
+	put(o, "connect_us", times(&v->connect.window));
+	put(o, "first_byte_us", times(&v->first_byte.window));
+	for (i = 0; i < v->n_endpoints; i++)
+		(void)json_array_append_new(endpoints,
+		    endpoint(&v->endpoints[i]));
+	put(o, "endpoints", endpoints);
+	return o;
+}
+
+static json_t *
+process(const struct view *v)
+{
+	json_t *o = json_object(), *lag = json_object();
+
+	put_number(o, "fds", v->usage.fds);
+	put_number(o, "fds_max", v->usage.fds_max);
+	put_number(o, "memory_bytes", v->usage.resident_bytes);
+	put_number(lag, "p99", v->lag.window.p99);
+	put(o, "loop_lag_us", lag);
+	/* Lines are written at once, in order: none is ever dropped. */
+	put_number(o, "log_dropped_total", 0);
+	return o;
+}
+
+static json_t *
+reload(const struct view *v)
+{
+	json_t *o = json_object();
+
+	put_text(o, "last", v->reload_ok ? "ok" :
+	    v->reload_error != NULL ? v->reload_error : "failed");
+	put_number(o, "at", (uint64_t)v->reload_at_s);
+	put_text(o, "file_hash", v->config_hash);
+	put_number(o, "overrides", 0);
+	return o;
+}
+
+json_t *
+json_stats(const struct view *v)
+{
+	json_t *o = json_object(), *rows;
+	size_t i;
+
+	put_text(o, "version", WEIR_VERSION);
+	put_number(o, "pid", v->pid);
+	put(o, "uptime_s", json_real(v->uptime_s));
+	put_number(o, "generation", v->generation);
+	put(o, "draining", json_boolean(v->draining));
+	put(o, "ready", json_boolean(v->ready));
+	put_text(o, "missing", v->missing);
+	put_number(o, "window_s", VIEW_WINDOW_S);
+	put(o, "reload", reload(v));
+	put(o, "process", process(v));
+	rows = json_array();
+	for (i = 0; i < v->n_listeners; i++)
+		(void)json_array_append_new(rows, listener(&v->listeners[i]));
+	put(o, "listeners", rows);
+	rows = json_array();
+	for (i = 0; i < v->n_upstreams; i++)
+		(void)json_array_append_new(rows, upstream(&v->upstreams[i]));
+	put(o, "upstreams", rows);
+	return o;
+}
+
+/* ------------------------------------------------------------------ errors */
+
+json_t *
+json_error(const char *text)
+{
+	json_t *o = json_object();
+
+	put_text(o, "error", text);
+	return o;
+}
+
+static char *
+joined(const struct conf_errors *errors)
+{
+	size_t len = 1, i;
+	char *all, *at;
+
+	for (i = 0; i < errors->n; i++)
+		len += strlen(errors->v[i]) + 1;
+	all = at = malloc(len);
+	if (all == NULL)
+		return NULL;
+	*at = '\0';
+	for (i = 0; i < errors->n; i++) {
+		if (i > 0)
+			*at++ = '\n';
+		at = stpcpy(at, errors->v[i]);
+	}
+	return all;
+}
+
+json_t *
+json_errors(const struct conf_errors *errors)
+{
+	json_t *o, *each = json_array();
+	char *all = joined(errors);
+	size_t i;
+
+	o = json_error(all != NULL && *all != '\0' ? all : "out of memory");
+	free(all);
+	for (i = 0; i < errors->n; i++)
+		(void)json_array_append_new(each, json_text(errors->v[i]));
+	put(o, "errors", each);
+	return o;
+}
+
+/* -------------------------------------------------------------------- /dns */
+
+static json_t *
+looked_up(const struct live_upstream *up, const struct live_endpoint *e)
+{
+	json_t *o = json_object(), *addrs = json_array();
+	char text[ADDR_TEXT_MAX];
+	size_t i;
+
+	put_text(o, "upstream", up->upstream->name);
+	put_text(o, "endpoint", e->conf->name);
+	put_text(o, "name", follow_name(e->follow));
+	for (i = 0; i < e->n_addrs; i++)
+		(void)json_array_append_new(addrs,
+		    json_text(addr_print(&e->addrs[i], text)));
+	put(o, "addresses", addrs);
+	/* -1: there was no good answer yet. */
+	put(o, "age_ms", json_integer(follow_age_ms(e->follow)));
+	put(o, "next_ms", json_integer(follow_next_ms(e->follow)));
+	put_text(o, "last_error", follow_last_error(e->follow));
+	return o;
+}
+
+json_t *
+json_dns(const struct runtime *rt)
+{
+	json_t *o = json_object(), *names = json_array();
+	const struct list *l;
+	size_t i;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
+		const struct live_upstream *up =
+		    container_of(l, struct live_upstream, link);
+
+		for (i = 0; up->conf != NULL && i < up->n_endpoints; i++)
+			if (up->endpoints[i].follow != NULL)
+				(void)json_array_append_new(names,
+				    looked_up(up, &up->endpoints[i]));
+	}
+	put(o, "names", names);
+	return o;
+}
+
+/* ----------------------------------------------------------------- /config */
+
+json_t *
+json_config(const struct generation *g)
+{
+	char *text = conf_json(g->conf);
+	json_t *o, *config;
+
+	if (text == NULL)
+		return NULL;
+	config = json_loads(text, 0, NULL);
+	free(text);
+	if (config == NULL)
+		return NULL;
+	o = json_object();
+	put_number(o, "generation", g->number);
+	put_number(o, "at", (uint64_t)g->at_s);
+	put_text(o, "hash", g->conf->hash);
+	put(o, "config", config);
+	return o;
+}

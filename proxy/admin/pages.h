@@ -1,0 +1,32 @@
+/*
+ * What the admin port answers, a row a page.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_ADMIN_PAGES_H
+#define PROXY_ADMIN_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct admin;
+struct caller;
+
+struct page {
+	const char *path;
+	bool order;                     /* POST; otherwise GET and HEAD */
+	bool probe;                     /* served by probe_bind too */
+	/* Ends in a caller_reply, caller_wait or caller_stream. */
+	void (*answer)(struct caller *c);
+};
+
+/* NULL when there is none. */
+const struct page *page_find(const char *path);
+
+/* The moment's frame to everyone at /stats/stream. */
+void pages_beat(struct admin *a);
+
+/* The log's level is again what the file says. */
+void pages_quieten(struct admin *a);
+
+#endif

@@ -1,0 +1,482 @@
+/*
+ * Metrics: a row each. See prometheus.h.
+ *
+ * A metric's samples stand together, under its HELP and TYPE, with one set of
+ * labels; every reason is there from the start. An endpoint's label is its
+ * configured name, so what several addresses of one name count is summed up.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/admin/prometheus.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+/* What the number in a view is, and what is printed. */
+enum unit { PLAIN, MICROSECONDS, UNLIMITED_AS_MINUS_1 };
+
+struct metric {
+	const char *name;
+	const char *type;               /* "gauge", "counter", "histogram" */
+	const char *help;
+	void (*samples)(FILE *out, const struct metric *m,
+	    const struct view *v);
+	size_t field;                   /* of the struct that samples() reads */
+	enum unit unit;
+};
+
+/* ------------------------------------------------------------------ pieces */
+
+/* A label's value: backslash, quote and newline escaped. */
+static void
+print_label(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\n')
+			fputs("\\n", out);
+		else {
+			if (*text == '\\' || *text == '"')
+				putc('\\', out);
+			putc(*text, out);
+		}
+	}
+}
+
+struct label {
+	const char *name, *value;
+};
+
+/* name{labels} ; a label without a name ends them. */
+static void
+print_name(FILE *out, const char *name, const char *suffix,
+    const struct label *labels)
+{
+	const char *between = "{";
+
+	fprintf(out, "%s%s", name, suffix);
+	for (; labels->name != NULL; labels++) {
+		fprintf(out, "%s%s=\"", between, labels->name);
+		print_label(out, labels->value);
+		putc('"', out);
+		between = ",";
+	}
+	fputs(*between == ',' ? "} " : " ", out);
+}
+
+static void
+print_value(FILE *out, uint64_t n, enum unit unit)
+{
+	if (unit == MICROSECONDS)
+		fprintf(out, "%" PRIu64 ".%06" PRIu64 "\n", n / 1000000,
+		    n % 1000000);
+	else if (unit == UNLIMITED_AS_MINUS_1 && n == UINT64_MAX)
+		fputs("-1\n", out);
+	else
+		fprintf(out, "%" PRIu64 "\n", n);
+}
+
+static void
+print_sample(FILE *out, const struct metric *m, const struct label *labels,
+    uint64_t n)
+{
+	print_name(out, m->name, "", labels);
+	print_value(out, n, m->unit);
+}
+
+static void
+print_hist(FILE *out, const struct metric *m, const char *label,
+    const char *value, const struct hist_sum *h)
+{
+	struct label labels[3] = { { label, value } };
+	struct label *bound = label != NULL ? &labels[1] : &labels[0];
+	uint64_t below = 0;
+	char text[32];
+	unsigned i;
+
+	*bound = (struct label){ "le", text };
+	for (i = 0; i <= HIST_PUBLISHED; i++) {
+		if (i < HIST_PUBLISHED)
+			snprintf(text, sizeof(text), "%g",
+			    (double)hist_bounds_us[i] / 1e6);
+		else
+			strcpy(text, "+Inf");
+		below += h->published[i];
+		print_name(out, m->name, "_bucket", labels);
+		print_value(out, below, PLAIN);
+	}
+	bound->name = NULL;
+	print_name(out, m->name, "_sum", labels);
+	print_value(out, h->sum_us, MICROSECONDS);
+	print_name(out, m->name, "_count", labels);
+	print_value(out, below, PLAIN);
+}
+
+static uint64_t
+number_at(const void *row, size_t field)
+{
+	uint64_t n;
+
+	memcpy(&n, (const char *)row + field, sizeof(n));
+	return n;
+}
+
+static const struct view_hist *
+hist_at(const void *row, size_t field)
+{
+	return (const struct view_hist *)
+	    (const void *)((const char *)row + field);
+}
+
+/* ------------------------------------------------------- of what they count */
+
+static void
+of_program(FILE *out, const struct metric *m, const struct view *v)
+{
+	print_sample(out, m, (struct label[]){ { 0 } },
+	    number_at(v, m->field));
+}
+
+static void
+of_program_times(FILE *out, const struct metric *m, const struct view *v)
+{
+	print_hist(out, m, NULL, NULL, &hist_at(v, m->field)->all);
+}
+
+static void
+build(FILE *out, const struct metric *m, const struct view *v)
+{
+	(void)v;
+	print_sample(out, m,
+	    (struct label[]){ { "version", WEIR_VERSION }, { 0 } }, 1);
+}
+
+static void
+reloads(FILE *out, const struct metric *m, const struct view *v)
+{
+	print_sample(out, m, (struct label[]){ { "result", "ok" }, { 0 } },
+	    v->reloads_ok);
+	print_sample(out, m, (struct label[]){ { "result", "error" }, { 0 } },
+	    v->reloads_bad);
+}
+
+static void
+of_listeners(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_listeners; i++)
+		print_sample(out, m, (struct label[]){
+		    { "listener", v->listeners[i].name }, { 0 } },
+		    number_at(&v->listeners[i], m->field));
+}
+
+static void
+of_listeners_times(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_listeners; i++)
+		print_hist(out, m, "listener", v->listeners[i].name,
+		    &hist_at(&v->listeners[i], m->field)->all);
+}
+
+static void
+outcomes(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+	unsigned k;
+
+	for (i = 0; i < v->n_listeners; i++)
+		for (k = 0; k < N_OUTCOMES; k++)
+			print_sample(out, m, (struct label[]){
+			    { "listener", v->listeners[i].name },
+			    { "outcome", outcome_names[k] }, { 0 } },
+			    v->listeners[i].outcomes[k]);
+}
+
+static void
+failures(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+	unsigned k;
+
+	for (i = 0; i < v->n_listeners; i++)
+		for (k = FAIL_NONE + 1; k < N_FAILS; k++)
+			print_sample(out, m, (struct label[]){
+			    { "listener", v->listeners[i].name },
+			    { "reason", fail_rows[k].name }, { 0 } },
+			    v->listeners[i].failures[k]);
+}
+
+static void
+of_upstreams(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_upstreams; i++)
+		print_sample(out, m, (struct label[]){
+		    { "upstream", v->upstreams[i].name }, { 0 } },
+		    number_at(&v->upstreams[i], m->field));
+}
+
+static void
+of_upstreams_times(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_upstreams; i++)
+		print_hist(out, m, "upstream", v->upstreams[i].name,
+		    &hist_at(&v->upstreams[i], m->field)->all);
+}
+
+static void
+pool_states(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i, k;
+
+	for (i = 0; i < v->n_upstreams; i++) {
+		const struct view_upstream *up = &v->upstreams[i];
+		const struct { const char *name; uint64_t n; } states[] = {
+			{ "idle", up->idle },
+			{ "leased", up->leased },
+			{ "connecting", up->connecting }
+		};
+
+		for (k = 0; k < NELEMS(states); k++)
+			print_sample(out, m, (struct label[]){
+			    { "upstream", up->name },
+			    { "state", states[k].name }, { 0 } }, states[k].n);
+	}
+}
+
+static void
+discards(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+	unsigned k;
+
+	for (i = 0; i < v->n_upstreams; i++)
+		for (k = 0; k < N_DISCARDS; k++)
+			print_sample(out, m, (struct label[]){
+			    { "upstream", v->upstreams[i].name },
+			    { "reason", discard_names[k] }, { 0 } },
+			    v->upstreams[i].discards[k]);
+}
+
+/* Is there a row of that name before it, which has spoken for both? */
+static bool
+spoken_for(const struct view_upstream *up, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < i; k++)
+		if (strcmp(up->endpoints[k].name, up->endpoints[i].name) == 0)
+			return true;
+	return false;
+}
+
+static uint64_t
+sum_of_name(const struct view_upstream *up, size_t first, size_t field)
+{
+	uint64_t sum = 0;
+	size_t k;
+
+	for (k = first; k < up->n_endpoints; k++)
+		if (strcmp(up->endpoints[k].name,
+		    up->endpoints[first].name) == 0)
+			sum += number_at(&up->endpoints[k], field);
+	return sum;
+}
+
+static void
+of_endpoints(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i, k;
+
+	for (i = 0; i < v->n_upstreams; i++) {
+		const struct view_upstream *up = &v->upstreams[i];
+
+		for (k = 0; k < up->n_endpoints; k++)
+			if (!spoken_for(up, k))
+				print_sample(out, m, (struct label[]){
+				    { "upstream", up->name },
+				    { "endpoint", up->endpoints[k].name },
+				    { 0 } }, sum_of_name(up, k, m->field));
+	}
+}
+
+static void
+endpoint_failures(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i, k;
+	unsigned f;
+
+	for (i = 0; i < v->n_upstreams; i++) {
+		const struct view_upstream *up = &v->upstreams[i];
+
+		for (k = 0; k < up->n_endpoints; k++)
+			for (f = 0; f < N_FAULTS && !spoken_for(up, k); f++)
+				print_sample(out, m, (struct label[]){
+				    { "upstream", up->name },
+				    { "endpoint", up->endpoints[k].name },
+				    { "reason", endpoint_fault_names[f] },
+				    { 0 } }, sum_of_name(up, k,
+				    offsetof(struct view_endpoint, failures) +
+				    f * sizeof(uint64_t)));
+	}
+}
+
+/* --------------------------------------------------------------- the table */
+
+#define PROGRAM(f) of_program, offsetof(struct view, f)
+#define LISTENER(f) of_listeners, offsetof(struct view_listener, f)
+#define LISTENER_TIMES(f) of_listeners_times, offsetof(struct view_listener, f)
+#define UPSTREAM(f) of_upstreams, offsetof(struct view_upstream, f)
+#define UPSTREAM_TIMES(f) of_upstreams_times, offsetof(struct view_upstream, f)
+#define ENDPOINT(f) of_endpoints, offsetof(struct view_endpoint, f)
+
+static const struct metric metrics[] = {
+	/* The program. */
+	{ "weir_build_info", "gauge", "1, with the version as a label.",
+	    build, 0, PLAIN },
+	{ "weir_ready", "gauge", "1 when /readyz answers 200.",
+	    PROGRAM(ready), PLAIN },
+	{ "weir_draining", "gauge", "1 once it has been told to end.",
+	    PROGRAM(draining), PLAIN },
+	{ "weir_workers", "gauge", "Event-loop threads.",
+	    PROGRAM(workers), PLAIN },
+	{ "weir_loop_lag_seconds", "histogram",
+	    "How long the turns of the event loops took.",
+	    of_program_times, offsetof(struct view, lag), PLAIN },
+	{ "weir_config_generation", "gauge",
+	    "Number of the running configuration, counted from the start.",
+	    PROGRAM(generation), PLAIN },
+	{ "weir_config_last_reload_successful", "gauge",
+	    "1 when the last load of the configuration was taken over.",
+	    PROGRAM(reload_ok), PLAIN },
+	{ "weir_config_last_reload_success_timestamp_seconds", "gauge",
+	    "When the running configuration was taken over.",
+	    PROGRAM(config_at_s), PLAIN },
+	{ "weir_config_reloads_total", "counter",
+	    "Reloads that were asked for, by what came of them.",
+	    reloads, 0, PLAIN },
+
+	/* Listeners. */
+	{ "weir_listener_connections", "gauge", "Clients connected now.",
+	    LISTENER(active), PLAIN },
+	{ "weir_listener_accepted_total", "counter",
+	    "Connections accepted from clients.", LISTENER(accepted), PLAIN },
+	{ "weir_listener_rejected_total", "counter",
+	    "Connections turned away by a limit.", LISTENER(rejected), PLAIN },
+	{ "weir_requests_total", "counter",
+	    "Requests begun; for raw TCP, sessions.",
+	    LISTENER(requests), PLAIN },
+	{ "weir_outcomes_total", "counter",
+	    "Requests ended, as their clients saw it.", outcomes, 0, PLAIN },
+	{ "weir_failures_total", "counter",
+	    "Requests that weir had to fail or give up.", failures, 0, PLAIN },
+	{ "weir_received_bytes_total", "counter", "Bytes from clients.",
+	    LISTENER(received), PLAIN },
+	{ "weir_sent_bytes_total", "counter", "Bytes to clients.",
+	    LISTENER(sent), PLAIN },
+	{ "weir_request_duration_seconds", "histogram",
+	    "From a request's first byte to the end of its reply.",
+	    LISTENER_TIMES(latency), PLAIN },
+
+	/* Upstreams. */
+	{ "weir_upstream_ready", "gauge",
+	    "1 when the upstream is ready as its ready key says.",
+	    UPSTREAM(ready), PLAIN },
+	{ "weir_pool_max_connections", "gauge",
+	    "The cap on connections to the upstream.", UPSTREAM(max), PLAIN },
+	{ "weir_pool_connections", "gauge",
+	    "Connections to the upstream by what they are doing.",
+	    pool_states, 0, PLAIN },
+	{ "weir_pool_pinned_connections", "gauge",
+	    "Leased connections kept beyond what the pool's mode says.",
+	    UPSTREAM(pinned), PLAIN },
+	{ "weir_pool_waiting", "gauge",
+	    "Requests that wait for a connection now.",
+	    UPSTREAM(waiting), PLAIN },
+	{ "weir_pool_oldest_wait_seconds", "gauge",
+	    "How long the oldest of them has waited.",
+	    UPSTREAM(oldest_wait_us), MICROSECONDS },
+	{ "weir_pool_oldest_lease_seconds", "gauge",
+	    "How long the connection leased longest has been so.",
+	    UPSTREAM(oldest_lease_us), MICROSECONDS },
+	{ "weir_pool_exhausted_seconds_total", "counter",
+	    "Time during which somebody waited; added when the wait ends.",
+	    UPSTREAM(exhausted_us), MICROSECONDS },
+	{ "weir_pool_discarded_total", "counter",
+	    "Connections closed other than by the end of their lease.",
+	    discards, 0, PLAIN },
+	{ "weir_pool_wait_seconds", "histogram",
+	    "From asking for a connection to getting it.",
+	    UPSTREAM_TIMES(queue), PLAIN },
+	{ "weir_upstream_connects_total", "counter",
+	    "Connections begun to the upstream.", UPSTREAM(connects), PLAIN },
+	{ "weir_upstream_requests_total", "counter",
+	    "Leases of a connection granted.", UPSTREAM(requests), PLAIN },
+	{ "weir_upstream_reused_total", "counter",
+	    "Leases of a connection that had been used before.",
+	    UPSTREAM(reused), PLAIN },
+	{ "weir_upstream_retries_total", "counter",
+	    "Requests sent once more on a fresh connection.",
+	    UPSTREAM(retries), PLAIN },
+	{ "weir_upstream_connect_duration_seconds", "histogram",
+	    "From beginning to connect to a usable connection.",
+	    UPSTREAM_TIMES(connect), PLAIN },
+	{ "weir_upstream_first_byte_seconds", "histogram",
+	    "From a request sent to the first byte of its reply.",
+	    UPSTREAM_TIMES(first_byte), PLAIN },
+
+	/* Endpoints. */
+	{ "weir_endpoint_up", "gauge",
+	    "Usable addresses of the endpoint; 0 means none.",
+	    ENDPOINT(up), PLAIN },
+	{ "weir_endpoint_open_connections", "gauge",
+	    "Connections to the endpoint, in all states.",
+	    ENDPOINT(open), PLAIN },
+	{ "weir_endpoint_leased_connections", "gauge",
+	    "Connections to the endpoint in use.", ENDPOINT(leased), PLAIN },
+	{ "weir_endpoint_failures_total", "counter",
+	    "What went wrong with the endpoint.", endpoint_failures, 0, PLAIN },
+
+	/* The names that every Prometheus client library gives these. */
+	{ "process_cpu_seconds_total", "counter",
+	    "Total user and system CPU time spent in seconds.",
+	    PROGRAM(usage.cpu_us), MICROSECONDS },
+	{ "process_open_fds", "gauge", "Number of open file descriptors.",
+	    PROGRAM(usage.fds), PLAIN },
+	{ "process_max_fds", "gauge",
+	    "Maximum number of open file descriptors.",
+	    PROGRAM(usage.fds_max), UNLIMITED_AS_MINUS_1 },
+	{ "process_virtual_memory_bytes", "gauge",
+	    "Virtual memory size in bytes.",
+	    PROGRAM(usage.virtual_bytes), PLAIN },
+	{ "process_virtual_memory_max_bytes", "gauge",
+	    "Maximum amount of virtual memory available in bytes.",
+	    PROGRAM(usage.virtual_max_bytes), UNLIMITED_AS_MINUS_1 },
+	{ "process_resident_memory_bytes", "gauge",
+	    "Resident memory size in bytes.",
+	    PROGRAM(usage.resident_bytes), PLAIN }
+};
+
+void
+prometheus_print(FILE *out, const struct view *v, double started_s)
+{
+	size_t i;
+
+	for (i = 0; i < NELEMS(metrics); i++) {
+		const struct metric *m = &metrics[i];
+
+		fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help,
+		    m->name, m->type);
+		m->samples(out, m, v);
+	}
+	fprintf(out, "# HELP process_start_time_seconds Start time of the "
+	    "process since unix epoch in seconds.\n"
+	    "# TYPE process_start_time_seconds gauge\n"
+	    "process_start_time_seconds %.2f\n", started_s);
+}

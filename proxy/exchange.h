@@ -1,0 +1,94 @@
+/*
+ * An exchange: one request and its reply; for raw bytes the whole session. Here
+ * front and back meet, each knowing nothing of the other.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include "pool/lease.h"
+#include "proxy/fail.h"
+#include "proxy/session.h"
+
+struct generation;
+
+/* Owned by its session. The policy is that of when it began. */
+struct exchange {
+	struct session *s;
+	struct list link;               /* s->exchanges */
+	struct generation *gen;         /* counted as a user */
+	const struct conf_listener *policy;
+	const struct conf_upstream *upstream;   /* NULL until routed */
+	struct ask ask;
+	struct lease *lease;            /* NULL before and after */
+	struct buf up, down;            /* bodies, or wire bytes */
+	struct deadline deadline;       /* the back's: response, stall, tunnel */
+	struct late late;
+	int64_t begun_ns;
+	enum span_kept { SPAN_AS_POOL, SPAN_WIDENED } span;
+	const char *pin;                /* why it was widened; static text */
+	unsigned tries;                 /* leases asked for */
+	bool asked : 1;                 /* waits for its lease */
+	bool up_end : 1;                /* nothing more will come in up */
+	bool down_end : 1;
+	bool answered : 1;              /* a final answer was begun */
+	bool ended : 1;
+	bool asked_once : 1;            /* it got as far as the pool */
+	enum outcome outcome;
+	enum family family;             /* set at the end, for the pile */
+	/* the family's state follows */
+};
+
+/* NULL when out of memory. Begins with the lane's present snapshot. */
+struct exchange *exchange_new(struct session *s) MUST_CHECK;
+
+static inline void *
+exchange_state(const struct exchange *x)
+{
+	return (void *)(x + 1);
+}
+
+static inline struct exchange *
+exchange_first(const struct session *s)
+{
+	struct list *l = list_first(&s->exchanges);
+
+	return l == NULL ? NULL : container_of(l, struct exchange, link);
+}
+
+/*
+ * It is known where x goes: ask for a lease there. Ends in front.leased and
+ * back.start, now or later, or in exchange_fail().
+ */
+void exchange_route(struct exchange *x, const struct conf_upstream *to);
+
+/* For the front: x->up has grown or ended. */
+void exchange_up(struct exchange *x);
+/* For the back: answer or x->down has grown or ended. */
+void exchange_down(struct exchange *x);
+
+/*
+ * Request and reply are over. The upconn goes home as its mark says, x is freed
+ * at the end of the turn, and the session goes on.
+ */
+void exchange_end(struct exchange *x, enum outcome outcome);
+
+/* It cannot go on: counts it, tells the client through front.fail, ends x. */
+void exchange_fail(struct exchange *x, enum fail why);
+
+/* For session_close(): give x up without telling anybody. */
+void exchange_drop(struct exchange *x, enum fail why);
+
+/* The upstream connection ended or failed with x unfinished: replays x where
+   that is safe, else fails. */
+void exchange_lost(struct exchange *x, enum fail why);
+
+/* The block store of x's worker. */
+static inline struct block_store *
+exchange_blocks(const struct exchange *x)
+{
+	return &x->s->conn.w->blocks;
+}
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * Failures. See fail.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/fail.h"
+
+const struct fail_row fail_rows[N_FAILS] = {
+	[FAIL_NONE] = { "none", 0, "" },
+	[FAIL_BAD_REQUEST] = { "bad_request", 400,
+	    "the request is not valid HTTP" },
+	[FAIL_TOO_LARGE] = { "body_too_large", 413,
+	    "the request body is larger than max_body" },
+	[FAIL_METHOD] = { "method_not_allowed", 405,
+	    "this method is not forwarded" },
+	[FAIL_HEADER_TIMEOUT] = { "header_timeout", 408,
+	    "the request head did not arrive in time" },
+	[FAIL_BODY_TIMEOUT] = { "body_timeout", 408,
+	    "the request body did not arrive in time" },
+	[FAIL_IDLE_TIMEOUT] = { "idle_timeout", 0,
+	    "no request came in time" },
+	[FAIL_NO_ROUTE] = { "no_route", 404,
+	    "no route of this listener matches" },
+	[FAIL_CLIENT_STALLED] = { "client_stalled", 0,
+	    "the client stopped taking its answer" },
+	[FAIL_CLIENT_GONE] = { "client_abort", 0,
+	    "the client went away" },
+	[FAIL_NO_ENDPOINT] = { "no_endpoint", 503,
+	    "the upstream has no usable endpoint" },
+	[FAIL_QUEUE_FULL] = { "queue_full", 503,
+	    "too many requests wait for an upstream connection" },
+	[FAIL_QUEUE_TIMEOUT] = { "queue_timeout", 503,
+	    "no upstream connection came free in time" },
+	[FAIL_CONNECT_FAILED] = { "connect_failed", 502,
+	    "the upstream could not be connected to" },
+	[FAIL_CONNECT_TIMEOUT] = { "connect_timeout", 504,
+	    "the upstream did not accept a connection in time" },
+	[FAIL_NO_DESCRIPTORS] = { "no_descriptors", 503,
+	    "weir has no descriptors or ports left for another connection" },
+	[FAIL_NO_MEMORY] = { "no_memory", 503,
+	    "weir is out of memory" },
+	[FAIL_UPSTREAM_CLOSED] = { "upstream_closed", 502,
+	    "the upstream closed the connection before it had answered" },
+	[FAIL_UPSTREAM_RESET] = { "upstream_reset", 502,
+	    "the upstream reset the connection" },
+	[FAIL_BAD_RESPONSE] = { "bad_response", 502,
+	    "the upstream's answer is not valid" },
+	[FAIL_RESPONSE_TIMEOUT] = { "response_timeout", 504,
+	    "the upstream did not answer in time" },
+	[FAIL_STALLED] = { "stalled", 504,
+	    "the upstream stopped in the middle of its answer" },
+	[FAIL_TUNNEL_TIMEOUT] = { "tunnel_timeout", 0,
+	    "no byte passed in either direction" },
+	[FAIL_DRAINED] = { "drained", 503,
+	    "weir is shutting down and did not wait longer" }
+};
+
+enum fail
+fail_of_refusal(enum refusal why)
+{
+	switch (why) {
+	case REFUSAL_NO_ENDPOINT:
+		return FAIL_NO_ENDPOINT;
+	case REFUSAL_QUEUE_FULL:
+		return FAIL_QUEUE_FULL;
+	case REFUSAL_QUEUE_TIMEOUT:
+		return FAIL_QUEUE_TIMEOUT;
+	case REFUSAL_CONNECT_FAILED:
+		return FAIL_CONNECT_FAILED;
+	case REFUSAL_CONNECT_TIMEOUT:
+		return FAIL_CONNECT_TIMEOUT;
+	case REFUSAL_NO_DESCRIPTORS:
+		return FAIL_NO_DESCRIPTORS;
+	case REFUSAL_NONE:
+	case N_REFUSALS:
+		break;
+	}
+	return FAIL_NO_MEMORY;
+}

@@ -1,0 +1,55 @@
+/*
+ * Everything that can go wrong with an exchange, with what is said about it.
+ * One row each: the name that counters, logs and bodies show, the HTTP status,
+ * the sentence. Each front translates a failure into its own protocol.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_FAIL_H
+#define PROXY_FAIL_H
+
+#include "pool/lease.h"
+
+enum fail {
+	FAIL_NONE,
+	/* of the client */
+	FAIL_BAD_REQUEST,
+	FAIL_TOO_LARGE,                 /* body over max_body */
+	FAIL_METHOD,
+	FAIL_HEADER_TIMEOUT,
+	FAIL_BODY_TIMEOUT,
+	FAIL_IDLE_TIMEOUT,
+	FAIL_NO_ROUTE,
+	FAIL_CLIENT_STALLED,
+	FAIL_CLIENT_GONE,
+	/* of the pool */
+	FAIL_NO_ENDPOINT,
+	FAIL_QUEUE_FULL,
+	FAIL_QUEUE_TIMEOUT,
+	FAIL_CONNECT_FAILED,
+	FAIL_CONNECT_TIMEOUT,
+	FAIL_NO_DESCRIPTORS,
+	FAIL_NO_MEMORY,
+	/* of the upstream */
+	FAIL_UPSTREAM_CLOSED,
+	FAIL_UPSTREAM_RESET,
+	FAIL_BAD_RESPONSE,
+	FAIL_RESPONSE_TIMEOUT,
+	FAIL_STALLED,
+	FAIL_TUNNEL_TIMEOUT,
+	/* of weir */
+	FAIL_DRAINED,                   /* drain_timeout ran out */
+	N_FAILS
+};
+
+struct fail_row {
+	const char *name;
+	unsigned short status;          /* HTTP; 0 = nobody to tell */
+	const char *text;               /* one sentence without a full stop */
+};
+
+extern const struct fail_row fail_rows[N_FAILS];
+
+enum fail fail_of_refusal(enum refusal why);
+
+#endif

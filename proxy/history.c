@@ -1,0 +1,158 @@
+/*
+ * A minute of snapshots. See history.h.
+ *
+ * Only the fine buckets are kept, in 32 bits: differences of numbers that wrap
+ * are right as long as no minute sees 2^32 of anything.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/history.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct series {
+	UT_hash_handle hh;
+	uint64_t count;                 /* at the latest snapshot */
+	unsigned taken;                 /* snapshots so far */
+	bool     seen;                  /* in the view that is being recorded */
+	uint32_t fine[HISTORY_STEPS][HIST_FINE];
+	char     key[];                 /* kind:name */
+};
+
+struct history {
+	struct series *series;
+};
+
+struct history *
+history_new(void)
+{
+	return calloc(1, sizeof(struct history));
+}
+
+void
+history_free(struct history *h)
+{
+	struct series *s, *next;
+
+	if (h == NULL)
+		return;
+	HASH_ITER(hh, h->series, s, next) {
+		HASH_DEL(h->series, s);
+		free(s);
+	}
+	free(h);
+}
+
+static struct series *
+series_find(const struct history *h, const char *kind, const char *name)
+{
+	struct series *s = NULL;
+	char key[512];
+	int len = snprintf(key, sizeof(key), "%s:%s", kind, name);
+
+	if (h != NULL && len > 0 && (size_t)len < sizeof(key))
+		HASH_FIND(hh, h->series, key, (unsigned)len, s);
+	return s;
+}
+
+static struct series *
+series_new(struct history *h, const char *kind, const char *name)
+{
+	size_t size = strlen(kind) + strlen(name) + 2;
+	struct series *s = calloc(1, sizeof(*s) + size);
+
+	if (s == NULL)
+		return NULL;
+	snprintf(s->key, size, "%s:%s", kind, name);
+	HASH_ADD_KEYPTR(hh, h->series, s->key, (unsigned)(size - 1), s);
+	return s;
+}
+
+static void
+series_record(struct history *h, const char *kind, const char *name,
+    const struct view_hist *hist)
+{
+	struct series *s = series_find(h, kind, name);
+	uint32_t *slot;
+	unsigned i;
+
+	if (s == NULL)
+		s = series_new(h, kind, name);
+	if (s == NULL)
+		return;
+	s->seen = true;
+	/* The name came back with counters of its own. */
+	if (hist->all.count < s->count)
+		s->taken = 0;
+	s->count = hist->all.count;
+	slot = s->fine[s->taken++ % HISTORY_STEPS];
+	for (i = 0; i < HIST_FINE; i++)
+		slot[i] = (uint32_t)hist->all.fine[i];
+}
+
+static void
+forget_unseen(struct history *h)
+{
+	struct series *s, *next;
+
+	HASH_ITER(hh, h->series, s, next) {
+		if (!s->seen) {
+			HASH_DEL(h->series, s);
+			free(s);
+		} else
+			s->seen = false;
+	}
+}
+
+void
+history_record(struct history *h, const struct view *v)
+{
+	size_t i;
+
+	series_record(h, "lag", "", &v->lag);
+	for (i = 0; i < v->n_listeners; i++)
+		series_record(h, "latency", v->listeners[i].name,
+		    &v->listeners[i].latency);
+	for (i = 0; i < v->n_upstreams; i++) {
+		const struct view_upstream *up = &v->upstreams[i];
+
+		series_record(h, "queue", up->name, &up->queue);
+		series_record(h, "connect", up->name, &up->connect);
+		series_record(h, "first_byte", up->name, &up->first_byte);
+	}
+	forget_unseen(h);
+}
+
+static uint64_t
+at_most(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void
+history_times(const struct history *h, const char *kind, const char *name,
+    struct view_hist *hist)
+{
+	struct series *s = series_find(h, kind, name);
+	struct view_times *t = &hist->window;
+	struct hist_sum window = hist->all;
+	unsigned i;
+
+	if (s != NULL && s->taken >= HISTORY_STEPS &&
+	    hist->all.count >= s->count) {
+		const uint32_t *oldest = s->fine[s->taken % HISTORY_STEPS];
+
+		for (i = 0; i < HIST_FINE; i++)
+			window.fine[i] = (uint32_t)(window.fine[i] - oldest[i]);
+	}
+	/* The end of the last bucket, unless the largest value ever is in it:
+	   that one is known exactly. */
+	t->max = at_most(hist_quantile(&window, 1), window.max_us);
+	t->p50 = at_most(hist_quantile(&window, .50), t->max);
+	t->p90 = at_most(hist_quantile(&window, .90), t->max);
+	t->p99 = at_most(hist_quantile(&window, .99), t->max);
+	t->p999 = at_most(hist_quantile(&window, .999), t->max);
+}

@@ -1,0 +1,309 @@
+/*
+ * Listeners and doors. See listener.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/listener.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/log.h"
+#include "proxy/runtime.h"
+#include "proxy/session.h"
+
+enum {
+	ACCEPT_BATCH = 64,              /* then others get their turn */
+	FULL_PAUSE_MS = 50
+};
+
+const char *const outcome_names[N_OUTCOMES] = {
+	[OUTCOME_1XX] = "1xx", [OUTCOME_2XX] = "2xx", [OUTCOME_3XX] = "3xx",
+	[OUTCOME_4XX] = "4xx", [OUTCOME_5XX] = "5xx", [OUTCOME_DONE] = "done",
+	[OUTCOME_FAILED] = "failed", [OUTCOME_CLIENT_ABORT] = "client_abort"
+};
+
+/* ------------------------------------------------------------- made by main */
+
+static void set_accepting(struct door *d, bool on);
+
+static void
+pause_over(struct deadline *deadline)
+{
+	struct door *d = container_of(deadline, struct door, pause);
+
+	set_accepting(d, true);
+}
+
+static struct door *
+door_new(struct listener *l, struct lane *lane)
+{
+	struct door *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return NULL;
+	d->listener = l;
+	d->lane = lane;
+	list_init(&d->sockets);
+	list_init(&d->sessions);
+	list_init(&d->link);
+	deadline_init(&d->pause, pause_over);
+	return d;
+}
+
+struct listener *
+listener_new(const char *name, const struct proto *proto,
+    struct lane *const *lanes, size_t n_lanes)
+{
+	struct listener *l;
+	size_t i;
+
+	l = calloc(1, sizeof(*l) + n_lanes * sizeof(l->doors[0]));
+	if (l == NULL)
+		return NULL;
+	l->name = strdup(name);
+	l->proto = proto;
+	l->n_doors = n_lanes;
+	for (i = 0; i < n_lanes; i++) {
+		l->doors[i] = door_new(l, lanes[i]);
+		if (l->doors[i] == NULL)
+			break;
+	}
+	if (l->name == NULL || i < n_lanes) {
+		listener_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+void
+listener_free(struct listener *l)
+{
+	size_t i;
+
+	if (l == NULL)
+		return;
+	for (i = 0; i < l->n_doors; i++)
+		free(l->doors[i]);
+	free(l->name);
+	free(l);
+}
+
+/* --------------------------------------------------------------- accepting */
+
+static void
+begin_session(struct door *d, int fd, const struct addr *peer)
+{
+	struct listener *l = d->listener;
+	uint64_t most = (uint64_t)d->conf->limits.connections;
+
+	if (atomic_fetch_add(&l->active, 1) >= most) {
+		atomic_fetch_sub(&l->active, 1);
+		count_add(&d->rejected, 1);
+		close(fd);
+		return;
+	}
+	session_new(d, fd, peer);
+}
+
+/* -------------------------------------------- a client for another lane */
+
+struct parcel {
+	struct mail mail;
+	struct door *door;
+	struct addr peer;
+	int fd;
+};
+
+static void
+parcel_arrived(struct worker *w, struct mail *m)
+{
+	struct parcel *parcel = container_of(m, struct parcel, mail);
+
+	(void)w;
+	begin_session(parcel->door, parcel->fd, &parcel->peer);
+	free(parcel);
+}
+
+static void
+parcel_dropped(struct mail *m)
+{
+	struct parcel *parcel = container_of(m, struct parcel, mail);
+
+	close(parcel->fd);
+	free(parcel);
+}
+
+/* A Unix socket has one queue: the lane that accepts deals in turn. */
+static void
+deal(struct socket *sock, int fd, const struct addr *peer)
+{
+	struct listener *l = sock->door->listener;
+	struct door *d = l->doors[sock->next_lane++ % l->n_doors];
+	struct parcel *parcel;
+
+	if (d == sock->door || (parcel = calloc(1, sizeof(*parcel))) == NULL) {
+		begin_session(sock->door, fd, peer);
+		return;
+	}
+	parcel->mail.deliver = parcel_arrived;
+	parcel->mail.drop = parcel_dropped;
+	parcel->door = d;
+	parcel->peer = *peer;
+	parcel->fd = fd;
+	worker_post(&d->lane->worker, &parcel->mail);
+}
+
+static bool
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM;
+}
+
+/* Accept one; false when there is none left or no descriptor for it. */
+static bool
+accept_one(struct socket *sock)
+{
+	struct door *d = sock->door;
+	struct addr peer = { .len = sizeof(peer.ss) };
+	int fd = accept4(sock->io.fd, &peer.sa, &peer.len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		if (is_shortage(errno))
+			set_accepting(d, false);
+		/* Anything else is of that one client: it has gone again. */
+		return errno == EINTR || errno == ECONNABORTED;
+	}
+	if (fd > d->lane->runtime->client_fds)
+		set_accepting(d, false);
+	if (sock->shared)
+		deal(sock, fd, &peer);
+	else
+		begin_session(d, fd, &peer);
+	return !d->full;
+}
+
+static void
+accept_ready(struct ev_loop *loop, struct ev_io *io, int revents)
+{
+	struct socket *sock = io->data;
+	struct door *d = sock->door;
+	int i;
+
+	(void)loop, (void)revents;
+	for (i = 0; i < ACCEPT_BATCH && accept_one(sock); i++)
+		;
+	worker_flush(&d->lane->worker);
+}
+
+static void
+set_accepting(struct door *d, bool on)
+{
+	struct worker *w = &d->lane->worker;
+	struct list *l, *tmp;
+
+	if (d->full == !on)
+		return;
+	if (!on) {
+		log_debug(d->listener->name, "out of descriptors: accepting "
+		    "pauses");
+		deadline_set(w, &d->pause, FULL_PAUSE_MS);
+	} else
+		deadline_clear(&d->pause);
+	d->full = !on;
+	list_each(l, tmp, &d->sockets) {
+		struct socket *sock = container_of(l, struct socket, link);
+
+		if (on)
+			ev_io_start(w->loop, &sock->io);
+		else
+			ev_io_stop(w->loop, &sock->io);
+	}
+}
+
+void
+door_session_left(struct door *d)
+{
+	if (d->full)
+		set_accepting(d, true);
+}
+
+void
+door_take(struct door *d, int fd, const struct addr *peer)
+{
+	begin_session(d, fd, peer);
+}
+
+/* ----------------------------------------------------------------- sockets */
+
+void
+door_open_socket(struct door *d, int fd, const struct addr *addr, bool shared)
+{
+	struct socket *sock = calloc(1, sizeof(*sock));
+
+	if (sock == NULL) {
+		log_error(d->listener->name, "out of memory: a socket is not "
+		    "listened on");
+		close(fd);
+		return;
+	}
+	sock->door = d;
+	sock->addr = *addr;
+	sock->shared = shared;
+	ev_io_init(&sock->io, accept_ready, fd, EV_READ);
+	ev_set_priority(&sock->io, WORKER_PRI_ACCEPT);
+	sock->io.data = sock;
+	list_append(&d->sockets, &sock->link);
+	ev_io_start(d->lane->worker.loop, &sock->io);
+}
+
+static void
+close_socket(struct socket *sock)
+{
+	struct door *d = sock->door;
+
+	/* Whoever is in the queue has been told that somebody listens. */
+	while (!d->full && accept_one(sock))
+		;
+	ev_io_stop(d->lane->worker.loop, &sock->io);
+	close(sock->io.fd);
+	list_remove(&sock->link);
+	free(sock);
+}
+
+void
+door_close_socket(struct door *d, const struct addr *addr)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &d->sockets) {
+		struct socket *sock = container_of(l, struct socket, link);
+
+		if (addr_equal(&sock->addr, addr))
+			close_socket(sock);
+	}
+}
+
+void
+door_close(struct door *d)
+{
+	const struct front_ops *front = d->listener->proto->front;
+	struct list *l, *tmp;
+
+	while ((l = list_first(&d->sockets)) != NULL)
+		close_socket(container_of(l, struct socket, link));
+	deadline_clear(&d->pause);
+	d->closed = true;
+	list_each(l, tmp, &d->sessions) {
+		struct session *s = container_of(l, struct session, link);
+
+		s->leaving = true;
+		if (front->bye != NULL)
+			front->bye(s);
+	}
+}

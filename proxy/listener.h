@@ -1,0 +1,81 @@
+/*
+ * Listeners: what all lanes share of one, and the doors: one lane's part.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_LISTENER_H
+#define PROXY_LISTENER_H
+
+#include <ev.h>
+
+#include "net/count.h"
+#include "proxy/fail.h"
+#include "proxy/proto.h"
+
+struct generation;
+struct lane;
+
+/* What came of exchanges, as clients saw it. */
+enum outcome {
+	OUTCOME_1XX, OUTCOME_2XX, OUTCOME_3XX, OUTCOME_4XX, OUTCOME_5XX,
+	OUTCOME_DONE,                   /* a session that ended by itself */
+	OUTCOME_FAILED,                 /* cut, or never begun */
+	OUTCOME_CLIENT_ABORT,
+	N_OUTCOMES
+};
+
+extern const char *const outcome_names[N_OUTCOMES];
+
+/* One listening socket of one lane. */
+struct socket {
+	struct list link;               /* on door->sockets */
+	struct ev_io io;
+	struct door *door;
+	struct addr addr;
+	bool shared;                    /* deals its clients out to all lanes */
+	unsigned next_lane;
+};
+
+/* A listener on one lane: belongs to its thread. */
+struct door {
+	struct listener *listener;
+	struct lane *lane;
+	const struct conf_listener *conf;       /* the running snapshot's */
+	struct list sockets;
+	struct list sessions;
+	struct list link;               /* lane->doors */
+	bool closed;                    /* accepts no more */
+	struct deadline pause;          /* out of descriptors: accept again */
+	bool full;                      /* accepting has paused: no descriptors */
+	counter active, accepted, rejected, requests, received, sent;
+	counter outcomes[N_OUTCOMES];
+	counter failures[N_FAILS];
+	struct hist latency;
+};
+
+/* Made and freed by main; stays across reloads while its name does. */
+struct listener {
+	char *name;
+	const struct proto *proto;
+	_Atomic uint64_t active;        /* sessions on all lanes, for the limit */
+	size_t n_doors;
+	struct door *doors[];           /* by lane */
+};
+
+struct listener *listener_new(const char *name, const struct proto *proto,
+    struct lane *const *lanes, size_t n_lanes) MUST_CHECK;
+void listener_free(struct listener *l);
+
+/* On its lane. */
+void door_open_socket(struct door *d, int fd, const struct addr *addr,
+    bool shared);
+/* Accept what is in its backlog, then stop; the descriptor is closed. */
+void door_close_socket(struct door *d, const struct addr *addr);
+/* All its sockets; sessions are told to take leave. */
+void door_close(struct door *d);
+/* A session of it has ended. */
+void door_session_left(struct door *d);
+/* A connection accepted by another lane. */
+void door_take(struct door *d, int fd, const struct addr *peer);
+
+#endif

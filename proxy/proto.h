@@ -1,0 +1,91 @@
+/*
+ * The protocol table: what a protocol is to the rest of weir.
+ *
+ * A front speaks with clients, a back with upstreams; they meet in the
+ * exchange. Unset slots (NULL) mean "nothing to do", unless it says otherwise.
+ * A module never touches lists, counters, asks or leases.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_PROTO_H
+#define PROXY_PROTO_H
+
+#include "conf/conf.h"
+#include "pool/peer.h"
+#include "proxy/fail.h"
+
+struct exchange;
+struct session;
+struct upconn;
+
+/* Which fronts and backs understand each other. */
+enum family { FAMILY_BYTES, FAMILY_HTTP, N_FAMILIES };
+
+struct front_ops {
+	/* Accepted. NULL = wait for bytes. */
+	void (*open)(struct session *s);
+	/* s->conn.in grew, or the client ended (s->conn.eof), or an exchange
+	   of s is over and there may be more to do. Required. */
+	void (*bytes)(struct session *s);
+	/* x has its lease: the body may flow. */
+	void (*leased)(struct session *s, struct exchange *x);
+	/* Answer or x->down grew or ended. */
+	void (*reply)(struct session *s, struct exchange *x);
+	/* x->up or the upstream's output has room again after it had none. */
+	void (*unchoke)(struct session *s, struct exchange *x);
+	/* s->conn.out has drained. */
+	void (*drained)(struct session *s);
+	/* x has failed and is about to end: tell the client, or cut it. */
+	void (*fail)(struct session *s, struct exchange *x, enum fail why);
+	/* s->deadline passed. */
+	void (*late)(struct session *s);
+	/* Draining: take leave as soon as it does no harm. */
+	void (*bye)(struct session *s);
+};
+
+struct back_ops {
+	/* The pool's key of x; bytes that live as long as x. NULL = empty. */
+	const void *(*key)(const struct exchange *x, size_t *len);
+	/* Lease in hand. Required. */
+	void (*start)(struct upconn *u, struct exchange *x);
+	/* x->up grew or ended. */
+	void (*more)(struct upconn *u, struct exchange *x);
+	/* u->conn.in grew, or u->conn.eof. Required. */
+	void (*input)(struct upconn *u, struct exchange *x);
+	/* u->conn.out has drained. */
+	void (*drained)(struct upconn *u, struct exchange *x);
+	/* x->down has room again. */
+	void (*unchoke)(struct upconn *u, struct exchange *x);
+	/* x->deadline passed. Required. */
+	void (*late)(struct upconn *u, struct exchange *x);
+	/* The upstream died (error) without x being over: may x be asked for
+	   once more, on a fresh connection? NULL = never. */
+	bool (*replayable)(const struct exchange *x);
+	/* x ends early: mark u for what it is. NULL = BROKEN. */
+	void (*drop)(struct upconn *u, struct exchange *x);
+};
+
+struct proto {
+	struct conf_proto conf;         /* name, spans, defaults, keys */
+	enum family  family;
+	const struct front_ops *front;
+	const struct back_ops  *back;
+	const struct peer_ops  *peer;
+	/* State in each exchange of the family, of which the first part is
+	   zeroed; and its end. */
+	size_t       exchange_size, exchange_zeroed;
+	/* Larger things that a few exchanges need at a time: lane->pieces. */
+	size_t       piece_size;
+	void       (*exchange_fini)(struct exchange *x);
+};
+
+static inline const struct proto *
+proto_of(const struct conf_proto *conf)
+{
+	return container_of(conf, const struct proto, conf);
+}
+
+/* From registry.c: all protocols there are. */
+extern const struct conf_proto *const proto_table[];
+
+#endif

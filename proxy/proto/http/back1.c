@@ -1,0 +1,373 @@
+/*
+ * HTTP/1.1 towards upstreams: gives one request, reads its answer, and says
+ * when the connection is clean for the next. Knows nothing of the client's
+ * wire. See http.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/proto/http/http.h"
+#include "proxy/runtime.h"
+#include "proxy/tunnel.h"
+
+enum {
+	INTERIM_MOST = 100,             /* 1xx before a final answer */
+	ANSWER_HEAD_MOST = HTTP_HEAD_MAX
+};
+
+static struct worker *
+worker_of(const struct exchange *x)
+{
+	return x->s->conn.w;
+}
+
+/* The answer is due from now on, or the upstream has to go on taking. */
+static void
+arm(struct exchange *x)
+{
+	deadline_set(worker_of(x), &x->deadline, x->up_end ?
+	    x->upstream->timeouts.response_ms : x->upstream->timeouts.stall_ms);
+}
+
+/* ----------------------------------------------------------------- request */
+
+static struct http_head *
+answer_new(struct exchange *x)
+{
+	struct lane *lane = x->s->door->lane;
+	struct http_head *a = pile_get(&lane->pieces[FAMILY_HTTP]);
+
+	if (a != NULL)
+		http_head_init(a, HTTP_FIELDS_MAX, ANSWER_HEAD_MOST);
+	return a;
+}
+
+static void
+back_start(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+
+	hx->giving = GIVING_HEAD;
+	hx->asked_ns = worker_of(x)->now_ns;
+	if (hx->answer == NULL)
+		hx->answer = answer_new(x);
+	if (hx->answer == NULL || http_write_request(x, u) < 0) {
+		exchange_fail(x, FAIL_NO_MEMORY);
+		return;
+	}
+	conn_send(&u->conn);
+	arm(x);
+}
+
+static void
+back_more(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+	struct block_store *store = exchange_blocks(x);
+	bool chunked = hx->head->body == HTTP_BODY_CHUNKED;
+
+	if ((x->up.len > 0 && (chunked ?
+	    http_write_chunk(store, &u->conn.out, &x->up) :
+	    buf_move(store, &u->conn.out, &x->up, x->up.len)) < 0) ||
+	    (x->up_end && chunked && http_write_last_chunk(store,
+	    &u->conn.out, &hx->up_trailers) < 0)) {
+		exchange_fail(x, FAIL_NO_MEMORY);
+		return;
+	}
+	conn_send(&u->conn);
+	if (hx->giving == GIVING_HEAD)
+		arm(x);
+}
+
+static void
+back_drained(struct upconn *u, struct exchange *x)
+{
+	(void)u;
+	if (http_of(x)->giving == GIVING_HEAD && !x->up_end)
+		arm(x);
+}
+
+/* ------------------------------------------------------------------ answer */
+
+/* Keep-Alive: timeout=N, the server's word on how long it keeps an idle one. */
+static void
+heed_keep_alive(struct upconn *u, const struct http_head *a, const char *raw)
+{
+	int i = http_field_find(a, HTTP_F_KEEP_ALIVE, 0);
+	unsigned long seconds = 0;
+	uint16_t at, end;
+
+	if (i < 0)
+		return;
+	at = a->field[i].value.at;
+	end = (uint16_t)(at + a->field[i].value.len);
+	for (; at + 8 < end; at++)
+		if (strncasecmp(raw + at, "timeout=", 8) == 0)
+			break;
+	for (at += 8; at < end && raw[at] >= '0' && raw[at] <= '9' &&
+	    seconds < 1000000; at++)
+		seconds = seconds * 10 + (unsigned long)(raw[at] - '0');
+	if (seconds > 0)
+		u->idle_hint_ms = (int64_t)seconds * 900;
+}
+
+static void
+bad_answer(struct upconn *u, struct exchange *x)
+{
+	endpoint_fault(u->shelf->site->endpoint, FAULT_BAD_ANSWER, 0);
+	upconn_mark(u, MARK_BROKEN, "bad answer");
+	exchange_fail(x, FAIL_BAD_RESPONSE);
+}
+
+/* The whole answer has come. May the connection carry another request? */
+static void
+answer_complete(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+
+	if (!hx->answer->keep_alive)
+		upconn_mark(u, MARK_BROKEN, "server closes");
+	if (!x->up_end)
+		upconn_mark(u, MARK_BROKEN, "request not all sent");
+	hx->giving = GIVEN;
+	x->down_end = true;
+	deadline_clear(&x->deadline);
+	exchange_down(x);
+}
+
+static void
+begin_tunnel(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+	size_t size = hx->answer->size;
+
+	hx->giving = TUNNELLING;
+	hx->answer_ready = true;
+	exchange_down(x);
+	if (x->ended)
+		return;
+	buf_drop(exchange_blocks(x), &u->conn.in, size);
+	x->pin = "upgrade";
+	tunnel_begin(x, x->upstream->timeouts.tunnel_ms);
+}
+
+/* A 1xx: pass it on and wait for the next head. */
+static void
+interim(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+	size_t size = hx->answer->size;
+
+	if (++hx->interim > INTERIM_MOST) {
+		bad_answer(u, x);
+		return;
+	}
+	hx->answer_ready = true;
+	exchange_down(x);
+	if (x->ended)
+		return;
+	buf_drop(exchange_blocks(x), &u->conn.in, size);
+	http_head_init(hx->answer, HTTP_FIELDS_MAX, ANSWER_HEAD_MOST);
+}
+
+static void
+final_head(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+	const struct http_head *a = hx->answer;
+	size_t size = a->size;
+
+	hist_add(&u->pool->first_byte, worker_of(x)->now_ns - hx->asked_ns);
+	heed_keep_alive(u, a, hx->answer_raw);
+	hx->down_left = a->body == HTTP_BODY_LENGTH ? a->length : 0;
+	hx->giving = GIVING_BODY;
+	hx->answer_ready = true;
+	http_chunks_init(&hx->down_chunks);
+	/* The head is written out while its bytes are still where they came
+	   in; the body follows in the same turn. */
+	exchange_down(x);
+	if (!x->ended)
+		buf_drop(exchange_blocks(x), &u->conn.in, size);
+}
+
+/* An Upgrade that nobody asked for, or before the request was over. */
+static bool
+is_unasked_101(const struct exchange *x)
+{
+	const struct http_exchange *hx = http_of(x);
+
+	return hx->answer->status == 101 && (!hx->upgrade || !x->up_end ||
+	    !hx->answer->upgrade);
+}
+
+/* False when there is nothing more to do now. */
+static bool
+take_answer_head(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+	struct buf *in = &u->conn.in;
+	size_t len = in->len < ANSWER_HEAD_MOST ? in->len : ANSWER_HEAD_MOST;
+	enum parse got = PARSE_MORE;
+
+	if (len > 0) {
+		hx->answer_seen = true;
+		hx->answer_raw = buf_flat(exchange_blocks(x), in, len);
+		if (hx->answer_raw == NULL) {
+			exchange_fail(x, FAIL_NO_MEMORY);
+			return false;
+		}
+		got = http_response_parse(hx->answer,
+		    (enum http_method)hx->head->method, hx->answer_raw, len);
+	}
+	if (got == PARSE_BAD || (got == PARSE_DONE && is_unasked_101(x))) {
+		bad_answer(u, x);
+		return false;
+	}
+	if (got == PARSE_MORE) {
+		if (u->conn.eof)
+			exchange_lost(x, FAIL_UPSTREAM_CLOSED);
+		return false;
+	}
+	if (hx->answer->status == 101) {
+		begin_tunnel(u, x);
+		return false;
+	}
+	if (hx->answer->status < 200) {
+		interim(u, x);
+		return !x->ended;
+	}
+	final_head(u, x);
+	return !x->ended;
+}
+
+/* -------------------------------------------------------------------- body */
+
+static enum http_flow
+take_some(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+	struct block_store *store = exchange_blocks(x);
+	struct buf *in = &u->conn.in;
+
+	switch ((enum http_body)hx->answer->body) {
+	case HTTP_BODY_NONE:
+		return FLOW_END;
+	case HTTP_BODY_LENGTH:
+		return http_take_length(store, &hx->down_left, in, &x->down);
+	case HTTP_BODY_CHUNKED:
+		return http_take_chunks(store, &hx->down_chunks, in, &x->down,
+		    &hx->down_trailers);
+	case HTTP_BODY_CLOSE:
+		break;
+	}
+	if (buf_pass(store, &x->down, in, in->len) < 0)
+		return FLOW_NO_MEMORY;
+	return u->conn.eof ? FLOW_END : FLOW_MORE;
+}
+
+static void
+take_answer_body(struct upconn *u, struct exchange *x)
+{
+	switch (take_some(u, x)) {
+	case FLOW_NO_MEMORY:
+		exchange_fail(x, FAIL_NO_MEMORY);
+		return;
+	case FLOW_BAD:
+		bad_answer(u, x);
+		return;
+	case FLOW_END:
+		answer_complete(u, x);
+		return;
+	case FLOW_MORE:
+		break;
+	}
+	if (u->conn.eof) {
+		exchange_lost(x, FAIL_UPSTREAM_CLOSED);
+		return;
+	}
+	exchange_down(x);
+	if (x->ended)
+		return;
+	if (x->s->conn.out.held >= CONN_HIGH)
+		conn_pause(&u->conn);
+	deadline_set(worker_of(x), &x->deadline,
+	    x->upstream->timeouts.stall_ms);
+}
+
+static void
+back_input(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+
+	if (hx->giving == TUNNELLING) {
+		tunnel_from_upstream(x);
+		return;
+	}
+	while (!x->ended && hx->giving == GIVING_HEAD)
+		if (!take_answer_head(u, x))
+			return;
+	if (!x->ended && hx->giving == GIVING_BODY)
+		take_answer_body(u, x);
+}
+
+static void
+back_unchoke(struct upconn *u, struct exchange *x)
+{
+	conn_resume(&u->conn);
+	(void)x;
+}
+
+/* ------------------------------------------------------------------ ending */
+
+static void
+back_late(struct upconn *u, struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+
+	if (hx->giving == TUNNELLING) {
+		exchange_fail(x, FAIL_TUNNEL_TIMEOUT);
+		return;
+	}
+	if (hx->giving == GIVING_BODY && x->s->conn.out.held >= CONN_LOW) {
+		exchange_fail(x, FAIL_CLIENT_STALLED);
+		return;
+	}
+	endpoint_fault(u->shelf->site->endpoint, FAULT_TIMEOUT, 0);
+	exchange_fail(x, hx->giving == GIVING_BODY ? FAIL_STALLED :
+	    FAIL_RESPONSE_TIMEOUT);
+}
+
+/* RFC 9110 9.2.2: idempotent, and nothing of it has been taken from the client
+   that could not be said again. */
+static bool
+back_replayable(const struct exchange *x)
+{
+	const struct http_exchange *hx = http_of(x);
+
+	if (hx->answer_seen || hx->giving != GIVING_HEAD || !x->up_end ||
+	    hx->head->body == HTTP_BODY_CHUNKED || hx->head->length > 0)
+		return false;
+	switch ((enum http_method)hx->head->method) {
+	case HTTP_M_GET:
+	case HTTP_M_HEAD:
+	case HTTP_M_OPTIONS:
+	case HTTP_M_PUT:
+	case HTTP_M_DELETE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+const struct back_ops http1_back = {
+	.start = back_start,
+	.more = back_more,
+	.input = back_input,
+	.drained = back_drained,
+	.unchoke = back_unchoke,
+	.late = back_late,
+	.replayable = back_replayable
+};

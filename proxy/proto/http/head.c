@@ -1,0 +1,426 @@
+/*
+ * Heads, written anew from what was parsed: the request towards the upstream,
+ * the answer towards the client. Nothing is passed on that was not understood
+ * as a field of its own. See http.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/proto/http/http.h"
+
+/* A place to write to that is known to be large enough. */
+struct pen {
+	char *at;
+};
+
+static inline void
+put(struct pen *pen, const char *bytes, size_t len)
+{
+	memcpy(pen->at, bytes, len);
+	pen->at += len;
+}
+
+#define PUT(pen, literal) put(pen, literal, sizeof(literal) - 1)
+
+static void
+put_text(struct pen *pen, const char *text)
+{
+	put(pen, text, strlen(text));
+}
+
+static void
+put_number(struct pen *pen, uint64_t n)
+{
+	char digits[20];
+	size_t i = sizeof(digits);
+
+	do
+		digits[--i] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	put(pen, digits + i, sizeof(digits) - i);
+}
+
+static inline void
+put_span(struct pen *pen, const char *raw, struct http_span span)
+{
+	put(pen, raw + span.at, span.len);
+}
+
+static inline void
+put_field(struct pen *pen, const char *raw, const struct http_field *f)
+{
+	put_span(pen, raw, f->name);
+	PUT(pen, ": ");
+	put_span(pen, raw, f->value);
+	PUT(pen, "\r\n");
+}
+
+/* ----------------------------------------------------------------- request */
+
+static const struct http_listener_conf *
+listener_conf(const struct exchange *x)
+{
+	return x->policy->own;
+}
+
+static const struct http_upstream_conf *
+upstream_conf(const struct exchange *x)
+{
+	return x->upstream->own;
+}
+
+static bool
+is_trusted(const struct exchange *x)
+{
+	const struct conf_nets *nets = &listener_conf(x)->trusted;
+	size_t i;
+
+	for (i = 0; i < nets->n; i++)
+		if (addr_net_holds(&nets->v[i], &x->s->client))
+			return true;
+	return false;
+}
+
+static bool
+span_is(const char *raw, struct http_span span, const char *name)
+{
+	return strlen(name) == span.len &&
+	    strncasecmp(raw + span.at, name, span.len) == 0;
+}
+
+/* Does the configuration take this field away, or put its own instead? */
+static bool
+is_replaced(const struct http_upstream_conf *conf, const char *raw,
+    struct http_span name)
+{
+	size_t i;
+
+	for (i = 0; i < conf->remove_headers.n; i++)
+		if (span_is(raw, name, conf->remove_headers.v[i]))
+			return true;
+	for (i = 0; i < conf->set_headers.n; i++)
+		if (span_is(raw, name, conf->set_headers.v[i].name))
+			return true;
+	return false;
+}
+
+static void
+put_request_line(struct pen *pen, const struct http_exchange *hx)
+{
+	const struct http_head *h = hx->head;
+
+	put_span(pen, hx->raw, h->method_name);
+	PUT(pen, " ");
+	if (h->path.len == 0 && h->method == HTTP_M_OPTIONS)
+		PUT(pen, "*");          /* RFC 9112 3.2.4 */
+	else if (h->path.len == 0 || (hx->raw[h->path.at] != '/' &&
+	    hx->raw[h->path.at] != '*'))
+		PUT(pen, "/");
+	put_span(pen, hx->raw, h->path);
+	PUT(pen, " HTTP/1.1\r\n");
+}
+
+static void
+put_host(struct pen *pen, const struct exchange *x, const struct upconn *u)
+{
+	const struct http_exchange *hx = http_of(x);
+	const char *host = upstream_conf(x)->host;
+
+	PUT(pen, "Host: ");
+	if (strcmp(host, "keep") == 0 && hx->head->host.len > 0)
+		put_span(pen, hx->raw, hx->head->host);
+	else if (strcmp(host, "keep") == 0 || strcmp(host, "upstream") == 0)
+		put_text(pen, u->shelf->site->endpoint->authority);
+	else
+		put_text(pen, host);
+	PUT(pen, "\r\n");
+}
+
+/*
+ * X-Forwarded-*: what the client sent of them is believed, and added to, only
+ * when it comes from a trusted network; else they begin here.
+ */
+static void
+put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
+{
+	const struct http_exchange *hx = http_of(x);
+	const struct http_head *h = hx->head;
+	char client[ADDR_TEXT_MAX];
+	bool any = false;
+	int i;
+
+	PUT(pen, "X-Forwarded-For: ");
+	for (i = http_field_find(h, HTTP_F_X_FORWARDED_FOR, 0);
+	    believed && i >= 0;
+	    i = http_field_find(h, HTTP_F_X_FORWARDED_FOR, (unsigned)i + 1)) {
+		if (h->field[i].value.len == 0)
+			continue;
+		if (any)
+			PUT(pen, ", ");
+		put_span(pen, hx->raw, h->field[i].value);
+		any = true;
+	}
+	if (any)
+		PUT(pen, ", ");
+	if (x->s->client.family == AF_UNIX)
+		PUT(pen, "unknown");    /* RFC 7239 6.2's word for it */
+	else
+		put_text(pen, addr_ip_print(&x->s->client, false, client));
+	PUT(pen, "\r\n");
+	if (!believed ||
+	    http_field_find(h, HTTP_F_X_FORWARDED_PROTO, 0) < 0)
+		PUT(pen, "X-Forwarded-Proto: http\r\n");
+	if (h->host.len > 0 && (!believed ||
+	    http_field_find(h, HTTP_F_X_FORWARDED_HOST, 0) < 0)) {
+		PUT(pen, "X-Forwarded-Host: ");
+		put_span(pen, hx->raw, h->host);
+		PUT(pen, "\r\n");
+	}
+	PUT(pen, "Via: 1.1 weir\r\n");  /* RFC 9110 7.6.3 */
+}
+
+static void
+put_request_fields(struct pen *pen, const struct exchange *x, bool believed)
+{
+	const struct http_upstream_conf *conf = upstream_conf(x);
+	const struct http_exchange *hx = http_of(x);
+	const struct http_head *h = hx->head;
+	bool off = listener_conf(x)->forwarded == HTTP_FORWARDED_OFF;
+	bool replaces = conf->set_headers.n + conf->remove_headers.n > 0;
+	unsigned i;
+
+	for (i = 0; i < h->n_fields; i++) {
+		const struct http_field *f = &h->field[i];
+
+		if (f->hop)
+			continue;
+		switch (f->id) {
+		case HTTP_F_HOST:
+		case HTTP_F_CONTENT_LENGTH:
+		case HTTP_F_TRANSFER_ENCODING:
+			continue;
+		case HTTP_F_X_FORWARDED_FOR:
+			if (!off)
+				continue;
+			break;
+		case HTTP_F_X_FORWARDED_HOST:
+		case HTTP_F_X_FORWARDED_PROTO:
+		case HTTP_F_FORWARDED:
+			if (!off && !believed)
+				continue;
+			break;
+		default:
+			break;
+		}
+		if (replaces && is_replaced(conf, hx->raw, f->name))
+			continue;
+		put_field(pen, hx->raw, f);
+	}
+	for (i = 0; i < conf->set_headers.n; i++) {
+		put_text(pen, conf->set_headers.v[i].name);
+		PUT(pen, ": ");
+		put_text(pen, conf->set_headers.v[i].value);
+		PUT(pen, "\r\n");
+	}
+}
+
+static void
+put_framing(struct pen *pen, const struct http_head *h)
+{
+	if (h->body == HTTP_BODY_CHUNKED)
+		PUT(pen, "Transfer-Encoding: chunked\r\n");
+	else if (h->body == HTTP_BODY_LENGTH) {
+		PUT(pen, "Content-Length: ");
+		put_number(pen, h->length);
+		PUT(pen, "\r\n");
+	}
+}
+
+/* Connection and what it names, for this hop. */
+static void
+put_connection(struct pen *pen, const struct http_exchange *hx)
+{
+	const struct http_head *h = hx->head;
+	bool te = h->te_trailers;
+	int i;
+
+	if (hx->upgrade) {
+		i = http_field_find(h, HTTP_F_UPGRADE, 0);
+		PUT(pen, "Upgrade: ");
+		put_span(pen, hx->raw, h->field[i].value);
+		PUT(pen, "\r\n");
+		if (te)
+			PUT(pen, "TE: trailers\r\nConnection: Upgrade, TE\r\n");
+		else
+			PUT(pen, "Connection: Upgrade\r\n");
+	} else if (te)
+		PUT(pen, "TE: trailers\r\nConnection: TE\r\n");
+}
+
+/* An upper bound for the head as http_write_request() writes it. */
+static size_t
+request_bound(const struct exchange *x, const struct upconn *u)
+{
+	const struct http_upstream_conf *conf = upstream_conf(x);
+	const struct http_head *h = http_of(x)->head;
+	size_t n = 512, i;
+
+	/* Each field by itself may grow by the space behind its colon; Host
+	   comes up to three times. */
+	n += h->size + h->n_fields * 2u + h->host.len * 2u;
+	n += strlen(conf->host) + strlen(u->shelf->site->endpoint->authority);
+	for (i = 0; i < conf->set_headers.n; i++)
+		n += strlen(conf->set_headers.v[i].name) +
+		    strlen(conf->set_headers.v[i].value) + 4;
+	return n;
+}
+
+static char *
+reserve(struct block_store *s, struct buf *out, size_t bound)
+{
+	size_t room;
+
+	return buf_reserve(s, out, bound, bound <= BUF_SMALL ? BUF_SMALL :
+	    bound <= BUF_MEDIUM ? BUF_MEDIUM : BUF_LARGE, &room);
+}
+
+int
+http_write_request(struct exchange *x, struct upconn *u)
+{
+	const struct http_exchange *hx = http_of(x);
+	int forwarded = listener_conf(x)->forwarded;
+	bool believed = forwarded == HTTP_FORWARDED_APPEND && is_trusted(x);
+	char *from = reserve(exchange_blocks(x), &u->conn.out,
+	    request_bound(x, u));
+	struct pen pen = { from };
+
+	if (from == NULL)
+		return -1;
+	put_request_line(&pen, hx);
+	put_host(&pen, x, u);
+	put_request_fields(&pen, x, believed);
+	if (forwarded != HTTP_FORWARDED_OFF)
+		put_forwarded(&pen, x, believed);
+	put_framing(&pen, hx->head);
+	put_connection(&pen, hx);
+	PUT(&pen, "\r\n");
+	buf_commit(exchange_blocks(x), &u->conn.out, (size_t)(pen.at - from));
+	return 0;
+}
+
+/* ------------------------------------------------------------------ answer */
+
+static void
+put_answer_framing(struct pen *pen, const struct http_exchange *hx)
+{
+	const struct http_head *a = hx->answer;
+	bool interim = a->status < 200;
+	int i;
+
+	if (hx->chunk_down) {
+		PUT(pen, "Transfer-Encoding: chunked\r\n");
+	} else if (a->body == HTTP_BODY_LENGTH) {
+		PUT(pen, "Content-Length: ");
+		put_number(pen, a->length);
+		PUT(pen, "\r\n");
+	} else if (hx->head->method == HTTP_M_HEAD || a->status == 304) {
+		/* It tells what a GET would have given; RFC 9110 8.6. */
+		i = http_field_find(a, HTTP_F_CONTENT_LENGTH, 0);
+		if (i >= 0)
+			put_field(pen, hx->answer_raw, &a->field[i]);
+	}
+	if (a->status == 101) {
+		i = http_field_find(a, HTTP_F_UPGRADE, 0);
+		if (i >= 0)
+			put_field(pen, hx->answer_raw, &a->field[i]);
+		PUT(pen, "Connection: Upgrade\r\n");
+	} else if (interim)
+		return;
+	else if (!hx->keep)
+		PUT(pen, "Connection: close\r\n");
+	else if (hx->head->minor == 0)
+		PUT(pen, "Connection: keep-alive\r\n");
+}
+
+int
+http_write_answer(struct exchange *x)
+{
+	const struct http_exchange *hx = http_of(x);
+	const struct http_head *a = hx->answer;
+	struct buf *out = &x->s->conn.out;
+	char *from = reserve(exchange_blocks(x), out,
+	    a->size + a->n_fields * 2u + 256u);
+	struct pen pen = { from };
+	unsigned i;
+
+	if (from == NULL)
+		return -1;
+	PUT(&pen, "HTTP/1.1 ");
+	put_number(&pen, a->status);
+	PUT(&pen, " ");
+	put_span(&pen, hx->answer_raw, a->reason);
+	PUT(&pen, "\r\n");
+	for (i = 0; i < a->n_fields; i++) {
+		const struct http_field *f = &a->field[i];
+
+		if (!f->hop && f->id != HTTP_F_CONTENT_LENGTH &&
+		    f->id != HTTP_F_TRANSFER_ENCODING)
+			put_field(&pen, hx->answer_raw, f);
+	}
+	put_answer_framing(&pen, hx);
+	PUT(&pen, "\r\n");
+	buf_commit(exchange_blocks(x), out, (size_t)(pen.at - from));
+	return 0;
+}
+
+/* ------------------------------------------------------------- own answers */
+
+static const char *
+reason_of(unsigned status)
+{
+	switch (status) {
+	case 400: return "Bad Request";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 408: return "Request Timeout";
+	case 413: return "Content Too Large";
+	case 414: return "URI Too Long";
+	case 417: return "Expectation Failed";
+	case 431: return "Request Header Fields Too Large";
+	case 501: return "Not Implemented";
+	case 502: return "Bad Gateway";
+	case 503: return "Service Unavailable";
+	case 504: return "Gateway Timeout";
+	case 505: return "HTTP Version Not Supported";
+	default:  return "Error";
+	}
+}
+
+int
+http_write_failure(struct exchange *x, unsigned status, const char *name,
+    const char *text)
+{
+	const struct http_exchange *hx = http_of(x);
+	char body[256], head[512];
+	int body_len, head_len;
+
+	body_len = snprintf(body, sizeof(body), "%u %s: %s\n", status, name,
+	    text);
+	head_len = snprintf(head, sizeof(head), "HTTP/1.1 %u %s\r\n"
+	    "Content-Type: text/plain\r\nContent-Length: %d\r\n"
+	    "Cache-Control: no-store\r\n%s%s\r\n", status, reason_of(status),
+	    body_len, status == 405 ? "Allow: GET, HEAD, POST, PUT, DELETE, "
+	    "OPTIONS, PATCH\r\n" : "",
+	    !hx->keep ? "Connection: close\r\n" : hx->head->minor == 0 ?
+	    "Connection: keep-alive\r\n" : "");
+	if (buf_append(exchange_blocks(x), &x->s->conn.out, head,
+	    (size_t)head_len) < 0)
+		return -1;
+	if (hx->head->method == HTTP_M_HEAD && hx->taking != TAKING_HEAD)
+		return 0;
+	return buf_append(exchange_blocks(x), &x->s->conn.out, body,
+	    (size_t)body_len);
+}

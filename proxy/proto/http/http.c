@@ -1,0 +1,107 @@
+/*
+ * HTTP as a protocol of weir: its keys, its row in the table. See http.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/proto/http/http.h"
+
+#include <string.h>
+
+#include "proxy/runtime.h"
+
+static const char *const forwarded_words[] = {
+	"append", "replace", "off", NULL
+};
+
+static const struct conf_key listener_keys[] = {
+	{ .name = "forwarded", .type = CONF_ENUM,
+	  .offset = offsetof(struct http_listener_conf, forwarded),
+	  .def = "append", .words = forwarded_words,
+	  .help = "X-Forwarded-For, -Proto, -Host and Via towards upstreams: "
+	      "added to those of trusted senders, written anew, or left alone" },
+	{ .name = "trusted", .type = CONF_NETS,
+	  .offset = offsetof(struct http_listener_conf, trusted),
+	  .help = "networks whose X-Forwarded-* fields are believed" },
+	{ .name = NULL }
+};
+
+/* A header field's value or a host: nothing that could end its line. */
+static int
+check_line(const char *value, const char **why)
+{
+	for (; *value != '\0'; value++)
+		if ((unsigned char)*value < 0x20 || *value == 0x7f) {
+			*why = "control characters cannot be sent in a header";
+			return -1;
+		}
+	return 0;
+}
+
+static const struct conf_key upstream_keys[] = {
+	{ .name = "host", .type = CONF_STRING,
+	  .offset = offsetof(struct http_upstream_conf, host),
+	  .def = "keep", .check = check_line,
+	  .help = "Host towards the upstream: keep, upstream (the endpoint's "
+	      "address as configured) or a name" },
+	{ .name = "set_headers", .type = CONF_HEADERS,
+	  .offset = offsetof(struct http_upstream_conf, set_headers),
+	  .check = check_line,
+	  .help = "fields to set in requests, in place of the client's" },
+	{ .name = "remove_headers", .type = CONF_NAMES,
+	  .offset = offsetof(struct http_upstream_conf, remove_headers),
+	  .help = "fields to take out of requests" },
+	{ .name = NULL }
+};
+
+static const char *const defaults[] = {
+	"pool.max", "64",
+	"pool.min_idle", "0",
+	"pool.idle_timeout", "60s",
+	"pool.max_lifetime", "10m",
+	"timeouts.idle", "60s",
+	NULL
+};
+
+static void
+exchange_fini(struct exchange *x)
+{
+	struct lane *lane = x->s->door->lane;
+	struct http_exchange *hx = http_of(x);
+	struct block_store *store = exchange_blocks(x);
+
+	if (hx->raw_block != NULL)
+		block_drop(store, hx->raw_block);
+	hx->raw_block = NULL;
+	if (hx->answer != NULL)
+		pile_put(&lane->pieces[FAMILY_HTTP], hx->answer);
+	hx->answer = NULL;
+	if (hx->head != NULL && (char *)hx->head != hx->inline_head)
+		pile_put(&lane->pieces[FAMILY_HTTP], hx->head);
+	hx->head = NULL;
+	buf_clear(store, &hx->up_trailers);
+	buf_clear(store, &hx->down_trailers);
+}
+
+static const struct peer_ops http_peer;
+
+const struct proto proto_http = {
+	.conf = {
+		.name = "http",
+		.spans = CONF_SPAN_SESSION | CONF_SPAN_REQUEST,
+		.default_mode = "request",
+		.defaults = defaults,
+		.routes = true,
+		.listener_keys = listener_keys,
+		.listener_size = sizeof(struct http_listener_conf),
+		.upstream_keys = upstream_keys,
+		.upstream_size = sizeof(struct http_upstream_conf)
+	},
+	.family = FAMILY_HTTP,
+	.front = &http1_front,
+	.back = &http1_back,
+	.peer = &http_peer,
+	.exchange_size = sizeof(struct http_exchange),
+	.exchange_zeroed = offsetof(struct http_exchange, inline_head),
+	.piece_size = HTTP_HEAD_SIZE(HTTP_FIELDS_MAX),
+	.exchange_fini = exchange_fini
+};

@@ -1,0 +1,130 @@
+/*
+ * HTTP/1.1: what its front (clients), its back (upstreams) and the writer of
+ * heads share. The back half knows nothing of the client's wire, the front half
+ * nothing of the upstream's: they meet in struct http_exchange.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_PROTO_HTTP_HTTP_H
+#define PROXY_PROTO_HTTP_HTTP_H
+
+#include "proxy/exchange.h"
+#include "proxy/proto.h"
+#include "proxy/proto/http/parse.h"
+
+/* ----------------------------------------------------------- configuration */
+
+enum { HTTP_FORWARDED_APPEND, HTTP_FORWARDED_REPLACE, HTTP_FORWARDED_OFF };
+
+struct http_listener_conf {
+	int forwarded;
+	struct conf_nets trusted;
+};
+
+struct http_upstream_conf {
+	char *host;                     /* "keep", "upstream" or a name */
+	struct conf_headers set_headers;
+	struct conf_names remove_headers;
+};
+
+/* --------------------------------------------------------- in the exchange */
+
+enum http_taking {                      /* how far the request has been read */
+	TAKING_HEAD,
+	TAKING_BODY,
+	TAKEN
+};
+
+enum http_giving {                      /* how far the answer has come */
+	GIVING_NOTHING,                 /* not asked yet */
+	GIVING_HEAD,
+	GIVING_BODY,
+	GIVEN,
+	TUNNELLING
+};
+
+enum { HTTP_FIELDS_INLINE = 100 };
+
+struct http_exchange {
+	/* The request. Its head stays readable as long as the exchange. */
+	struct block *raw_block;        /* one reference */
+	const char *raw;                /* what head's spans point into */
+	struct http_head *head;         /* inline or a piece */
+	uint8_t taking;                 /* enum http_taking */
+	struct http_chunks up_chunks;
+	uint64_t up_left;               /* of a body with a length */
+	uint64_t up_total;
+	uint64_t up_mark;               /* up_total when its deadline was set */
+	struct buf up_trailers;
+	bool upgrade;                   /* asked for, and passed on */
+	bool keep;                      /* the client's connection goes on */
+	bool head_timed;                /* timeouts.header runs */
+
+	/* The answer. */
+	uint8_t giving;                 /* enum http_giving */
+	bool answer_ready;              /* head parsed, front to take it */
+	bool answer_seen;               /* at least one byte has come */
+	bool chunk_down;                /* towards the client */
+	bool cut_down;                  /* ends by close: HTTP/1.0 client */
+	struct http_head *answer;       /* a piece, while its head is read */
+	const char *answer_raw;         /* valid inside front.reply only */
+	struct http_chunks down_chunks;
+	uint64_t down_left;
+	struct buf down_trailers;
+	unsigned interim;               /* 1xx so far */
+	uint16_t status;                /* 0 = none yet */
+	int64_t asked_ns;               /* request given to the upstream */
+
+	/* Not zeroed from here. */
+	char inline_head[HTTP_HEAD_SIZE(HTTP_FIELDS_INLINE)]
+	    __attribute__((aligned(16)));
+};
+
+static inline struct http_exchange *
+http_of(const struct exchange *x)
+{
+	return exchange_state(x);
+}
+
+extern const struct proto proto_http;
+extern const struct front_ops http1_front;
+extern const struct back_ops http1_back;
+
+/* --------------------------------------------------------- heads (head.c) */
+
+/* The request as u shall get it. -1 when out of memory. */
+int http_write_request(struct exchange *x, struct upconn *u) MUST_CHECK;
+
+/* The answer's head as the client shall get it, by what front1.c has decided
+   about framing (hx->keep, chunk_down, cut_down). */
+int http_write_answer(struct exchange *x) MUST_CHECK;
+
+/* weir's own answer: one line of text. */
+int http_write_failure(struct exchange *x, unsigned status, const char *name,
+    const char *text) MUST_CHECK;
+
+/* "%zx\r\n" before, "\r\n" behind: moves body into out as one chunk. */
+int http_write_chunk(struct block_store *s, struct buf *out, struct buf *body)
+    MUST_CHECK;
+int http_write_last_chunk(struct block_store *s, struct buf *out,
+    struct buf *trailers) MUST_CHECK;
+
+/* ---------------------------------------------------- bodies (body.c) */
+
+enum http_flow {
+	FLOW_MORE,                      /* took all there was */
+	FLOW_END,                       /* the body is complete */
+	FLOW_BAD,                       /* framing broken; *why */
+	FLOW_NO_MEMORY
+};
+
+/*
+ * Take what `in` holds of a body, decoded, into `out` (trailer lines into
+ * `trailers`), at most `most` bytes of input.
+ */
+enum http_flow http_take_length(struct block_store *s, uint64_t *left,
+    struct buf *in, struct buf *out) MUST_CHECK;
+enum http_flow http_take_chunks(struct block_store *s, struct http_chunks *c,
+    struct buf *in, struct buf *out, struct buf *trailers) MUST_CHECK;
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * All protocols there are: the only core file that names them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/proto/http/http.h"
+#include "proxy/proto/tcp/tcp.h"
+
+const struct conf_proto *const proto_table[] = {
+	&proto_http.conf,
+	&proto_tcp.conf,
+	NULL
+};

@@ -1,0 +1,106 @@
+/*
+ * The running program: lanes, snapshots, and what keeps its name across
+ * reloads. struct runtime is the only root; main() makes it and hands it down.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_RUNTIME_H
+#define PROXY_RUNTIME_H
+
+#include <pthread.h>
+
+#include "conf/conf.h"
+#include "net/resolve.h"
+#include "net/worker.h"
+#include "pool/pool.h"
+#include "proxy/listener.h"
+
+struct admin;
+struct runtime;
+
+/*
+ * A configuration with the live things that its names stand for. Immutable;
+ * freed by main when no lane uses it any more: each lane counts its exchanges
+ * with a plain integer and says so when the count of an old one is 0.
+ */
+struct generation {
+	uint64_t number;
+	struct conf *conf;
+	struct listener **listeners;    /* by index in conf->listeners */
+	struct upstream **upstreams;    /* by index in conf->upstreams */
+	int64_t at_s;                   /* wall clock */
+	_Atomic unsigned lanes;         /* that may still use it */
+	struct runtime *runtime;
+	struct list link;               /* runtime->generations */
+	unsigned users[];               /* by lane; each its own thread's */
+};
+
+/* One worker thread's part of the proxy. */
+struct lane {
+	struct worker worker;
+	struct runtime *runtime;
+	pthread_t thread;
+	bool started;
+	struct generation *gen;         /* the one new exchanges begin with */
+	struct list doors;
+	struct pile sessions;
+	struct pile exchanges[N_FAMILIES];
+	struct pile pieces[N_FAMILIES];
+	bool draining;
+	struct deadline drain_step;
+};
+
+struct reload_result {
+	bool ok;
+	int64_t at_s;
+	char *error;                    /* all errors, a line each; owned */
+};
+
+struct runtime {
+	struct worker main;             /* main's own loop, without doors */
+	char *path;                     /* configuration file; NULL = built in */
+	char *builtin;                  /* text of a built-in configuration */
+	struct generation *gen;         /* current */
+	struct list generations;        /* all that still live */
+	struct list upstreams;          /* struct live_upstream, live.h */
+	struct list listeners;          /* struct live_listener, live.h */
+	struct resolver *resolver;
+	struct admin *admin;
+	struct reload_result reload;
+	uint64_t reloads_ok, reloads_bad;
+	int64_t started_ns;
+	bool draining, stopping;
+	int client_fds;                 /* accepting pauses while descriptors
+					   beyond this number are in use: the
+					   rest is for upstreams and weir */
+	size_t n_lanes;
+	struct lane **lanes;
+};
+
+/*
+ * Make everything and start the lanes. in->path or in->text as conf_load()
+ * takes them. Returns 0, or -1 with the errors in *errors, nothing running.
+ */
+int runtime_start(struct runtime *rt, const char *path, const char *text,
+    struct conf_errors *errors) MUST_CHECK;
+
+/* Runs main's loop until everything has drained or runtime_stop(). */
+void runtime_run(struct runtime *rt);
+void runtime_fini(struct runtime *rt);
+
+/*
+ * Load the file again and take it over: all or nothing. 0, or -1 with every
+ * error; then all is as it was. Logged and kept in rt->reload either way.
+ */
+int runtime_reload(struct runtime *rt, struct conf_errors *errors) MUST_CHECK;
+
+/* Begin to drain: unready at once, listeners close after drain_delay, whatever
+   runs has drain_timeout to end, then the loop ends. Twice is fine. */
+void runtime_drain(struct runtime *rt);
+/* End now. */
+void runtime_stop(struct runtime *rt);
+
+/* Is everything bound and warm? If not, *missing says what, in words. */
+bool runtime_ready(struct runtime *rt, char *missing, size_t size);
+
+#endif

@@ -1,0 +1,265 @@
+/*
+ * Client connections. See session.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/session.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/exchange.h"
+#include "proxy/runtime.h"
+
+enum {
+	FINISH_MS = 60000,              /* for the rest of the last answer */
+	LINGER_MS = 2000                /* how long a client may take to notice
+					   that all has been said */
+};
+
+static const struct front_ops *
+front_of(const struct session *s)
+{
+	return s->door->listener->proto->front;
+}
+
+/* ------------------------------------------------------------------ events */
+
+void
+session_bytes(struct session *s)
+{
+	if (s->in_bytes) {
+		s->again = true;
+		return;
+	}
+	s->in_bytes = true;
+	do {
+		s->again = false;
+		front_of(s)->bytes(s);
+	} while (s->again && !s->closed);
+	s->in_bytes = false;
+}
+
+static void
+discard_input(struct session *s)
+{
+	buf_clear(&s->conn.w->blocks, &s->conn.in);
+	if (s->conn.eof && s->conn.out.len == 0)
+		session_close(s);
+}
+
+static void
+input(struct conn *c)
+{
+	struct session *s = session_of(c);
+
+	if (s->lingering || s->finishing)
+		discard_input(s);
+	else
+		session_bytes(s);
+}
+
+static void
+drained(struct conn *c)
+{
+	struct session *s = session_of(c);
+
+	if (s->lingering || s->finishing) {
+		if (c->out.len == 0 && (c->eof || s->finishing))
+			session_close(s);
+		return;
+	}
+	if (front_of(s)->drained != NULL)
+		front_of(s)->drained(s);
+}
+
+static void
+failed(struct conn *c, int error)
+{
+	(void)error;
+	session_close(session_of(c));
+}
+
+static const struct conn_ops session_ops = {
+	.input = input,
+	.drained = drained,
+	.failed = failed
+};
+
+static void
+deadline_passed(struct deadline *d)
+{
+	struct session *s = container_of(d, struct session, deadline);
+
+	if (s->lingering || s->finishing)
+		session_reset(s);
+	else
+		front_of(s)->late(s);
+}
+
+/* ------------------------------------------------------------ kept leases */
+
+/* Nothing is due on it: bytes or an end make it useless. */
+static void
+kept_changed(struct lease *l)
+{
+	struct session *s = l->holder;
+
+	upconn_mark(l->u, MARK_BROKEN, "unasked bytes or end");
+	lease_return(&s->kept);
+}
+
+static void
+kept_gone(struct lease *l, int error)
+{
+	(void)error;
+	kept_changed(l);
+}
+
+static void
+kept_drained(struct lease *l)
+{
+	(void)l;
+}
+
+static const struct lease_ops kept_ops = {
+	.input = kept_changed,
+	.drained = kept_drained,
+	.gone = kept_gone
+};
+
+void
+session_keep(struct session *s, struct lease **l)
+{
+	struct lease *old = s->kept;
+
+	s->kept = *l;
+	*l = NULL;
+	if (old != NULL)
+		lease_return(&old);
+	s->kept->ops = &kept_ops;
+	s->kept->holder = s;
+	if (s->kept->u->mark != MARK_CLEAN || !upconn_is_clean(s->kept->u))
+		lease_return(&s->kept);
+}
+
+bool
+session_take_kept(struct session *s, struct ask *a)
+{
+	const struct upconn *u;
+
+	if (s->kept == NULL)
+		return false;
+	u = s->kept->u;
+	if (u->pool != a->pool || u->shelf->key_len != a->key_len || a->fresh ||
+	    (a->key_len > 0 && memcmp(u->shelf->key, a->key, a->key_len) != 0)) {
+		lease_return(&s->kept);
+		return false;
+	}
+	a->lease = s->kept;
+	a->lease->ops = a->ops;
+	a->lease->holder = a->holder;
+	a->lease->reused = true;
+	s->kept = NULL;
+	return true;
+}
+
+/* -------------------------------------------------------------- birth, end */
+
+void
+session_new(struct door *d, int fd, const struct addr *peer)
+{
+	struct lane *lane = d->lane;
+	struct session *s = pile_get_zeroed(&lane->sessions);
+
+	if (s == NULL) {
+		close(fd);
+		count_add(&d->rejected, 1);
+		atomic_fetch_sub(&d->listener->active, 1);
+		return;
+	}
+	conn_open(&s->conn, &lane->worker, fd, WORKER_PRI_NEAR, &session_ops);
+	list_init(&s->exchanges);
+	list_append(&d->sessions, &s->link);
+	s->door = d;
+	deadline_init(&s->deadline, deadline_passed);
+	addr_to_ip(peer, &s->client);
+	count_add(&d->accepted, 1);
+	count_add(&d->active, 1);
+	s->leaving = d->closed;
+	if (front_of(s)->open != NULL)
+		front_of(s)->open(s);
+}
+
+static void
+session_release(struct worker *w, struct late *l)
+{
+	struct session *s = container_of(l, struct session, late);
+	struct lane *lane = w->owner;
+
+	pile_put(&lane->sessions, s);
+}
+
+static void
+end(struct session *s, bool hard)
+{
+	struct door *d = s->door;
+	struct exchange *x;
+
+	if (s->closed)
+		return;
+	s->closed = true;
+	while ((x = exchange_first(s)) != NULL)
+		exchange_drop(x, FAIL_CLIENT_GONE);
+	if (s->kept != NULL)
+		lease_return(&s->kept);
+	deadline_clear(&s->deadline);
+	count_add(&d->received, s->conn.received);
+	count_add(&d->sent, s->conn.sent);
+	if (hard)
+		conn_reset(&s->conn);
+	else
+		conn_close(&s->conn);
+	list_remove(&s->link);
+	count_sub(&d->active, 1);
+	atomic_fetch_sub(&d->listener->active, 1);
+	worker_late(&d->lane->worker, &s->late, session_release);
+	door_session_left(d);
+}
+
+void
+session_close(struct session *s)
+{
+	end(s, false);
+}
+
+void
+session_reset(struct session *s)
+{
+	end(s, true);
+}
+
+void
+session_finish(struct session *s)
+{
+	if (s->closed || s->lingering || s->finishing)
+		return;
+	if (s->conn.out.len == 0) {
+		session_close(s);
+		return;
+	}
+	s->finishing = true;
+	deadline_set(s->conn.w, &s->deadline, FINISH_MS);
+}
+
+void
+session_linger(struct session *s)
+{
+	if (s->closed || s->lingering)
+		return;
+	s->lingering = true;
+	conn_shut(&s->conn);
+	conn_resume(&s->conn);
+	deadline_set(s->conn.w, &s->deadline, LINGER_MS);
+	discard_input(s);
+}

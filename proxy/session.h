@@ -1,0 +1,71 @@
+/*
+ * A session: one client connection, accept to close.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_SESSION_H
+#define PROXY_SESSION_H
+
+#include "net/conn.h"
+#include "net/worker.h"
+#include "pool/lease.h"
+#include "proxy/listener.h"
+
+/*
+ * Owned by its door. Thousands of them lie idle: what only an exchange needs
+ * is in the exchange.
+ */
+struct session {
+	struct conn conn;
+	struct list link;               /* door->sessions */
+	struct list exchanges;          /* oldest first */
+	struct door *door;
+	struct lease *kept;             /* between two exchanges; NULL = none */
+	struct deadline deadline;       /* head, body or idle: the front's */
+	struct late late;
+	struct addr_ip client;
+	bool closed : 1;
+	bool leaving : 1;               /* no further exchange */
+	bool lingering : 1;             /* answered, and reading to the end */
+	bool finishing : 1;             /* closes when out is empty */
+	bool in_bytes : 1;              /* inside front.bytes: no re-entry */
+	bool again : 1;                 /* call front.bytes once more */
+};
+
+void session_new(struct door *d, int fd, const struct addr *peer);
+
+/* Call the front's bytes(), without ever nesting it. */
+void session_bytes(struct session *s);
+
+/* End it: exchanges that are under way are given up. Twice is fine. */
+void session_close(struct session *s);
+/* Likewise with a RST: the client must not take what it got for all. */
+void session_reset(struct session *s);
+
+/*
+ * Hold a lease beyond its exchange, for the next one of the same pool and key;
+ * what is not CLEAN goes back at once. Nulls *l.
+ */
+void session_keep(struct session *s, struct lease **l);
+/* The kept lease for a, in a->lease; false if there is none that fits, and then
+   none is kept any more. */
+bool session_take_kept(struct session *s, struct ask *a);
+
+/* Everything has been said and the client owes nothing: close when out is
+   empty. */
+void session_finish(struct session *s);
+
+/*
+ * Everything has been said. Sends what is in out, then FIN, and closes when the
+ * client has ended too or after a while: closing at once would send a RST if
+ * the client still sends, which can destroy the answer on its way.
+ */
+void session_linger(struct session *s);
+
+static inline struct session *
+session_of(struct conn *c)
+{
+	return container_of(c, struct session, conn);
+}
+
+#endif

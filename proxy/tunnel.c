@@ -1,0 +1,97 @@
+/*
+ * Tunnels. See tunnel.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/tunnel.h"
+
+/* Everything from one side's input to the other side's output. */
+static int
+pump(struct conn *from, struct conn *to)
+{
+	if (from->in.len > 0) {
+		if (buf_pass(&from->w->blocks, &to->out, &from->in,
+		    from->in.len) < 0)
+			return -1;
+		conn_send(to);
+		if (to->out.held >= CONN_HIGH)
+			conn_pause(from);
+	}
+	if (from->eof)
+		conn_shut(to);
+	return 0;
+}
+
+static struct conn *
+near(struct exchange *x)
+{
+	return &x->s->conn;
+}
+
+static struct conn *
+far(struct exchange *x)
+{
+	return &x->lease->u->conn;
+}
+
+/* Both have ended and been told so: then it is over. */
+static bool
+over(struct exchange *x)
+{
+	struct session *s = x->s;
+
+	if (!near(x)->eof || !far(x)->eof || near(x)->out.len > 0 ||
+	    far(x)->out.len > 0)
+		return false;
+	exchange_end(x, x->outcome);
+	session_close(s);
+	return true;
+}
+
+static void
+passed(struct exchange *x, struct conn *from, struct conn *to)
+{
+	if (pump(from, to) < 0) {
+		exchange_fail(x, FAIL_NO_MEMORY);
+		return;
+	}
+	if (from->eof && over(x))
+		return;
+	deadline_set(near(x)->w, &x->deadline, x->upstream->timeouts.tunnel_ms);
+}
+
+void
+tunnel_begin(struct exchange *x, int64_t idle_ms)
+{
+	upconn_mark(x->lease->u, MARK_BROKEN, "tunnelled");
+	conn_resume(near(x));
+	deadline_set(near(x)->w, &x->deadline, idle_ms);
+	if (pump(near(x), far(x)) < 0 || pump(far(x), near(x)) < 0)
+		exchange_fail(x, FAIL_NO_MEMORY);
+}
+
+void
+tunnel_from_client(struct exchange *x)
+{
+	passed(x, near(x), far(x));
+}
+
+void
+tunnel_from_upstream(struct exchange *x)
+{
+	passed(x, far(x), near(x));
+}
+
+void
+tunnel_client_drained(struct exchange *x)
+{
+	if (!over(x))
+		conn_resume(far(x));
+}
+
+void
+tunnel_upstream_drained(struct exchange *x)
+{
+	if (!over(x))
+		conn_resume(near(x));
+}

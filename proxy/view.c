@@ -1,0 +1,285 @@
+/*
+ * Gathers the numbers of all lanes. See view.h.
+ *
+ * Counters belong to the lanes' threads, which go on while they are read: each
+ * number is whole, but two of them may be of slightly different moments.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/history.h"
+#include "proxy/live.h"
+
+/* -------------------------------------------------------------- listeners */
+
+static int
+take_binds(struct view_listener *v, const struct live_listener *live)
+{
+	size_t i;
+
+	v->binds = calloc(live->n_sockets + 1, sizeof(v->binds[0]));
+	if (v->binds == NULL)
+		return -1;
+	v->n_binds = live->n_sockets;
+	for (i = 0; i < live->n_sockets; i++)
+		addr_print(&live->sockets[i].addr, v->binds[i]);
+	return 0;
+}
+
+static void
+add_door(struct view_listener *v, const struct door *d)
+{
+	unsigned i;
+
+	v->active += count_read(&d->active);
+	v->accepted += count_read(&d->accepted);
+	v->rejected += count_read(&d->rejected);
+	v->requests += count_read(&d->requests);
+	v->received += count_read(&d->received);
+	v->sent += count_read(&d->sent);
+	for (i = 0; i < N_OUTCOMES; i++)
+		v->outcomes[i] += count_read(&d->outcomes[i]);
+	for (i = 0; i < N_FAILS; i++)
+		v->failures[i] += count_read(&d->failures[i]);
+	hist_sum_add(&v->latency.all, &d->latency);
+}
+
+static int
+take_listener(struct view_listener *v, const struct live_listener *live,
+    const struct history *h)
+{
+	const struct listener *l = live->listener;
+	size_t i;
+
+	v->name = l->name;
+	v->protocol = l->proto->conf.name;
+	for (i = 0; i < l->n_doors; i++)
+		if (l->doors[i] != NULL)
+			add_door(v, l->doors[i]);
+	history_times(h, "latency", v->name, &v->latency);
+	return take_binds(v, live);
+}
+
+/* -------------------------------------------------------------- upstreams */
+
+static void
+take_endpoint(struct view_endpoint *v, const struct endpoint *e)
+{
+	unsigned i;
+
+	v->name = e->name;
+	v->resolved = e->resolved;
+	v->state = "up";
+	v->up = 1;
+	v->last_error = atomic_load(&e->last_error);
+	v->since_s = atomic_load(&e->since_s);
+	v->weight = atomic_load(&e->weight);
+	v->open = atomic_load(&e->open);
+	v->leased = atomic_load(&e->leased);
+	for (i = 0; i < N_FAULTS; i++)
+		v->failures[i] = atomic_load(&e->faults[i]);
+}
+
+/* One whose name has no address is shown too: that is why nobody gets there. */
+static void
+take_unresolved(struct view_endpoint *v, const struct live_endpoint *e)
+{
+	v->name = e->conf->name;
+	v->resolved = "";
+	v->state = "unresolved";
+	v->last_error = e->error;
+	v->weight = e->conf->weight;
+}
+
+static int
+take_endpoints(struct view_upstream *v, const struct live_upstream *live)
+{
+	size_t rows = live->roster != NULL ? live->roster->n : 0, i;
+
+	v->endpoints = calloc(rows + live->n_endpoints + 1,
+	    sizeof(v->endpoints[0]));
+	if (v->endpoints == NULL)
+		return -1;
+	for (i = 0; i < rows; i++)
+		if (live->roster->v[i] != NULL)
+			take_endpoint(&v->endpoints[v->n_endpoints++],
+			    live->roster->v[i]);
+	for (i = 0; i < live->n_endpoints; i++)
+		if (live->endpoints[i].n_addrs == 0)
+			take_unresolved(&v->endpoints[v->n_endpoints++],
+			    &live->endpoints[i]);
+	return 0;
+}
+
+static void
+add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns)
+{
+	int64_t since = atomic_load(&p->oldest_ns);
+	unsigned i;
+
+	v->idle += atomic_load(&p->idle);
+	v->leased += atomic_load(&p->leased);
+	v->connecting += atomic_load(&p->opening);
+	v->waiting += atomic_load(&p->waiting);
+	if (since < *oldest_ns)
+		*oldest_ns = since;
+	v->waiting_max += count_read(&p->waiting_max);
+	v->connects += count_read(&p->connects);
+	v->requests += count_read(&p->requests);
+	v->reused += count_read(&p->reused);
+	v->retries += count_read(&p->retries);
+	v->exhausted_us += count_read(&p->exhausted_us);
+	for (i = 0; i < N_DISCARDS; i++)
+		v->discards[i] += count_read(&p->discards[i]);
+	hist_sum_add(&v->queue.all, &p->queue);
+	hist_sum_add(&v->connect.all, &p->connect);
+	hist_sum_add(&v->first_byte.all, &p->first_byte);
+}
+
+static const char *
+mode_name(enum conf_span span)
+{
+	switch (span) {
+	case CONF_SPAN_SESSION:
+		return "session";
+	case CONF_SPAN_TRANSACTION:
+		return "transaction";
+	case CONF_SPAN_REQUEST:
+		return "request";
+	case CONF_SPAN_OWED:
+		return "shared";
+	}
+	return "";
+}
+
+static int
+take_upstream(struct view_upstream *v, struct live_upstream *live,
+    int64_t now_ns, const struct history *h)
+{
+	const struct upstream *up = live->upstream;
+	int64_t oldest_ns = INT64_MAX;
+	char missing[256];
+	size_t i;
+
+	v->name = up->name;
+	v->protocol = live->conf->proto->name;
+	v->mode = mode_name(live->conf->pool.span);
+	v->max = (uint64_t)live->conf->pool.max;
+	v->ready = live_upstream_ready(live, missing, sizeof(missing));
+	v->open = atomic_load(&up->open);
+	for (i = 0; i < up->n_pools; i++)
+		add_pool(v, up->pools[i], &oldest_ns);
+	if (oldest_ns < now_ns)
+		v->oldest_wait_us = (uint64_t)(now_ns - oldest_ns) / 1000;
+	history_times(h, "queue", v->name, &v->queue);
+	history_times(h, "connect", v->name, &v->connect);
+	history_times(h, "first_byte", v->name, &v->first_byte);
+	return take_endpoints(v, live);
+}
+
+/* ------------------------------------------------------------- the program */
+
+static void
+take_program(struct view *v, struct runtime *rt, const struct history *h)
+{
+	size_t i;
+
+	v->pid = (uint64_t)getpid();
+	v->workers = rt->n_lanes;
+	v->draining = rt->draining || rt->stopping;
+	v->ready = runtime_ready(rt, v->missing, sizeof(v->missing));
+	v->uptime_s = (double)(rt->main.now_ns - rt->started_ns) / 1e9;
+	v->generation = rt->gen->number;
+	v->config_at_s = rt->gen->at_s;
+	v->config_hash = rt->gen->conf->hash;
+	v->reload_ok = rt->reload.ok;
+	v->reload_error = rt->reload.ok ? NULL : rt->reload.error;
+	v->reload_at_s = rt->reload.at_s;
+	v->reloads_ok = rt->reloads_ok;
+	v->reloads_bad = rt->reloads_bad;
+	usage_read(&v->usage);
+	for (i = 0; i < rt->n_lanes; i++)
+		hist_sum_add(&v->lag.all, &rt->lanes[i]->worker.lag);
+	history_times(h, "lag", "", &v->lag);
+}
+
+static int
+take_listeners(struct view *v, struct runtime *rt, const struct history *h)
+{
+	struct list *l;
+	size_t n = 0;
+
+	for (l = rt->listeners.next; l != &rt->listeners; l = l->next)
+		n++;
+	v->listeners = calloc(n + 1, sizeof(v->listeners[0]));
+	if (v->listeners == NULL)
+		return -1;
+	for (l = rt->listeners.next; l != &rt->listeners; l = l->next) {
+		struct live_listener *live =
+		    container_of(l, struct live_listener, link);
+
+		if (live->conf != NULL && take_listener(
+		    &v->listeners[v->n_listeners++], live, h) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+take_upstreams(struct view *v, struct runtime *rt, const struct history *h)
+{
+	struct list *l;
+	size_t n = 0;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
+		n++;
+	v->upstreams = calloc(n + 1, sizeof(v->upstreams[0]));
+	if (v->upstreams == NULL)
+		return -1;
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
+		struct live_upstream *live =
+		    container_of(l, struct live_upstream, link);
+
+		if (live->conf != NULL && take_upstream(
+		    &v->upstreams[v->n_upstreams++], live, rt->main.now_ns,
+		    h) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct view *
+view_take(struct runtime *rt, const struct history *h)
+{
+	struct view *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		return NULL;
+	take_program(v, rt, h);
+	if (take_listeners(v, rt, h) < 0 || take_upstreams(v, rt, h) < 0) {
+		view_free(v);
+		return NULL;
+	}
+	return v;
+}
+
+void
+view_free(struct view *v)
+{
+	size_t i;
+
+	if (v == NULL)
+		return;
+	for (i = 0; i < v->n_listeners; i++)
+		free(v->listeners[i].binds);
+	for (i = 0; i < v->n_upstreams; i++)
+		free(v->upstreams[i].endpoints);
+	free(v->listeners);
+	free(v->upstreams);
+	free(v);
+}

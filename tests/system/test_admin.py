@@ -1,0 +1,275 @@
+"""Who may talk to the admin port and how: browsers led astray are refused, GET
+changes nothing, probes see only probes, and bad requests get clear errors.
+"""
+# SPDX-License-Identifier: MIT
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from case import case, check, eq, need, port, put, run, temp_dir, until
+from weir import Weir, command, listening, one
+from web import HttpOrigin, ok, once, read_response
+from wire import Client
+
+
+def start(admin="", **more):
+    o = HttpOrigin()
+    return o, Weir(one(o, admin=admin, **more))
+
+
+def raw(at, data):
+    c = Client(at)
+    c.send(data)
+    r = read_response(c, data.split(b" ")[0].decode())
+    c.close()
+    return r
+
+
+def get(w, path="/stats", **fields):
+    return w.admin_request("GET", path, fields)[0]
+
+
+def admin_get(w, host, path="/stats"):
+    return raw(w.conf.admin_port, b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (
+        path.encode(), host.encode())).status
+
+
+@case
+def foreign_host_is_refused():
+    o, w = start('hosts = ( "weir.internal" );')
+    p = ":%d" % w.conf.admin_port
+    for host in ("127.0.0.1" + p, "127.0.0.1", "localhost", "localhost" + p,
+                 "[::1]" + p, "10.1.2.3" + p, "weir.internal" + p,
+                 "WEIR.internal"):
+        eq(admin_get(w, host), 200, host)
+    for host in ("evil.test", "evil.test" + p, "localhost.evil.test",
+                 "127.0.0.1.evil.test", "weir.internal.evil.test",
+                 "1.2.3", "0x7f.1"):
+        for path in ("/stats", "/", "/metrics", "/config", "/readyz"):
+            eq(admin_get(w, host, path), 403, host + path)
+    check(admin_get(w, "") in (400, 403), "empty Host")
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def foreign_origin_is_refused():
+    o, w = start()
+    p = w.conf.admin_port
+    generation = w.stats()["generation"]
+    for origin in ("http://evil.test", "null", "https://127.0.0.1.evil.test",
+                   "http://127.0.0.1:1"):
+        eq(w.admin_request("POST", "/reload", {"Origin": origin})[0], 403,
+           origin)
+        eq(get(w, Origin=origin), 403, "GET from " + origin)
+    eq(w.stats()["generation"], generation, "generation")
+    eq(w.admin_request("POST", "/reload", {
+        "Origin": "http://127.0.0.1:%d" % p})[0], 200, "its own page")
+    check(w.stats()["generation"] > generation, "generation")
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def get_changes_nothing_and_changes_are_post_only():
+    o, w = start()
+    ok(once(w.conf.ports["front"]))
+    generation = w.stats()["generation"]
+    for path in ("/reload", "/drain", "/stop"):
+        for method in ("GET", "HEAD", "PUT", "DELETE"):
+            status, _, fields = w.admin_request(method, path)
+            eq(status, 405, "%s %s" % (method, path))
+            check("POST" in fields.get("allow", ""), "Allow")
+    for path in ("/stats", "/metrics", "/", "/config", "/readyz"):
+        eq(w.post(path)[0], 405, "POST " + path)
+    s = w.stats()
+    eq((s["generation"], s["draining"]), (generation, False), "state")
+    ok(once(w.conf.ports["front"]))
+    eq(o.accepted, 1, "upstream connections")
+
+
+@case
+def head_is_get_without_its_body():
+    o, w = start()
+    for path in ("/stats", "/metrics", "/healthz", "/"):
+        r = raw(w.conf.admin_port, b"HEAD %s HTTP/1.1\r\nHost: localhost\r\n"
+                b"\r\n" % path.encode())
+        eq((r.status, r.body), (200, b""), path)
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def bad_requests_get_a_clear_answer_and_harm_nothing():
+    o, w = start()
+    for data, statuses in (
+            (b"GARBAGE\r\n\r\n", (400,)),
+            (b"GET /stats HTTP/1.1\r\n\r\n", (400,)),
+            (b"GET /stats HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", (400,)),
+            (b"GET /stats HTTP/3.0\r\nHost: localhost\r\n\r\n", (505, 400)),
+            (b"GET /stats HTTP/1.1\r\nHost: localhost\r\nA: " +
+             b"a" * 100000 + b"\r\n\r\n", (431,)),
+            (b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n", (414, 431)),
+            (b"POST /reload HTTP/1.1\r\nHost: localhost\r\n"
+             b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+             (400,)),
+            (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", (404,)),
+            (b"GET /../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
+             (400, 404)),
+            (b"GET /upstreams/none HTTP/1.1\r\nHost: localhost\r\n\r\n",
+             (404, 405)),
+            (b"\x16\x03\x01\0\xa5\r\n\r\n", (400,))):
+        r = raw(w.conf.admin_port, data)
+        check(r.status in statuses, "%r: %d" % (data[:40], r.status))
+    for _ in range(50):
+        Client(w.conf.admin_port).send(b"GET /st").rst()
+    ok(once(w.conf.ports["front"]))
+    eq(w.get("/healthz")[0], 200, "/healthz")
+    eq(o.accepted, 1, "upstream connections")
+    w.balanced(o)
+
+
+@case
+def keep_alive_and_slow_peers():
+    o, w = start()
+    c = Client(w.conf.admin_port)
+    for _ in range(3):
+        c.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        eq(read_response(c).status, 200, "kept connection")
+    # One that stalls in its head does not keep others from being served.
+    Client(w.conf.admin_port).send(b"GET /stats HTTP/1.1\r\nHo")
+    eq(w.get("/healthz")[0], 200, "beside a stalled one")
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def a_token_guards_a_bind_that_is_not_loopback():
+    o = HttpOrigin()
+    conf = one(o)
+    loopback = conf.text().replace(
+        'admin = { bind = "127.0.0.1', 'admin = { bind = "0.0.0.0')
+    bad = put("open.conf", loopback)
+    r = command("-t", "-c", bad)
+    check(r.returncode == 1 and "token" in r.stdout + r.stderr,
+          "accepted without a token: " + r.stdout + r.stderr)
+    # 0.0.0.0 is not loopback, though only loopback is talked to here.
+    token = put("token", "s3cret-token\n")
+    conf.admin = 'token_file = "%s";' % token
+    file = put("guarded.conf", conf.text().replace(
+        'admin = { bind = "127.0.0.1', 'admin = { bind = "0.0.0.0'))
+    w = Weir(argv=["-c", file], wait=False)
+    w.admin = ("127.0.0.1", conf.admin_port)
+    until(lambda: listening(conf.admin_port), "the admin port")
+    for fields in ({}, {"Authorization": "Bearer wrong"},
+                   {"Authorization": "Bearer s3cret-token2"},
+                   {"Authorization": "Bearer s3cret-toke"},
+                   {"Authorization": "Basic s3cret-token"},
+                   {"Authorization": "s3cret-token"}):
+        for path in ("/stats", "/", "/metrics", "/config", "/healthz"):
+            eq(get(w, path, **fields), 401, "%r %s" % (fields, path))
+        eq(w.admin_request("POST", "/reload", fields)[0], 401, "POST")
+    good = {"Authorization": "Bearer s3cret-token"}
+    eq(get(w, **good), 200, "with the token")
+    status, body, _ = w.admin_request("GET", "/config", good)
+    check(status == 200 and "s3cret" not in body, "/config tells the token")
+    r = command("-c", file, "stats", "--json")
+    eq(r.returncode, 0, "weir stats takes the token: " + r.stderr)
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def probe_bind_serves_probes_only():
+    number = port()
+    o, w = start('probe_bind = "127.0.0.1:%d";' % number)
+    until(lambda: listening(number), "the probe port")
+    at = ("127.0.0.1", number)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        eq(w.admin_request("GET", path, at=at)[0], 200, path)
+        # A kubelet sends the pod's address or any name: no rule on Host.
+        eq(raw(number, b"GET %s HTTP/1.1\r\nHost: pod.test\r\n\r\n" %
+               path.encode()).status, 200, path)
+    for method, path in (("GET", "/stats"), ("GET", "/"), ("GET", "/config"),
+                         ("GET", "/connections"), ("POST", "/reload"),
+                         ("POST", "/stop"), ("POST", "/healthz")):
+        status = w.admin_request(method, path, at=at)[0]
+        check(status in (403, 404, 405), "%s %s: %d" % (
+            method, path, status))
+    eq(w.get("/healthz")[0], 200, "admin still there")
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def the_admin_port_may_be_a_unix_socket():
+    o = HttpOrigin()
+    conf = one(o)
+    path = os.path.join(temp_dir(), "admin.sock")
+    file = put("unixadmin.conf", conf.text().replace(
+        'bind = "127.0.0.1:%d"' % conf.admin_port, 'bind = "unix:%s"' % path))
+    w = Weir(argv=["-c", file], wait=False)
+    until(lambda: os.path.exists(path), "the socket")
+    until(lambda: listening(conf.ports["front"]), "the listener")
+    r = raw("unix:" + path, b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    eq(json.loads(r.body)["pid"], w.pid, "pid")
+    for argv in (("-c", file, "get", "/healthz"),
+                 ("--admin", "unix:" + path, "get", "/healthz")):
+        eq(command(*argv).returncode, 0, "weir " + " ".join(argv))
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def metrics_are_well_formed():
+    o, w = start()
+    for _ in range(3):
+        ok(once(w.conf.ports["front"]))
+    w.balanced(o)
+    text = w.metrics()
+    kind, seen = {}, set()
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, what = line.split(" ")
+            check(name not in kind, "TYPE twice: " + name)
+            kind[name] = what
+        elif line and not line.startswith("#"):
+            m = re.fullmatch(r"([a-z_:][a-z0-9_:]*)(\{[^}]*\})? "
+                             r"([-+0-9.eE]+|\+Inf|NaN)", line)
+            check(m, "not a sample: " + line)
+            base = re.sub("_(bucket|sum|count)$", "", m[1])
+            check(m[1] in kind or kind.get(base) == "histogram",
+                  "no TYPE: " + line)
+            check((m[1], m[2]) not in seen, "sample twice: " + line)
+            seen.add((m[1], m[2]))
+            if kind.get(m[1]) == "counter":
+                check(m[1].endswith("_total"), "counter: " + m[1])
+    for name in ("weir_build_info", "weir_pool_connections",
+                 "weir_pool_max_connections", "weir_pool_wait_seconds",
+                 "weir_request_duration_seconds",
+                 "weir_config_last_reload_successful",
+                 "weir_config_last_reload_success_timestamp_seconds",
+                 "process_open_fds", "process_cpu_seconds_total"):
+        check(name in kind, "no " + name)
+    for reason in ("queue_timeout", "queue_full", "connect_failed"):
+        check(re.search(r'reason="%s"[^}]*\} 0' % reason, text),
+              "no reason %s at 0" % reason)
+    m = re.search(r'weir_request_duration_seconds_count\{[^}]*\} (\d+)', text)
+    eq(int(m[1]), 3, "requests in the histogram")
+    last = 0
+    for m in re.finditer(r'weir_request_duration_seconds_bucket\{[^}]*'
+                         r'le="([^"]+)"[^}]*\} (\d+)', text):
+        check(int(m[2]) >= last, "buckets fall: " + m[0])
+        last = int(m[2])
+    eq((m[1], last), ("+Inf", 3), "last bucket")
+    eq(o.accepted, 1, "upstream connections")
+
+
+@case
+def promtool_accepts_the_metrics():
+    promtool = need("promtool")
+    o, w = start()
+    ok(once(w.conf.ports["front"]))
+    r = subprocess.run([promtool, "check", "metrics"], input=w.metrics(),
+                       capture_output=True, text=True)
+    eq((r.returncode, r.stdout + r.stderr), (0, ""), "promtool")
+    eq(o.accepted, 1, "upstream connections")
+
+
+run()

@@ -1,0 +1,170 @@
+"""The commands of the weir program: what they print, what they do to a running
+weir, and that each kind of mistake has a clear text and the right exit status.
+"""
+# SPDX-License-Identifier: MIT
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from case import case, check, eq, port, put, run, until
+from weir import Weir, command, one
+from web import HttpOrigin, ok, once, request
+from wire import Client
+
+USAGE, BAD = 2, 1
+
+
+def said(r):
+    return r.stdout + r.stderr
+
+
+def prints(status, *words, argv):
+    r = command(*argv)
+    eq(r.returncode, status, "exit of weir %s (%s)" % (
+        " ".join(argv), said(r)[:300]))
+    for word in words:
+        check(word in said(r), "weir %s does not say %r: %s" % (
+            " ".join(argv), word, said(r)[:500]))
+    return r
+
+
+@case
+def version_and_help():
+    r = prints(0, "weir", "libev", "libconfig", "c-ares", "jansson",
+               argv=["-V"])
+    eq(r.stderr, "", "-V on stderr")
+    r = prints(0, "-c", "stats", "reload", "demo", "config", argv=["-h"])
+    check(r.stdout and not r.stderr, "help belongs on stdout")
+    r = prints(0, "queue_timeout", "max_waiting", "drain_timeout",
+               "min_idle", "forwarded", "1024", argv=["-h", "config"])
+    check(r.stdout.count("\n") > 40, "-h config is short")
+
+
+@case
+def mistakes_in_usage_exit_2():
+    for argv, word in ((["--nonsense"], "nonsense"), (["-Z"], "Z"),
+                       (["-c"], "-c"), (["nonsense"], "nonsense"),
+                       (["stats", "extra"], "extra"), (["get"], "PATH"),
+                       (["-h", "nonsense"], "nonsense"),
+                       (["wait", "--for", "tea"], "tea"),
+                       (["wait", "--timeout", "soon"], "soon"),
+                       (["--admin", "nowhere", "stats"], "nowhere")):
+        r = prints(USAGE, word, argv=argv)
+        eq(r.stdout, "", "stdout of weir %s" % argv)
+
+
+@case
+def a_missing_file_is_named():
+    r = prints(BAD, "/nonexistent/weir.conf", "No such file",
+               argv=["-c", "/nonexistent/weir.conf"])
+    check(r.stderr, "on stderr")
+    prints(BAD, "/nonexistent/weir.conf", argv=[
+        "-t", "-c", "/nonexistent/weir.conf"])
+
+
+@case
+def t_and_check_judge_a_file_without_binding():
+    o = HttpOrigin()
+    w = Weir(one(o))
+    # The very file of a running weir: every address is taken.
+    prints(0, argv=["-t", "-c", w.file])
+    prints(0, argv=["check", "-c", w.file])
+    prints(0, argv=["-c", w.file, "check", "--offline"])
+    bad = put("bad.conf", w.conf.text().replace("pool = {",
+                                                "pool = { maxx = 3; "))
+    for argv in (["-t", "-c", bad], ["check", "-c", bad]):
+        r = prints(BAD, "bad.conf:", "maxx", '"max"', argv=argv)
+    line = [n for n, text in enumerate(open(bad), 1) if "maxx" in text][0]
+    check("bad.conf:%d: " % line in said(r), "line: " + said(r))
+    eq(o.accepted, 0, "upstream connections")
+
+
+@case
+def check_warns_of_what_is_legal_but_hurts():
+    conf = one(port())
+    conf.drain_timeout = "10m"
+    file = put("warn.conf", conf.text())
+    prints(0, "drain_timeout", argv=["check", "-c", file])
+
+
+@case
+def all_errors_come_at_once():
+    conf = one(port())
+    text = conf.text().replace("workers = 1", "workers = -1") \
+        .replace('protocol = "http"', 'protocol = "htpp"') \
+        .replace('drain_timeout = "1s"', "drain_timeout = 10")
+    prints(BAD, "workers", "htpp", "drain_timeout", '"10s"',
+           argv=["-t", "-c", put("many.conf", text)])
+
+
+@case
+def clients_talk_to_the_running_one():
+    o = HttpOrigin()
+    w = Weir(one(o))
+    ok(once(w.conf.ports["front"]))
+    w.balanced(o)
+    r = prints(0, "front", "back", argv=["-c", w.file, "stats"])
+    check(o.address in r.stdout, "endpoint in the table: " + r.stdout)
+    r = prints(0, argv=["-c", w.file, "stats", "--json"])
+    eq(json.loads(r.stdout)["pid"], w.pid, "pid")
+    at = "127.0.0.1:%d" % w.conf.admin_port
+    r = prints(0, argv=["--admin", at, "stats", "--json"])
+    eq(json.loads(r.stdout)["upstreams"][0]["requests_total"], 1, "requests")
+    prints(0, "weir_build_info", argv=["-c", w.file, "get", "/metrics"])
+    prints(BAD, "404", argv=["-c", w.file, "get", "/nothing"])
+    prints(0, argv=["-c", w.file, "ready"])
+    prints(0, argv=["-c", w.file, "wait"])
+    prints(0, argv=["-c", w.file, "wait", "--for", "listeners",
+                    "--timeout", "5s"])
+    prints(0, argv=["-c", w.file, "connections"])
+    generation = w.stats()["generation"]
+    prints(0, argv=["-c", w.file, "reload"])
+    eq(w.stats()["generation"], generation + 1, "generation")
+    w.write(w.conf.text() + "oops = = ;")
+    prints(BAD, os.path.basename(w.file), argv=["--admin", at, "reload"])
+    eq(w.stats()["generation"], generation + 1, "generation")
+    w.write()
+    prints(0, argv=["-c", w.file, "stop"])
+    eq(w.exited(), 0, "exit status")
+    eq(o.accepted, 1, "upstream connections")
+
+
+@case
+def stop_now_does_not_wait():
+    o = HttpOrigin(lambda q, link: link.hold())
+    conf = one(o)
+    conf.drain_timeout = "1h"
+    w = Weir(conf)
+    Client(conf.ports["front"]).send(request())
+    until(lambda: o.requests == 1, "request upstream")
+    prints(0, argv=["-c", w.file, "stop", "--now"])
+    w.exited()
+    eq(o.accepted, 1, "upstream connections")
+
+
+@case
+def no_weir_there_is_said_so():
+    conf = one(port())
+    file = put("none.conf", conf.text())
+    at = "127.0.0.1:%d" % conf.admin_port
+    for name in (["stats"], ["reload"], ["ready"], ["get", "/healthz"],
+                 ["stop"]):
+        prints(BAD, at, argv=["-c", file, *name])
+    prints(BAD, at, argv=["-c", file, "wait", "--timeout", "200ms"])
+
+
+@case
+def wait_returns_when_it_becomes_ready():
+    o = HttpOrigin()
+    o.refuse()
+    w = Weir(one(o, pool="min_idle = 1;"))
+    prints(BAD, "back", argv=["-c", w.file, "ready"])
+    prints(BAD, "back", argv=["-c", w.file, "wait", "--timeout", "300ms"])
+    o.listen()
+    prints(0, argv=["-c", w.file, "wait", "--timeout", "60s"])
+    prints(0, argv=["-c", w.file, "ready"])
+    eq(o.accepted, 1, "upstream connections")
+
+
+run()

@@ -1,0 +1,148 @@
+"""Two worker threads share one pool: the cap is exact over both, both endpoints
+are used alike, no waiter is forgotten while another worker has room.
+"""
+# SPDX-License-Identifier: MIT
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from case import SLOW, WAIT, Failed, case, check, eq, run, until
+from origin import Origin, greet
+from weir import Weir, one
+from web import HttpOrigin, answer, ask, ok
+from wire import Client, Ended
+
+
+def crowd(w, clients, rounds):
+    """All ask alike; their failures, and when each was done."""
+    failures, ends = [], []
+
+    def go():
+        c = Client(w.conf.ports["front"])
+        try:
+            for _ in range(rounds):
+                ok(ask(c))
+            ends.append(time.monotonic())
+        except (Failed, Ended, OSError) as e:
+            failures.append(e)
+        c.close()
+    threads = [threading.Thread(target=go, daemon=True)
+               for _ in range(clients)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(8 * WAIT)
+    eq(failures, [], "failures")
+    eq(len(ends), clients, "clients that finished")
+
+
+@case
+def cap_holds_and_endpoints_are_used_alike():
+    most = []
+
+    def handler(q, link):
+        most.append(a.open + b.open)
+        return answer(q)
+    a, b = HttpOrigin(handler, keep=False), HttpOrigin(handler, keep=False)
+    for balance in ("least_conn", "round_robin"):
+        w = Weir(one(a, b, workers=2, up='balance = "%s";' % balance, pool=
+                     'max = 10; max_waiting = 1000; queue_timeout = "60s";'))
+        before = a.requests, b.requests, a.accepted + b.accepted
+        crowd(w, 60, 40)
+        check(max(most) <= 10, "open at once: %d" % max(most))
+        got = a.requests - before[0], b.requests - before[1]
+        eq(sum(got), 2400, "requests")
+        check(min(got) > 500, "%s: requests %r" % (balance, got))
+        check(a.accepted + b.accepted - before[2] <= 10, "connections")
+        open_now = [e["open"] for e in w.upstream()["endpoints"]]
+        check(min(open_now) >= 3, "%s: open %r" % (balance, open_now))
+        w.balanced(a, b)
+        w.stop()
+        until(lambda: a.open + b.open == 0, "connections close")
+
+
+@case
+def one_connection_serves_both_workers():
+    # With max = 1 every grant across workers is a hand-over by mail.
+    o = HttpOrigin(keep=False)
+    w = Weir(one(o, workers=2, pool=
+                 'max = 1; max_waiting = 1000; queue_timeout = "60s";'))
+    crowd(w, 40, 25)
+    u = w.upstream()
+    eq((o.accepted, u["connects_total"]), (1, 1), "upstream connections")
+    eq(u["requests_total"], 1000, "requests")
+    w.balanced(o)
+
+
+@case
+def idle_connection_of_the_other_worker_is_found():
+    # Sixteen clients one after the other land on either worker; the pool
+    # has room for one connection, which has to come over.
+    o = HttpOrigin()
+    w = Weir(one(o, workers=2, pool='max = 1; queue_timeout = "60s";'))
+    for _ in range(16):
+        c = Client(w.conf.ports["front"])
+        begin = time.monotonic()
+        ok(ask(c))
+        check(time.monotonic() - begin < 10 * SLOW, "a lost wake-up")
+    eq(o.accepted, 1, "upstream connections")
+
+
+@case
+def tcp_sessions_on_two_workers():
+    o = Origin(greet(b"hi\n"))
+    w = Weir(one(o, protocol="tcp", workers=2, pool=
+                 'max = 3; queue_timeout = "60s"; max_waiting = 100;'))
+    most = []
+
+    def go():
+        for _ in range(10):
+            c = Client(w.conf.ports["front"])
+            eq(c.read_line(), b"hi\n", "greeting")
+            most.append(o.open)
+            c.send("x")
+            eq(c.read_exact(1), b"x", "echo")
+            c.close()
+            done.append(1)
+    done = []
+    threads = [threading.Thread(target=go, daemon=True) for _ in range(12)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(4 * WAIT)
+    eq(len(done), 120, "sessions")
+    # The origin may not yet have noticed a close when the next connects.
+    check(w.pool()["open"] <= 3, "open now")
+    eq((o.accepted, w.upstream()["connects_total"]), (120, 120), "connects")
+    w.balanced(o)
+
+
+@case
+def min_idle_is_dealt_over_workers_and_endpoints():
+    a, b = HttpOrigin(), HttpOrigin()
+    w = Weir(one(a, b, workers=2, pool="min_idle = 6; max = 20;"))
+    w.wait_pool(idle=6)
+    until(lambda: a.open + b.open == 6, "six at the origins")
+    eq((a.open, b.open), (3, 3), "both alike")
+    for _ in range(10):
+        ok(ask(Client(w.conf.ports["front"])))
+    eq(a.accepted + b.accepted, 6, "upstream connections")
+
+
+@case
+def settled_after_a_wild_time():
+    o = HttpOrigin(keep=False)
+    w = Weir(one(o, workers=2, pool='max = 2; max_requests = 7; '
+                 'max_waiting = 1000; queue_timeout = "60s";'))
+    crowd(w, 20, 50)
+    u = w.upstream()
+    eq(u["requests_total"], 1000, "requests")
+    check(1000 // 7 <= u["connects_total"] <= 1000 // 7 + 4,
+          "connects: %d" % u["connects_total"])
+    eq(u["connects_total"], o.accepted, "as the origin counts")
+    w.balanced(o)
+
+
+run()
