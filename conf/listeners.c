@@ -22,17 +22,21 @@ route_host(struct load *w, const struct spot *s, char *host)
 	char text[512];
 	struct addr_text t;
 	const char *why;
+	bool good;
 
 	snprintf(text, sizeof(text), "%.500s:1", host + (suffix ? 2 : 0));
-	if (addr_text_parse(text, false, &t, &why) == -1 ||
-	    (suffix && t.is_literal)) {
+	good = addr_text_parse(text, false, &t, &why) == 0;
+	if (good) {
+		good = !t.is_unix && !(suffix && t.is_literal);
+		addr_text_fini(&t);
+	}
+	if (!good) {
 		complain(w, s, line_of(member_of(s, "host")), "host",
 		    "\"%.80s\" is no host, expected one such as "
 		    "\"api.example.com\" or \"*.example.com\", without port",
 		    shown(w, host));
 		return false;
 	}
-	addr_text_fini(&t);
 	for (; *host != '\0'; host++)
 		*host = (char)tolower((unsigned char)*host);
 	return true;

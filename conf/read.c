@@ -76,7 +76,7 @@ kind_of(const config_setting_t *v)
 	case CONFIG_TYPE_STRING:
 		return "a text";
 	case CONFIG_TYPE_BOOL:
-		return "true or false";
+		return "a bool";
 	case CONFIG_TYPE_FLOAT:
 		return "a number with a fraction";
 	default:

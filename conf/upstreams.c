@@ -106,11 +106,13 @@ complain_reference(struct load *w, const struct reference *r)
 		problem_add(w->problems, r->line, r->path, "unknown upstream "
 		    "\"%.80s\", did you mean \"%s\"?", shown(w, r->name),
 		    near.best);
+	else if (*known != '\0')
+		problem_add(w->problems, r->line, r->path, "unknown upstream "
+		    "\"%.80s\", expected one of %s", shown(w, r->name), known);
 	else
 		problem_add(w->problems, r->line, r->path, "unknown upstream "
-		    "\"%.80s\", expected one of upstreams: %s",
-		    shown(w, r->name), *known == '\0' ? "there are none" :
-		    known);
+		    "\"%.80s\", expected it in upstreams = ( ... )",
+		    shown(w, r->name));
 }
 
 /* The first user of an upstream settles its protocol; the rest must agree. */

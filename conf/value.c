@@ -230,7 +230,7 @@ number_parse(const struct conf_key *row, const char *text, const char *shown,
 	while (u->name != NULL && strcmp(unit, u->name) != 0)
 		u++;
 	if (n == 0 || u->name == NULL)
-		return refuse(why, "\"%.60s\" is out of place, expected %.200s",
+		return refuse(why, "\"%.60s\" is not understood, expected %.200s",
 		    shown, value_expected(row, expected));
 	if (__builtin_mul_overflow(value, u->factor, &value))
 		value = CONF_OFF;
@@ -270,7 +270,7 @@ value_parse(const struct conf_key *row, const char *text, const char *shown,
 	switch (row->type) {
 	case CONF_BOOL:
 		if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-			return refuse(why, "\"%.60s\" is out of place, "
+			return refuse(why, "\"%.60s\" is not understood, "
 			    "expected true or false", shown);
 		*(bool *)field = *text == 't';
 		return 0;
@@ -329,7 +329,8 @@ nearest_try(struct nearest *n, const char *candidate)
 	unsigned d = distance(n->word, candidate);
 
 	allowed = allowed < 1 ? 1 : allowed > 3 ? 3 : allowed;
-	if (d <= allowed && (n->best == NULL || d < n->distance)) {
+	if (d <= allowed && d < strlen(n->word) &&
+	    (n->best == NULL || d < n->distance)) {
 		n->best = candidate;
 		n->distance = d;
 	}

@@ -70,7 +70,8 @@ struct worker {
 	struct duration durations[WORKER_DURATIONS];
 	unsigned n_durations;
 	int64_t timer_at_ns;            /* when the timer will fire; INT64_MAX */
-	struct hist lag;                /* how long turns took */
+	struct hist lag;                /* how long turns took, a sample */
+	uint64_t turns;
 	_Atomic uint64_t heartbeat_ns;  /* now_ns of the latest turn */
 	_Atomic(struct mail *) inbox;   /* newest first */
 	_Atomic bool ended;             /* takes no more mail */

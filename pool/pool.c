@@ -174,8 +174,18 @@ void
 pool_retire(struct pool *p)
 {
 	p->retired = true;
+	/* The snapshot may go before the last connection has come home. Only
+	   the plain values are looked at from now on. */
+	p->last_conf = *p->conf;
+	p->conf = &p->last_conf;
 	upkeep_stop(p);
 	pool_close_idle(p, upconn_overdue);
+}
+
+void
+pool_revive(struct pool *p)
+{
+	p->retired = false;
 }
 
 bool

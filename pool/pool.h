@@ -70,6 +70,7 @@ struct pool {
 	struct upstream *upstream;
 	struct worker   *worker;
 	const struct conf_upstream *conf;       /* the running snapshot's */
+	struct conf_upstream last_conf;         /* retired: a copy of it */
 	struct roster   *roster;
 	struct list      sites;
 	struct list      asks;          /* that wait here, oldest first */
@@ -122,6 +123,8 @@ void pool_set_roster(struct pool *p, struct roster *r);
 /* On its worker: keep nothing warm or idle any more. What is leased closes on
    return, what waits is still served. pool_is_empty() when all are gone. */
 void pool_retire(struct pool *p);
+/* Its name is back in the file; pool_configure() follows. */
+void pool_revive(struct pool *p);
 bool pool_is_empty(const struct pool *p);
 
 /* On its worker, at the very end: close whatever there is, also leased ones

@@ -50,7 +50,7 @@ exchange_new(struct session *s)
 	memset(x, 0, sizeof(*x) + s->door->listener->proto->exchange_zeroed);
 	x->s = s;
 	x->policy = s->door->conf;
-	x->gen = generation_use(lane);
+	x->gen = generation_use(lane, s->door->gen);
 	x->begun_ns = lane->worker.now_ns;
 	deadline_init(&x->deadline, deadline_passed);
 	list_init(&x->ask.link);
@@ -84,11 +84,11 @@ finish(struct exchange *x, enum outcome outcome)
 	if (proto_in(x)->exchange_fini != NULL)
 		proto_in(x)->exchange_fini(x);
 	list_remove(&x->link);
-	generation_leave(d->lane, x->gen);
 	worker_late(w, &x->late, exchange_release);
 }
 
-/* Give the lease back, or stop waiting for one. */
+/* Give the lease back, or stop waiting for one; then x needs its snapshot no
+   more. */
 static void
 let_go(struct exchange *x, bool early)
 {
@@ -96,13 +96,15 @@ let_go(struct exchange *x, bool early)
 		x->asked = false;
 		ask_cancel(&x->ask);
 	}
-	if (x->lease == NULL)
-		return;
-	if (early && back_of(x)->drop != NULL)
-		back_of(x)->drop(x->lease->u, x);
-	else if (early)
-		upconn_mark(x->lease->u, MARK_BROKEN, "exchange cut short");
-	lease_return(&x->lease);
+	if (x->lease != NULL) {
+		if (early && back_of(x)->drop != NULL)
+			back_of(x)->drop(x->lease->u, x);
+		else if (early)
+			upconn_mark(x->lease->u, MARK_BROKEN,
+			    "exchange cut short");
+		lease_return(&x->lease);
+	}
+	generation_leave(lane_of(x), x->gen);
 }
 
 void

@@ -17,12 +17,13 @@ void generation_free(struct generation *g);
 struct upstream *generation_upstream(const struct generation *g,
     const struct conf_upstream *conf);
 
-/* On a lane: an exchange begins under its present one, and ends. */
+/* On a lane: an exchange, or a door that has left the file, begins to use it,
+   and ends. */
 static inline struct generation *
-generation_use(struct lane *lane)
+generation_use(struct lane *lane, struct generation *g)
 {
-	lane->gen->users[lane->worker.index]++;
-	return lane->gen;
+	g->users[lane->worker.index]++;
+	return g;
 }
 
 void generation_done(struct lane *lane, struct generation *g);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/log.h"
+#include "proxy/generation.h"
 #include "proxy/runtime.h"
 #include "proxy/session.h"
 
@@ -226,9 +227,27 @@ set_accepting(struct door *d, bool on)
 	}
 }
 
+static void
+let_generation_go(struct door *d)
+{
+	if (!d->holds_gen)
+		return;
+	d->holds_gen = false;
+	generation_leave(d->lane, d->gen);
+}
+
+void
+door_reopen(struct door *d)
+{
+	let_generation_go(d);
+	d->closed = false;
+}
+
 void
 door_session_left(struct door *d)
 {
+	if (d->closed && list_empty(&d->sessions))
+		let_generation_go(d);
 	if (d->full)
 		set_accepting(d, true);
 }
@@ -298,7 +317,14 @@ door_close(struct door *d)
 	while ((l = list_first(&d->sockets)) != NULL)
 		close_socket(container_of(l, struct socket, link));
 	deadline_clear(&d->pause);
+	if (d->closed)
+		return;
 	d->closed = true;
+	d->full = false;
+	if (!list_empty(&d->sessions) && d->gen != NULL) {
+		(void)generation_use(d->lane, d->gen);
+		d->holds_gen = true;
+	}
 	list_each(l, tmp, &d->sessions) {
 		struct session *s = container_of(l, struct session, link);
 

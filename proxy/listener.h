@@ -40,11 +40,14 @@ struct socket {
 struct door {
 	struct listener *listener;
 	struct lane *lane;
-	const struct conf_listener *conf;       /* the running snapshot's */
+	const struct conf_listener *conf;       /* of gen */
+	struct generation *gen;         /* the running one, or the last that
+					   had this listener: then counted */
 	struct list sockets;
 	struct list sessions;
 	struct list link;               /* lane->doors */
 	bool closed;                    /* accepts no more */
+	bool holds_gen;                 /* closed, with sessions left */
 	struct deadline pause;          /* out of descriptors: accept again */
 	bool full;                      /* accepting has paused: no descriptors */
 	counter active, accepted, rejected, requests, received, sent;
@@ -71,8 +74,11 @@ void door_open_socket(struct door *d, int fd, const struct addr *addr,
     bool shared);
 /* Accept what is in its backlog, then stop; the descriptor is closed. */
 void door_close_socket(struct door *d, const struct addr *addr);
-/* All its sockets; sessions are told to take leave. */
+/* All its sockets; sessions are told to take leave, and go on under the
+   snapshot that they know. */
 void door_close(struct door *d);
+/* The listener is back in the file. */
+void door_reopen(struct door *d);
 /* A session of it has ended. */
 void door_session_left(struct door *d);
 /* A connection accepted by another lane. */

@@ -31,31 +31,63 @@ struct live_upstream {
 	size_t n_endpoints;
 	struct roster *roster;          /* current; what /stats lists */
 	bool was_ready;                 /* ready = "start": once is enough */
-	unsigned retired_lanes;         /* that still have connections */
+	bool stays;                     /* change.c: it is in the new file */
+	uint64_t last_number;           /* left: the last snapshot that had it */
+	bool going;                     /* left: a roll call is under way */
+	unsigned rolls;                 /* left: how many have come back */
 };
 
+/* One bound address: a socket for each lane, or one that deals clients out. */
 struct live_socket {
 	struct addr addr;
-	int *fds;                       /* by lane; -1 = none there */
-	struct conf_bind *bind;         /* current snapshot's */
+	bool shared;                    /* Unix: lane 0 accepts for all */
+	int *fds;                       /* by lane, not yet given to the lanes;
+					   -1 = none there; NULL = given */
+	int *live;                      /* by lane: the same numbers, to copy
+					   from while it is bound */
 };
 
 struct live_listener {
 	struct list link;               /* runtime->listeners */
+	struct runtime *runtime;
 	struct listener *listener;
 	const struct conf_listener *conf;       /* NULL = has left the file */
 	struct live_socket *sockets;
 	size_t n_sockets;
+	bool stays;
+	uint64_t last_number;
+	bool going;
+	unsigned rolls;
 };
 
-/* Resolve, and give the pools their rosters, after conf has changed. */
-void live_upstream_configure(struct live_upstream *lu,
-    const struct conf_upstream *conf);
 struct live_upstream *live_upstream_new(struct runtime *rt,
     const struct conf_upstream *conf) MUST_CHECK;
 void live_upstream_free(struct live_upstream *lu);
+/* NULL when there is none; has_left: also those that have left the file. */
+struct live_upstream *live_upstream_find(struct runtime *rt,
+    const struct conf_upstream *conf);
+
+/*
+ * The configuration has changed (or is new): follow its names, and make the
+ * roster that is known so far, in lu->roster. The pools get it with the order.
+ * -1 when out of memory, and then lu may still be used or freed.
+ */
+int live_upstream_configure(struct live_upstream *lu,
+    const struct conf_upstream *conf) MUST_CHECK;
+
+/* It has left the file: follows nothing any more. */
+void live_upstream_leave(struct live_upstream *lu);
 
 /* Ready in the sense of its `ready` key? If not, *missing says why. */
 bool live_upstream_ready(struct live_upstream *lu, char *missing, size_t size);
+
+struct live_listener *live_listener_new(struct runtime *rt,
+    const struct conf_listener *conf) MUST_CHECK;
+void live_listener_free(struct live_listener *ll);
+struct live_listener *live_listener_find(struct runtime *rt,
+    const struct conf_listener *conf);
+
+/* Free what has left the file and what nothing uses any more. Now and then. */
+void live_sweep(struct runtime *rt);
 
 #endif

@@ -46,7 +46,7 @@ struct lane {
 	struct pile sessions;
 	struct pile exchanges[N_FAMILIES];
 	struct pile pieces[N_FAMILIES];
-	bool draining;
+	int64_t grace_ends_ns;          /* draining: idle clients close then */
 	struct deadline drain_step;
 };
 
@@ -70,6 +70,9 @@ struct runtime {
 	uint64_t reloads_ok, reloads_bad;
 	int64_t started_ns;
 	bool draining, stopping;
+	struct deadline drain;          /* the next step of it */
+	size_t lanes_busy;              /* draining, not yet empty */
+	struct ev_timer sweep;
 	int client_fds;                 /* accepting pauses while descriptors
 					   beyond this number are in use: the
 					   rest is for upstreams and weir */
@@ -99,6 +102,11 @@ int runtime_reload(struct runtime *rt, struct conf_errors *errors) MUST_CHECK;
 void runtime_drain(struct runtime *rt);
 /* End now. */
 void runtime_stop(struct runtime *rt);
+
+/* For lanes: the last session of a draining one has gone; close this lane's
+   part of every pool. */
+void runtime_lane_empty(struct runtime *rt);
+void runtime_close_pools(struct runtime *rt, unsigned lane);
 
 /* Is everything bound and warm? If not, *missing says what, in words. */
 bool runtime_ready(struct runtime *rt, char *missing, size_t size);

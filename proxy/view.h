@@ -1,6 +1,6 @@
 /*
- * Every number that weir shows, as plain facts: one moment's sum over all lanes.
- * /stats and /metrics only spell it.
+ * Every number that weir shows, as plain facts: one moment's sum over all
+ * lanes. /stats and /metrics only spell it.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -91,7 +91,7 @@ void caller_reply_error(struct caller *c, unsigned status, const char *text);
 /* Write what has been said before doing what may end the process. */
 void caller_flush(struct caller *c);
 
-/* Instead of an answer: wait for the lanes, or become a listener to the beat. */
+/* Instead of an answer: wait for the lanes, or listen to the beat. */
 void caller_wait(struct caller *c, struct census *census);
 void caller_stream(struct caller *c);
 

@@ -155,14 +155,19 @@ def sigquit_drains_and_sigint_does_not():
 
 
 @case
-def post_stop_drains_and_ends():
+def post_drain_lets_finish_and_post_stop_does_not():
     o = gated()
     conf = one(o)
-    conf.drain_timeout = "30s"
+    conf.drain_timeout = "1h"
     w = Weir(conf)
-    ok(once(conf.ports["front"]))
+    c = Client(conf.ports["front"]).send(request(target="/slow"))
+    until(lambda: o.requests == 1, "request upstream")
+    eq(w.post("/drain")[0], 200, "POST /drain")
+    until(lambda: not listening(conf.ports["front"]), "listener closed")
+    check(w.process.poll() is None, "it ended before its exchange")
     eq(w.post("/stop")[0], 200, "POST /stop")
     eq(w.exited(), 0, "exit status")
+    eq(c.read_to_end(), b"", "what the client got")
     eq(o.accepted, 1, "upstream connections")
 
 

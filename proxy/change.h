@@ -1,0 +1,30 @@
+/*
+ * The step from one snapshot to the next: sockets by address, all else by name.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_CHANGE_H
+#define PROXY_CHANGE_H
+
+#include "proxy/runtime.h"
+
+struct change;
+
+/*
+ * Everything that may fail: binds what is new, makes what is new, takes the
+ * memory. Touches nothing live. NULL with a sentence in why, and then conf is
+ * still the caller's; else it belongs to the change.
+ */
+struct change *change_prepare(struct runtime *rt, struct conf *conf, char *why,
+    size_t why_size) MUST_CHECK;
+
+/* Cannot fail. The new snapshot is rt->gen; lanes take it over by mail. */
+void change_commit(struct change *c);
+
+/* conf is the caller's again. */
+void change_abandon(struct change *c);
+
+/* At the end of the program: the files of Unix sockets. */
+void change_unlink_sockets(struct runtime *rt);
+
+#endif

@@ -1,0 +1,492 @@
+/*
+ * Lanes. See lane.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/lane.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/log.h"
+#include "proxy/exchange.h"
+#include "proxy/generation.h"
+#include "proxy/session.h"
+
+enum { DRAIN_STEP_MS = 20 };
+
+/* -------------------------------------------------------------- life, death */
+
+static void drain_step(struct deadline *d);
+
+static void
+init_piles(struct lane *lane)
+{
+	const struct conf_proto *const *c;
+
+	pile_init(&lane->sessions, sizeof(struct session), 256);
+	for (c = proto_table; *c != NULL; c++) {
+		const struct proto *proto = proto_of(*c);
+		struct pile *x = &lane->exchanges[proto->family];
+		struct pile *piece = &lane->pieces[proto->family];
+
+		/* Protocols of one family share them: the largest counts. */
+		if (x->size < sizeof(struct exchange) + proto->exchange_size)
+			pile_init(x, sizeof(struct exchange) +
+			    proto->exchange_size, 256);
+		if (piece->size < proto->piece_size)
+			pile_init(piece, proto->piece_size, 128);
+	}
+}
+
+struct lane *
+lane_new(struct runtime *rt, unsigned index)
+{
+	struct lane *lane = calloc(1, sizeof(*lane));
+
+	if (lane == NULL)
+		return NULL;
+	if (worker_init(&lane->worker, index, lane) < 0) {
+		free(lane);
+		return NULL;
+	}
+	lane->runtime = rt;
+	list_init(&lane->doors);
+	deadline_init(&lane->drain_step, drain_step);
+	init_piles(lane);
+	return lane;
+}
+
+void
+lane_free(struct lane *lane)
+{
+	size_t i;
+
+	if (lane == NULL)
+		return;
+	worker_fini(&lane->worker);
+	pile_fini(&lane->sessions);
+	for (i = 0; i < N_FAMILIES; i++) {
+		pile_fini(&lane->exchanges[i]);
+		pile_fini(&lane->pieces[i]);
+	}
+	free(lane);
+}
+
+static void *
+lane_thread(void *arg)
+{
+	struct lane *lane = arg;
+
+	worker_run(&lane->worker);
+	return NULL;
+}
+
+int
+lane_start(struct lane *lane)
+{
+	sigset_t all, before;
+	int failed;
+
+	/* Signals are main's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&lane->thread, NULL, lane_thread, lane);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	lane->started = failed == 0;
+	return failed == 0 ? 0 : -1;
+}
+
+/* ------------------------------------------------------------------- orders */
+
+static void order_arrived(struct worker *w, struct mail *m);
+static void order_dropped(struct mail *m);
+
+struct order *
+order_new(struct generation *gen, size_t doors, size_t sockets, size_t pools)
+{
+	struct order *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	o->doors = calloc(doors + 1, sizeof(*o->doors));
+	o->sockets = calloc(sockets + 1, sizeof(*o->sockets));
+	o->pools = calloc(pools + 1, sizeof(*o->pools));
+	if (o->doors == NULL || o->sockets == NULL || o->pools == NULL) {
+		order_free(o);
+		return NULL;
+	}
+	o->gen = gen;
+	o->mail.deliver = order_arrived;
+	o->mail.drop = order_dropped;
+	return o;
+}
+
+/* What has not been carried out is given back. */
+void
+order_free(struct order *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->n_sockets; i++)
+		if (o->sockets[i].fd >= 0)
+			close(o->sockets[i].fd);
+	for (i = 0; i < o->n_pools; i++)
+		roster_drop(o->pools[i].roster);
+	free(o->doors);
+	free(o->sockets);
+	free(o->pools);
+	free(o);
+}
+
+static void
+order_dropped(struct mail *m)
+{
+	order_free(container_of(m, struct order, mail));
+}
+
+static void
+carry_out_pool(struct pool_order *po)
+{
+	struct pool *p = po->pool;
+
+	if (po->conf == NULL) {
+		if (!p->retired)
+			pool_retire(p);
+		return;
+	}
+	if (p->retired)
+		pool_revive(p);
+	pool_configure(p, po->conf, po->identity_changed);
+	if (po->roster != NULL)
+		pool_set_roster(p, po->roster);
+	po->roster = NULL;
+}
+
+static void
+carry_out_door(struct lane *lane, struct door_order *dorder,
+    struct generation *gen)
+{
+	struct door *d = dorder->door;
+
+	if (!list_linked(&d->link))
+		list_append(&lane->doors, &d->link);
+	if (dorder->conf == NULL) {
+		door_close(d);
+		return;
+	}
+	door_reopen(d);
+	d->conf = dorder->conf;
+	d->gen = gen;
+}
+
+static void
+carry_out_socket(struct socket_order *so)
+{
+	if (so->fd >= 0)
+		door_open_socket(so->door, so->fd, &so->addr, so->shared);
+	else
+		door_close_socket(so->door, &so->addr);
+	so->fd = -1;
+}
+
+static void
+order_arrived(struct worker *w, struct mail *m)
+{
+	struct order *o = container_of(m, struct order, mail);
+	struct lane *lane = w->owner;
+	size_t i;
+
+	/* Pools that are in the new snapshot first: doors lead to them. What
+	   leaves goes last, when nobody is sent there any more. */
+	for (i = 0; i < o->n_pools; i++)
+		if (o->pools[i].conf != NULL)
+			carry_out_pool(&o->pools[i]);
+	for (i = 0; i < o->n_doors; i++)
+		carry_out_door(lane, &o->doors[i], o->gen);
+	for (i = 0; i < o->n_sockets; i++)
+		carry_out_socket(&o->sockets[i]);
+	for (i = 0; i < o->n_pools; i++)
+		if (o->pools[i].conf == NULL)
+			carry_out_pool(&o->pools[i]);
+	generation_switch(lane, o->gen);
+	order_free(o);
+}
+
+/* ------------------------------------------------------------------ rosters */
+
+struct roster_mail {
+	struct mail mail;
+	struct pool *pool;
+	struct roster *roster;
+};
+
+static void
+roster_arrived(struct worker *w, struct mail *m)
+{
+	struct roster_mail *rm = container_of(m, struct roster_mail, mail);
+
+	(void)w;
+	pool_set_roster(rm->pool, rm->roster);
+	free(rm);
+}
+
+static void
+roster_dropped(struct mail *m)
+{
+	struct roster_mail *rm = container_of(m, struct roster_mail, mail);
+
+	roster_drop(rm->roster);
+	free(rm);
+}
+
+void
+lane_post_roster(struct lane *lane, struct pool *pool, struct roster *r)
+{
+	struct roster_mail *rm = malloc(sizeof(*rm));
+
+	if (rm == NULL) {
+		roster_drop(r);         /* the next answer tries again */
+		return;
+	}
+	*rm = (struct roster_mail){ .pool = pool, .roster = r,
+	    .mail = { .deliver = roster_arrived, .drop = roster_dropped } };
+	worker_post(&lane->worker, &rm->mail);
+}
+
+/* ----------------------------------------------------------------- draining */
+
+struct plain_mail {
+	struct mail mail;
+	int64_t grace_ms;
+};
+
+static void
+plain_dropped(struct mail *m)
+{
+	free(container_of(m, struct plain_mail, mail));
+}
+
+static void
+plain_post(struct worker *w, void (*deliver)(struct worker *, struct mail *),
+    int64_t grace_ms)
+{
+	struct plain_mail *pm = calloc(1, sizeof(*pm));
+
+	if (pm == NULL)
+		return;
+	pm->mail.deliver = deliver;
+	pm->mail.drop = plain_dropped;
+	pm->grace_ms = grace_ms;
+	worker_post(w, &pm->mail);
+}
+
+static void
+empty_arrived(struct worker *w, struct mail *m)
+{
+	plain_dropped(m);
+	runtime_lane_empty(w->owner);
+}
+
+/* Close the sessions that f names; the loop survives whatever closes then. */
+static bool
+close_sessions(struct lane *lane, bool idle_only)
+{
+	struct list *d, *tmp, *l, *next;
+	bool left = false;
+
+	list_each(d, tmp, &lane->doors) {
+		struct door *door = container_of(d, struct door, link);
+
+		list_each(l, next, &door->sessions) {
+			struct session *s =
+			    container_of(l, struct session, link);
+
+			if (!idle_only)
+				session_close(s);
+			else if (exchange_first(s) == NULL)
+				session_finish(s);
+		}
+		left = left || !list_empty(&door->sessions);
+	}
+	return left;
+}
+
+static void
+drain_step(struct deadline *d)
+{
+	struct lane *lane = container_of(d, struct lane, drain_step);
+	struct worker *w = &lane->worker;
+	struct list *l, *tmp;
+	bool left = false;
+
+	if (w->now_ns >= lane->grace_ends_ns)
+		left = close_sessions(lane, true);
+	else list_each(l, tmp, &lane->doors)
+		left = left ||
+		    !list_empty(&container_of(l, struct door, link)->sessions);
+	if (left)
+		deadline_set(w, d, DRAIN_STEP_MS);
+	else
+		plain_post(&lane->runtime->main, empty_arrived, 0);
+}
+
+static void
+drain_arrived(struct worker *w, struct mail *m)
+{
+	struct lane *lane = w->owner;
+	struct list *l, *tmp;
+
+	lane->grace_ends_ns = w->now_ns + NS_PER_MS *
+	    container_of(m, struct plain_mail, mail)->grace_ms;
+	plain_dropped(m);
+	list_each(l, tmp, &lane->doors)
+		door_close(container_of(l, struct door, link));
+	drain_step(&lane->drain_step);
+}
+
+static void
+end_arrived(struct worker *w, struct mail *m)
+{
+	struct lane *lane = w->owner;
+	struct runtime *rt = lane->runtime;
+	struct list *l, *tmp;
+
+	plain_dropped(m);
+	deadline_clear(&lane->drain_step);
+	list_each(l, tmp, &lane->doors)
+		door_close(container_of(l, struct door, link));
+	(void)close_sessions(lane, false);
+	runtime_close_pools(rt, w->index);
+	worker_stop(w);
+}
+
+void
+lane_post_drain(struct lane *lane, int64_t grace_ms)
+{
+	plain_post(&lane->worker, drain_arrived, grace_ms);
+}
+
+void
+lane_post_end(struct lane *lane)
+{
+	plain_post(&lane->worker, end_arrived, 0);
+}
+
+/* ------------------------------------------------------------------- forget */
+
+struct forget_mail {
+	struct mail mail;
+	struct door *door;
+};
+
+static void
+forget_dropped(struct mail *m)
+{
+	free(container_of(m, struct forget_mail, mail));
+}
+
+static void
+forget_arrived(struct worker *w, struct mail *m)
+{
+	(void)w;
+	list_remove(&container_of(m, struct forget_mail, mail)->door->link);
+	forget_dropped(m);
+}
+
+void
+lane_post_forget(struct runtime *rt, struct listener *l)
+{
+	size_t i;
+
+	for (i = 0; i < rt->n_lanes; i++) {
+		struct forget_mail *fm = malloc(sizeof(*fm));
+
+		if (fm == NULL)
+			abort();        /* a freed door on a list is worse */
+		*fm = (struct forget_mail){ .door = l->doors[i], .mail = {
+		    .deliver = forget_arrived, .drop = forget_dropped } };
+		worker_post(&rt->lanes[i]->worker, &fm->mail);
+	}
+}
+
+/* ---------------------------------------------------------------- roll call */
+
+struct roll {
+	_Atomic size_t lanes_left;
+	struct runtime *runtime;
+	void (*done)(void *arg);
+	void *arg;
+	struct mail home;
+};
+
+struct roll_mail {
+	struct mail mail;
+	struct roll *roll;
+};
+
+static void
+roll_home(struct worker *w, struct mail *m)
+{
+	struct roll *roll = container_of(m, struct roll, home);
+
+	(void)w;
+	roll->done(roll->arg);
+	free(roll);
+}
+
+static void
+roll_dropped(struct mail *m)
+{
+	free(container_of(m, struct roll, home));
+}
+
+static void
+roll_mail_dropped(struct mail *m)
+{
+	struct roll_mail *rm = container_of(m, struct roll_mail, mail);
+
+	/* A lane that has ended: nobody waits for the answer any more. */
+	if (atomic_fetch_sub(&rm->roll->lanes_left, 1) == 1)
+		free(rm->roll);
+	free(rm);
+}
+
+static void
+roll_arrived(struct worker *w, struct mail *m)
+{
+	struct roll_mail *rm = container_of(m, struct roll_mail, mail);
+	struct roll *roll = rm->roll;
+
+	(void)w;
+	free(rm);
+	if (atomic_fetch_sub(&roll->lanes_left, 1) == 1)
+		worker_post(&roll->runtime->main, &roll->home);
+}
+
+void
+lane_roll_call(struct runtime *rt, void (*done)(void *arg), void *arg)
+{
+	struct roll *roll = calloc(1, sizeof(*roll));
+	size_t i;
+
+	if (roll == NULL)
+		return;         /* whoever called calls again */
+	atomic_init(&roll->lanes_left, rt->n_lanes);
+	roll->runtime = rt;
+	roll->done = done;
+	roll->arg = arg;
+	roll->home = (struct mail){ .deliver = roll_home,
+	    .drop = roll_dropped };
+	for (i = 0; i < rt->n_lanes; i++) {
+		struct roll_mail *rm = malloc(sizeof(*rm));
+
+		if (rm == NULL)
+			return; /* never completes: the caller calls again */
+		*rm = (struct roll_mail){ .roll = roll, .mail = {
+		    .deliver = roll_arrived, .drop = roll_mail_dropped } };
+		worker_post(&rt->lanes[i]->worker, &rm->mail);
+	}
+}

@@ -1,0 +1,475 @@
+/*
+ * Upstreams and listeners as main knows them. See live.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/live.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/log.h"
+#include "proxy/lane.h"
+
+/* -------------------------------------------------------------- rosters */
+
+static unsigned
+most_of(const struct live_upstream *lu, const struct conf_endpoint *ce)
+{
+	int64_t most = ce->max < lu->conf->pool.max_per_endpoint ? ce->max :
+	    lu->conf->pool.max_per_endpoint;
+
+	return most > UINT_MAX ? UINT_MAX : (unsigned)most;
+}
+
+/* The endpoint of that name and address that there is already, or a new one. */
+static struct endpoint *
+endpoint_for(struct live_upstream *lu, const struct live_endpoint *le,
+    const struct addr *addr)
+{
+	const struct conf_endpoint *ce = le->conf;
+	char authority[300];
+	struct endpoint *e;
+	size_t i;
+
+	for (i = 0; lu->roster != NULL && i < lu->roster->n; i++) {
+		e = lu->roster->v[i];
+		if (strcmp(e->name, ce->name) != 0 ||
+		    !addr_equal(&e->addr, addr))
+			continue;
+		atomic_store(&e->weight, ce->weight);
+		atomic_store(&e->most, most_of(lu, ce));
+		return endpoint_keep(e);
+	}
+	if (ce->address.is_unix)
+		snprintf(authority, sizeof(authority), "localhost");
+	else
+		snprintf(authority, sizeof(authority),
+		    strchr(ce->address.host, ':') != NULL ? "[%s]:%u" :
+		    "%s:%u", ce->address.host, ce->address.port);
+	return endpoint_new(ce->name, authority, addr, ce->weight,
+	    most_of(lu, ce));
+}
+
+/* From what is known of all its names; NULL when out of memory. */
+static struct roster *
+roster_make(struct live_upstream *lu)
+{
+	struct roster *r;
+	size_t i, j, n = 0;
+
+	for (i = 0; i < lu->n_endpoints; i++)
+		n += lu->endpoints[i].n_addrs;
+	r = roster_new(n);
+	if (r == NULL)
+		return NULL;
+	r->n = 0;
+	for (i = 0; i < lu->n_endpoints; i++) {
+		struct live_endpoint *le = &lu->endpoints[i];
+
+		for (j = 0; j < le->n_addrs; j++) {
+			struct endpoint *e = endpoint_for(lu, le,
+			    &le->addrs[j]);
+
+			if (e == NULL) {
+				roster_drop(r);
+				return NULL;
+			}
+			r->v[r->n++] = e;
+		}
+	}
+	return r;
+}
+
+static void
+mark_current(struct roster *r, bool current)
+{
+	size_t i;
+
+	for (i = 0; r != NULL && i < r->n; i++)
+		atomic_store(&r->v[i]->current, current);
+}
+
+static int
+roster_renew(struct live_upstream *lu)
+{
+	struct roster *r = roster_make(lu);
+
+	if (r == NULL)
+		return -1;
+	mark_current(lu->roster, false);
+	mark_current(r, true);
+	roster_drop(lu->roster);
+	lu->roster = r;
+	return 0;
+}
+
+/* ------------------------------------------------------------------- names */
+
+static void
+answered(void *arg, const struct addr *addrs, size_t n, const char *error)
+{
+	struct live_endpoint *le = arg;
+	struct live_upstream *lu = le->owner;
+	struct runtime *rt = lu->runtime;
+	struct addr *copy;
+	size_t i;
+
+	snprintf(le->error, sizeof(le->error), "%s",
+	    error != NULL ? error : "");
+	if (error != NULL) {
+		log_warn(lu->upstream->name, "endpoint %s: %s", le->conf->name,
+		    error);
+		return;
+	}
+	copy = malloc((n + 1) * sizeof(*copy));
+	if (copy == NULL)
+		return;
+	memcpy(copy, addrs, n * sizeof(*copy));
+	free(le->addrs);
+	le->addrs = copy;
+	le->n_addrs = n;
+	if (roster_renew(lu) < 0)
+		return;
+	log_info(lu->upstream->name, "endpoint %s has %zu address%s",
+	    le->conf->name, n, n == 1 ? "" : "es");
+	for (i = 0; i < rt->n_lanes; i++)
+		lane_post_roster(rt->lanes[i], lu->upstream->pools[i],
+		    roster_keep(lu->roster));
+}
+
+static void
+endpoint_fini(struct live_endpoint *le)
+{
+	if (le->follow != NULL)
+		follow_end(le->follow);
+	le->follow = NULL;
+	free(le->addrs);
+	free(le->key);
+	le->addrs = NULL;
+	le->key = NULL;
+}
+
+static char *
+key_of(const struct conf_endpoint *ce)
+{
+	char *key;
+
+	if (asprintf(&key, "%s %s %u %s", ce->name,
+	    ce->address.host != NULL ? ce->address.host : "",
+	    ce->address.port, ce->srv != NULL ? ce->srv : "") < 0)
+		return NULL;
+	return key;
+}
+
+static int
+begin_following(struct live_endpoint *le)
+{
+	const struct conf_endpoint *ce = le->conf;
+	struct resolver *r = le->owner->runtime->resolver;
+
+	if (ce->srv == NULL && (ce->address.is_unix || ce->address.is_literal)) {
+		le->addrs = malloc(sizeof(*le->addrs));
+		if (le->addrs == NULL ||
+		    addr_from_text(&ce->address, le->addrs) < 0)
+			return -1;
+		le->n_addrs = 1;
+		return 0;
+	}
+	le->follow = ce->srv != NULL ?
+	    resolver_follow_srv(r, ce->srv, answered, le) :
+	    resolver_follow(r, ce->address.host, ce->address.port, answered,
+	    le);
+	return le->follow != NULL ? 0 : -1;
+}
+
+/* A follow holds the address of its live_endpoint: what is known is carried
+   over, the following begins anew (its answer comes from a cache mostly). */
+static void
+inherit(struct live_endpoint *le, struct live_endpoint *old, size_t n_old)
+{
+	size_t i;
+
+	for (i = 0; i < n_old; i++) {
+		if (old[i].key == NULL || strcmp(old[i].key, le->key) != 0)
+			continue;
+		free(le->addrs);
+		le->addrs = old[i].addrs;
+		le->n_addrs = old[i].n_addrs;
+		old[i].addrs = NULL;
+		old[i].n_addrs = 0;
+		return;
+	}
+}
+
+int
+live_upstream_configure(struct live_upstream *lu,
+    const struct conf_upstream *conf)
+{
+	struct live_endpoint *old = lu->endpoints, *now;
+	size_t i, n_old = lu->n_endpoints;
+
+	now = calloc(conf->n_endpoints + 1, sizeof(*now));
+	if (now == NULL)
+		return -1;
+	lu->conf = conf;
+	lu->going = false;
+	lu->rolls = 0;
+	atomic_store(&lu->upstream->most, (unsigned)conf->pool.max);
+	for (i = 0; i < conf->n_endpoints; i++) {
+		now[i].owner = lu;
+		now[i].conf = &conf->endpoints[i];
+		now[i].key = key_of(now[i].conf);
+		if (now[i].key == NULL || begin_following(&now[i]) < 0)
+			break;
+		if (now[i].follow != NULL)
+			inherit(&now[i], old, n_old);
+	}
+	lu->endpoints = now;
+	lu->n_endpoints = i;
+	for (i = 0; i < n_old; i++)
+		endpoint_fini(&old[i]);
+	free(old);
+	if (lu->n_endpoints < conf->n_endpoints)
+		return -1;
+	return roster_renew(lu);
+}
+
+/* ------------------------------------------------------------- life, death */
+
+struct live_upstream *
+live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
+{
+	struct live_upstream *lu = calloc(1, sizeof(*lu));
+	struct worker **workers = calloc(rt->n_lanes, sizeof(*workers));
+	size_t i;
+
+	if (lu == NULL || workers == NULL)
+		goto fail;
+	for (i = 0; i < rt->n_lanes; i++)
+		workers[i] = &rt->lanes[i]->worker;
+	lu->runtime = rt;
+	lu->upstream = upstream_new(conf->name, proto_of(conf->proto)->peer,
+	    workers, rt->n_lanes);
+	if (lu->upstream == NULL)
+		goto fail;
+	free(workers);
+	list_append(&rt->upstreams, &lu->link);
+	return lu;
+fail:
+	free(workers);
+	free(lu);
+	return NULL;
+}
+
+void
+live_upstream_leave(struct live_upstream *lu)
+{
+	size_t i;
+
+	for (i = 0; i < lu->n_endpoints; i++)
+		endpoint_fini(&lu->endpoints[i]);
+	free(lu->endpoints);
+	lu->endpoints = NULL;
+	lu->n_endpoints = 0;
+	lu->conf = NULL;
+	lu->was_ready = false;
+}
+
+void
+live_upstream_free(struct live_upstream *lu)
+{
+	live_upstream_leave(lu);
+	roster_drop(lu->roster);
+	list_remove(&lu->link);
+	upstream_free(lu->upstream);
+	free(lu);
+}
+
+/* Another protocol is another upstream, whatever it is called. */
+struct live_upstream *
+live_upstream_find(struct runtime *rt, const struct conf_upstream *conf)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &rt->upstreams) {
+		struct live_upstream *lu =
+		    container_of(l, struct live_upstream, link);
+
+		if (lu->rolls == 0 && !lu->going &&
+		    lu->upstream->peer == proto_of(conf->proto)->peer &&
+		    strcmp(lu->upstream->name, conf->name) == 0)
+			return lu;
+	}
+	return NULL;
+}
+
+static unsigned
+warm_now(const struct upstream *up)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++)
+		n += atomic_load(&up->pools[i]->idle) +
+		    atomic_load(&up->pools[i]->leased);
+	return n;
+}
+
+bool
+live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
+{
+	const struct conf_upstream *conf = lu->conf;
+	unsigned warm = warm_now(lu->upstream);
+	bool usable = lu->roster != NULL && lu->roster->n > 0;
+
+	if (conf->ready == CONF_READY_IGNORE ||
+	    (conf->ready == CONF_READY_START && lu->was_ready))
+		return true;
+	if (!usable)
+		snprintf(missing, size, "upstream %s: no endpoint has an "
+		    "address yet", conf->name);
+	else if (warm < (unsigned)conf->pool.min_idle)
+		snprintf(missing, size, "upstream %s: %u of %u connections "
+		    "are open", conf->name, warm,
+		    (unsigned)conf->pool.min_idle);
+	else {
+		lu->was_ready = true;
+		return true;
+	}
+	return false;
+}
+
+struct live_listener *
+live_listener_new(struct runtime *rt, const struct conf_listener *conf)
+{
+	struct live_listener *ll = calloc(1, sizeof(*ll));
+
+	if (ll == NULL)
+		return NULL;
+	ll->runtime = rt;
+	ll->listener = listener_new(conf->name, proto_of(conf->proto),
+	    rt->lanes, rt->n_lanes);
+	if (ll->listener == NULL) {
+		free(ll);
+		return NULL;
+	}
+	list_append(&rt->listeners, &ll->link);
+	return ll;
+}
+
+void
+live_listener_free(struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; i < ll->n_sockets; i++) {
+		free(ll->sockets[i].fds);
+		free(ll->sockets[i].live);
+	}
+	free(ll->sockets);
+	list_remove(&ll->link);
+	listener_free(ll->listener);
+	free(ll);
+}
+
+struct live_listener *
+live_listener_find(struct runtime *rt, const struct conf_listener *conf)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &rt->listeners) {
+		struct live_listener *ll =
+		    container_of(l, struct live_listener, link);
+
+		if (ll->rolls == 0 && !ll->going &&
+		    ll->listener->proto == proto_of(conf->proto) &&
+		    strcmp(ll->listener->name, conf->name) == 0)
+			return ll;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------- sweep */
+
+/*
+ * What has left the file is freed when no snapshot that had it lives, it has no
+ * connections, and two roll calls have come back: after the first no lane sends
+ * mail about it, after the second all such mail has been read.
+ */
+
+static bool
+snapshot_lives(const struct runtime *rt, uint64_t number)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &rt->generations)
+		if (container_of(l, struct generation, link)->number <= number)
+			return true;
+	return false;
+}
+
+static void
+upstream_rolled(void *arg)
+{
+	struct live_upstream *lu = arg;
+
+	lu->going = false;
+	lu->rolls++;
+}
+
+static void
+listener_rolled(void *arg)
+{
+	struct live_listener *ll = arg;
+
+	ll->going = false;
+	ll->rolls++;
+}
+
+static void
+sweep_upstream(struct runtime *rt, struct live_upstream *lu)
+{
+	if (lu->conf != NULL || lu->going ||
+	    snapshot_lives(rt, lu->last_number) ||
+	    atomic_load(&lu->upstream->open) > 0)
+		return;
+	if (lu->rolls >= 2) {
+		live_upstream_free(lu);
+		return;
+	}
+	lu->going = true;
+	lane_roll_call(rt, upstream_rolled, lu);
+}
+
+static void
+sweep_listener(struct runtime *rt, struct live_listener *ll)
+{
+	if (ll->conf != NULL || ll->going ||
+	    snapshot_lives(rt, ll->last_number) ||
+	    atomic_load(&ll->listener->active) > 0)
+		return;
+	if (ll->rolls == 0)
+		lane_post_forget(rt, ll->listener);
+	if (ll->rolls >= 2) {
+		live_listener_free(ll);
+		return;
+	}
+	ll->going = true;
+	lane_roll_call(rt, listener_rolled, ll);
+}
+
+void
+live_sweep(struct runtime *rt)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &rt->upstreams)
+		sweep_upstream(rt,
+		    container_of(l, struct live_upstream, link));
+	list_each(l, tmp, &rt->listeners)
+		sweep_listener(rt,
+		    container_of(l, struct live_listener, link));
+}

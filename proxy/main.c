@@ -1,0 +1,272 @@
+/*
+ * weir: the program. Reads the command line, starts the runtime, answers
+ * signals. Everything else is elsewhere.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <ev.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "net/log.h"
+#include "proxy/client.h"
+#include "proxy/demo.h"
+#include "proxy/proto.h"
+#include "proxy/runtime.h"
+#include "proxy/version.h"
+
+#define DEFAULT_PATH "/etc/weir/weir.conf"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct options {
+	const char *path;
+	const char *admin;
+	bool test, help, version;
+	char **rest;                    /* command and its arguments */
+	int n_rest;
+};
+
+static const char usage_text[] =
+"weir " WEIR_VERSION ": a connection-pooling reverse proxy\n"
+"\n"
+"usage: weir [-c FILE] [-t] [COMMAND ...]\n"
+"\n"
+"  weir                     run in the foreground (" DEFAULT_PATH ")\n"
+"  weir -t                  check the file, as `weir check`\n"
+"  weir check [--offline]   check the file and warn of what may hurt\n"
+"  weir reload              load the file anew into the running weir\n"
+"  weir stats [--json]      the live numbers\n"
+"  weir get PATH            any page of the admin port\n"
+"  weir ready               is it ready? exit status 0 or 1\n"
+"  weir wait [--for warm|listeners] [--timeout 60s]\n"
+"                           return when it is ready\n"
+"  weir stop [--now]        drain and end\n"
+"  weir demo                run with a built-in configuration and origin\n"
+"  weir -h [config]         this help; all keys of the configuration file\n"
+"  weir -V                  version\n"
+"\n"
+"  -c FILE        the configuration file\n"
+"  --admin ADDR   the admin port of the running weir; otherwise as in the file\n"
+"\n"
+"Signals: HUP reload, TERM and QUIT drain and end (a second one at once),\n"
+"INT end at once.\n";
+
+/* -------------------------------------------------------------- command line */
+
+static int
+usage_error(const char *fmt, const char *what)
+{
+	fprintf(stderr, "weir: ");
+	fprintf(stderr, fmt, what);
+	fprintf(stderr, "; see weir -h\n");
+	return -1;
+}
+
+/* Options may stand before or behind the command; the command reads its own. */
+static int
+parse(int argc, char **argv, struct options *o)
+{
+	int i;
+
+	o->path = NULL;
+	o->rest = calloc((size_t)argc + 1, sizeof(*o->rest));
+	if (o->rest == NULL)
+		return usage_error("%s", "out of memory");
+	for (i = 1; i < argc; i++) {
+		const char *a = argv[i];
+
+		if (strcmp(a, "-c") == 0 || strcmp(a, "--config") == 0 ||
+		    strcmp(a, "--admin") == 0) {
+			if (i + 1 == argc)
+				return usage_error("%s needs a value", a);
+			*(a[2] == 'a' ? &o->admin : &o->path) = argv[++i];
+		} else if (strcmp(a, "-t") == 0)
+			o->test = true;
+		else if (strcmp(a, "-h") == 0 || strcmp(a, "--help") == 0)
+			o->help = true;
+		else if (strcmp(a, "-V") == 0 || strcmp(a, "--version") == 0)
+			o->version = true;
+		else if (a[0] == '-' && a[1] != '\0' && o->n_rest == 0)
+			return usage_error("unknown option %s", a);
+		else
+			o->rest[o->n_rest++] = argv[i];
+	}
+	return 0;
+}
+
+/* -------------------------------------------------------------------- checking */
+
+static void
+print_errors(const struct conf_errors *errors)
+{
+	size_t i;
+
+	for (i = 0; i < errors->n; i++)
+		fprintf(stderr, "%s\n", errors->v[i]);
+}
+
+static int
+check(const char *path, int argc, char **argv)
+{
+	struct conf_input in = { .path = path, .protos = proto_table };
+	struct conf_errors errors = { 0 }, warnings = { 0 };
+	struct conf *conf;
+	size_t i;
+
+	for (i = 1; i < (size_t)argc; i++)
+		/* There are no certificates to open yet, so checking is the
+		   same with and without it. */
+		if (strcmp(argv[i], "--offline") != 0) {
+			(void)usage_error("check has no option %s", argv[i]);
+			return EXIT_USAGE;
+		}
+	conf = conf_load(&in, &errors);
+	if (conf == NULL) {
+		print_errors(&errors);
+		conf_errors_fini(&errors);
+		return EXIT_FAILED;
+	}
+	conf_warn(conf, &warnings);
+	for (i = 0; i < warnings.n; i++)
+		fprintf(stderr, "warning: %s\n", warnings.v[i]);
+	printf("%s is fine: %zu listener%s, %zu upstream%s\n", path,
+	    conf->n_listeners, conf->n_listeners == 1 ? "" : "s",
+	    conf->n_upstreams, conf->n_upstreams == 1 ? "" : "s");
+	conf_errors_fini(&warnings);
+	conf_free(conf);
+	return EXIT_OK;
+}
+
+/* --------------------------------------------------------------------- running */
+
+static void
+on_hup(struct ev_loop *loop, struct ev_signal *sig, int revents)
+{
+	struct conf_errors errors = { 0 };
+
+	(void)loop, (void)revents;
+	if (runtime_reload(sig->data, &errors) < 0)
+		log_warn("reload", "the running configuration stays");
+	conf_errors_fini(&errors);
+}
+
+static void
+on_term(struct ev_loop *loop, struct ev_signal *sig, int revents)
+{
+	struct runtime *rt = sig->data;
+
+	(void)loop, (void)revents;
+	if (rt->draining)
+		runtime_stop(rt);
+	else
+		runtime_drain(rt);
+}
+
+static void
+on_int(struct ev_loop *loop, struct ev_signal *sig, int revents)
+{
+	(void)loop, (void)revents;
+	runtime_stop(sig->data);
+}
+
+static void
+watch_signal(struct ev_signal *sig, struct runtime *rt, int number,
+    void (*f)(struct ev_loop *, struct ev_signal *, int))
+{
+	ev_signal_init(sig, f, number);
+	sig->data = rt;
+	ev_signal_start(rt->main.loop, sig);
+}
+
+static int
+run(const char *path, struct demo *demo)
+{
+	struct ev_signal hup, term, quit, intr;
+	struct conf_errors errors = { 0 };
+	struct runtime rt;
+	int status = EXIT_FAILED;
+
+	signal(SIGPIPE, SIG_IGN);
+	/* Nobody reopens anything yet, but it must not kill either. */
+	signal(SIGUSR1, SIG_IGN);
+	if (runtime_start(&rt, path, demo != NULL ? demo->config : NULL,
+	    &errors) < 0 || (demo != NULL && demo_serve(demo, &rt) < 0)) {
+		print_errors(&errors);
+		goto out;
+	}
+	watch_signal(&hup, &rt, SIGHUP, on_hup);
+	watch_signal(&term, &rt, SIGTERM, on_term);
+	watch_signal(&quit, &rt, SIGQUIT, on_term);
+	watch_signal(&intr, &rt, SIGINT, on_int);
+	log_info(NULL, "weir %s runs: %zu listeners, %zu upstreams, %zu "
+	    "worker%s", WEIR_VERSION, rt.gen->conf->n_listeners,
+	    rt.gen->conf->n_upstreams, rt.n_lanes, rt.n_lanes == 1 ? "" : "s");
+	if (demo != NULL)
+		demo_print(demo);
+	runtime_run(&rt);
+	log_info(NULL, "ended");
+	status = EXIT_OK;
+out:
+	conf_errors_fini(&errors);
+	runtime_fini(&rt);
+	return status;
+}
+
+static int
+run_demo(void)
+{
+	struct demo demo = { .origin_fd = -1 };
+	int status;
+
+	if (demo_prepare(&demo) < 0) {
+		fprintf(stderr, "weir: the demo cannot listen: %s\n",
+		    strerror(errno));
+		return EXIT_FAILED;
+	}
+	status = run(NULL, &demo);
+	demo_end(&demo);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const char *path, *command;
+	int status;
+
+	if (parse(argc, argv, &o) < 0)
+		return EXIT_USAGE;
+	path = o.path != NULL ? o.path : DEFAULT_PATH;
+	command = o.n_rest > 0 ? o.rest[0] : NULL;
+	if (o.help && command != NULL && strcmp(command, "config") == 0) {
+		conf_help(stdout, proto_table);
+		status = EXIT_OK;
+	} else if (o.help) {
+		fputs(usage_text, stdout);
+		status = EXIT_OK;
+	} else if (o.version) {
+		version_print(stdout);
+		status = EXIT_OK;
+	} else if (o.test || (command != NULL && strcmp(command, "check") == 0))
+		status = check(path, o.n_rest, o.rest);
+	else if (command == NULL)
+		status = run(path, NULL);
+	else if (strcmp(command, "demo") == 0 && o.n_rest == 1)
+		status = run_demo();
+	else if (client_has(command))
+		status = client_run(command, o.n_rest - 1, o.rest + 1, o.path,
+		    o.admin);
+	else {
+		(void)usage_error("unknown command %s", command);
+		status = EXIT_USAGE;
+	}
+	free(o.rest);
+	return status;
+}

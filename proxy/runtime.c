@@ -1,0 +1,464 @@
+/*
+ * The running program: start, reload, drain. See runtime.h.
+ *
+ * A reload is load, check, prepare, commit. Preparing may fail and touches
+ * nothing that is live; committing cannot fail, except for memory, which is
+ * taken beforehand.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/runtime.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/listen.h"
+#include "net/log.h"
+#include "proxy/admin/admin.h"
+#include "proxy/change.h"
+#include "proxy/generation.h"
+#include "proxy/lane.h"
+#include "proxy/live.h"
+
+enum { SWEEP_S = 1, FDS_OF_OUR_OWN = 32 };
+
+/* -------------------------------------------------------------------- errors */
+
+static void
+errors_add(struct conf_errors *e, const char *fmt, ...)
+{
+	char **more = realloc(e->v, (e->n + 1) * sizeof(*more));
+	va_list ap;
+
+	if (more == NULL)
+		return;
+	e->v = more;
+	va_start(ap, fmt);
+	if (vasprintf(&e->v[e->n], fmt, ap) >= 0)
+		e->n++;
+	va_end(ap);
+}
+
+/* ----------------------------------------------------------------- the system */
+
+/* As many descriptors as are permitted; a part of them is kept for upstreams,
+   so that clients alone can never use them up. */
+static void
+plan_descriptors(struct runtime *rt, const struct conf *conf)
+{
+	struct rlimit limit = { 1024, 1024 };
+	int64_t upstreams = FDS_OF_OUR_OWN;
+	size_t i;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+		(void)getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur > INT32_MAX)
+		limit.rlim_cur = INT32_MAX;
+	for (i = 0; i < conf->n_upstreams; i++)
+		upstreams += conf->upstreams[i].pool.max;
+	if (upstreams > (int64_t)limit.rlim_cur / 2)
+		upstreams = (int64_t)limit.rlim_cur / 2;
+	rt->client_fds = (int)((int64_t)limit.rlim_cur - upstreams);
+}
+
+static int
+drop_privileges(const struct conf *conf, struct conf_errors *errors)
+{
+	const struct passwd *pw = conf->user ? getpwnam(conf->user) : NULL;
+	const struct group *gr = conf->group ? getgrnam(conf->group) : NULL;
+	gid_t gid = gr != NULL ? gr->gr_gid : pw != NULL ? pw->pw_gid : 0;
+
+	if (geteuid() != 0 || (pw == NULL && gr == NULL))
+		return 0;
+	if (setgroups(0, NULL) < 0 || setgid(gid) < 0 ||
+	    (pw != NULL && setuid(pw->pw_uid) < 0)) {
+		errors_add(errors, "cannot become user %s: %s",
+		    conf->user ? conf->user : "", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static enum resolve_families
+families_of(const struct conf *conf)
+{
+	switch (conf->dns.families) {
+	case CONF_FAMILIES_IPV4:
+		return RESOLVE_IPV4;
+	case CONF_FAMILIES_IPV6:
+		return RESOLVE_IPV6;
+	case CONF_FAMILIES_ANY:
+		break;
+	}
+	return RESOLVE_ANY;
+}
+
+static struct resolver_options
+resolver_options_of(const struct conf *conf)
+{
+	return (struct resolver_options){ .families = families_of(conf),
+	    .max_ttl_ms = conf->dns.max_ttl_ms };
+}
+
+/* --------------------------------------------------------------------- start */
+
+static struct conf *
+load(struct runtime *rt, struct conf_errors *errors)
+{
+	struct conf_input in = { .path = rt->path, .text = rt->builtin,
+	    .protos = proto_table };
+
+	return conf_load(&in, errors);
+}
+
+static void
+sweep(struct ev_loop *loop, struct ev_timer *timer, int revents)
+{
+	struct runtime *rt = timer->data;
+
+	(void)loop, (void)revents;
+	if (!rt->stopping)
+		live_sweep(rt);
+}
+
+static int
+make_lanes(struct runtime *rt, const struct conf *conf)
+{
+	size_t i;
+
+	rt->lanes = calloc((size_t)conf->workers, sizeof(*rt->lanes));
+	if (rt->lanes == NULL)
+		return -1;
+	for (i = 0; i < (size_t)conf->workers; i++) {
+		rt->lanes[i] = lane_new(rt, (unsigned)i);
+		if (rt->lanes[i] == NULL)
+			return -1;
+		rt->n_lanes = i + 1;
+	}
+	return 0;
+}
+
+static int
+start_lanes(struct runtime *rt)
+{
+	size_t i;
+
+	for (i = 0; i < rt->n_lanes; i++)
+		if (lane_start(rt->lanes[i]) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
+{
+	struct resolver_options options = resolver_options_of(conf);
+	struct change *change;
+	char why[512];
+
+	plan_descriptors(rt, conf);
+	rt->resolver = resolver_new(rt->main.loop, &options);
+	if (rt->resolver == NULL || make_lanes(rt, conf) < 0) {
+		errors_add(errors, "cannot start: %s", strerror(errno));
+		conf_free(conf);
+		return -1;
+	}
+	change = change_prepare(rt, conf, why, sizeof(why));
+	if (change == NULL) {
+		errors_add(errors, "%s", why);
+		conf_free(conf);
+		return -1;
+	}
+	if (admin_start(rt, conf, why, sizeof(why)) < 0) {
+		errors_add(errors, "admin: %s", why);
+		change_abandon(change);
+		conf_free(conf);
+		return -1;
+	}
+	change_commit(change);
+	if (drop_privileges(conf, errors) < 0)
+		return -1;
+	if (start_lanes(rt) < 0) {
+		errors_add(errors, "cannot start threads: %s",
+		    strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+int
+runtime_start(struct runtime *rt, const char *path, const char *text,
+    struct conf_errors *errors)
+{
+	struct conf *conf;
+
+	memset(rt, 0, sizeof(*rt));
+	list_init(&rt->generations);
+	list_init(&rt->upstreams);
+	list_init(&rt->listeners);
+	if (worker_init(&rt->main, 0, rt) < 0) {
+		errors_add(errors, "cannot make an event loop: %s",
+		    strerror(errno));
+		return -1;
+	}
+	rt->path = path != NULL ? strdup(path) : NULL;
+	rt->builtin = text != NULL ? strdup(text) : NULL;
+	rt->started_ns = rt->main.now_ns;
+	rt->reload.ok = true;
+	rt->reload.at_s = (int64_t)time(NULL);
+	conf = load(rt, errors);
+	if (conf == NULL)
+		return -1;
+	log_set((enum log_level)conf->log.level,
+	    conf->log.format == CONF_LOG_JSON);
+	if (start_with(rt, conf, errors) < 0)
+		return -1;
+	ev_timer_init(&rt->sweep, sweep, SWEEP_S, SWEEP_S);
+	rt->sweep.data = rt;
+	ev_timer_start(rt->main.loop, &rt->sweep);
+	return 0;
+}
+
+/* -------------------------------------------------------------------- reload */
+
+static char *
+joined(const struct conf_errors *errors)
+{
+	size_t i, size = 1;
+	char *text, *at;
+
+	for (i = 0; i < errors->n; i++)
+		size += strlen(errors->v[i]) + 1;
+	text = at = malloc(size);
+	if (text == NULL)
+		return NULL;
+	for (i = 0; i < errors->n; i++)
+		at += sprintf(at, "%s%s", i > 0 ? "\n" : "", errors->v[i]);
+	*at = '\0';
+	return text;
+}
+
+static void
+reloaded(struct runtime *rt, const struct conf_errors *errors, bool ok)
+{
+	size_t i;
+
+	free(rt->reload.error);
+	rt->reload.error = ok ? NULL : joined(errors);
+	rt->reload.ok = ok;
+	rt->reload.at_s = (int64_t)time(NULL);
+	if (ok)
+		rt->reloads_ok++;
+	else
+		rt->reloads_bad++;
+	for (i = 0; !ok && i < errors->n; i++)
+		log_error("reload refused", "%s", errors->v[i]);
+}
+
+/* What only a restart can change is said, not silently ignored. */
+static void
+warn_of_fixed(const struct conf *was, const struct conf *now)
+{
+	if (was->workers != now->workers)
+		log_warn("reload", "workers = %lld takes effect at the next "
+		    "start", (long long)now->workers);
+	if ((was->user == NULL) != (now->user == NULL) ||
+	    (was->user != NULL && strcmp(was->user, now->user) != 0))
+		log_warn("reload", "user takes effect at the next start");
+}
+
+static int
+reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
+{
+	struct resolver_options options = resolver_options_of(conf);
+	struct admin_change *admin;
+	struct change *change;
+	char why[512];
+
+	change = change_prepare(rt, conf, why, sizeof(why));
+	if (change == NULL) {
+		errors_add(errors, "%s", why);
+		return -1;
+	}
+	admin = admin_prepare(rt, conf, why, sizeof(why));
+	if (admin == NULL) {
+		errors_add(errors, "admin: %s", why);
+		change_abandon(change);
+		return -1;
+	}
+	warn_of_fixed(rt->gen->conf, conf);
+	plan_descriptors(rt, conf);
+	log_set((enum log_level)conf->log.level,
+	    conf->log.format == CONF_LOG_JSON);
+	resolver_set(rt->resolver, &options);
+	change_commit(change);
+	admin_commit(rt, admin);
+	return 0;
+}
+
+int
+runtime_reload(struct runtime *rt, struct conf_errors *errors)
+{
+	struct conf *conf;
+
+	if (rt->draining) {
+		errors_add(errors, "weir is draining: nothing is reloaded");
+		reloaded(rt, errors, false);
+		return -1;
+	}
+	conf = load(rt, errors);
+	if (conf != NULL && reload_with(rt, conf, errors) == 0) {
+		reloaded(rt, errors, true);
+		log_info("reload", "generation %llu",
+		    (unsigned long long)rt->gen->number);
+		return 0;
+	}
+	conf_free(conf);
+	reloaded(rt, errors, false);
+	return -1;
+}
+
+/* --------------------------------------------------------------------- drain */
+
+static void
+end_lanes(struct runtime *rt)
+{
+	size_t i;
+
+	if (rt->stopping)
+		return;
+	rt->stopping = true;
+	for (i = 0; i < rt->n_lanes; i++)
+		lane_post_end(rt->lanes[i]);
+	worker_stop(&rt->main);
+}
+
+static void
+drain_timed_out(struct deadline *d)
+{
+	struct runtime *rt = container_of(d, struct runtime, drain);
+
+	log_warn(NULL, "drain_timeout has passed: what still runs is cut");
+	end_lanes(rt);
+}
+
+static void
+doors_close(struct deadline *d)
+{
+	struct runtime *rt = container_of(d, struct runtime, drain);
+	int64_t most = rt->gen->conf->drain_timeout_ms;
+	size_t i;
+
+	rt->lanes_busy = rt->n_lanes;
+	for (i = 0; i < rt->n_lanes; i++)
+		lane_post_drain(rt->lanes[i], most / 4);
+	deadline_init(&rt->drain, drain_timed_out);
+	deadline_set(&rt->main, &rt->drain, most);
+}
+
+void
+runtime_drain(struct runtime *rt)
+{
+	if (rt->draining)
+		return;
+	rt->draining = true;
+	log_info(NULL, "draining");
+	deadline_init(&rt->drain, doors_close);
+	deadline_set(&rt->main, &rt->drain, rt->gen->conf->drain_delay_ms);
+}
+
+void
+runtime_lane_empty(struct runtime *rt)
+{
+	if (--rt->lanes_busy == 0)
+		end_lanes(rt);
+}
+
+void
+runtime_stop(struct runtime *rt)
+{
+	rt->draining = true;
+	end_lanes(rt);
+}
+
+void
+runtime_close_pools(struct runtime *rt, unsigned lane)
+{
+	struct list *l, *tmp;
+
+	/* Main has left its loop or is about to: nobody changes the list. */
+	list_each(l, tmp, &rt->upstreams)
+		pool_close_all(container_of(l, struct live_upstream,
+		    link)->upstream->pools[lane]);
+}
+
+bool
+runtime_ready(struct runtime *rt, char *missing, size_t size)
+{
+	struct list *l, *tmp;
+
+	missing[0] = '\0';
+	if (rt->draining) {
+		snprintf(missing, size, "weir is draining");
+		return false;
+	}
+	list_each(l, tmp, &rt->upstreams) {
+		struct live_upstream *lu =
+		    container_of(l, struct live_upstream, link);
+
+		if (lu->conf != NULL && !live_upstream_ready(lu, missing, size))
+			return false;
+	}
+	return true;
+}
+
+void
+runtime_run(struct runtime *rt)
+{
+	size_t i;
+
+	worker_run(&rt->main);
+	for (i = 0; i < rt->n_lanes; i++)
+		if (rt->lanes[i]->started)
+			pthread_join(rt->lanes[i]->thread, NULL);
+}
+
+void
+runtime_fini(struct runtime *rt)
+{
+	struct list *l, *tmp;
+	size_t i;
+
+	if (rt->main.loop == NULL)
+		return;
+	admin_stop(rt);
+	change_unlink_sockets(rt);
+	for (i = 0; i < rt->n_lanes; i++)
+		lane_free(rt->lanes[i]);
+	list_each(l, tmp, &rt->listeners)
+		live_listener_free(container_of(l, struct live_listener, link));
+	list_each(l, tmp, &rt->upstreams)
+		live_upstream_free(container_of(l, struct live_upstream, link));
+	resolver_free(rt->resolver);
+	while ((l = list_first(&rt->generations)) != NULL)
+		generation_free(container_of(l, struct generation, link));
+	free(rt->lanes);
+	free(rt->reload.error);
+	free(rt->path);
+	free(rt->builtin);
+	ev_timer_stop(rt->main.loop, &rt->sweep);
+	worker_fini(&rt->main);
+}

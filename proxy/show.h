@@ -1,0 +1,25 @@
+/*
+ * The admin port's JSON as tables for people.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_SHOW_H
+#define PROXY_SHOW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Which rows; zeroed = all. */
+struct show_filter {
+	const char *upstream;           /* of this name only; NULL = all */
+	bool leased;                    /* only leased connections */
+	int64_t older_ms;               /* in their state for at least so long */
+};
+
+void show_stats(FILE *out, const json_t *stats, const struct show_filter *f);
+void show_connections(FILE *out, const json_t *j, const struct show_filter *f);
+void show_dns(FILE *out, const json_t *j, const struct show_filter *f);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * Tables. See table.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/table.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+table_init(struct table *t, const char *const *heads)
+{
+	*t = (struct table){ .heads = heads };
+}
+
+void
+table_fini(struct table *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_cells; i++)
+		free(t->cells[i]);
+	free(t->cells);
+}
+
+/* Names come from a file, and a terminal obeys more than letters. */
+static void
+tame(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
+void
+table_add(struct table *t, const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int len;
+
+	if (t->n_cells == t->room) {
+		size_t room = t->room * 2 + 64;
+		char **cells = reallocarray(t->cells, room, sizeof(*cells));
+
+		if (cells == NULL)
+			return;
+		t->cells = cells;
+		t->room = room;
+	}
+	va_start(ap, fmt);
+	len = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		text = NULL;
+	else
+		tame(text);
+	t->cells[t->n_cells++] = text;
+}
+
+/* Letters, not bytes: UTF-8 continuation bytes take no place. */
+static int
+width(const char *text)
+{
+	int n = 0;
+
+	for (; *text != '\0'; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void
+print_cell(FILE *out, const char *text, int wide, bool left, bool last)
+{
+	int pad = wide - width(text);
+
+	if (left)
+		fprintf(out, "%s%*s", text, last ? 0 : pad, "");
+	else
+		fprintf(out, "%*s%s", pad, "", text);
+	fputs(last ? "\n" : "  ", out);
+}
+
+void
+table_print(const struct table *t, FILE *out)
+{
+	int wide[TABLE_COLUMNS] = { 0 };
+	size_t n = 0, i;
+
+	while (n < TABLE_COLUMNS && t->heads[n] != NULL) {
+		wide[n] = width(t->heads[n]) - (t->heads[n][0] == '-');
+		n++;
+	}
+	if (t->n_cells == 0)
+		return;
+	for (i = 0; i < t->n_cells; i++)
+		if (t->cells[i] != NULL && width(t->cells[i]) > wide[i % n])
+			wide[i % n] = width(t->cells[i]);
+	for (i = 0; i < n; i++)
+		print_cell(out, t->heads[i] + (t->heads[i][0] == '-'), wide[i],
+		    t->heads[i][0] == '-', i + 1 == n);
+	for (i = 0; i < t->n_cells; i++)
+		print_cell(out, t->cells[i] != NULL ? t->cells[i] : "",
+		    wide[i % n], t->heads[i % n][0] == '-', i % n + 1 == n);
+}

@@ -1,0 +1,20 @@
+/*
+ * Versions. See version.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/version.h"
+
+#include <ares.h>
+#include <ev.h>
+#include <jansson.h>
+#include <libconfig.h>
+
+void
+version_print(FILE *out)
+{
+	fprintf(out, "weir %s\nlibev %d.%d, libconfig %d.%d.%d, c-ares %s, "
+	    "jansson %s\n", WEIR_VERSION, ev_version_major(),
+	    ev_version_minor(), LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR,
+	    LIBCONFIG_VER_REVISION, ares_version(NULL), jansson_version_str());
+}

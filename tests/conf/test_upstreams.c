@@ -1,0 +1,374 @@
+/*
+ * conf/upstreams: endpoints, pools, and whose protocol an upstream speaks.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tests/conf/rows.h"
+
+static const struct row rows[] = {
+	{ ROW_UPSTREAM, "pools = { };",
+	    "weir.conf:2: upstreams.x: unknown key \"pools\", did you mean "
+	    "\"pool\"?" },
+	{ ROW_UPSTREAM, "max = 5;",
+	    "weir.conf:2: upstreams.x: unknown key \"max\", did you mean "
+	    "\"pool.max\"?" },
+	{ ROW_UPSTREAM, "balance = \"least_con\";",
+	    "weir.conf:2: upstreams.x.balance: unknown \"least_con\", did "
+	    "you mean \"least_conn\"? Expected \"round_robin\" or "
+	    "\"least_conn\"" },
+	{ ROW_UPSTREAM, "balance = \"random_two\";",
+	    "weir.conf:2: upstreams.x.balance: unknown \"random_two\", "
+	    "expected \"round_robin\" or \"least_conn\"" },
+	{ ROW_UPSTREAM, "ready = \"never\";",
+	    "weir.conf:2: upstreams.x.ready: unknown \"never\", expected "
+	    "\"start\", \"always\" or \"ignore\"" },
+	{ ROW_UPSTREAM, "pool = 5;",
+	    "weir.conf:2: upstreams.x.pool: is a number, expected a group: "
+	    "{ key = value; ... }" },
+	{ ROW_UPSTREAM, "pool = { idle_timeuot = \"60s\"; };",
+	    "weir.conf:2: upstreams.x.pool: unknown key \"idle_timeuot\", "
+	    "did you mean \"idle_timeout\"?" },
+	{ ROW_UPSTREAM, "pool = { max = 0; };",
+	    "weir.conf:2: upstreams.x.pool.max: 0 is out of range, expected "
+	    "1 to 1000000" },
+	{ ROW_UPSTREAM, "pool = { max = \"off\"; };",
+	    "weir.conf:2: upstreams.x.pool.max: \"off\" is not understood, "
+	    "expected a number such as 10" },
+	{ ROW_UPSTREAM, "pool = { mode = \"transaction\"; };",
+	    "weir.conf:2: upstreams.x.pool.mode: protocol http cannot "
+	    "honour \"transaction\", expected \"session\" or \"request\"" },
+	{ ROW_UPSTREAM, "pool = { mode = \"shard\"; };",
+	    "weir.conf:2: upstreams.x.pool.mode: unknown \"shard\", did you "
+	    "mean \"shared\"? Expected \"session\", \"transaction\", "
+	    "\"request\" or \"shared\"" },
+	{ ROW_UPSTREAM, "pool = { max = 4; min_idle = 5; };",
+	    "weir.conf:2: upstreams.x.pool.min_idle: 5 is more than max, "
+	    "expected at most 4" },
+	{ ROW_UPSTREAM, "pool = { max_idle = 4; min_idle = 5; };",
+	    "weir.conf:2: upstreams.x.pool.min_idle: 5 is more than "
+	    "max_idle, expected at most 4" },
+	{ ROW_UPSTREAM, "pool = { max = 4; max_idle = 5; };",
+	    "weir.conf:2: upstreams.x.pool.max_idle: 5 is more than max, "
+	    "expected at most 4" },
+	{ ROW_UPSTREAM, "pool = { max_lifetime = 10; };",
+	    "weir.conf:2: upstreams.x.pool.max_lifetime: 10 has no unit, "
+	    "expected a duration such as \"10s\" or \"off\"" },
+	{ ROW_UPSTREAM, "pool = { tcp_keepalive = \"10ms\"; };",
+	    "weir.conf:2: upstreams.x.pool.tcp_keepalive: \"10ms\" is out "
+	    "of range, expected \"1s\" to \"32767s\", or \"off\"" },
+	{ ROW_UPSTREAM, "pool = { max_requests = \"1e6\"; };",
+	    "weir.conf:2: upstreams.x.pool.max_requests: \"1e6\" is not "
+	    "understood, expected a number such as 10" },
+	{ ROW_UPSTREAM, "timeouts = { connect = \"off\"; };",
+	    "weir.conf:2: upstreams.x.timeouts.connect: \"off\" is not "
+	    "understood, expected a duration such as \"10s\"" },
+	{ ROW_UPSTREAM, "timeouts = { conect = \"1s\"; };",
+	    "weir.conf:2: upstreams.x.timeouts: unknown key \"conect\", did "
+	    "you mean \"connect\"?" },
+	{ ROW_UPSTREAM, "timeouts = 5;",
+	    "weir.conf:2: upstreams.x.timeouts: is a number, expected a "
+	    "group: { key = value; ... }" },
+	{ ROW_UPSTREAM, "http = { host = \"a/b\"; };",
+	    "weir.conf:2: upstreams.x.http.host: \"a/b\": a host has no "
+	    "\"/\", expected \"keep\" or a name" },
+	{ ROW_UPSTREAM, "http = { set_headers = ( ); };",
+	    "weir.conf:2: upstreams.x.http.set_headers: is a list, expected "
+	    "a group: { key = value; ... }" },
+	{ ROW_UPSTREAM, "http = { set_headers = { X-A = 5; }; };",
+	    "weir.conf:2: upstreams.x.http.set_headers.X-A: is a number, "
+	    "expected text in quotes" },
+	{ ROW_UPSTREAM, "http = { set_headers = { X-A = \"a\\nb\"; }; };",
+	    "weir.conf:2: upstreams.x.http.set_headers.X-A: holds a control "
+	    "character, expected none in a field" },
+	{ ROW_UPSTREAM, "http = { remove_headers = ( 5, \"X\" ); };",
+	    "weir.conf:2: upstreams.x.http.remove_headers: is a number, "
+	    "expected text in quotes" },
+	{ ROW_UPSTREAM, "http = { share_max = 5; };",
+	    "weir.conf:2: upstreams.x.http.share_max: 5 has no unit, "
+	    "expected a size such as \"16KiB\"" },
+	{ ROW_UPSTREAM, "http = { share_max = 65536; };",
+	    "weir.conf:2: upstreams.x.http.share_max: 65536 has no unit, "
+	    "expected a size such as \"65536B\"" },
+	{ ROW_UPSTREAM, "tcp = { };",
+	    "weir.conf:2: upstreams.x.tcp: is for protocol tcp, expected a "
+	    "group named http" },
+	{ ROW_UPSTREAM, "smtp = { };",
+	    "weir.conf:2: upstreams.x: unknown key \"smtp\", expected one "
+	    "of name, protocol, endpoints, balance, pool, timeouts, ready" },
+	{ ROW_UPSTREAM, "protocol = \"tcp\";",
+	    "weir.conf:1: listeners.a.upstream: upstream \"x\" speaks tcp "
+	    "(by its own key protocol) and this listener http, expected one "
+	    "protocol" },
+	{ ROW_UPSTREAM, "protocol = \"tpc\";",
+	    "weir.conf:2: upstreams.x.protocol: unknown protocol \"tpc\", "
+	    "did you mean \"tcp\"?" },
+	{ ROW_FILE,
+	    "listeners = ( { name = \"a\"; bind = \"127.0.0.1:8080\"; "
+	    "protocol = \"http\"; upstream = \"x\";  } );\n"
+	    "upstreams = ( { } );\n",
+	    "weir.conf:1: listeners.a.upstream: unknown upstream \"x\", "
+	    "expected it in upstreams = ( ... )\n"
+	    "weir.conf:2: upstreams[0].name: is missing, expected one such "
+	    "as \"app\"\n"
+	    "weir.conf:2: upstreams[0].endpoints: there are none, expected "
+	    "at least one such as ( \"127.0.0.1:3000\" )" },
+	{ ROW_FILE,
+	    "listeners = ( { name = \"a\"; bind = \"127.0.0.1:8080\"; "
+	    "protocol = \"http\"; upstream = \"x\";  } );\n"
+	    "upstreams = ( { name = \"x\"; } );\n",
+	    "weir.conf:2: upstreams.x.endpoints: there are none, expected "
+	    "at least one such as ( \"127.0.0.1:3000\" )" },
+	{ ROW_FILE,
+	    "listeners = ( { name = \"a\"; bind = \"127.0.0.1:8080\"; "
+	    "protocol = \"http\"; upstream = \"x\";  } );\n"
+	    "upstreams = ( 5 );\n",
+	    "weir.conf:1: listeners.a.upstream: unknown upstream \"x\", "
+	    "expected it in upstreams = ( ... )\n"
+	    "weir.conf:2: upstreams[0]: is a number, expected a group: { "
+	    "key = value; ... }" },
+	{ ROW_FILE,
+	    "listeners = ( { name = \"a\"; bind = \"127.0.0.1:8080\"; "
+	    "protocol = \"http\"; upstream = \"x\";  } );\n"
+	    "upstreams = ( { name = \"x\"; endpoints = \"h:1\"; },\n"
+	    "  { name = \"x\"; endpoints = \"h:2\"; } );\n",
+	    "weir.conf:3: upstreams[1].name: \"x\" is the name of the "
+	    "upstream on line 2 too, expected another" },
+	{ ROW_FILE,
+	    "listeners = ( { name = \"a\"; bind = \"127.0.0.1:8080\"; "
+	    "protocol = \"tcp\"; upstream = \"x\";  } );\n"
+	    "upstreams = ( { name = \"x\"; endpoints = \"h:1\"; pool = { "
+	    "mode = \"request\"; }; } );\n",
+	    "weir.conf:2: upstreams.x.pool.mode: protocol tcp cannot honour "
+	    "\"request\", expected \"session\"" },
+};
+
+static void
+bad_upstreams_are_told(void **state)
+{
+	(void)state;
+	rows_hold(rows, NELEMS(rows));
+}
+
+static const struct row endpoint_rows[] = {
+	{ ROW_ENDPOINTS, "( )",
+	    "weir.conf:2: upstreams.x.endpoints: there are none, expected "
+	    "at least one such as ( \"127.0.0.1:3000\" )" },
+	{ ROW_ENDPOINTS, "5",
+	    "weir.conf:2: upstreams.x.endpoints[0]: is a number, expected "
+	    "text in quotes" },
+	{ ROW_ENDPOINTS, "( 5 )",
+	    "weir.conf:2: upstreams.x.endpoints[0]: is a number, expected "
+	    "text in quotes" },
+	{ ROW_ENDPOINTS, "\"h\"",
+	    "weir.conf:2: upstreams.x.endpoints[0]: \"h\" is no address: "
+	    "the port is missing, expected \"host:port\", \"[v6]:port\" or "
+	    "\"unix:/path\"" },
+	{ ROW_ENDPOINTS, "( \"h:1\", \"h:70000\" )",
+	    "weir.conf:2: upstreams.x.endpoints[1]: port 70000 is out of "
+	    "range, expected 1 to 65535" },
+	{ ROW_ENDPOINTS, "( \"h:1\", \"h:1\" )",
+	    "weir.conf:2: upstreams.x.endpoints[1]: \"h:1\" is the name of "
+	    "the endpoint on line 2 too, expected another" },
+	{ ROW_ENDPOINTS, "{ }",
+	    "weir.conf:2: upstreams.x.endpoints[0]: has no address, "
+	    "expected address = \"host:port\" or srv = "
+	    "\"_service._tcp.name\"" },
+	{ ROW_ENDPOINTS, "{ address = \"h:1\"; srv = \"_a._tcp.b\"; }",
+	    "weir.conf:2: upstreams.x.endpoints[0]: has an address and srv, "
+	    "expected address = \"host:port\" or srv = "
+	    "\"_service._tcp.name\"" },
+	{ ROW_ENDPOINTS, "{ srv = \"a\"; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].srv: \"a\" is no SRV "
+	    "name, expected one such as \"_http._tcp.app.svc\"" },
+	{ ROW_ENDPOINTS, "{ srv = \"_a._tcp.\"; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].srv: \"_a._tcp.\" is no "
+	    "SRV name, expected one such as \"_http._tcp.app.svc\"" },
+	{ ROW_ENDPOINTS, "{ address = \"h:x\"; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].address: port x is not a "
+	    "number, expected 1 to 65535" },
+	{ ROW_ENDPOINTS,
+	    "( { name = \"n\"; address = \"h:1\"; }, { name = \"n\"; "
+	    "address = \"h:2\"; } )",
+	    "weir.conf:2: upstreams.x.endpoints[1]: \"n\" is the name of "
+	    "the endpoint on line 2 too, expected another" },
+	{ ROW_ENDPOINTS, "{ name = \"a b\"; address = \"h:1\"; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].name: \"a b\" is no good "
+	    "name, expected letters, digits and signs without spaces" },
+	{ ROW_ENDPOINTS, "{ address = \"h:1\"; weight = 0; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].weight: 0 is out of "
+	    "range, expected 1 to 1000" },
+	{ ROW_ENDPOINTS, "{ address = \"h:1\"; weight = 1001; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].weight: 1001 is out of "
+	    "range, expected 1 to 1000" },
+	{ ROW_ENDPOINTS, "{ address = \"h:1\"; max = 0; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].max: 0 is out of range, "
+	    "expected 1 to 1000000, or \"off\"" },
+	{ ROW_ENDPOINTS, "{ address = \"h:1\"; backup = true; }",
+	    "weir.conf:2: upstreams.x.endpoints[0]: unknown key \"backup\", "
+	    "expected one of name, address, srv, weight, max" },
+};
+
+static void
+bad_endpoints_are_told(void **state)
+{
+	(void)state;
+	rows_hold(endpoint_rows, NELEMS(endpoint_rows));
+}
+
+static void
+pools_have_defaults_of_their_protocol(void **state)
+{
+	struct conf *c = conf_of(ROW_TOP, "");
+	const struct conf_upstream *u = &c->upstreams[0];
+
+	(void)state;
+	assert_ptr_equal(u->proto, &fake_http);
+	assert_int_equal(u->balance, CONF_ROUND_ROBIN);
+	assert_int_equal(u->ready, CONF_READY_START);
+	assert_int_equal(u->pool.span, CONF_SPAN_REQUEST);
+	assert_int_equal(u->pool.min_idle, 1);
+	assert_int_equal(u->pool.max, 64);
+	assert_int_equal(u->pool.max_idle, 64);
+	assert_int_equal(u->pool.max_per_endpoint, CONF_OFF);
+	assert_int_equal(u->pool.max_waiting, 1024);
+	assert_int_equal(u->pool.queue_timeout_ms, 2000);
+	assert_int_equal(u->pool.idle_timeout_ms, 60000);
+	assert_int_equal(u->pool.max_lifetime_ms, 600000);
+	assert_int_equal(u->pool.max_requests, 0);
+	assert_int_equal(u->pool.tcp_keepalive_ms, 30000);
+	assert_int_equal(u->timeouts.connect_ms, 2000);
+	assert_int_equal(u->timeouts.response_ms, 30000);
+	assert_int_equal(u->timeouts.stall_ms, 60000);
+	assert_int_equal(u->timeouts.tunnel_ms, 3600000);
+	assert_int_equal(u->line, 3);
+	conf_free(c);
+}
+
+static void
+max_idle_follows_max(void **state)
+{
+	struct conf *c = conf_of(ROW_UPSTREAM, "pool = { max = 3; };");
+
+	(void)state;
+	assert_int_equal(c->upstreams[0].pool.max_idle, 3);
+	conf_free(c);
+}
+
+/* The protocol's min_idle of 1 is nobody's wish: it gives way. */
+static void
+default_gives_way_to_what_is_written(void **state)
+{
+	struct conf *c = conf_of(ROW_UPSTREAM, "pool = { max_idle = 0; };");
+
+	(void)state;
+	assert_int_equal(c->upstreams[0].pool.min_idle, 0);
+	conf_free(c);
+}
+
+static void
+each_mode_is_its_bit(void **state)
+{
+	struct conf *c = conf_of(ROW_UPSTREAM, "pool = { mode = \"session\"; };");
+
+	(void)state;
+	assert_int_equal(c->upstreams[0].pool.span, CONF_SPAN_SESSION);
+	conf_free(c);
+}
+
+static void
+endpoints_come_in_four_spellings(void **state)
+{
+	struct conf *c = conf_of(ROW_ENDPOINTS, "( \"app:80\", "
+	    "{ name = \"n\"; address = \"[::1]:1\"; weight = 1000; max = 1; }, "
+	    "{ srv = \"_redis._tcp.svc\"; }, \"unix:/run/a\" )");
+	const struct conf_upstream *u = &c->upstreams[0];
+
+	(void)state;
+	assert_int_equal(u->n_endpoints, 4);
+	assert_string_equal(u->endpoints[0].name, "app:80");
+	assert_string_equal(u->endpoints[0].address.host, "app");
+	assert_int_equal(u->endpoints[0].address.port, 80);
+	assert_false(u->endpoints[0].address.is_literal);
+	assert_int_equal(u->endpoints[0].weight, 1);
+	assert_int_equal(u->endpoints[0].max, CONF_OFF);
+	assert_null(u->endpoints[0].srv);
+	assert_string_equal(u->endpoints[1].name, "n");
+	assert_string_equal(u->endpoints[1].address.host, "::1");
+	assert_true(u->endpoints[1].address.is_literal);
+	assert_int_equal(u->endpoints[1].weight, 1000);
+	assert_int_equal(u->endpoints[1].max, 1);
+	assert_string_equal(u->endpoints[2].name, "_redis._tcp.svc");
+	assert_string_equal(u->endpoints[2].srv, "_redis._tcp.svc");
+	assert_string_equal(u->endpoints[2].address.host, "");
+	assert_true(u->endpoints[3].address.is_unix);
+	conf_free(c);
+}
+
+static void
+one_endpoint_needs_no_list(void **state)
+{
+	struct conf *c = conf_of(ROW_ENDPOINTS, "\"app:80\"");
+
+	(void)state;
+	assert_int_equal(c->upstreams[0].n_endpoints, 1);
+	conf_free(c);
+}
+
+/* A listener taken out of a file must not make the rest of it an error. */
+static void
+unused_upstream_is_left_out(void **state)
+{
+	struct conf *c = conf_of(ROW_FILE, "listeners = ( { name = \"a\"; "
+	    "bind = \"127.0.0.1:1\"; protocol = \"tcp\"; upstream = \"x\"; } "
+	    ");\n"
+	    "upstreams = ( { name = \"old\"; endpoints = \"h:1\"; },\n"
+	    "{ name = \"kept\"; endpoints = \"h:1\"; protocol = \"http\"; },\n"
+	    "{ name = \"x\"; endpoints = \"h:1\"; } );\n");
+
+	(void)state;
+	assert_int_equal(c->n_upstreams, 2);
+	assert_null(conf_upstream_find(c, "old"));
+	assert_ptr_equal(conf_upstream_find(c, "kept")->proto, &fake_http);
+	assert_ptr_equal(c->listeners[0].upstream,
+	    conf_upstream_find(c, "x"));
+	assert_int_equal(c->listeners[0].upstream->pool.max, 1000);
+	conf_free(c);
+}
+
+static void
+unused_upstream_is_checked_all_the_same(void **state)
+{
+	static const struct row row[] = { { ROW_TOP, "upstreams = ( );",
+	    "weir.conf:3: upstreams is given twice in one group, first on "
+	    "line 1" }, { ROW_FILE, "listeners = ( { name = \"a\"; bind = "
+	    "\"127.0.0.1:1\"; protocol = \"tcp\"; upstream = \"x\"; } );\n"
+	    "upstreams = ( { name = \"old\"; endpoints = \"h\"; mox = 1; },\n"
+	    "{ name = \"x\"; endpoints = \"h:1\"; } );\n",
+	    "weir.conf:2: upstreams.old.endpoints[0]: \"h\" is no address: "
+	    "the port is missing, expected \"host:port\", \"[v6]:port\" or "
+	    "\"unix:/path\"\nweir.conf:2: upstreams.old: unknown key \"mox\", "
+	    "expected one of name, protocol, endpoints, balance, pool, "
+	    "timeouts, ready" } };
+
+	(void)state;
+	rows_hold(row, NELEMS(row));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_upstreams_are_told),
+		cmocka_unit_test(bad_endpoints_are_told),
+		cmocka_unit_test(pools_have_defaults_of_their_protocol),
+		cmocka_unit_test(max_idle_follows_max),
+		cmocka_unit_test(default_gives_way_to_what_is_written),
+		cmocka_unit_test(each_mode_is_its_bit),
+		cmocka_unit_test(endpoints_come_in_four_spellings),
+		cmocka_unit_test(one_endpoint_needs_no_list),
+		cmocka_unit_test(unused_upstream_is_left_out),
+		cmocka_unit_test(unused_upstream_is_checked_all_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+/*
+ * conf/warn: what is legal but hurts.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tests/conf/rows.h"
+
+/* The warnings of a row, one a line; to be freed. */
+static char *
+warnings_of(enum row_kind kind, const char *text)
+{
+	struct conf *c = conf_of(kind, text);
+	struct conf_errors warnings = { NULL, 0 };
+	char *all = NULL;
+	size_t n;
+	FILE *out = open_memstream(&all, &n);
+
+	assert_non_null(out);
+	conf_warn(c, &warnings);
+	for (size_t i = 0; i < warnings.n; i++)
+		fprintf(out, "%s\n", warnings.v[i]);
+	fclose(out);
+	conf_errors_fini(&warnings);
+	conf_free(c);
+	return all;
+}
+
+static void
+warns(enum row_kind kind, const char *text, const char *line, bool expected)
+{
+	char *all = warnings_of(kind, text);
+
+	if ((strstr(all, line) != NULL) != expected)
+		fail_msg("%s brings\n%s", text, all);
+	free(all);
+}
+
+static void
+long_drains_are_cut_short_by_others(void **state)
+{
+	const char *line = "weir.conf: drain_timeout: with drain_delay it is "
+	    "31s, but supervisors such as Kubernetes kill after 30s unless "
+	    "told otherwise\n";
+
+	(void)state;
+	warns(ROW_TOP, "drain_timeout = \"31s\";", line, true);
+	warns(ROW_TOP, "drain_timeout = \"30s\";", line, false);
+	warns(ROW_TOP, "drain_timeout = \"20s\"; drain_delay = \"11s\";",
+	    line, true);
+}
+
+/* Whoever runs the tests, one of the two holds. */
+static void
+staying_root_is_told(void **state)
+{
+	bool root = geteuid() == 0;
+
+	(void)state;
+	warns(ROW_TOP, "", "weir.conf: user: weir would keep running as root, "
+	    "expected user = \"NAME\"\n", root);
+	warns(ROW_TOP, "user = \"root\";", "weir.conf: user: only root can "
+	    "become another user; weir would go on as it is\n", !root);
+}
+
+static void
+descriptors_are_added_up(void **state)
+{
+	struct rlimit before, low;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = 200;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	/* 73 clients + 64 of the pool + 64 more = 201 */
+	warns(ROW_LISTENER, "limits = { connections = 73; };", "weir.conf: "
+	    "limits: all connections allowed need 201 file descriptors, but "
+	    "only 200 may be open (ulimit -n)\n", true);
+	warns(ROW_LISTENER, "limits = { connections = 72; };", "limits", false);
+	warns(ROW_LISTENER, "limits = { connections = \"off\"; };", "limits",
+	    false);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void
+missing_folders_of_sockets_are_told(void **state)
+{
+	(void)state;
+	warns(ROW_BIND, "\"unix:/nonexistent/a.sock\"", "weir.conf:1: "
+	    "listeners.a: the folder /nonexistent of the Unix socket is "
+	    "missing\n", true);
+	warns(ROW_BIND, "\"unix:/tmp/a.sock\"", "folder", false);
+	warns(ROW_BIND, "\"unix:/a.sock\"", "folder", false);
+	warns(ROW_TOP, "admin = { bind = \"unix:/nonexistent/a.sock\"; };",
+	    "weir.conf:1: admin: the folder /nonexistent of the Unix socket "
+	    "is missing\n", true);
+}
+
+static void
+upstream_behind_a_route_for_all_is_told(void **state)
+{
+	(void)state;
+	warns(ROW_ROUTES, "( { path = \"/a\"; upstream = \"x\"; }, { upstream "
+	    "= \"x\"; } )", "weir.conf:1: listeners.a: upstream is never used, "
+	    "a route takes all that the others leave\n", true);
+	warns(ROW_ROUTES, "( { path = \"/a\"; upstream = \"x\"; } )", "never",
+	    false);
+}
+
+static void
+unused_upstreams_are_told(void **state)
+{
+	const char *text = "listeners = ( { name = \"a\"; bind = "
+	    "\"127.0.0.1:1\"; protocol = \"tcp\"; upstream = \"x\"; } );\n"
+	    "upstreams = ( { name = \"x\"; endpoints = \"h:1\"; },\n"
+	    "{ name = \"old\"; endpoints = \"h:1\"; },\n"
+	    "{ name = \"kept\"; endpoints = \"h:1\"; protocol = \"http\"; } "
+	    ");\n";
+
+	(void)state;
+	warns(ROW_FILE, text, "weir.conf:3: upstreams.old: no listener uses "
+	    "it; it is left out\n", true);
+	warns(ROW_FILE, text, "weir.conf:4: upstreams.kept: no listener uses "
+	    "it\n", true);
+	warns(ROW_FILE, text, "upstreams.x", false);
+}
+
+static void
+protocols_have_their_say(void **state)
+{
+	(void)state;
+	warns(ROW_LISTENER, "http = { trace = true; };", "weir.conf:1: "
+	    "listeners.a: http.trace is on\n", true);
+	warns(ROW_UPSTREAM, "balance = \"least_conn\";", "weir.conf:2: "
+	    "upstreams.x: balance is least_conn\n", true);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(long_drains_are_cut_short_by_others),
+		cmocka_unit_test(staying_root_is_told),
+		cmocka_unit_test(descriptors_are_added_up),
+		cmocka_unit_test(missing_folders_of_sockets_are_told),
+		cmocka_unit_test(upstream_behind_a_route_for_all_is_told),
+		cmocka_unit_test(unused_upstreams_are_told),
+		cmocka_unit_test(protocols_have_their_say),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+/*
+ * A view made by hand: names that need escaping, two addresses of one name,
+ * numbers that are all different.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef TESTS_PROXY_ADMIN_SAMPLE_H
+#define TESTS_PROXY_ADMIN_SAMPLE_H
+
+#include <string.h>
+
+#include "proxy/view.h"
+
+#define SAMPLE_NAME "a\"b\\c\nd"
+
+struct sample {
+	char binds[2][ADDR_TEXT_MAX];
+	struct view_endpoint endpoints[3];
+	struct view_listener listeners[2];
+	struct view_upstream upstream;
+	struct view view;
+};
+
+static inline void
+sample_hist(struct view_hist *to, unsigned n, int64_t ns)
+{
+	struct hist h;
+
+	memset(&h, 0, sizeof(h));
+	for (; n > 0; n--)
+		hist_add(&h, ns);
+	hist_sum_add(&to->all, &h);
+	to->window = (struct view_times){ 11, 22, 33, 44, 55 };
+}
+
+static inline void
+sample_endpoint(struct view_endpoint *e, const char *name, const char *resolved,
+    uint64_t open)
+{
+	e->name = name;
+	e->resolved = resolved;
+	e->state = *resolved != '\0' ? "up" : "unresolved";
+	e->last_error = *resolved != '\0' ? "" : "no such name";
+	e->since_s = 1700000000;
+	e->up = *resolved != '\0';
+	e->weight = 2;
+	e->open = open;
+	e->leased = open / 2;
+	e->failures[FAULT_RESET] = open + 1;
+}
+
+static inline void
+sample_init(struct sample *s)
+{
+	struct view *v = &s->view;
+	struct view_upstream *up = &s->upstream;
+	unsigned i;
+
+	memset(s, 0, sizeof(*s));
+	strcpy(s->binds[0], "0.0.0.0:8080");
+	strcpy(s->binds[1], "[::]:8080");
+	s->listeners[0] = (struct view_listener){ .name = "web",
+	    .protocol = "http", .binds = s->binds, .n_binds = 2, .active = 4000,
+	    .accepted = 5210, .rejected = 7, .requests = 812345,
+	    .received = UINT64_C(5000000000), .sent = 9 };
+	s->listeners[0].outcomes[OUTCOME_2XX] = 812340;
+	s->listeners[0].failures[FAIL_QUEUE_TIMEOUT] = 3;
+	sample_hist(&s->listeners[0].latency, 5, 210 * 1000);
+	sample_hist(&s->listeners[0].latency, 2, 2000 * 1000);
+	s->listeners[1] = (struct view_listener){ .name = SAMPLE_NAME,
+	    .protocol = "tcp", .binds = s->binds, .n_binds = 1 };
+
+	sample_endpoint(&s->endpoints[0], "app.test:80", "10.0.0.1:80", 10);
+	sample_endpoint(&s->endpoints[1], "app.test:80", "10.0.0.2:80", 20);
+	sample_endpoint(&s->endpoints[2], "new.test:80", "", 0);
+	*up = (struct view_upstream){ .name = "app", .protocol = "http",
+	    .mode = "request", .ready = 1, .max = 64, .open = 63, .idle = 3,
+	    .leased = 59, .connecting = 1, .waiting = 12, .waiting_max = 40,
+	    .oldest_wait_us = 900, .connects = 70, .requests = 812346,
+	    .reused = 812275, .retries = 1, .exhausted_us = 1200345,
+	    .endpoints = s->endpoints, .n_endpoints = 3 };
+	for (i = 0; i < N_DISCARDS; i++)
+		up->discards[i] = 100 + i;
+	sample_hist(&up->queue, 1, 800 * 1000);
+	sample_hist(&up->connect, 1, 300 * 1000);
+	sample_hist(&up->first_byte, 1, 70 * 1000000LL * 1000);
+
+	v->pid = 42;
+	v->generation = 3;
+	v->workers = 2;
+	v->ready = 0;
+	strcpy(v->missing, "upstream \"app\" has 1 of 2 connections");
+	v->uptime_s = 12.5;
+	v->reload_ok = 1;
+	v->reload_at_s = v->config_at_s = 1700000001;
+	v->config_hash = "0123456789abcdef";
+	v->usage = (struct usage){ .fds = 120, .fds_max = UINT64_MAX,
+	    .resident_bytes = 9000000, .cpu_us = 1500000 };
+	v->listeners = s->listeners;
+	v->n_listeners = 2;
+	v->upstreams = up;
+	v->n_upstreams = 1;
+}
+
+#endif
