@@ -40,8 +40,8 @@ read_address(struct load *w, const struct spot *s, int line, const char *key,
 			    shown(w, text) == text ? port + 1 : "(hidden)",
 			    why + 5);
 		else
-			complain(w, s, line, key, "\"%.120s\" is no address: %s",
-			    shown(w, text), why);
+			complain(w, s, line, key, "\"%.120s\" is no address: "
+			    "%s", shown(w, text), why);
 		return false;
 	}
 	*out = heap;

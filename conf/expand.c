@@ -64,8 +64,8 @@ replacement(char *inner, const char *from, bool *hidden,
 		fallback += 2;
 	}
 	if (!is_variable_name(inner)) {
-		snprintf(why, EXPAND_WHY_MAX, "\"${%.100s}\" is not understood, "
-		    "expected ${NAME}, ${NAME:-default}, ${file:/path}, or $${ "
+		snprintf(why, EXPAND_WHY_MAX, "\"${%.100s}\" is not understood"
+		    ", expected ${NAME}, ${NAME:-default}, ${file:/path}, or $${ "
 		    "for a plain ${", inner);
 		return NULL;
 	}

@@ -42,39 +42,31 @@ paragraph(FILE *out, const char *text, size_t indent)
 static void
 kind_print(const struct conf_key *k, char out[VALUE_WHY_MAX])
 {
-	const char *kind = k->type == CONF_COUNT ? "number" :
-	    k->type == CONF_DURATION ? "duration" : "size";
+	static const char *const kinds[] = {
+		[CONF_COUNT] = "number", [CONF_DURATION] = "duration",
+		[CONF_SIZE] = "size", [CONF_STRING] = "text",
+		[CONF_NETS] = "list of networks",
+		[CONF_NAMES] = "list of texts",
+		[CONF_HEADERS] = "group of texts",
+		[CONF_GROUP] = "group", [CONF_LIST] = "list"
+	};
 	char min[VALUE_TEXT_MAX], max[VALUE_TEXT_MAX];
 
 	switch (k->type) {
 	case CONF_COUNT:
 	case CONF_DURATION:
 	case CONF_SIZE:
-		snprintf(out, VALUE_WHY_MAX, "%s %s to %s%s", kind,
+		snprintf(out, VALUE_WHY_MAX, "%s %s to %s%s", kinds[k->type],
 		    value_print_number(k->type, k->min, min),
 		    value_print_number(k->type, k->max, max),
 		    k->may_be_off ? " or off" : "");
 		break;
-	case CONF_STRING:
-		strcpy(out, "text");
-		break;
-	case CONF_GROUP:
-		strcpy(out, "group");
-		break;
-	case CONF_LIST:
-		strcpy(out, "list");
-		break;
-	case CONF_NETS:
-		strcpy(out, "list of networks");
-		break;
-	case CONF_NAMES:
-		strcpy(out, "list of texts");
-		break;
-	case CONF_HEADERS:
-		strcpy(out, "group of texts");
+	case CONF_BOOL:
+	case CONF_ENUM:
+		value_expected(k, out);
 		break;
 	default:
-		value_expected(k, out);
+		snprintf(out, VALUE_WHY_MAX, "%s", kinds[k->type]);
 	}
 }
 

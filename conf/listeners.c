@@ -51,8 +51,8 @@ route_path(struct load *w, const struct spot *s, const char *path)
 		good = good && (unsigned char)*c > ' ' && *c != 0x7f &&
 		    *c != '?' && *c != '#';
 	if (!good)
-		complain(w, s, line_of(member_of(s, "path")), "path", "\"%.80s\" "
-		    "is no path, expected one such as \"/static/\"",
+		complain(w, s, line_of(member_of(s, "path")), "path",
+		    "\"%.80s\" is no path, expected one such as \"/static/\"",
 		    shown(w, path));
 	return good;
 }

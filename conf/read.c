@@ -335,7 +335,8 @@ read_scalar(struct load *w, const struct spot *s, const struct conf_key *row,
 	if (type == CONFIG_TYPE_STRING)
 		text = text_of(w, s, row->name, v, &hidden);
 	else if (type == CONFIG_TYPE_BOOL && row->type == CONF_BOOL)
-		strcpy(number, config_setting_get_bool(v) ? "true" : "false");
+		snprintf(number, sizeof(number), "%s",
+		    config_setting_get_bool(v) ? "true" : "false");
 	else if ((type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64) &&
 	    numeric)
 		snprintf(number, sizeof(number), "%lld",
@@ -522,8 +523,8 @@ unknown_key(struct load *w, const struct spot *s, const struct conf_key *keys,
 		complain(w, s, line_of(v), "", "unknown key \"%.60s\", did you "
 		    "mean \"%s\"?", name, better);
 	else
-		complain(w, s, line_of(v), "", "unknown key \"%.60s\", expected "
-		    "one of %s", name, *known == '\0' ? "none" : known);
+		complain(w, s, line_of(v), "", "unknown key \"%.60s\", "
+		    "expected one of %s", name, *known == '\0' ? "none" : known);
 }
 
 void

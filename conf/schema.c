@@ -43,7 +43,7 @@ access_check(const char *value, const char **why)
 }
 
 /* name, type, offset, def, min, max, may_be_off, words, help, check */
-#define ROW(n, t, o, ...) { .name = n, .type = CONF_##t, .offset = o, \
+#define ROW(n, t, o, ...) { .name = n, .type = CONF_##t, .offset = (o), \
 	__VA_ARGS__ }
 #define DEF(text) .def = text
 #define RANGE(low, high) .min = low, .max = high

@@ -173,8 +173,8 @@ at_close(struct reader *r, char close)
 	if (r->depth == 0)
 		return mistake(r, r->t.line, "\"%c\" closes nothing", close);
 	if (closer_of(inside(r)) != close)
-		return mistake(r, r->t.line, "\"%c\" before the \"%c\" of %s is "
-		    "closed, expected \"%c\"", close, inside(r),
+		return mistake(r, r->t.line, "\"%c\" before the \"%c\" of %s "
+		    "is closed, expected \"%c\"", close, inside(r),
 		    line_name(r, r->stack[r->depth - 1].line, where),
 		    closer_of(inside(r)));
 	if (r->before.kind == TOKEN_MARK && *r->before.at == ',' &&
@@ -205,12 +205,20 @@ at_open(struct reader *r, char open)
 	return 0;
 }
 
+/* Not a name, wherever it stands. */
+static bool
+is_bool(const struct token *t)
+{
+	return (t->len == 4 && strncasecmp(t->at, "true", 4) == 0) ||
+	    (t->len == 5 && strncasecmp(t->at, "false", 5) == 0);
+}
+
 static int
 at_key(struct reader *r)
 {
 	char word[SHOWN_MAX + 3];
 
-	if (r->t.kind == TOKEN_NAME) {
+	if (r->t.kind == TOKEN_NAME && !is_bool(&r->t)) {
 		r->key = r->t;
 		r->want = WANT_EQUALS;
 		return 0;
@@ -229,8 +237,7 @@ is_bare_value(const struct token *t)
 
 	word_text(t, word);
 	if (t->kind == TOKEN_NAME)
-		return strcasecmp(word, "true") == 0 ||
-		    strcasecmp(word, "false") == 0;
+		return is_bool(t);
 	if (t->kind == TOKEN_WORD)
 		return is_float(word) ||
 		    integer_digits(word, &is_hex, &is_long) != NULL;
@@ -325,8 +332,8 @@ static int
 at_end(struct reader *r)
 {
 	if (r->depth > 0)
-		return mistake(r, r->stack[r->depth - 1].line, "the \"%c\" that "
-		    "opens here is never closed, expected \"%c\"", inside(r),
+		return mistake(r, r->stack[r->depth - 1].line, "the \"%c\" "
+		    "that opens here is never closed, expected \"%c\"", inside(r),
 		    closer_of(inside(r)));
 	if (r->want == WANT_EQUALS)
 		return at_equals(r);

@@ -20,7 +20,7 @@ struct text;
  */
 void syntax_check(const struct text *text, struct problems *p);
 
-/* Notes why libconfig refused what syntax_check let pass: its line, its words. */
+/* Notes why libconfig refused what syntax_check let pass: its line and words. */
 void syntax_explain(const struct text *text, int line, const char *words,
     struct problems *p);
 

@@ -260,8 +260,8 @@ check_endpoint(struct load *w, const struct spot *s,
 	for (const struct conf_endpoint *o = u->endpoints; o < e; o++)
 		if (o->name != NULL && e->name != NULL &&
 		    strcmp(o->name, e->name) == 0) {
-			complain(w, s, e->line, key, "\"%.120s\" is the name of "
-			    "the endpoint on %s too, expected another",
+			complain(w, s, e->line, key, "\"%.120s\" is the name "
+			    "of the endpoint on %s too, expected another",
 			    shown(w, e->name), text_line_name(&w->source->text,
 			    o->line, e->line, where));
 			return;

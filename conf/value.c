@@ -51,7 +51,7 @@ value_print_number(enum conf_type type, int64_t value,
 	const struct unit *u = units_of(type);
 
 	if (value == CONF_OFF) {
-		strcpy(out, "off");
+		snprintf(out, VALUE_TEXT_MAX, "off");
 		return out;
 	}
 	if (value == 0 && type == CONF_DURATION)
@@ -71,7 +71,8 @@ value_print(const struct conf_key *row, const void *field,
 {
 	switch (row->type) {
 	case CONF_BOOL:
-		strcpy(out, *(const bool *)field ? "true" : "false");
+		snprintf(out, VALUE_TEXT_MAX, "%s",
+		    *(const bool *)field ? "true" : "false");
 		return out;
 	case CONF_ENUM:
 		snprintf(out, VALUE_TEXT_MAX, "%s",
@@ -230,8 +231,8 @@ number_parse(const struct conf_key *row, const char *text, const char *shown,
 	while (u->name != NULL && strcmp(unit, u->name) != 0)
 		u++;
 	if (n == 0 || u->name == NULL)
-		return refuse(why, "\"%.60s\" is not understood, expected %.200s",
-		    shown, value_expected(row, expected));
+		return refuse(why, "\"%.60s\" is not understood, expected "
+		    "%.200s", shown, value_expected(row, expected));
 	if (__builtin_mul_overflow(value, u->factor, &value))
 		value = CONF_OFF;
 	if ((negative && value != 0) || value < row->min ||

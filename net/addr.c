@@ -298,7 +298,7 @@ addr_print(const struct addr *a, char out[ADDR_TEXT_MAX])
 		unix_print(a, out);
 		break;
 	default:
-		strcpy(out, "-");
+		snprintf(out, ADDR_TEXT_MAX, "-");
 	}
 	return out;
 }
@@ -313,10 +313,10 @@ addr_ip_print(const struct addr_ip *a, bool with_port,
 		ip_print(a->family, a->ip, a->port, with_port, out);
 		break;
 	case AF_UNIX:
-		strcpy(out, "unix:");
+		snprintf(out, ADDR_TEXT_MAX, "unix:");
 		break;
 	default:
-		strcpy(out, "-");
+		snprintf(out, ADDR_TEXT_MAX, "-");
 	}
 	return out;
 }

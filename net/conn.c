@@ -133,15 +133,13 @@ conn_open(struct conn *c, struct worker *w, int fd, int priority,
 	ev_io_start(w->loop, &c->io);
 }
 
-static void
-tcp_options(int fd, int keepalive_s)
+void
+conn_keepalive(struct conn *c, int seconds)
 {
-	int one = 1, probes = 3, every = keepalive_s;
+	int one = 1, probes = 3, every = seconds, fd = c->io.fd;
 
-	/* Failures are harmless: a slower or less watched connection. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (keepalive_s <= 0)
-		return;
+	/* Failures are harmless: a less watched connection. On Unix sockets
+	   there is nothing to watch. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &every, sizeof(every));
 	every = every / 3 > 0 ? every / 3 : 1;
@@ -149,28 +147,48 @@ tcp_options(int fd, int keepalive_s)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
+/*
+ * 0 = connected, 1 = under way, -1. On one machine the handshake is over when
+ * connect() returns, although it says EINPROGRESS: the peer's answer has been
+ * taken in at its very end. Asking again costs one call and spares the watching
+ * for writability with its three.
+ */
+static int
+connect_now(int fd, const struct addr *to)
+{
+	if (connect(fd, &to->sa, to->len) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		return -1;
+	if (connect(fd, &to->sa, to->len) == 0 || errno == EISCONN)
+		return 0;
+	return errno == EALREADY || errno == EINPROGRESS ? 1 : -1;
+}
+
 int
 conn_connect(struct conn *c, struct worker *w, const struct addr *to,
-    int keepalive_s, int priority, const struct conn_ops *ops)
+    int priority, const struct conn_ops *ops)
 {
 	int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, 0);
-	int saved;
+	int one = 1, got, saved;
 
 	if (fd < 0)
 		return -1;
 	if (to->sa.sa_family != AF_UNIX)
-		tcp_options(fd, keepalive_s);
-	if (connect(fd, &to->sa, to->len) < 0 && errno != EINPROGRESS) {
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+		    sizeof(one));
+	got = connect_now(fd, to);
+	if (got < 0) {
 		saved = errno;
 		close(fd);
 		errno = saved;
 		return -1;
 	}
 	conn_begin(c, w, fd, priority, ops);
-	c->connecting = true;
+	c->connecting = got > 0;
 	watch(c);
-	return 0;
+	return c->connecting ? CONN_COMING : CONN_MADE;
 }
 
 void

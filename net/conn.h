@@ -66,12 +66,17 @@ void conn_open(struct conn *c, struct worker *w, int fd, int priority,
     const struct conn_ops *ops);
 
 /*
- * Make a socket and connect it. Returns 0: ops->connected comes later, never
- * from inside this call. -1: errno says why (EMFILE, EADDRNOTAVAIL, ...), and
- * there is nothing to close. keepalive_s 0 = none.
+ * Make a socket and connect it. CONN_COMING: ops->connected comes later, never
+ * from inside this call. CONN_MADE: it is connected already, which is usual on
+ * one machine, and that call will not come. -1: errno says why (EMFILE,
+ * EADDRNOTAVAIL, ...), and there is nothing to close.
  */
+enum { CONN_COMING, CONN_MADE };
 int conn_connect(struct conn *c, struct worker *w, const struct addr *to,
-    int keepalive_s, int priority, const struct conn_ops *ops) MUST_CHECK;
+    int priority, const struct conn_ops *ops) MUST_CHECK;
+
+/* Probe the peer after so many seconds of silence, three times in a row. */
+void conn_keepalive(struct conn *c, int seconds);
 
 /* Closes the socket and drops both queues. Twice is fine. */
 void conn_close(struct conn *c);

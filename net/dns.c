@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "net/list.h"
@@ -58,6 +59,8 @@ struct question {
 	struct dns   *dns;
 	dns_answered *cb;
 	void         *arg;
+	int           loopback;         /* family to answer for "localhost" when
+					   c-ares cannot; -1 = another name */
 };
 
 /* ---------------------------------------------------------------- the loop */
@@ -253,6 +256,7 @@ question_new(struct dns *d, dns_answered *cb, void *arg)
 	q->dns = d;
 	q->cb = cb;
 	q->arg = arg;
+	q->loopback = -1;
 	d->owed++;
 	return q;
 }
@@ -317,6 +321,26 @@ ips_ttl_ms(const struct ares_addrinfo *ai)
 	return ttl > 0 ? (int64_t)ttl * 1000 : 0;
 }
 
+/*
+ * RFC 6761 6.3: localhost is the loopback address, whoever is asked. c-ares
+ * looks no further when there is no hosts file at all, as in small containers.
+ */
+static const char *
+loopback_take(struct dns_answer *a, int family)
+{
+	static const struct addr_ip four = { { 127, 0, 0, 1 }, 0, AF_INET };
+	static const struct addr_ip six = { { [15] = 1 }, 0, AF_INET6 };
+
+	if ((a->ips = calloc(2, sizeof(*a->ips))) == NULL)
+		return no_memory;
+	if (family != AF_INET6)
+		a->ips[a->n_ips++] = four;
+	if (family != AF_INET)
+		a->ips[a->n_ips++] = six;
+	a->ttl_ms = -1;
+	return NULL;
+}
+
 static void
 addrs_answered(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 {
@@ -330,6 +354,8 @@ addrs_answered(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 		/* Only the hosts file answers on the spot; c-ares gives 0. */
 		if (a.ttl_ms == 0 && q->dns->calling > 0)
 			a.ttl_ms = -1;
+	} else if (q->loopback >= 0) {
+		a.error = loopback_take(&a, q->loopback);
 	} else {
 		a.error = ares_strerror(status);
 	}
@@ -352,6 +378,8 @@ dns_ask_addrs(struct dns *d, const char *host, int family, dns_answered *cb,
 
 	if (q == NULL)
 		return;
+	if (strcasecmp(host, "localhost") == 0)
+		q->loopback = family;
 	d->calling++;
 	ares_getaddrinfo(d->channel, host, NULL, &hints, addrs_answered, q);
 	d->calling--;

@@ -275,11 +275,13 @@ is_shortage(int error)
 	    error == ENOMEM || error == EADDRNOTAVAIL;
 }
 
+/* Opens there: *made when it is connected already, else a->opening. */
 static bool
-open_at(struct ask *a, struct site *picked)
+open_at(struct ask *a, struct site *picked, struct upconn **made)
 {
 	struct pool *p = a->pool;
 	struct site *site;
+	struct upconn *u;
 	int error;
 
 	if (!slot_take(p))
@@ -289,8 +291,15 @@ open_at(struct ask *a, struct site *picked)
 		upstream_slot_free(p->upstream);
 		return true;
 	}
-	a->opening = upconn_open(site, a->key, a->key_len, a);
-	if (a->opening != NULL) {
+	u = upconn_open(site, a->key, a->key_len, a);
+	if (u != NULL && upconn_is_made(u)) {
+		u->opener = NULL;
+		upconn_made(u);
+		*made = u;
+		return true;
+	}
+	if (u != NULL) {
+		a->opening = u;
 		if (list_linked(&a->link)) {
 			p->unserved--;
 			pool_publish_waiting(p);
@@ -311,15 +320,16 @@ open_at(struct ask *a, struct site *picked)
 }
 
 bool
-ask_try_open(struct ask *a)
+ask_try_open(struct ask *a, struct upconn **made)
 {
 	struct site *site = balance_pick(a->pool, a->avoid);
 
+	*made = NULL;
 	if (site == NULL) {
 		a->refusal = REFUSAL_NO_ENDPOINT;
 		return false;
 	}
-	return open_at(a, site);
+	return open_at(a, site, made);
 }
 
 /* What this worker can do for a at once: NULL and true = let it wait. */
@@ -335,14 +345,14 @@ serve_now(struct ask *a, struct upconn **u)
 	*u = take_idle(a, site);
 	if (*u != NULL)
 		return true;
-	if (!open_at(a, site))
+	if (!open_at(a, site, u))
 		return false;
-	if (a->opening != NULL)
+	if (a->opening != NULL || *u != NULL)
 		return true;
 	*u = take_idle_elsewhere(a, site);
 	if (*u != NULL || !evict_other_key(a))
 		return true;
-	return open_at(a, site);
+	return open_at(a, site, u);
 }
 
 enum asked
@@ -376,9 +386,13 @@ lease_ask(struct ask *a)
 	ask_enqueue(a);
 	if (a->opening == NULL && p->upstream->n_pools > 1) {
 		/* It has said that it waits; now look again. */
-		if (pool_elder(p) == NULL && !ask_try_open(a)) {
+		if (pool_elder(p) == NULL && !ask_try_open(a, &u)) {
 			ask_dequeue(a);
 			return ASK_REFUSED;
+		}
+		if (u != NULL) {
+			ask_dequeue(a);
+			return make_lease(a, u) ? ASK_GRANTED : ASK_REFUSED;
 		}
 		if (a->opening == NULL)
 			transfer_wanted(p);

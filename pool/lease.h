@@ -86,10 +86,10 @@ void lease_return(struct lease **l);
 
 /*
  * For the rest of the pool. ask_try_open: begin a connection for a; true, and
- * a->opening says whether there was a place; false: a->refusal, and a is still
- * where it was.
+ * either *made is it, ready for ask_grant(), or a->opening says whether there
+ * was a place; false: a->refusal, and a is still where it was.
  */
-bool ask_try_open(struct ask *a) MUST_CHECK;
+bool ask_try_open(struct ask *a, struct upconn **made) MUST_CHECK;
 /* Nothing is opening for a any more: it waits in the queue alone, and may have
    waited too long already (then it is refused in the next turn). */
 void ask_recheck(struct ask *a);

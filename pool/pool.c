@@ -218,11 +218,16 @@ pool_share(const struct pool *p, int64_t of_all)
 static bool
 serve_one(struct ask *a)
 {
-	if (!ask_try_open(a)) {
+	struct upconn *made;
+
+	if (!ask_try_open(a, &made)) {
 		ask_refuse(a, a->refusal, a->error);
 		return true;
 	}
-	return a->opening != NULL;
+	if (made == NULL)
+		return a->opening != NULL;
+	ask_grant(a, made);
+	return true;
 }
 
 /* The oldest ask for which nothing is opening. */

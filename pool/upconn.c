@@ -197,7 +197,7 @@ upconn_settle(struct upconn *u)
 }
 
 void
-upconn_ready(struct upconn *u)
+upconn_made(struct upconn *u)
 {
 	deadline_clear(&u->deadline);
 	if (u->state == UPCONN_GREETING)
@@ -205,6 +205,12 @@ upconn_ready(struct upconn *u)
 		    u->pool->worker->now_ns - u->born_ns);
 	u->mark = MARK_CLEAN;
 	u->mark_why = NULL;
+}
+
+void
+upconn_ready(struct upconn *u)
+{
+	upconn_made(u);
 	/* The ask it was opened for may go first or be served already; either
 	   way it is free now. */
 	if (u->opener != NULL) {
@@ -304,6 +310,23 @@ drained(struct conn *c)
 }
 
 static void
+begin_greeting(struct upconn *u)
+{
+	const struct peer_ops *peer = u->pool->upstream->peer;
+
+	upconn_set_state(u, UPCONN_GREETING);
+	if (peer->greet != NULL)
+		peer->greet(u);
+}
+
+bool
+upconn_is_made(const struct upconn *u)
+{
+	return u->state == UPCONN_GREETING &&
+	    u->pool->upstream->peer->greet == NULL;
+}
+
+static void
 connected(struct conn *c, int error)
 {
 	struct upconn *u = upconn_of(c);
@@ -312,10 +335,8 @@ connected(struct conn *c, int error)
 		upconn_broken(u, FAULT_CONNECT_FAILED, error);
 		return;
 	}
-	upconn_set_state(u, UPCONN_GREETING);
-	if (u->pool->upstream->peer->greet != NULL)
-		u->pool->upstream->peer->greet(u);
-	else
+	begin_greeting(u);
+	if (upconn_is_made(u))
 		upconn_ready(u);
 }
 
@@ -368,7 +389,6 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 {
 	struct pool *p = site->pool;
 	const struct conf_upstream *conf = p->conf;
-	int64_t keepalive = conf->pool.tcp_keepalive_ms;
 	struct shelf *sh = shelf_get(site, key, key_len);
 	struct upconn *u;
 
@@ -376,7 +396,6 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	if (sh == NULL || u == NULL)
 		goto fail;
 	if (conn_connect(&u->conn, p->worker, &site->endpoint->addr,
-	    keepalive < CONF_OFF / 2 ? (int)((keepalive + 999) / 1000) : 0,
 	    WORKER_PRI_FAR, &upconn_ops) < 0)
 		goto fail;
 	u->conn.hear_out = true;
@@ -396,6 +415,8 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	count_add(&p->connects, 1);
 	deadline_init(&u->deadline, too_slow);
 	deadline_set(p->worker, &u->deadline, conf->timeouts.connect_ms);
+	if (!u->conn.connecting)
+		begin_greeting(u);
 	return u;
 fail:
 	if (sh != NULL && sh->open == 0 && sh->key_len > 0) {

@@ -50,6 +50,7 @@ struct upconn {
 					   still waits */
 	uint64_t id;
 	uint64_t uses;                  /* leases granted */
+	bool kept_alive;                /* TCP keepalive is on */
 	unsigned identity;
 	int64_t born_ns, since_ns;      /* connect began; state began */
 	int64_t retire_ns;              /* lifetime ends; INT64_MAX */
@@ -78,6 +79,13 @@ upconn_of(struct conn *c)
  */
 struct upconn *upconn_open(struct site *site, const void *key, size_t key_len,
     struct ask *opener) MUST_CHECK;
+
+/* Connected, and there is nothing to greet: upconn_ready() is due. Told apart so
+   that whoever opened it can take it at once. */
+bool upconn_is_made(const struct upconn *u);
+
+/* It is ready, and its opener takes it: only the books are kept. */
+void upconn_made(struct upconn *u);
 
 /* greet() or wash() came to their end. */
 void upconn_ready(struct upconn *u);

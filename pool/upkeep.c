@@ -123,6 +123,7 @@ upkeep_warm(struct pool *p)
 	while (atomic_load(&p->idle) + atomic_load(&p->opening) < want &&
 	    list_empty(&p->asks)) {
 		struct site *site = balance_pick_warm(p);
+		struct upconn *u;
 
 		if (site == NULL || !endpoint_slot_take(site->endpoint))
 			return;
@@ -130,7 +131,10 @@ upkeep_warm(struct pool *p)
 			endpoint_slot_free(site->endpoint);
 			return;
 		}
-		if (upconn_open(site, NULL, 0, NULL) == NULL) {
+		u = upconn_open(site, NULL, 0, NULL);
+		if (u != NULL && upconn_is_made(u))
+			upconn_ready(u);
+		if (u == NULL) {
 			int error = errno;
 
 			upstream_slot_free(p->upstream);
@@ -211,6 +215,30 @@ tick_ms(const struct pool *p)
 	return ms < TICK_LEAST_MS ? TICK_LEAST_MS : ms;
 }
 
+/* Connections that live a second and more are watched; the setting up is not
+   worth four system calls to those that do not. */
+static void
+keep_alive(struct pool *p)
+{
+	int64_t ms = p->conf->pool.tcp_keepalive_ms;
+	int64_t old = p->worker->now_ns - NS_PER_S;
+	struct list *l;
+
+	if (ms >= CONF_OFF)
+		return;
+	/* The newest come last; before them all have been seen to. */
+	for (l = p->upconns.prev; l != &p->upconns; l = l->prev) {
+		struct upconn *u = container_of(l, struct upconn, all);
+
+		if (u->kept_alive)
+			return;
+		if (u->born_ns > old || u->conn.connecting)
+			continue;
+		u->kept_alive = true;
+		conn_keepalive(&u->conn, (int)((ms + 999) / 1000));
+	}
+}
+
 static void
 tick(struct deadline *d)
 {
@@ -219,6 +247,7 @@ tick(struct deadline *d)
 	if (p->habit.learned_ms > 0 && p->worker->now_ns > p->habit.until_ns)
 		p->habit.learned_ms = 0, p->habit.n = 0;
 	if (p->conf != NULL) {
+		keep_alive(p);
 		pool_close_idle(p, idle_overdue);
 		upkeep_warm(p);
 	}

@@ -72,22 +72,25 @@ width(const char *text)
 	return n;
 }
 
+/* Blanks are owed until something follows them: no line ends in any. */
 static void
-print_cell(FILE *out, const char *text, int wide, bool left, bool last)
+print_cell(FILE *out, const char *text, int wide, bool left, int *owed)
 {
 	int pad = wide - width(text);
 
-	if (left)
-		fprintf(out, "%s%*s", text, last ? 0 : pad, "");
-	else
-		fprintf(out, "%*s%s", pad, "", text);
-	fputs(last ? "\n" : "  ", out);
+	if (!left)
+		*owed += pad;
+	if (*text != '\0') {
+		fprintf(out, "%*s%s", *owed, "", text);
+		*owed = 0;
+	}
+	*owed += left ? pad + 2 : 2;
 }
 
 void
 table_print(const struct table *t, FILE *out)
 {
-	int wide[TABLE_COLUMNS] = { 0 };
+	int wide[TABLE_COLUMNS] = { 0 }, owed = 0;
 	size_t n = 0, i;
 
 	while (n < TABLE_COLUMNS && t->heads[n] != NULL) {
@@ -101,8 +104,14 @@ table_print(const struct table *t, FILE *out)
 			wide[i % n] = width(t->cells[i]);
 	for (i = 0; i < n; i++)
 		print_cell(out, t->heads[i] + (t->heads[i][0] == '-'), wide[i],
-		    t->heads[i][0] == '-', i + 1 == n);
-	for (i = 0; i < t->n_cells; i++)
+		    t->heads[i][0] == '-', &owed);
+	for (i = 0; i < t->n_cells; i++) {
+		if (i % n == 0) {
+			putc('\n', out);
+			owed = 0;
+		}
 		print_cell(out, t->cells[i] != NULL ? t->cells[i] : "",
-		    wide[i % n], t->heads[i % n][0] == '-', i % n + 1 == n);
+		    wide[i % n], t->heads[i % n][0] == '-', &owed);
+	}
+	putc('\n', out);
 }

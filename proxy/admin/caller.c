@@ -540,23 +540,47 @@ too_slow(struct deadline *d)
 
 /* ---------------------------------------------------------------- arriving */
 
-/* One that lies idle makes room. */
+/* How easily c is let go for a new one; 0 = it is being answered. */
+static unsigned
+idleness(const struct caller *c)
+{
+	switch (c->state) {
+	case CALLER_IDLE:
+	case CALLER_LINGERING:
+		return 3;
+	case CALLER_STREAMING:          /* browsers come back by themselves */
+		return 2;
+	case CALLER_HEAD:
+	case CALLER_BODY:
+		return 1;
+	case CALLER_WAITING:
+	case CALLER_WRITING:
+	case CALLER_CLOSED:
+		break;
+	}
+	return 0;
+}
+
+/* The oldest of the idlest goes: connections left open, or opened to be in the
+   way, keep no probe out. */
 static bool
 make_room(struct admin *a)
 {
-	struct list *l, *tmp;
+	struct caller *idlest = NULL;
+	struct list *l;
 
 	if (a->n_callers < CALLERS_MOST)
 		return true;
-	list_each(l, tmp, &a->callers) {
+	for (l = a->callers.next; l != &a->callers; l = l->next) {
 		struct caller *c = container_of(l, struct caller, link);
 
-		if (c->state == CALLER_IDLE || c->state == CALLER_LINGERING) {
-			caller_close(c);
-			return true;
-		}
+		if (idleness(c) > (idlest != NULL ? idleness(idlest) : 0))
+			idlest = c;
 	}
-	return false;
+	if (idlest == NULL)
+		return false;
+	caller_close(idlest);
+	return true;
 }
 
 static void

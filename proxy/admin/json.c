@@ -40,7 +40,8 @@ json_spell(json_t *j, bool pretty)
 
 	if (j == NULL)
 		return NULL;
-	bare = json_dumps(j, pretty ? JSON_INDENT(2) : JSON_COMPACT);
+	bare = json_dumps(j, (pretty ? JSON_INDENT(2) : JSON_COMPACT) |
+	    JSON_REAL_PRECISION(15));
 	json_decref(j);
 	if (bare == NULL)
 		return NULL;

@@ -68,6 +68,15 @@ static const struct row rows[] = {
 	    "weir.conf:1: \"=\" is missing after a" },
 	{ ROW_FILE, "5 = 3;\n",
 	    "weir.conf:1: \"5\" where a key is expected, as in key = value" },
+	{ ROW_FILE, "a = 1; false = 2;\n",
+	    "weir.conf:1: \"false\" where a key is expected, as in key = "
+	    "value" },
+	{ ROW_FILE, "a = 1 true;\n",
+	    "weir.conf:1: \"true\" where a key is expected, as in key = "
+	    "value" },
+	{ ROW_FILE, "a = { TRUE };\n",
+	    "weir.conf:1: \"TRUE\" where a key is expected, as in key = "
+	    "value" },
 	{ ROW_FILE, "\"a\" = 3;\n",
 	    "weir.conf:1: \"a\" where a key is expected, as in key = value" },
 	{ ROW_FILE, "a = { = 3; };\n",

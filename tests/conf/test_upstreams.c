@@ -268,7 +268,8 @@ default_gives_way_to_what_is_written(void **state)
 static void
 each_mode_is_its_bit(void **state)
 {
-	struct conf *c = conf_of(ROW_UPSTREAM, "pool = { mode = \"session\"; };");
+	struct conf *c = conf_of(ROW_UPSTREAM,
+	    "pool = { mode = \"session\"; };");
 
 	(void)state;
 	assert_int_equal(c->upstreams[0].pool.span, CONF_SPAN_SESSION);

@@ -18,7 +18,8 @@
 
 #define PATH_107 "/tttttttttttttttttttttttttttttttttttttttttttttttttttt" \
 	"tttttttttttttttttttttttttttttttttttttttttttttttttttttt"
-#define LABEL_63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LABEL_63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+	"aaaaaaaaaaaaaaaaaaaaaaa"
 
 static void
 good_spellings_are_read(void **state)

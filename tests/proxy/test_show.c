@@ -51,13 +51,17 @@ columns_are_as_wide_as_what_is_in_them(void **state)
 	table_add(&t, "%s", "l\xc3\xa4nger");
 	table_add(&t, "%d", 7);
 	table_add(&t, "%s", "bell\a and \033[31m");
+	table_add(&t, "%s", "b");
+	table_add(&t, "%d", 1);
+	table_add(&t, "%s", "");
 	table_print(&t, out);
 	table_fini(&t);
 	fclose(out);
 	assert_string_equal(text,
 	    "NAME        N  LAST\n"
 	    "a       12345  x\n"
-	    "l\xc3\xa4nger      7  bell? and ?[31m\n");
+	    "l\xc3\xa4nger      7  bell? and ?[31m\n"
+	    "b           1\n");
 	free(text);
 }
 
