@@ -43,12 +43,12 @@ access_check(const char *value, const char **why)
 }
 
 /* name, type, offset, def, min, max, may_be_off, words, help, check */
-#define ROW(n, t, o, ...) { .name = n, .type = CONF_##t, .offset = (o), \
-	__VA_ARGS__ }
-#define DEF(text) .def = text
-#define RANGE(low, high) .min = low, .max = high
+#define ROW(n, t, o, ...) { .name = (n), .type = CONF_##t, \
+	.offset = (o), __VA_ARGS__ }
+#define DEF(text) .def = (text)
+#define RANGE(low, high) .min = (low), .max = (high)
 #define OR_OFF .may_be_off = true
-#define HELP(text) .help = text
+#define HELP(text) .help = (text)
 #define LAST { .name = NULL }
 
 const struct conf_key schema_top[] = {

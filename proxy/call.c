@@ -194,20 +194,21 @@ receive(struct call *c)
 static int
 parse_head(struct call *c, char *end)
 {
+	static const char version[] = "HTTP/1.1 ";
 	char *line;
-	long long n;
 
 	*end = '\0';
-	if (sscanf(c->bytes, "HTTP/1.1 %3u", &c->status) != 1)
+	if (strncmp(c->bytes, version, sizeof(version) - 1) != 0)
+		return -1;
+	c->status = (unsigned)strtoul(c->bytes + sizeof(version) - 1, NULL, 10);
+	if (c->status < 100 || c->status > 999)
 		return -1;
 	c->at = (size_t)(end - c->bytes) + 4;
 	c->left = -1;
 	for (line = strstr(c->bytes, "\r\n"); line != NULL;
-	    line = strstr(line + 2, "\r\n")) {
-		if (strncasecmp(line + 2, "Content-Length:", 15) == 0 &&
-		    sscanf(line + 17, "%lld", &n) == 1 && n >= 0)
-			c->left = n;
-	}
+	    line = strstr(line + 2, "\r\n"))
+		if (strncasecmp(line + 2, "Content-Length:", 15) == 0)
+			c->left = strtoll(line + 17, NULL, 10);
 	return 0;
 }
 
@@ -242,6 +243,7 @@ call_begin(struct call *c, const struct call_target *t, const char *method,
 	int64_t until_ms = now_ms() + timeout_ms;
 
 	c->len = c->at = 0;
+	c->status = 0;
 	c->bytes[0] = '\0';
 	c->fd = connect_to(t, timeout_ms);
 	if (c->fd < 0)

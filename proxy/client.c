@@ -532,7 +532,7 @@ take_option(struct order *o, int argc, char **argv, int *i)
 static bool
 is_path(const char *text)
 {
-	if (*text != '/')
+	if (text == NULL || *text != '/')
 		return false;
 	for (; *text != '\0'; text++)
 		if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f)
@@ -543,7 +543,7 @@ is_path(const char *text)
 static bool
 is_one_of(const char *word, const char *const *words)
 {
-	for (; *words != NULL; words++)
+	for (; word != NULL && *words != NULL; words++)
 		if (strcmp(word, *words) == 0)
 			return true;
 	return false;

@@ -39,8 +39,10 @@ history_free(struct history *h)
 
 	if (h == NULL)
 		return;
-	HASH_ITER(hh, h->series, s, next) {
-		HASH_DEL(h->series, s);
+	s = h->series;
+	HASH_CLEAR(hh, h->series);
+	for (; s != NULL; s = next) {
+		next = s->hh.next;
 		free(s);
 	}
 	free(h);
@@ -96,7 +98,7 @@ series_record(struct history *h, const char *kind, const char *name,
 static void
 forget_unseen(struct history *h)
 {
-	struct series *s, *next;
+	struct series *s = NULL, *next;
 
 	HASH_ITER(hh, h->series, s, next) {
 		if (!s->seen) {

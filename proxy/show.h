@@ -15,7 +15,7 @@
 struct show_filter {
 	const char *upstream;           /* of this name only; NULL = all */
 	bool leased;                    /* only leased connections */
-	int64_t older_ms;               /* in their state for at least so long */
+	int64_t older_ms;               /* in their state at least so long */
 };
 
 void show_stats(FILE *out, const json_t *stats, const struct show_filter *f);

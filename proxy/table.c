@@ -97,7 +97,7 @@ table_print(const struct table *t, FILE *out)
 		wide[n] = width(t->heads[n]) - (t->heads[n][0] == '-');
 		n++;
 	}
-	if (t->n_cells == 0)
+	if (n == 0 || t->n_cells == 0)
 		return;
 	for (i = 0; i < t->n_cells; i++)
 		if (t->cells[i] != NULL && width(t->cells[i]) > wide[i % n])

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,19 +32,19 @@ fds_open(void)
 	return n > 3 ? n - 3 : 0;       /* ".", ".." and dir itself */
 }
 
+/* Two numbers of pages: all, and those in memory (proc_pid_statm(5)). */
 static void
 memory_read(struct usage *u)
 {
-	unsigned long long pages, resident;
+	uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
 	FILE *f = fopen("/proc/self/statm", "re");
+	char line[128], *next;
 
 	if (f == NULL)
 		return;
-	if (fscanf(f, "%llu %llu", &pages, &resident) == 2) {
-		uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
-
-		u->virtual_bytes = pages * size;
-		u->resident_bytes = resident * size;
+	if (fgets(line, sizeof(line), f) != NULL) {
+		u->virtual_bytes = strtoull(line, &next, 10) * size;
+		u->resident_bytes = strtoull(next, NULL, 10) * size;
 	}
 	fclose(f);
 }

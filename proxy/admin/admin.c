@@ -137,9 +137,9 @@ gate_close(struct gate *g)
 static void
 gates_close(struct list *gates)
 {
-	struct list *l;
+	struct list *l, *tmp;
 
-	while ((l = list_first(gates)) != NULL)
+	list_each(l, tmp, gates)
 		gate_close(container_of(l, struct gate, link));
 }
 
@@ -201,6 +201,19 @@ admin_prepare(struct runtime *rt, const struct conf *next, char *why,
 }
 
 static void
+say_where(const struct conf *conf)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (conf->admin.bind != NULL)
+		log_info("admin", "listening on %s",
+		    addr_print(&conf->admin.bind->addr, text));
+	if (conf->admin.probe_bind != NULL)
+		log_info("admin", "probes on %s",
+		    addr_print(&conf->admin.probe_bind->addr, text));
+}
+
+static void
 want(struct admin *a, const struct conf_bind *bind, bool probe)
 {
 	struct gate *g = bind != NULL ? gate_find(&a->gates, &bind->addr) :
@@ -218,6 +231,8 @@ admin_commit(struct runtime *rt, struct admin_change *change)
 	struct admin *a = rt->admin;
 	struct list *l, *tmp;
 
+	if (!list_empty(&change->gates))
+		say_where(change->conf);
 	a->conf = change->conf;
 	/* The file's level has been set; a stay in another one is over. */
 	deadline_clear(&a->quieten);
@@ -281,19 +296,6 @@ wall_clock_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static void
-say_where(const struct conf *conf)
-{
-	char text[ADDR_TEXT_MAX];
-
-	if (conf->admin.bind != NULL)
-		log_info("admin", "listening on %s",
-		    addr_print(&conf->admin.bind->addr, text));
-	if (conf->admin.probe_bind != NULL)
-		log_info("admin", "probes on %s",
-		    addr_print(&conf->admin.probe_bind->addr, text));
-}
-
 int
 admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 {
@@ -318,7 +320,6 @@ admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 	rt->admin = a;
 	admin_commit(rt, change);
 	deadline_set(&rt->main, &a->record, HISTORY_STEP_S * 1000);
-	say_where(conf);
 	return 0;
 fail:
 	admin_abandon(change);
@@ -330,12 +331,12 @@ void
 admin_stop(struct runtime *rt)
 {
 	struct admin *a = rt->admin;
-	struct list *l;
+	struct list *l, *tmp;
 
 	if (a == NULL)
 		return;
 	gates_close(&a->gates);
-	while ((l = list_first(&a->callers)) != NULL)
+	list_each(l, tmp, &a->callers)
 		caller_close(container_of(l, struct caller, link));
 	deadline_clear(&a->record);
 	deadline_clear(&a->beat);

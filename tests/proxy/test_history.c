@@ -15,7 +15,7 @@
 
 enum { MS = 1000000 };
 
-/* A view with one listener and one upstream, whose histograms are the test's. */
+/* A view of one listener and one upstream; the histograms are the test's. */
 struct world {
 	struct history *history;
 	struct hist latency, queue;

@@ -106,8 +106,8 @@ make_upstream(void)
 	size_t i;
 
 	assert_non_null(r);
-	r->v[0] = endpoint_new(one, &a, 1, 10);
-	r->v[1] = endpoint_new(one, &b, 1, 10);
+	r->v[0] = endpoint_new(one, one, &a, 1, 10);
+	r->v[1] = endpoint_new(one, one, &b, 1, 10);
 	assert_non_null(r->v[0]);
 	assert_non_null(r->v[1]);
 	w.upstream = calloc(1, sizeof(*w.upstream) +

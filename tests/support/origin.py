@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 
-from case import later, port, temp_dir
+from case import Failed, eq, later, port, temp_dir, until
 from wire import Wire
 
 
@@ -64,6 +64,18 @@ class Origin:
     def open(self):
         with self.lock:
             return len(self.links)
+
+    def had(self, n):
+        """Until n connections have been accepted, and not one more.
+
+        weir knows a connection as open as soon as the kernel has shaken
+        hands for it; this side counts it a moment later.
+        """
+        try:
+            until(lambda: self.accepted >= n, "")
+        except Failed:
+            pass
+        eq(self.accepted, n, "upstream connections")
 
     def listen(self):
         """Begin, or begin again, to accept."""

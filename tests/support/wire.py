@@ -147,8 +147,17 @@ def dial(address, rcvbuf=None):
 
 
 class Client(Wire):
-    """Connects; closed at the end of the case."""
+    """Connects; closed at the end of the case.
+
+    Accepted and reset before connect() has returned is like reset after it.
+    """
 
     def __init__(self, address, rcvbuf=None):
-        super().__init__(dial(address, rcvbuf))
+        try:
+            super().__init__(dial(address, rcvbuf))
+        except ConnectionResetError:
+            here, there = socket.socketpair()
+            there.close()
+            super().__init__(here)
+            self.ended = "rst"
         later(self.close)

@@ -31,7 +31,7 @@ def unix_sockets_on_both_sides():
         r = ok(ask(c))
         eq((r.conn, r.nth), (1, nth), "who served")
     eq(stat.S_IMODE(os.stat(path).st_mode), 0o640, "mode")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     eq(w.listener()["bind"], ["unix:" + path], "/stats")
     c.close()
     w.balanced(o)
@@ -61,7 +61,7 @@ def tcp_over_unix_sockets_both_ways():
     w = Weir(unix_front(o, path, kind="tcp"))
     c = Client("unix:" + path).send("hello").shut()
     eq(c.read_to_end(), b"hello", "echo after half-close")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -73,7 +73,7 @@ def stale_socket_file_is_replaced():
     check(os.path.exists(path), "setting up")
     w = Weir(unix_front(o, path))
     ok(once("unix:" + path))
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -85,7 +85,7 @@ def live_socket_file_is_an_error():
     check(owner.path in w.log(), "not named: " + w.log())
     c = Client(owner.address).send("x")
     eq(c.read_exact(1), b"x", "the live one still serves")
-    eq(o.accepted, 0, "upstream connections")
+    o.had(0)
 
 
 @case
@@ -122,7 +122,7 @@ def several_binds_of_one_listener():
     until(lambda: listening(a) and listening(b), "listening")
     for address in (a, ("::1", b), "unix:" + path):
         ok(once(address))
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     eq(w.listener()["connections"]["accepted_total"], 3, "accepted")
 
 
@@ -133,7 +133,7 @@ def a_name_is_resolved():
     def served():
         return once(w.conf.ports["front"]).status == 200
     until(served, "localhost resolves")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     e, = w.upstream()["endpoints"]
     eq(e["name"], "localhost:%d" % o.number, "name")
     check(e["resolved"].startswith(("127.", "[::1]")), "resolved: %r" % e)
@@ -147,7 +147,7 @@ def a_name_that_does_not_resolve_does_not_stop_a_start():
     ok(once(w.conf.ports["second"]))
     r = once(w.conf.ports["front"])
     check(r.status in (502, 503), "status %d" % r.status)
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     status, body = w.get("/readyz")
     check(status == 503 and "back" in body, "/readyz: %d %s" % (status, body))
 

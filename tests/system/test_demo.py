@@ -26,6 +26,7 @@ def demo_starts_says_where_and_serves():
         if w.process.poll() is not None and "in use" in w.log().lower():
             w.status = w.process.poll()
             raise Skip("the demo's port is taken on this machine")
+        check(w.process.poll() is None, "it ended: " + w.log()[-500:])
         pages = {}
         for url in sorted(set(urls())):
             with urllib.request.urlopen(url.rstrip(".,"), timeout=WAIT) as r:

@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import SLOW, case, check, eq, need, run, until
 from weir import Weir, one
-from web import HttpOrigin, answer, ask, ok, read_response, request
+from web import HttpOrigin, answer, ok, once, read_response, request
 from wire import Client
 
 
@@ -91,7 +91,7 @@ def no_descriptor_for_the_upstream_is_a_failure_that_is_told():
     check(200 in statuses and statuses <= {200, 502, 503}, repr(statuses))
     w.balanced(o)
     eq(w.upstream()["connects_total"], o.accepted, "connects_total")
-    ok(ask(Client(w.conf.ports["front"])))
+    ok(once(w.conf.ports["front"]))
 
 
 run()

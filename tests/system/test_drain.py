@@ -77,7 +77,7 @@ def idle_keep_alive_client_does_not_hold_it_up():
     for c in idle:
         eq(c.read_to_end(), b"", "idle client")
         eq(c.ended, "fin", "how it ended")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -96,7 +96,7 @@ def keep_alive_client_that_sends_meanwhile_is_told_not_cut():
     eq((r.get("Connection") or "").lower(), "close", "told")
     eq(c.read_to_end(), b"", "closed")
     eq(c.ended, "fin", "not cut")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     w.signal(signal.SIGTERM)
     eq(w.exited(), 0, "exit status")
 
@@ -107,10 +107,8 @@ def drain_delay_serves_while_unready():
     w, busy, idle = draining(o, more='drain_delay = "1h";')
     until(lambda: w.get("/readyz")[0] == 503, "/readyz is 503")
     check(listening(w.conf.ports["front"]), "the listener closed at once")
-    # New and old clients are served; old ones are told to go elsewhere.
     ok(once(w.conf.ports["front"]))
-    r = ok(ask(idle))
-    eq((r.get("Connection") or "").lower(), "close", "told")
+    ok(ask(idle))
     o.gate.set()
     ok(read_response(busy))
     w.signal(signal.SIGTERM)
@@ -168,7 +166,7 @@ def post_drain_lets_finish_and_post_stop_does_not():
     eq(w.post("/stop")[0], 200, "POST /stop")
     eq(w.exited(), 0, "exit status")
     eq(c.read_to_end(), b"", "what the client got")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -186,7 +184,7 @@ def tcp_session_under_way_goes_on_until_it_ends():
     check(w.process.poll() is None, "it ended before its session")
     c.close()
     eq(w.exited(), 0, "exit status")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case

@@ -10,8 +10,8 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import WAIT, case, check, eq, run, until
 from weir import Weir, one
-from web import (HttpOrigin, answer, ask, chunks, ok,
-                 read_response, request, token)
+from web import (HttpOrigin, answer, ask, chunks, ok, once, read_response,
+                 request, token)
 from wire import Client
 
 BIG = os.urandom(5 << 20)
@@ -50,7 +50,7 @@ def five_mib_up_and_down_by_length():
         eq(hashlib.sha256(ok(ask(c, target="/big")).body).hexdigest(), SUM,
            "download")
     eq(ok(ask(c, "POST", "/e", body=b"")).body, b"", "empty body")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     c.close()
     w.balanced(o)
 
@@ -71,7 +71,7 @@ def five_mib_up_and_down_in_chunks_with_trailers():
                    fields=[("TE", "trailers"), ("Connection", "TE")]))
         eq(hashlib.sha256(r.body).hexdigest(), SUM, "download")
         eq(r.trailers, [(b"X-Sum", SUM.encode())], "response trailers")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     c.close()
     w.balanced(o)
 
@@ -87,7 +87,7 @@ def every_chunk_a_byte_and_every_byte_a_read():
     data = request("POST", "/", body=body)
     c.send_pieces(data, 3)
     eq(ok(read_response(c, "POST")).body, body, "echo")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -104,7 +104,7 @@ def responses_in_pieces():
     for nth in range(1, 5):
         r = ok(ask(c, target="/l" if nth % 2 else "/c"))
         eq((r.body.decode(), r.nth), (r.get("X-Token"), nth), "response")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -120,7 +120,7 @@ def http_1_0_client_gets_chunked_bodies_without_chunks():
         eq((hashlib.sha256(r.body).hexdigest(), r.nth), (SUM, nth), "body")
         if (r.get("Connection") or "").lower() != "keep-alive":
             c = Client(w.conf.ports["front"])
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -180,12 +180,12 @@ def client_that_does_not_read_pauses_the_origin():
     c.read_exact(100)
     until(plateau(lambda: len(sent)), "the origin to be paused", 6 * WAIT)
     check(len(sent) << 16 < size // 4, "no backpressure")
-    ok(ask(Client(w.conf.ports["front"])))
+    ok(once(w.conf.ports["front"]))
     check(w.rss() - before < 6 << 20, "memory")
     while c.received < size:
         check(c.more(), "ended early")
         c.buf.clear()
-    eq(o.accepted, 2, "upstream connections")
+    o.had(2)
     c.close()
     w.balanced(o)
 
@@ -223,7 +223,7 @@ def origin_that_does_not_read_pauses_the_client():
     r = ok(read_response(c, "POST"))
     eq(int(r.body), size, "what arrived")
     t.join()
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     c.close()
     w.balanced(o)
 

@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run
 from weir import Weir, one
-from web import (HttpOrigin, answer, ask, ok, read_request_body,
+from web import (HttpOrigin, answer, ask, ok, once, read_request_body,
                  read_response, request)
 from wire import Client
 
@@ -34,7 +34,7 @@ def early_hints_are_forwarded_in_order():
         eq([i.get("Link") for i in r.interim[:20]],
            ["</%d>" % n for n in range(20)], "their fields")
         eq((r.body, r.nth), (b"done", nth), "final")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     c.close()
     w.balanced(o)
 
@@ -49,8 +49,8 @@ def an_http_1_0_client_gets_none():
     c = Client(w.conf.ports["front"])
     r = ok(ask(c, minor=0))
     eq((r.interim, r.body), ([], b"done"), "to HTTP/1.0")
-    eq(ok(ask(Client(w.conf.ports["front"]))).nth, 2, "connection kept")
-    eq(o.accepted, 1, "upstream connections")
+    eq(ok(once(w.conf.ports["front"])).nth, 2, "connection kept")
+    o.had(1)
 
 
 @case
@@ -65,7 +65,7 @@ def a_100_nobody_asked_for_disturbs_nothing():
         r = ok(ask(c))
         check(all(i.status == 100 for i in r.interim), "interim")
         eq((r.body, r.nth), (b"done", nth), "final")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -78,12 +78,14 @@ def endless_interim_responses_are_bounded():
     before = w.rss()
     c = Client(w.conf.ports["front"], rcvbuf=16384)
     c.send(request())
-    while c.received < (2 << 20) and c.more():
-        c.buf.clear()
+    # It may pass them on as they are read, or call it a bad response.
+    while c.received < (2 << 20) and b"HTTP/1.1 502 " not in c.buf and \
+            c.more():
+        del c.buf[:-2000]
     check(w.rss() - before < 8 << 20, "memory")
     c.rst()
     w.wait_pool(open=0)
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -106,7 +108,7 @@ def expect_100_continue_asks_for_the_body():
         c.send("hello")
         r = ok(read_response(c, "POST"))
         eq((r.interim, r.body, r.nth), ([], b"hello", nth), "final")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     eq(len(expects), 2, "requests")
     c.close()
     w.balanced(o)
@@ -125,7 +127,7 @@ def client_that_does_not_wait_for_the_100():
     r = ok(ask(c, "POST", "/", [("Expect", "100-continue")], b"hello"))
     eq(r.body, b"hello", "body")
     eq(ok(ask(c)).nth, 2, "connection kept")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -145,9 +147,9 @@ def a_refusal_instead_of_100_and_the_body_never_sent():
         eq(r.interim, [], "no 100 from weir")
         # The body was not sent: that upstream connection owes 5 bytes and
         # serves nobody any more.
-        r = ok(ask(Client(w.conf.ports["front"])))
+        r = ok(once(w.conf.ports["front"]))
         eq((r.conn, r.body), (2, b"fine"), "who served next")
-        eq(o.accepted, 2, "upstream connections")
+        o.had(2)
         check(all(q.target == "/" for q in o.seen), "requests upstream")
         c.close()
 
@@ -178,7 +180,7 @@ def no_100_for_an_http_1_0_client():
     r = ok(ask(c, "POST", "/", [("Expect", "100-continue")], b"hello",
                minor=0))
     eq((r.interim, r.body), ([], b"hello"), "answer")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 run()

@@ -34,7 +34,7 @@ def response_that_ends_at_close():
             break
         eq(c.ended, "fin", "its end")
         c.close()
-    eq(o.accepted, 2, "upstream connections")
+    o.had(2)
     w.wait_pool(open=0)
 
 
@@ -48,7 +48,7 @@ def response_that_ends_at_close_to_an_http_1_0_client():
     c = front(w)
     r = ok(ask(c, minor=0))
     eq((r.chunked, r.body, c.ended), (False, b"all of it", "fin"), "end")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -69,7 +69,7 @@ def response_that_ends_by_reset_does_not_look_whole():
     rest = c.read_to_end()
     check(not rest.endswith(b"0\r\n\r\n"), "the last chunk came")
     check(c.ended == "rst" or b"chunked" not in rest, "orderly end")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -84,7 +84,7 @@ def http_1_0_origin_is_not_reused():
         c = front(w)
         for n in (1, 2, 3):
             eq(ok(ask(c)).conn, n, "who served")
-        eq(o.accepted, 3, "upstream connections")
+        o.had(3)
         c.close()
         w.balanced(o)
 
@@ -102,7 +102,7 @@ def connection_close_from_the_origin_is_obeyed():
         r = ok(ask(c))
         eq((r.conn, r.nth), (n, 1), "who served")
         check((r.get("Connection") or "") != "close", "passed on")
-    eq(o.accepted, 3, "upstream connections")
+    o.had(3)
     w.wait_pool(open=0)
 
 
@@ -147,7 +147,7 @@ def upgrade_becomes_a_tunnel_in_both_directions():
     c.shut()
     eq(c.read_to_end(), b"<end>", "half-close in the tunnel")
     c.close()
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     w.wait_pool(open=0)
     w.balanced(o)
 
@@ -176,7 +176,7 @@ def upgrade_that_is_declined_goes_on_as_http():
         r = ok(ask(c, fields=ASK))
         eq((r.nth, r.body), (nth, b"no, thanks"), "declined")
     eq(o.seen[0].get("Upgrade"), "echo", "Upgrade upstream")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     c.close()
     w.balanced(o)
 
@@ -196,7 +196,7 @@ def a_101_that_nobody_asked_for_is_a_502():
         check(b"evil" not in r.body, "tunnelled")
         eq(w.failures(), {"bad_response": 1}, "failures")
         w.wait_pool(open=0)
-        eq(o.accepted, 1, "upstream connections")
+        o.had(1)
 
 
 @case
@@ -215,7 +215,7 @@ def h2c_upgrade_is_not_forwarded():
     ok(ask(c, fields=[("Connection", "Upgrade"),
                       ("Upgrade", "websocket, h2c")]))
     check("h2c" not in (o.seen[1].get("Upgrade") or ""), "h2c in a list")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -228,7 +228,7 @@ def tunnel_ends_when_silent_and_when_the_origin_ends():
     c.read_to_end()
     w.wait_pool(open=0)
     until(lambda: o.open == 0, "the upstream side ends")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     c.close()
     w.balanced(o)
 

@@ -11,8 +11,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import WAIT, Failed, case, check, eq, run, until
 from weir import Weir, one
-from web import (HttpOrigin, answer, ask, chunks, ok, read_response, request,
-                 token)
+from web import (HttpOrigin, answer, ask, chunks, ok, once, read_response,
+                 request, token)
 from wire import Client, Ended
 
 
@@ -79,7 +79,7 @@ def half_a_request_is_never_followed_by_anothers():
             leaver.send(request("POST", "/half",
                                 framing + [("X-Token", token())]) + body)
             getattr(leaver, way)()
-            ok(ask(Client(w.conf.ports["front"])))
+            ok(once(w.conf.ports["front"]))
             leaver.close()
     eq([q.target for q in o.seen], ["/"] * 9, "whole requests upstream")
 

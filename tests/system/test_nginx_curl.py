@@ -32,6 +32,7 @@ http { log_format n '$connection $connection_requests $request_method '
  client_body_temp_path %(r)s/t1; proxy_temp_path %(r)s/t2;
  fastcgi_temp_path %(r)s/t3; uwsgi_temp_path %(r)s/t4;
  scgi_temp_path %(r)s/t5; keepalive_requests 100000; client_max_body_size 0;
+ absolute_redirect off;
  server { listen 127.0.0.1:%(n)d; root %(r)s/www;
   location = /who { return 200 "$host $http_x_forwarded_for\\n"; }
   location /put/ { dav_methods PUT DELETE; create_full_put_path on; }

@@ -9,7 +9,8 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import WAIT, case, check, eq, run, until
 from weir import Weir, one
-from web import HttpOrigin, answer, ask, ok, read_response, refused, request
+from web import (HttpOrigin, answer, ask, ok, once, read_response, refused,
+                 request)
 from wire import Client
 
 
@@ -59,7 +60,7 @@ def cap_is_exact_with_many_clients():
         t.join(6 * WAIT)
     eq((len(done), set(done)), (2500, {200}), "answers")
     check(max(most) <= 5, "open at once: %d" % max(most))
-    eq(o.accepted, 5, "upstream connections")
+    o.had(5)
     u = w.upstream()
     eq((u["connects_total"], u["pool"]["open"]), (5, 5), "connects, open")
     check(u["pool"]["waiting_max"] > 5, "nobody waited: %r" % u["pool"])
@@ -84,7 +85,7 @@ def first_come_first_served():
         c.close()
     eq([q.target for q in o.seen[1:]], ["/%d" % n for n in range(20)],
        "order of service")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     w.balanced(o)
 
 
@@ -115,7 +116,7 @@ def full_queue_refuses_at_once():
     until(lambda: o.inside == 1, "the first request")
     clients += held(w, 2)
     w.wait_pool(waiting=2)
-    refused(ask(Client(w.conf.ports["front"])), 503, "queue_full")
+    refused(once(w.conf.ports["front"]), 503, "queue_full")
     eq(w.failures(), {"queue_full": 1}, "failures")
     o.open_gate()
     for c in clients:
@@ -130,11 +131,11 @@ def no_waiting_room_at_all():
     w = Weir(one(o, pool='max = 1; max_waiting = 0;'))
     first, = held(w)
     until(lambda: o.inside == 1, "the first request")
-    refused(ask(Client(w.conf.ports["front"])), 503, "queue_full")
+    refused(once(w.conf.ports["front"]), 503, "queue_full")
     o.open_gate()
     ok(read_response(first))
     ok(ask(first))
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
 
 
 @case
@@ -154,9 +155,30 @@ def vanished_waiter_takes_no_lease():
     ok(read_response(first))
     ok(read_response(last))
     eq([q.target for q in o.seen], ["/held", "/last"], "requests upstream")
-    eq(o.accepted, 1, "upstream connections")
+    o.had(1)
     first.close()
     last.close()
+    w.balanced(o)
+
+
+@case
+def waiter_that_vanishes_inside_its_body_takes_none_either():
+    o = gate()
+    w = Weir(one(o, pool='max = 1; queue_timeout = "60s";'))
+    first, = held(w)
+    until(lambda: o.inside == 1, "the first request")
+    for way in ("rst", "close"):
+        for sent in (b"", b"half"):
+            c = Client(w.conf.ports["front"])
+            c.send(request("POST", "/gone", [("Content-Length", "9")]) + sent)
+            w.wait_pool(waiting=1)
+            getattr(c, way)()
+            w.wait_pool(waiting=0)
+    o.open_gate()
+    ok(read_response(first))
+    eq([q.target for q in o.seen], ["/held"], "requests upstream")
+    o.had(1)
+    first.close()
     w.balanced(o)
 
 
@@ -176,7 +198,7 @@ def tcp_sessions_wait_and_are_refused_alike():
     a.close()
     eq(b.read_exact(1), b"b", "second session")
     check(o.open <= 1, "open: %d" % o.open)
-    eq(o.accepted, 2, "upstream connections")
+    o.had(2)
     b.close()
     c.close()
     w.balanced(o)

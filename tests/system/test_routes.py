@@ -1,5 +1,5 @@
-"""One listener, several upstreams: the most specific host wins, then the longest
-path prefix; what fits none is a 404, and no upstream hears of it.
+"""One listener, several upstreams: the most specific host wins, then the
+longest path prefix; what fits none is a 404, and no upstream hears of it.
 """
 # SPDX-License-Identifier: MIT
 import os
