@@ -218,7 +218,8 @@ conn_reset(struct conn *c)
 void
 conn_send(struct conn *c)
 {
-	if (list_linked(&c->pending) || c->stuck || !c->open || c->broken)
+	if (list_linked(&c->pending) || c->stuck || !c->open || c->broken ||
+	    (c->out.len == 0 && !c->shut))
 		return;
 	list_append(c->batched ? &c->w->batch : &c->w->flush, &c->pending);
 }
@@ -261,6 +262,7 @@ void
 conn_flush(struct conn *c)
 {
 	bool was_full = ev_is_active(&c->io) && (c->io.events & EV_WRITE);
+	bool had_output = c->out.len > 0;
 	ssize_t n;
 
 	if (!c->open || c->broken || c->connecting)
@@ -278,7 +280,8 @@ conn_flush(struct conn *c)
 	}
 	if (c->stuck != was_full)
 		watch(c);
-	if (c->out.held <= CONN_LOW && (was_full || c->out.len == 0))
+	if (had_output && c->out.held <= CONN_LOW &&
+	    (was_full || c->out.len == 0))
 		c->ops->drained(c);
 }
 

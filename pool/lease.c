@@ -132,6 +132,7 @@ make_lease(struct ask *a, struct upconn *u)
 		upconn_close(u, N_DISCARDS);
 		return false;
 	}
+	conn_resume(&u->conn);  /* paused by a long greeting */
 	*l = (struct lease){ .u = u, .ops = a->ops, .holder = a->holder,
 	    .since_ns = now, .waited_ns = now - a->since_ns,
 	    .reused = u->uses > 0 };
@@ -226,19 +227,41 @@ slot_take(struct pool *p)
 	return upstream_slot_take(p->upstream);
 }
 
-/* Close the longest unused idle connection whose key is not a's. */
+/* Is there room at an endpoint that a may go to? */
 static bool
-evict_other_key(struct ask *a)
+is_room(const struct ask *a)
 {
-	struct upconn *victim = NULL;
 	struct list *l, *tmp;
 
-	if (a->key_len == 0)
-		return false;   /* keys are all empty, or none is */
-	list_each(l, tmp, &a->pool->upconns) {
+	list_each(l, tmp, &a->pool->sites) {
+		const struct site *site = container_of(l, struct site, link);
+		const struct endpoint *e = site->endpoint;
+
+		if (site->current && e != a->avoid &&
+		    atomic_load(&e->open) < atomic_load(&e->most))
+			return true;
+	}
+	return false;
+}
+
+/* No idle connection is of use to a: of another key, used before, or at the
+   endpoint to avoid. Close the longest unused whose place is of use. */
+static bool
+evict_unfit(struct ask *a)
+{
+	struct pool *p = a->pool;
+	struct upconn *victim = NULL;
+	struct list *l, *tmp;
+	bool anywhere;
+
+	if (atomic_load_explicit(&p->idle, memory_order_relaxed) == 0)
+		return false;
+	anywhere = a->avoid == NULL || p->roster->n == 1 || is_room(a);
+	list_each(l, tmp, &p->upconns) {
 		struct upconn *u = container_of(l, struct upconn, all);
 
 		if (u->state == UPCONN_IDLE &&
+		    (anywhere || u->shelf->site->endpoint != a->avoid) &&
 		    (victim == NULL || u->since_ns < victim->since_ns))
 			victim = u;
 	}
@@ -350,7 +373,7 @@ serve_now(struct ask *a, struct upconn **u)
 	if (a->opening != NULL || *u != NULL)
 		return true;
 	*u = take_idle_elsewhere(a, site);
-	if (*u != NULL || !evict_other_key(a))
+	if (*u != NULL || !evict_unfit(a))
 		return true;
 	return open_at(a, site, u);
 }
@@ -416,6 +439,9 @@ lease_return(struct lease **lp)
 		upconn_close(u, DISCARD_NOT_CLEAN);
 		return;
 	}
+	/* Whatever choked it ends here. */
+	if (u->mark != MARK_BROKEN)
+		conn_resume(&u->conn);
 	switch (u->mark) {
 	case MARK_CLEAN:
 		upconn_settle(u);

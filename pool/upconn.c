@@ -180,8 +180,9 @@ upconn_settle(struct upconn *u)
 		ask_grant(a, u);
 		return;
 	}
-	if (p->unserved > 0 && u->shelf->key_len > 0) {
-		/* Those who wait have other keys and need its place. */
+	if (p->unserved > 0) {
+		/* Those who wait have other keys, or want a fresh one, and need
+		   its place. */
 		upconn_close(u, DISCARD_OTHER_KEY);
 		return;
 	}
@@ -210,6 +211,16 @@ upconn_made(struct upconn *u)
 void
 upconn_ready(struct upconn *u)
 {
+	/* An answer to the wash that did not end where it should, or an end
+	   that came with the answer. */
+	if (u->uses > 0 && !upconn_is_clean(u)) {
+		upconn_close(u, DISCARD_NOT_CLEAN);
+		return;
+	}
+	if (u->conn.eof) {
+		upconn_broken(u, FAULT_CLOSED, 0);
+		return;
+	}
 	upconn_made(u);
 	/* The ask it was opened for may go first or be served already; either
 	   way it is free now. */
@@ -370,6 +381,20 @@ too_slow(struct deadline *d)
 
 /* ----------------------------------------------------------------- opening */
 
+/* Connected within upconn_open(). */
+static void
+greeting_due(struct deadline *d)
+{
+	struct upconn *u = container_of(d, struct upconn, deadline);
+
+	d->passed = too_slow;
+	deadline_set(u->pool->worker, d, u->pool->conf->timeouts.connect_ms);
+	begin_greeting(u);
+	/* What the server has said before it was greeted. */
+	if (u->state == UPCONN_GREETING && (u->conn.in.len > 0 || u->conn.eof))
+		input(&u->conn);
+}
+
 /* lifetime +-10 %: connections opened together must not retire together. */
 static int64_t
 lifetime_ns(const struct conf_pool *conf, uint64_t id)
@@ -415,8 +440,15 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	count_add(&p->connects, 1);
 	deadline_init(&u->deadline, too_slow);
 	deadline_set(p->worker, &u->deadline, conf->timeouts.connect_ms);
-	if (!u->conn.connecting)
+	if (u->conn.connecting)
+		return u;
+	if (p->upstream->peer->greet == NULL) {
 		begin_greeting(u);
+		return u;
+	}
+	/* A greeting may end at once, but not inside the caller's call. */
+	u->deadline.passed = greeting_due;
+	deadline_set(p->worker, &u->deadline, 0);
 	return u;
 fail:
 	if (sh != NULL && sh->open == 0 && sh->key_len > 0) {

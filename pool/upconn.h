@@ -58,7 +58,7 @@ struct upconn {
 					   so long; 0 = said nothing */
 	struct deadline deadline;       /* connect, greet or wash */
 	struct late late;
-};
+} __attribute__((aligned(16)));         /* the protocol's state follows */
 
 /* Bytes of the protocol's own, peer_ops.state_size, zeroed at connect. */
 static inline void *

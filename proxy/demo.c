@@ -8,6 +8,7 @@
 #include "proxy/demo.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,8 @@ listen_loopback(uint16_t port)
 	if (fd < 0)
 		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* Accepted sockets inherit it. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
 	    listen(fd, 1024) < 0) {
 		close(fd);
@@ -157,7 +160,7 @@ static int
 answer_big(struct guest *g)
 {
 	static const char line[] = "weir weir weir weir weir weir weir weir "
-	    "weir weir weir\n";
+	    "weir weir weir weir123\n";
 	char head[128];
 	size_t n = BIG_BYTES / (sizeof(line) - 1), i;
 	int len = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\n"

@@ -38,7 +38,7 @@ struct exchange {
 	enum outcome outcome;
 	enum family family;             /* set at the end, for the pile */
 	/* the family's state follows */
-};
+} __attribute__((aligned(16)));
 
 /* NULL when out of memory. Begins with the lane's present snapshot. */
 struct exchange *exchange_new(struct session *s) MUST_CHECK;

@@ -304,10 +304,10 @@ close_sessions(struct lane *lane, bool idle_only)
 			struct session *s =
 			    container_of(l, struct session, link);
 
-			if (!idle_only)
-				session_close(s);
-			else if (exchange_first(s) == NULL)
+			if (exchange_first(s) == NULL)
 				session_finish(s);
+			else if (!idle_only)
+				session_cut(s);
 		}
 		left = left || !list_empty(&door->sessions);
 	}
@@ -331,6 +331,21 @@ drain_step(struct deadline *d)
 		deadline_set(w, d, DRAIN_STEP_MS);
 	else
 		plain_post(&lane->runtime->main, empty_arrived, 0);
+}
+
+static void
+leave_arrived(struct worker *w, struct mail *m)
+{
+	struct lane *lane = w->owner;
+
+	plain_dropped(m);
+	lane->leaving = true;
+}
+
+void
+lane_post_leave(struct lane *lane)
+{
+	plain_post(&lane->worker, leave_arrived, 0);
 }
 
 static void

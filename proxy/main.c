@@ -40,16 +40,14 @@ static const char usage_text[] =
 "  weir                     run in the foreground (" DEFAULT_PATH ")\n"
 "  weir -t                  check the file, as `weir check`\n"
 "  weir check [--offline]   check the file and warn of what may hurt\n"
-"  weir reload              load the file anew into the running weir\n"
-"  weir stats [--json]      the live numbers\n"
-"  weir get PATH            any page of the admin port\n"
-"  weir ready               is it ready? exit status 0 or 1\n"
-"  weir wait [--for warm|listeners] [--timeout 60s]\n"
-"                           return when it is ready\n"
-"  weir stop [--now]        drain and end\n"
 "  weir demo                run with a built-in configuration and origin\n"
 "  weir -h [config]         this help; all keys of the configuration file\n"
 "  weir -V                  version\n"
+"\n"
+"Of a running weir:\n"
+"\n";
+
+static const char usage_end[] =
 "\n"
 "  -c FILE        the configuration file\n"
 "  --admin ADDR   the admin port of the running weir; otherwise as in the file\n"
@@ -241,16 +239,23 @@ main(int argc, char **argv)
 	const char *path, *command;
 	int status;
 
-	if (parse(argc, argv, &o) < 0)
+	if (parse(argc, argv, &o) < 0) {
+		free(o.rest);
 		return EXIT_USAGE;
+	}
 	path = o.path != NULL ? o.path : DEFAULT_PATH;
 	command = o.n_rest > 0 ? o.rest[0] : NULL;
 	if (o.help && command != NULL && strcmp(command, "config") == 0) {
 		conf_help(stdout, proto_table);
 		status = EXIT_OK;
-	} else if (o.help) {
+	} else if (o.help && command == NULL) {
 		fputs(usage_text, stdout);
+		client_help(stdout);
+		fputs(usage_end, stdout);
 		status = EXIT_OK;
+	} else if (o.help) {
+		(void)usage_error("there is no help on %s", command);
+		status = EXIT_USAGE;
 	} else if (o.version) {
 		version_print(stdout);
 		status = EXIT_OK;

@@ -29,7 +29,11 @@
 #include "proxy/lane.h"
 #include "proxy/live.h"
 
-enum { SWEEP_S = 1, FDS_OF_OUR_OWN = 32 };
+enum {
+	SWEEP_S = 1, FDS_OF_OUR_OWN = 32,
+	IDLE_GRACE_MS = 1000            /* draining: an idle client may be
+					   sending a request just now */
+};
 
 /* -------------------------------------------------------------------- errors */
 
@@ -118,8 +122,8 @@ resolver_options_of(const struct conf *conf)
 static struct conf *
 load(struct runtime *rt, struct conf_errors *errors)
 {
-	struct conf_input in = { .path = rt->path, .text = rt->builtin,
-	    .protos = proto_table };
+	struct conf_input in = { .path = rt->path != NULL ? rt->path :
+	    "(built in)", .text = rt->builtin, .protos = proto_table };
 
 	return conf_load(&in, errors);
 }
@@ -364,7 +368,8 @@ doors_close(struct deadline *d)
 
 	rt->lanes_busy = rt->n_lanes;
 	for (i = 0; i < rt->n_lanes; i++)
-		lane_post_drain(rt->lanes[i], most / 4);
+		lane_post_drain(rt->lanes[i], most / 4 < IDLE_GRACE_MS ?
+		    most / 4 : IDLE_GRACE_MS);
 	deadline_init(&rt->drain, drain_timed_out);
 	deadline_set(&rt->main, &rt->drain, most);
 }
@@ -372,10 +377,14 @@ doors_close(struct deadline *d)
 void
 runtime_drain(struct runtime *rt)
 {
+	size_t i;
+
 	if (rt->draining)
 		return;
 	rt->draining = true;
 	log_info(NULL, "draining");
+	for (i = 0; i < rt->n_lanes; i++)
+		lane_post_leave(rt->lanes[i]);
 	deadline_init(&rt->drain, doors_close);
 	deadline_set(&rt->main, &rt->drain, rt->gen->conf->drain_delay_ms);
 }

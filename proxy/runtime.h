@@ -46,6 +46,7 @@ struct lane {
 	struct pile sessions;
 	struct pile exchanges[N_FAMILIES];
 	struct pile pieces[N_FAMILIES];
+	bool leaving;                   /* answers from now on are the last */
 	int64_t grace_ends_ns;          /* draining: idle clients close then */
 	struct deadline drain_step;
 };

@@ -201,7 +201,7 @@ session_release(struct worker *w, struct late *l)
 }
 
 static void
-end(struct session *s, bool hard)
+end(struct session *s, enum fail why, bool hard)
 {
 	struct door *d = s->door;
 	struct exchange *x;
@@ -210,7 +210,7 @@ end(struct session *s, bool hard)
 		return;
 	s->closed = true;
 	while ((x = exchange_first(s)) != NULL)
-		exchange_drop(x, FAIL_CLIENT_GONE);
+		exchange_drop(x, why);
 	if (s->kept != NULL)
 		lease_return(&s->kept);
 	deadline_clear(&s->deadline);
@@ -230,13 +230,19 @@ end(struct session *s, bool hard)
 void
 session_close(struct session *s)
 {
-	end(s, false);
+	end(s, FAIL_CLIENT_GONE, false);
+}
+
+void
+session_cut(struct session *s)
+{
+	end(s, FAIL_DRAINED, true);
 }
 
 void
 session_reset(struct session *s)
 {
-	end(s, true);
+	end(s, FAIL_CLIENT_GONE, true);
 }
 
 void

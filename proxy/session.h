@@ -39,6 +39,8 @@ void session_bytes(struct session *s);
 
 /* End it: exchanges that are under way are given up. Twice is fine. */
 void session_close(struct session *s);
+/* weir ends it, not the client: at drain_timeout. */
+void session_cut(struct session *s);
 /* Likewise with a RST: the client must not take what it got for all. */
 void session_reset(struct session *s);
 
@@ -61,6 +63,13 @@ void session_finish(struct session *s);
  * the client still sends, which can destroy the answer on its way.
  */
 void session_linger(struct session *s);
+
+/* Is its next answer to be the last? */
+static inline bool
+session_is_leaving(const struct session *s)
+{
+	return s->leaving || *s->door->lane_leaving;
+}
 
 static inline struct session *
 session_of(struct conn *c)

@@ -174,8 +174,9 @@ class Weir:
         """SIGTERM, and all is well: exit 0, no word of a sanitizer."""
         if self.status is None:
             self.signal(signal.SIGTERM)
-        eq(self.exited(), 0, "exit status after SIGTERM")
+        status = self.exited()
         self.clean()
+        eq(status, 0, "exit status after SIGTERM")
 
     def clean(self):
         """No sanitizer has spoken."""
@@ -190,6 +191,7 @@ class Weir:
             return
         if self.process.poll() is not None:
             self.status = self.process.returncode
+            self.clean()
             raise Failed("weir died with %d: %s" % (
                 self.status, self.log()[-4000:]))
         try:
@@ -289,8 +291,9 @@ class Weir:
 
     def rss(self):
         """Resident bytes."""
-        return int(re.search(r"VmRSS:\s+(\d+)", self._proc("status"))[1]) \
-            * 1024
+        found = re.search(r"VmRSS:\s+(\d+)", self._proc("status"))
+        check(found, "weir has died: " + self.log()[-3000:])
+        return int(found[1]) * 1024
 
     def cpu_s(self):
         """Processor seconds used."""

@@ -104,8 +104,6 @@ HEADS = {
     "relative_target": (400, b"GET a HTTP/1.1\r\n" + H + b"\r\n"),
     "asterisk_with_get": (400, b"GET * HTTP/1.1\r\n" + H + b"\r\n"),
     "tls_hello": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n"),
-    "connect": ((405, 501), b"CONNECT x.test:443 HTTP/1.1\r\nHost: x.test:443"
-                b"\r\n\r\n"),
     # 3.2: Host
     "no_host": (400, b"GET / HTTP/1.1\r\nA: b\r\n\r\n"),
     "two_hosts": (400, GET + H + b"\r\n"),
@@ -194,6 +192,16 @@ def likewise_when_they_come_byte_by_byte():
         turned_away(w, name, status, data, 1)
     eq((o.accepted, o.received), (0, 0), "what the origin saw")
     ok(once(w.conf.ports["front"]))
+
+
+@case
+def connect_is_refused_and_what_follows_is_not_read():
+    # A client that does not wait sends its tunnel's bytes right behind.
+    o = HttpOrigin()
+    w = Weir(one(o))
+    turned_away(w, "connect", (405, 501), b"CONNECT x.test:443 HTTP/1.1\r\n"
+                b"Host: x.test:443\r\n\r\n" + NEXT)
+    beside(o, w, 1)
 
 
 @case

@@ -41,7 +41,7 @@ say_failure(struct session *s, struct exchange *x, unsigned status,
 {
 	struct http_exchange *hx = http_of(x);
 
-	if (hx->taking != TAKEN || s->leaving)
+	if (hx->taking != TAKEN || session_is_leaving(s))
 		hx->keep = false;
 	x->outcome = status < 500 ? OUTCOME_4XX : OUTCOME_5XX;
 	hx->status = (uint16_t)status;
@@ -188,6 +188,9 @@ dispatch(struct exchange *x)
 		x->up_end = true;
 	}
 	if (h->method == HTTP_M_CONNECT || h->method == HTTP_M_TRACE) {
+		/* What follows a CONNECT may be meant for its tunnel already:
+		   it must not be read as a request (RFC 9931 4). */
+		hx->keep = hx->keep && h->method != HTTP_M_CONNECT;
 		exchange_fail(x, FAIL_METHOD);
 		return;
 	}
@@ -277,6 +280,10 @@ take_body(struct exchange *x)
 	size_t before = x->up.len;
 	enum http_flow flow;
 
+	if (s->conn.eof && x->asked) {
+		session_close(s);       /* it has left the queue */
+		return false;
+	}
 	if (!has_room(x)) {
 		/* The client waits for us: its clock stands still. */
 		if (in->held >= AHEAD_MOST) {
@@ -285,6 +292,7 @@ take_body(struct exchange *x)
 		}
 		return false;
 	}
+	conn_resume(&s->conn);
 	if (hx->head->body == HTTP_BODY_CHUNKED)
 		flow = http_take_chunks(exchange_blocks(x), &hx->up_chunks, in,
 		    &x->up, &hx->up_trailers);
@@ -321,7 +329,8 @@ take_body(struct exchange *x)
 		}
 		break;
 	}
-	exchange_up(x);
+	if (x->up.len > 0 || x->up_end)
+		exchange_up(x);
 	return flow == FLOW_END;
 }
 
@@ -407,10 +416,8 @@ front_unchoke(struct session *s, struct exchange *x)
 		tunnel_upstream_drained(x);
 		return;
 	}
-	if (http_of(x)->taking != TAKING_BODY)
-		return;
-	conn_resume(&s->conn);
-	session_bytes(s);
+	if (http_of(x)->taking == TAKING_BODY)
+		session_bytes(s);
 }
 
 static void
@@ -431,7 +438,7 @@ decide_framing(struct exchange *x)
 
 	/* An answer before the end of the request: what is left of that is not
 	   read to its end, so nothing can follow it. */
-	if (!x->up_end || s->leaving)
+	if (!x->up_end || session_is_leaving(s))
 		hx->keep = false;
 	/* Bytes that came behind a refused upgrade were meant for the other
 	   protocol: they must not be read as a request (RFC 9931 4). */

@@ -77,7 +77,7 @@ struct http_exchange {
 
 	/* Not zeroed from here. */
 	char inline_head[HTTP_HEAD_SIZE(HTTP_FIELDS_INLINE)]
-	    __attribute__((aligned(16)));
+	    __attribute__((aligned(8)));
 };
 
 static inline struct http_exchange *

@@ -58,7 +58,9 @@ tcp_fail(struct session *s, struct exchange *x, enum fail why)
 {
 	if (x->lease != NULL)
 		conn_reset(&x->lease->u->conn);
-	if (why == FAIL_TUNNEL_TIMEOUT)
+	/* Nothing has been said yet, or everything long ago: an end. In the
+	   middle of something it has to look like what it is. */
+	if (x->lease == NULL || why == FAIL_TUNNEL_TIMEOUT)
 		session_close(s);
 	else
 		session_reset(s);

@@ -1,0 +1,344 @@
+/*
+ * The books of an upstream. See books.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tests/support/books.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pool/lease.h"
+#include "pool/transfer.h"
+
+#define SAME(what, got, want) do {                                           \
+	unsigned long long got_ = (got), want_ = (want);                      \
+	if (got_ != want_)                                                    \
+		fail_msg("%s: is %llu, should be %llu", what, got_, want_);   \
+} while (0)
+
+struct tally {
+	unsigned idle, leased, opening;
+};
+
+static void
+tally_add(struct tally *t, const struct upconn *u)
+{
+	switch (u->state) {
+	case UPCONN_IDLE:
+		t->idle++;
+		return;
+	case UPCONN_LEASED:
+		t->leased++;
+		return;
+	case UPCONN_CONNECTING:
+	case UPCONN_GREETING:
+	case UPCONN_WASHING:
+		t->opening++;
+		return;
+	case UPCONN_CLOSED:
+		fail_msg("a closed connection is on its pool's list");
+	}
+}
+
+/* ------------------------------------------------------------- connections */
+
+static unsigned
+times_on(const struct list *head, const struct list *link)
+{
+	const struct list *l;
+	unsigned n = 0;
+
+	for (l = head->next; l != head; l = l->next)
+		n += l == link;
+	return n;
+}
+
+static void
+check_upconn(struct pool *p, struct upconn *u)
+{
+	assert_ptr_equal(u->pool, p);
+	assert_ptr_equal(u->shelf->site->pool, p);
+	assert_true(u->conn.open);
+	assert_ptr_equal(u->conn.w, p->worker);
+	SAME("times on its shelf's idle list",
+	    times_on(&u->shelf->idle, &u->link), u->state == UPCONN_IDLE);
+	if (u->state == UPCONN_LEASED)
+		assert_ptr_equal(u->lease->u, u);
+	else
+		assert_null(u->lease);
+	if (u->opener != NULL) {
+		assert_ptr_equal(u->opener->opening, u);
+		SAME("times its opener is in the queue",
+		    times_on(&p->asks, &u->opener->link), 1);
+	}
+	if (u->state == UPCONN_IDLE) {
+		SAME("mark of an idle connection", u->mark, MARK_CLEAN);
+		assert_null(u->opener);
+		assert_false(deadline_armed(&u->deadline));
+		assert_false(u->conn.eof);
+	}
+}
+
+static unsigned
+on_shelf(const struct pool *p, const struct shelf *sh)
+{
+	const struct list *l;
+	unsigned n = 0;
+
+	for (l = p->upconns.next; l != &p->upconns; l = l->next)
+		n += container_of(l, const struct upconn, all)->shelf == sh;
+	return n;
+}
+
+static void
+check_idle_list(const struct shelf *sh)
+{
+	const struct list *l;
+
+	for (l = sh->idle.next; l != &sh->idle; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, link);
+
+		assert_ptr_equal(u->shelf, sh);
+		SAME("state on an idle list", u->state, UPCONN_IDLE);
+	}
+}
+
+static void
+check_site(struct pool *p, struct site *site)
+{
+	struct shelf *sh, *tmp;
+	unsigned open = 0;
+
+	assert_true(site->current || site->open > 0);
+	assert_non_null(site->keyless);
+	SAME("open of the keyless shelf", site->keyless->open,
+	    on_shelf(p, site->keyless));
+	check_idle_list(site->keyless);
+	open += site->keyless->open;
+	HASH_ITER(hh, site->keyed, sh, tmp) {
+		if (sh->open == 0)
+			fail_msg("a keyed shelf is empty");
+		SAME("open of a keyed shelf", sh->open, on_shelf(p, sh));
+		check_idle_list(sh);
+		open += sh->open;
+	}
+	SAME("open of the site", site->open, open);
+}
+
+/* ------------------------------------------------------------------- queues */
+
+static void
+check_queue(struct pool *p)
+{
+	unsigned waiting = 0, unserved = 0;
+	int64_t oldest = INT64_MAX;
+	struct list *l;
+
+	for (l = p->asks.next; l != &p->asks; l = l->next) {
+		struct ask *a = container_of(l, struct ask, link);
+
+		assert_ptr_equal(a->pool, p);
+		assert_null(a->lease);
+		waiting++;
+		if (a->opening != NULL) {
+			assert_ptr_equal(a->opening->opener, a);
+			continue;
+		}
+		if (unserved++ == 0)
+			oldest = a->since_ns;
+		if (p->conf->pool.queue_timeout_ms < CONF_OFF)
+			assert_true(deadline_armed(&a->deadline));
+	}
+	SAME("waiting", atomic_load(&p->waiting), waiting);
+	SAME("unserved", p->unserved, unserved);
+	SAME("oldest_ns", atomic_load(&p->oldest_ns), oldest);
+	SAME("gifts", p->gifts, 0);
+	assert_false(p->serving);
+}
+
+static void
+check_pool(struct pool *p)
+{
+	struct tally t = { 0, 0, 0 };
+	struct list *l;
+	unsigned all = 0, open = 0;
+
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		struct upconn *u = container_of(l, struct upconn, all);
+
+		check_upconn(p, u);
+		tally_add(&t, u);
+		all++;
+	}
+	SAME("idle", atomic_load(&p->idle), t.idle);
+	SAME("leased", atomic_load(&p->leased), t.leased);
+	SAME("opening", atomic_load(&p->opening), t.opening);
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		struct site *site = container_of(l, struct site, link);
+
+		check_site(p, site);
+		open += site->open;
+	}
+	SAME("connections of all sites", open, all);
+	check_queue(p);
+}
+
+/* ---------------------------------------------------------------- endpoints */
+
+/* Every connection of the endpoint, of all workers. */
+static void
+check_endpoint(const struct upstream *up, const struct endpoint *e,
+    bool at_rest)
+{
+	struct tally t = { 0, 0, 0 };
+	unsigned sum;
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++) {
+		const struct pool *p = up->pools[i];
+		const struct list *l;
+
+		for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+			const struct upconn *u =
+			    container_of(l, const struct upconn, all);
+
+			if (u->shelf->site->endpoint == e)
+				tally_add(&t, u);
+		}
+	}
+	sum = t.idle + t.leased + t.opening;
+	SAME("leased of the endpoint", atomic_load(&e->leased), t.leased);
+	SAME("opening of the endpoint", atomic_load(&e->opening), t.opening);
+	if (at_rest)
+		SAME("open of the endpoint", atomic_load(&e->open), sum);
+	else
+		assert_true(atomic_load(&e->open) >= sum);
+}
+
+void
+books_check(const struct upstream *up, bool at_rest)
+{
+	const struct list *l;
+	unsigned sum = 0;
+	size_t i;
+
+	/* Nothing can be on its way from a worker to itself. */
+	at_rest = at_rest || up->n_pools == 1;
+	for (i = 0; i < up->n_pools; i++) {
+		struct pool *p = up->pools[i];
+
+		check_pool(p);
+		sum += atomic_load(&p->idle) + atomic_load(&p->leased) +
+		    atomic_load(&p->opening);
+		for (l = p->sites.next; l != &p->sites; l = l->next)
+			check_endpoint(up, container_of(l, const struct site,
+			    link)->endpoint, at_rest);
+	}
+	if (at_rest)
+		SAME("open", atomic_load(&up->open), sum);
+	else
+		assert_true(atomic_load(&up->open) >= sum);
+}
+
+/* ------------------------------------------------------------ lost wake-ups */
+
+static bool
+fits(const struct pool *p, const struct ask *a, const struct upconn *u)
+{
+	const struct shelf *sh = u->shelf;
+
+	return u->state == UPCONN_IDLE && sh->site->current &&
+	    upconn_overdue(u) == N_DISCARDS &&
+	    !(a->fresh && u->uses > 0) &&
+	    !(a->avoid == sh->site->endpoint && p->roster->n > 1) &&
+	    a->key_len == sh->key_len &&
+	    memcmp(a->key != NULL ? a->key : "", sh->key, sh->key_len) == 0;
+}
+
+/* Could a be opened a connection at this site, once `freed` is closed there? */
+static bool
+has_room(const struct pool *p, const struct ask *a, const struct site *site,
+    bool freed)
+{
+	const struct endpoint *e = site->endpoint;
+
+	return site->current &&
+	    !(a->avoid == e && p->roster->n > 1) &&
+	    atomic_load(&e->open) < atomic_load(&e->most) + freed;
+}
+
+static bool
+room_somewhere(const struct pool *p, const struct ask *a,
+    const struct site *freed)
+{
+	const struct list *l;
+
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		const struct site *site =
+		    container_of(l, const struct site, link);
+
+		if (has_room(p, a, site, site == freed))
+			return true;
+	}
+	return false;
+}
+
+/* The first of a pool for which nothing is opening: the others wait for it. */
+static void
+check_head(const struct upstream *up, struct pool *p, const struct ask *a)
+{
+	const struct list *l;
+	size_t i;
+
+	if (atomic_load(&up->open) < atomic_load(&up->most) &&
+	    room_somewhere(p, a, NULL))
+		fail_msg("an ask waits beside a free place");
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		if (u->state == UPCONN_IDLE &&
+		    atomic_load(&up->open) <= atomic_load(&up->most) &&
+		    room_somewhere(p, a, u->shelf->site))
+			fail_msg("an ask waits for the place of an idle "
+			    "connection that does not fit");
+	}
+	for (i = 0; i < up->n_pools; i++)
+		if (up->pools[i] != p && atomic_load(&up->pools[i]->idle) > 0 &&
+		    pool_elder(up->pools[i]) == p)
+			fail_msg("an ask waits beside an idle connection of "
+			    "another worker");
+}
+
+void
+books_check_nobody_forgotten(const struct upstream *up)
+{
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++) {
+		struct pool *p = up->pools[i];
+		const struct ask *head = NULL;
+		struct list *l, *m;
+
+		for (l = p->asks.next; l != &p->asks; l = l->next) {
+			const struct ask *a =
+			    container_of(l, const struct ask, link);
+
+			if (head == NULL && a->opening == NULL)
+				head = a;
+			for (m = p->upconns.next; m != &p->upconns; m = m->next)
+				if (fits(p, a, container_of(m, struct upconn,
+				    all)))
+					fail_msg("an ask waits beside an idle "
+					    "connection that fits");
+		}
+		if (head != NULL && pool_elder(p) == NULL)
+			check_head(up, p, head);
+	}
+}
