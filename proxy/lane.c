@@ -334,21 +334,6 @@ drain_step(struct deadline *d)
 }
 
 static void
-leave_arrived(struct worker *w, struct mail *m)
-{
-	struct lane *lane = w->owner;
-
-	plain_dropped(m);
-	lane->leaving = true;
-}
-
-void
-lane_post_leave(struct lane *lane)
-{
-	plain_post(&lane->worker, leave_arrived, 0);
-}
-
-static void
 drain_arrived(struct worker *w, struct mail *m)
 {
 	struct lane *lane = w->owner;

@@ -48,7 +48,7 @@ door_new(struct listener *l, struct lane *lane)
 		return NULL;
 	d->listener = l;
 	d->lane = lane;
-	d->lane_leaving = &lane->leaving;
+	d->draining = &lane->runtime->draining;
 	list_init(&d->sockets);
 	list_init(&d->sessions);
 	list_init(&d->link);

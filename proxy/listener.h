@@ -40,7 +40,7 @@ struct socket {
 struct door {
 	struct listener *listener;
 	struct lane *lane;
-	const bool *lane_leaving;       /* its draining has begun */
+	const _Atomic bool *draining;   /* the runtime's */
 	const struct conf_listener *conf;       /* of gen */
 	struct generation *gen;         /* the running one, or the last that
 					   had this listener: then counted */

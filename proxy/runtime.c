@@ -377,14 +377,10 @@ doors_close(struct deadline *d)
 void
 runtime_drain(struct runtime *rt)
 {
-	size_t i;
-
 	if (rt->draining)
 		return;
 	rt->draining = true;
 	log_info(NULL, "draining");
-	for (i = 0; i < rt->n_lanes; i++)
-		lane_post_leave(rt->lanes[i]);
 	deadline_init(&rt->drain, doors_close);
 	deadline_set(&rt->main, &rt->drain, rt->gen->conf->drain_delay_ms);
 }

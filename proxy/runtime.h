@@ -46,7 +46,6 @@ struct lane {
 	struct pile sessions;
 	struct pile exchanges[N_FAMILIES];
 	struct pile pieces[N_FAMILIES];
-	bool leaving;                   /* answers from now on are the last */
 	int64_t grace_ends_ns;          /* draining: idle clients close then */
 	struct deadline drain_step;
 };
@@ -70,7 +69,8 @@ struct runtime {
 	struct reload_result reload;
 	uint64_t reloads_ok, reloads_bad;
 	int64_t started_ns;
-	bool draining, stopping;
+	_Atomic bool draining;          /* read by lanes: answers are the last */
+	bool stopping;
 	struct deadline drain;          /* the next step of it */
 	size_t lanes_busy;              /* draining, not yet empty */
 	struct ev_timer sweep;

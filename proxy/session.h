@@ -68,7 +68,8 @@ void session_linger(struct session *s);
 static inline bool
 session_is_leaving(const struct session *s)
 {
-	return s->leaving || *s->door->lane_leaving;
+	return s->leaving ||
+	    atomic_load_explicit(s->door->draining, memory_order_relaxed);
 }
 
 static inline struct session *

@@ -205,6 +205,21 @@ far_end_reset(struct far_end *f, int far_fd)
 }
 
 void
+far_end_tidy(struct far_end *f)
+{
+	char bytes[4096];
+	unsigned i = 0;
+
+	far_end_accept(f);
+	while (i < f->n) {
+		if (far_end_hear(f->fds[i], bytes, sizeof(bytes)) < 0)
+			far_end_hang_up(f, f->fds[i]);
+		else
+			i++;
+	}
+}
+
+void
 far_end_shut(int far_fd)
 {
 	assert_int_equal(shutdown(far_fd, SHUT_WR), 0);

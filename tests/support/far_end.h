@@ -39,6 +39,9 @@ void far_end_clog(struct far_end *f);
 /* Take in what has connected. */
 void far_end_accept(struct far_end *f);
 
+/* Close what our side has closed; what it wrote is read and forgotten. */
+void far_end_tidy(struct far_end *f);
+
 /* The other end of our socket fd, among the accepted; -1 = it was closed. */
 int far_end_of(struct far_end *f, int fd);
 

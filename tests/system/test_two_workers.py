@@ -128,7 +128,9 @@ def min_idle_is_dealt_over_workers_and_endpoints():
     eq((a.open, b.open), (3, 3), "both alike")
     for _ in range(10):
         ok(once(w.conf.ports["front"]))
-    eq(a.accepted + b.accepted, 6, "upstream connections")
+    # One that is out on a slow machine may be made up for.
+    check(6 <= a.accepted + b.accepted <= 8, "upstream connections: %d" %
+          (a.accepted + b.accepted))
 
 
 @case

@@ -344,6 +344,13 @@ between(struct session *s)
 		session_finish(s);
 		return false;
 	}
+	/* A client that asks on without taking its answers waits. */
+	if (s->conn.out.held >= CONN_HIGH) {
+		conn_pause(&s->conn);
+		deadline_set(s->conn.w, &s->deadline,
+		    s->door->conf->timeouts.idle_ms);
+		return false;
+	}
 	conn_resume(&s->conn);
 	if (s->conn.in.len == 0) {
 		if (!deadline_armed(&s->deadline))
@@ -524,9 +531,11 @@ front_drained(struct session *s)
 {
 	struct exchange *x = exchange_first(s);
 
-	if (x == NULL || x->lease == NULL)
+	if (x == NULL)
+		session_bytes(s);
+	else if (x->lease == NULL)
 		return;
-	if (http_of(x)->giving == TUNNELLING)
+	else if (http_of(x)->giving == TUNNELLING)
 		tunnel_client_drained(x);
 	else
 		http1_back.unchoke(x->lease->u, x);
