@@ -133,6 +133,13 @@ conn_open(struct conn *c, struct worker *w, int fd, int priority,
 	ev_io_start(w->loop, &c->io);
 }
 
+bool
+conn_is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM || error == EADDRNOTAVAIL;
+}
+
 void
 conn_keepalive(struct conn *c, int seconds)
 {
@@ -221,7 +228,7 @@ conn_send(struct conn *c)
 	if (list_linked(&c->pending) || c->stuck || !c->open || c->broken ||
 	    (c->out.len == 0 && !c->shut))
 		return;
-	list_append(c->batched ? &c->w->batch : &c->w->flush, &c->pending);
+	list_append(&c->w->flush, &c->pending);
 }
 
 /* How much of out was written; -1 = failed (and said so). */

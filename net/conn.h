@@ -45,7 +45,7 @@ struct conn {
 	struct worker *w;
 	const struct conn_ops *ops;
 	struct buf in, out;
-	struct list pending;            /* on w->flush or w->batch */
+	struct list pending;            /* on w->flush */
 	bool open : 1;
 	bool connecting : 1;
 	bool paused : 1;                /* holder wants no more input */
@@ -55,7 +55,6 @@ struct conn {
 	bool shut_done : 1;             /* FIN is on its way */
 	bool broken : 1;                /* failed: nothing more to read or write */
 	bool streaming : 1;             /* last read filled its room */
-	bool batched : 1;               /* flush at the end of the turn only */
 	bool hear_out : 1;              /* when writing fails, go on reading:
 					   the peer may have said why */
 	uint64_t received, sent;        /* bytes since open */
@@ -78,13 +77,17 @@ int conn_connect(struct conn *c, struct worker *w, const struct addr *to,
 /* Probe the peer after so many seconds of silence, three times in a row. */
 void conn_keepalive(struct conn *c, int seconds);
 
+/* Does the errno say that this machine, not the peer, has run out of something
+   (descriptors, ports, memory)? */
+bool conn_is_shortage(int error);
+
 /* Closes the socket and drops both queues. Twice is fine. */
 void conn_close(struct conn *c);
 /* Closes with a RST, so that the peer cannot mistake it for an end. */
 void conn_reset(struct conn *c);
 
-/* There is output in c->out: it is written when the current callback is over
-   (or at the end of the turn for batched conns). */
+/* There is output in c->out: it is written when the current callback is
+   over. */
 void conn_send(struct conn *c);
 /* Write now what can be written. Called by the worker. */
 void conn_flush(struct conn *c);

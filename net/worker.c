@@ -32,26 +32,18 @@ turn_started(struct ev_loop *loop, struct ev_check *watcher, int revents)
 
 	(void)loop, (void)revents;
 	w->now_ns = clock_ns();
-	atomic_store_explicit(&w->heartbeat_ns, (uint64_t)w->now_ns,
-	    memory_order_relaxed);
-}
-
-static void
-flush_list(struct list *list)
-{
-	struct list *l;
-
-	/* Until it is empty: a failed write may grant somebody who writes. */
-	while ((l = list_first(list)) != NULL) {
-		list_remove(l);
-		conn_flush(container_of(l, struct conn, pending));
-	}
 }
 
 void
 worker_flush(struct worker *w)
 {
-	flush_list(&w->flush);
+	struct list *l;
+
+	/* Until it is empty: a failed write may grant somebody who writes. */
+	while ((l = list_first(&w->flush)) != NULL) {
+		list_remove(l);
+		conn_flush(container_of(l, struct conn, pending));
+	}
 }
 
 static void
@@ -61,10 +53,7 @@ turn_ended(struct ev_loop *loop, struct ev_prepare *watcher, int revents)
 	struct late *l;
 
 	(void)loop, (void)revents;
-	do {
-		flush_list(&w->flush);
-		flush_list(&w->batch);
-	} while (!list_empty(&w->flush));
+	worker_flush(w);
 	while ((l = w->late) != NULL) {
 		w->late = l->next;
 		l->release(w, l);
@@ -173,7 +162,6 @@ worker_init(struct worker *w, unsigned index, void *owner)
 	w->now_ns = clock_ns();
 	w->timer_at_ns = INT64_MAX;
 	list_init(&w->flush);
-	list_init(&w->batch);
 	block_store_init(&w->blocks);
 
 	ev_check_init(&w->turn_start, turn_started);

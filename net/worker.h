@@ -3,8 +3,8 @@
  * deadlines, block store, conns with output to flush, memory to free at the end
  * of the turn, and a mailbox for the other threads.
  *
- * Order within a turn: the time is read, events run by priority, output that
- * they left is flushed, what died is freed.
+ * Order within a turn: the time is read; events run by priority, and after each
+ * the output that it left is flushed; at the end what died is freed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -64,17 +64,14 @@ struct worker {
 	int64_t now_ns;                 /* CLOCK_MONOTONIC, read once a turn */
 	unsigned index;                 /* 0 .. n-1 */
 	struct block_store blocks;
-	struct list flush;              /* conns with output, this event */
-	struct list batch;              /* conns with output, this turn */
+	struct list flush;              /* conns with output */
 	struct late *late;
 	struct duration durations[WORKER_DURATIONS];
 	unsigned n_durations;
 	int64_t timer_at_ns;            /* when the timer will fire; INT64_MAX */
 	struct hist lag;                /* how long turns took, a sample */
 	uint64_t turns;
-	_Atomic uint64_t heartbeat_ns;  /* now_ns of the latest turn */
 	_Atomic(struct mail *) inbox;   /* newest first */
-	_Atomic bool ended;             /* takes no more mail */
 	struct ev_timer timer;
 	struct ev_prepare turn_end;
 	struct ev_check turn_start;

@@ -290,14 +290,6 @@ site_with_room(struct ask *a, struct site *picked)
 	return NULL;
 }
 
-/* Errors that say that this machine, not the server, has run out. */
-static bool
-is_shortage(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
-	    error == ENOMEM || error == EADDRNOTAVAIL;
-}
-
 /* Opens there: *made when it is connected already, else a->opening. */
 static bool
 open_at(struct ask *a, struct site *picked, struct upconn **made)
@@ -333,11 +325,11 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 	endpoint_slot_free(site->endpoint);
 	upstream_slot_free(p->upstream);
 	/* Somebody's connection will come back: wait for that one. */
-	if (is_shortage(error) && atomic_load(&p->leased) > 0)
+	if (conn_is_shortage(error) && atomic_load(&p->leased) > 0)
 		return true;
 	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
 	a->error = error;
-	a->refusal = is_shortage(error) ? REFUSAL_NO_DESCRIPTORS :
+	a->refusal = conn_is_shortage(error) ? REFUSAL_NO_DESCRIPTORS :
 	    REFUSAL_CONNECT_FAILED;
 	return false;
 }
@@ -458,5 +450,5 @@ lease_return(struct lease **lp)
 	case MARK_BROKEN:
 		break;
 	}
-	upconn_close(u, N_DISCARDS);
+	upconn_close(u, u->leaving ? DISCARD_SERVER_SAID : N_DISCARDS);
 }

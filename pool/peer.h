@@ -12,7 +12,11 @@
 struct upconn;
 
 struct peer_ops {
-	size_t   state_size;            /* bytes at upconn_state(u), zeroed */
+	size_t   state_size;            /* bytes at upconn_state_of(u), zeroed */
+	/* Why a lease may be held longer than the pool's mode says, as users
+	   see it; NULL-terminated, at most POOL_PINS_MOST. upconn_pin() names
+	   one by its index. NULL = never. */
+	const char *const *pins;
 	/* Connected: log in. MUST end in upconn_ready() or upconn_broken(),
 	   now or later; the connect deadline covers it. NULL = ready at once. */
 	void    (*greet)(struct upconn *u);

@@ -39,8 +39,10 @@ pool_init(struct pool *p, struct upstream *up, struct worker *w)
 	list_init(&p->sites);
 	list_init(&p->asks);
 	list_init(&p->upconns);
+	list_init(&p->lent);
 	pile_init(&p->leases, sizeof(struct lease), 256);
 	atomic_init(&p->oldest_ns, INT64_MAX);
+	atomic_init(&p->oldest_lease_ns, INT64_MAX);
 	upkeep_start(p);
 	return 0;
 }
@@ -186,12 +188,6 @@ void
 pool_revive(struct pool *p)
 {
 	p->retired = false;
-}
-
-bool
-pool_is_empty(const struct pool *p)
-{
-	return list_empty(&p->upconns) && list_empty(&p->asks);
 }
 
 void

@@ -23,6 +23,8 @@
 
 struct upconn;
 
+enum { POOL_PINS_MOST = 32 };
+
 /* Connections of one endpoint and one key on one worker. */
 struct shelf {
 	struct site *site;
@@ -75,6 +77,7 @@ struct pool {
 	struct list      sites;
 	struct list      asks;          /* that wait here, oldest first */
 	struct list      upconns;       /* all of this worker, oldest first */
+	struct list      lent;          /* the leased ones, longest first */
 	struct pile      leases;
 	bool             retired;       /* its name has left the file: nothing
 					   is kept, what waits is served */
@@ -102,11 +105,14 @@ struct pool {
 					   waits; INT64_MAX = none */
 	_Atomic unsigned idle;          /* published */
 	_Atomic unsigned leased;
+	_Atomic unsigned pinned;        /* of the leased */
+	_Atomic int64_t  oldest_lease_ns;       /* since when; INT64_MAX = none */
 	_Atomic unsigned opening;       /* connecting, greeting, washing */
 
 	counter connects, requests, reused, retries, exhausted_us;
 	counter waiting_max;
 	counter discards[N_DISCARDS];
+	counter pins[POOL_PINS_MOST];   /* by index in peer_ops.pins */
 	struct hist queue, connect, first_byte;
 };
 
@@ -121,11 +127,10 @@ void pool_configure(struct pool *p, const struct conf_upstream *conf,
 void pool_set_roster(struct pool *p, struct roster *r);
 
 /* On its worker: keep nothing warm or idle any more. What is leased closes on
-   return, what waits is still served. pool_is_empty() when all are gone. */
+   return, what waits is still served. */
 void pool_retire(struct pool *p);
 /* Its name is back in the file; pool_configure() follows. */
 void pool_revive(struct pool *p);
-bool pool_is_empty(const struct pool *p);
 
 /* On its worker, at the very end: close whatever there is, also leased ones
    (their holders are gone by then). */

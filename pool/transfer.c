@@ -50,7 +50,12 @@ static void
 upconn_end_in_transit(struct parcel *parcel)
 {
 	struct upconn *u = parcel->u;
+	struct block_store any;
 
+	/* A greeting may have come along; its blocks are nobody's here. */
+	block_store_init(&any);
+	buf_clear(&any, &u->conn.in);
+	block_store_fini(&any);
 	close(conn_fd(&u->conn));
 	free(u);
 	endpoint_slot_free(parcel->endpoint);
@@ -72,11 +77,13 @@ upconn_arrived(struct worker *w, struct mail *m)
 	struct pool *p = parcel->to;
 	struct upconn *u = parcel->u;
 	struct site *site = pool_site_of(p, parcel->endpoint);
-	struct shelf *sh = site != NULL && site->current ?
-	    shelf_get(site, parcel->key, parcel->key_len) : NULL;
+	struct shelf *sh = NULL;
 
-	if (sh == NULL || !conn_is_quiet(&u->conn) ||
-	    u->identity != p->identity) {
+	/* The shelf last: one that is made stays for what comes onto it. */
+	if (site != NULL && site->current && u->identity == p->identity &&
+	    conn_is_quiet(&u->conn))
+		sh = shelf_get(site, parcel->key, parcel->key_len);
+	if (sh == NULL) {
 		upconn_end_in_transit(parcel);
 		pool_serve(p);
 		return;
@@ -100,7 +107,7 @@ transfer_idle(struct upconn *u)
 	struct shelf *sh = u->shelf;
 	struct parcel *parcel;
 
-	if (to == NULL || u->conn.in.len > 0)
+	if (to == NULL)
 		return false;
 	parcel = parcel_new(to, sh->key_len, upconn_arrived, upconn_dropped);
 	if (parcel == NULL)
@@ -163,28 +170,30 @@ wish_dropped(struct mail *m)
 	free(parcel_of(m));
 }
 
-/* On a worker that had idle connections: the longest unused one goes. */
+/* On a worker that had idle connections: the longest unused one goes. If all
+   have found use meanwhile, another worker may still have some. */
 static void
 wish_arrived(struct worker *w, struct mail *m)
 {
 	struct parcel *parcel = parcel_of(m);
-	struct pool *p = parcel->to;
+	struct pool *p = parcel->to, *elder = pool_elder(p);
 	struct list *l, *tmp;
 
 	(void)w;
 	free(parcel);
+	if (elder == NULL)
+		return;
 	list_each(l, tmp, &p->upconns) {
 		struct upconn *u = container_of(l, struct upconn, all);
 
 		if (u->state != UPCONN_IDLE)
 			continue;
-		if (pool_elder(p) == NULL)
-			return;
 		upconn_take_idle(u);
 		if (!transfer_idle(u))
 			list_prepend(&u->shelf->idle, &u->link);
 		return;
 	}
+	transfer_wanted(elder);
 }
 
 void

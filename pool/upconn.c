@@ -52,9 +52,43 @@ count_state(struct upconn *u, enum upconn_state state, int change)
 	}
 }
 
+static void
+publish_oldest_lease(struct pool *p)
+{
+	const struct list *l = list_first(&p->lent);
+
+	atomic_store_explicit(&p->oldest_lease_ns, l != NULL ?
+	    container_of(l, const struct upconn, link)->since_ns : INT64_MAX,
+	    memory_order_relaxed);
+}
+
+void
+upconn_pin(struct upconn *u, unsigned why)
+{
+	struct pool *p = u->pool;
+
+	if (u->pinned)
+		return;
+	u->pinned = true;
+	count_add(&p->pins[why], 1);
+	pool_publish(p, &p->pinned, 1);
+}
+
+static void
+unpin(struct upconn *u)
+{
+	if (u->pinned)
+		pool_publish(u->pool, &u->pool->pinned, -1);
+	u->pinned = false;
+}
+
 void
 upconn_set_state(struct upconn *u, enum upconn_state state)
 {
+	bool lent = u->state == UPCONN_LEASED || state == UPCONN_LEASED;
+
+	if (u->state == UPCONN_LEASED)
+		unpin(u);
 	count_state(u, u->state, -1);
 	list_remove(&u->link);
 	if (!is_opening(state))
@@ -63,7 +97,11 @@ upconn_set_state(struct upconn *u, enum upconn_state state)
 	u->since_ns = u->pool->worker->now_ns;
 	if (state == UPCONN_IDLE)
 		list_prepend(&u->shelf->idle, &u->link);
+	else if (state == UPCONN_LEASED)
+		list_append(&u->pool->lent, &u->link);
 	count_state(u, state, 1);
+	if (lent)
+		publish_oldest_lease(u->pool);
 }
 
 void
@@ -81,6 +119,14 @@ upconn_mark(struct upconn *u, enum mark mark, const char *why)
 	u->mark_why = why;
 }
 
+void
+upconn_leaving(struct upconn *u)
+{
+	if (u->mark != MARK_BROKEN)
+		u->leaving = true;
+	upconn_mark(u, MARK_BROKEN, "server closes");
+}
+
 bool
 upconn_is_clean(const struct upconn *u)
 {
@@ -94,8 +140,6 @@ upconn_overdue(const struct upconn *u)
 	const struct pool *p = u->pool;
 	const struct conf_pool *conf = &p->conf->pool;
 
-	if (p->retired)
-		return DISCARD_RETIRED;
 	if (!u->shelf->site->current)
 		return DISCARD_ENDPOINT_GONE;
 	if (u->identity != p->identity)
@@ -107,6 +151,9 @@ upconn_overdue(const struct upconn *u)
 	if (atomic_load_explicit(&p->upstream->open, memory_order_relaxed) >
 	    atomic_load_explicit(&p->upstream->most, memory_order_relaxed))
 		return DISCARD_SURPLUS;
+	/* Last: it is the one reason that does not hold for who still waits. */
+	if (p->retired)
+		return DISCARD_RETIRED;
 	return N_DISCARDS;
 }
 
@@ -165,7 +212,7 @@ upconn_settle(struct upconn *u)
 	struct ask *a;
 
 	if (why != N_DISCARDS && (u->uses > 0 || why != DISCARD_RETIRED ||
-	    list_empty(&p->asks))) {
+	    ask_fitting(p, u) == NULL)) {
 		upconn_close(u, why);
 		return;
 	}
@@ -208,9 +255,28 @@ upconn_made(struct upconn *u)
 	u->mark_why = NULL;
 }
 
+/* Whoever asked first gets what is ready first; then what is opening for that
+   one is the other's. */
+static void
+swap_opening(struct upconn *u)
+{
+	struct ask *a = u->opener, *first = ask_fitting(u->pool, u);
+	struct upconn *other = first != NULL ? first->opening : NULL;
+
+	if (other == NULL || other == u ||
+	    other->shelf->site->endpoint == a->avoid)
+		return;
+	first->opening = u;
+	u->opener = first;
+	a->opening = other;
+	other->opener = a;
+}
+
 void
 upconn_ready(struct upconn *u)
 {
+	struct pool *p = u->pool;
+
 	/* An answer to the wash that did not end where it should, or an end
 	   that came with the answer. */
 	if (u->uses > 0 && !upconn_is_clean(u)) {
@@ -222,18 +288,23 @@ upconn_ready(struct upconn *u)
 		return;
 	}
 	upconn_made(u);
-	/* The ask it was opened for may go first or be served already; either
-	   way it is free now. */
+	/* The ask it was opened for may be served already, or not be the one
+	   that it goes to: it is free now. */
 	if (u->opener != NULL) {
-		struct ask *a = u->opener;
+		struct ask *a;
 
+		swap_opening(u);
+		a = u->opener;
 		u->opener = NULL;
 		a->opening = NULL;
-		u->pool->unserved++;
-		pool_publish_waiting(u->pool);
+		p->unserved++;
+		pool_publish_waiting(p);
 		ask_recheck(a);
 	}
 	upconn_settle(u);
+	/* Who has lost it may have another opened. */
+	if (p->unserved > 0)
+		pool_serve(p);
 }
 
 void

@@ -39,11 +39,13 @@ struct upconn {
 	struct conn conn;
 	struct pool *pool;
 	struct shelf *shelf;
-	struct list link;               /* IDLE: shelf->idle */
+	struct list link;               /* IDLE: shelf->idle; LEASED:
+					   pool->lent */
 	struct list all;                /* pool->upconns */
 	enum upconn_state state;
 	enum mark mark;
 	const char *mark_why;           /* static text; NULL while CLEAN */
+	bool leaving;                   /* BROKEN because the server said so */
 	unsigned holds;                 /* cancels in flight: not CLEAN */
 	struct lease *lease;            /* LEASED */
 	struct ask *opener;             /* ask that it was opened for and that
@@ -51,6 +53,8 @@ struct upconn {
 	uint64_t id;
 	uint64_t uses;                  /* leases granted */
 	bool kept_alive;                /* TCP keepalive is on */
+	bool pinned;                    /* LEASED for longer than the pool's
+					   mode says */
 	unsigned identity;
 	int64_t born_ns, since_ns;      /* connect began; state began */
 	int64_t retire_ns;              /* lifetime ends; INT64_MAX */
@@ -91,8 +95,15 @@ void upconn_made(struct upconn *u);
 void upconn_ready(struct upconn *u);
 void upconn_broken(struct upconn *u, enum endpoint_fault what, int error);
 
+/* The server has announced its end: counted when it is closed. */
+void upconn_leaving(struct upconn *u);
+
 /* The mark only worsens. why is a static text. */
 void upconn_mark(struct upconn *u, enum mark mark, const char *why);
+
+/* Its lease lasts longer than the pool's mode says; why is an index in
+   peer_ops.pins. Until the lease goes back. */
+void upconn_pin(struct upconn *u, unsigned why);
 
 /* Nothing owed, unread, unsent, held: may somebody else use it? */
 bool upconn_is_clean(const struct upconn *u);

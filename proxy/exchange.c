@@ -117,11 +117,9 @@ exchange_end(struct exchange *x, enum outcome outcome)
 	x->ended = true;
 	finish(x, outcome);
 	/* The one place that decides whose it is now: the session's, while the
-	   pool's mode spans it or the protocol widened this exchange; else
-	   everybody's. */
+	   pool's mode spans it; else everybody's. */
 	if (x->lease != NULL && !s->closed &&
-	    (x->upstream->pool.span == CONF_SPAN_SESSION ||
-	    x->span == SPAN_WIDENED))
+	    x->upstream->pool.span == CONF_SPAN_SESSION)
 		session_keep(s, &x->lease);
 	let_go(x, false);
 	if (!s->closed)

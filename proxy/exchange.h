@@ -26,8 +26,6 @@ struct exchange {
 	struct deadline deadline;       /* the back's: response, stall, tunnel */
 	struct late late;
 	int64_t begun_ns;
-	enum span_kept { SPAN_AS_POOL, SPAN_WIDENED } span;
-	const char *pin;                /* why it was widened; static text */
 	unsigned tries;                 /* leases asked for */
 	bool asked : 1;                 /* waits for its lease */
 	bool up_end : 1;                /* nothing more will come in up */

@@ -113,7 +113,7 @@ begin_session(struct door *d, int fd, const struct addr *peer)
 
 /* -------------------------------------------- a client for another lane */
 
-struct parcel {
+struct dealt {
 	struct mail mail;
 	struct door *door;
 	struct addr peer;
@@ -121,22 +121,22 @@ struct parcel {
 };
 
 static void
-parcel_arrived(struct worker *w, struct mail *m)
+dealt_arrived(struct worker *w, struct mail *m)
 {
-	struct parcel *parcel = container_of(m, struct parcel, mail);
+	struct dealt *dealt = container_of(m, struct dealt, mail);
 
 	(void)w;
-	begin_session(parcel->door, parcel->fd, &parcel->peer);
-	free(parcel);
+	begin_session(dealt->door, dealt->fd, &dealt->peer);
+	free(dealt);
 }
 
 static void
-parcel_dropped(struct mail *m)
+dealt_dropped(struct mail *m)
 {
-	struct parcel *parcel = container_of(m, struct parcel, mail);
+	struct dealt *dealt = container_of(m, struct dealt, mail);
 
-	close(parcel->fd);
-	free(parcel);
+	close(dealt->fd);
+	free(dealt);
 }
 
 /* A Unix socket has one queue: the lane that accepts deals in turn. */
@@ -145,25 +145,18 @@ deal(struct socket *sock, int fd, const struct addr *peer)
 {
 	struct listener *l = sock->door->listener;
 	struct door *d = l->doors[sock->next_lane++ % l->n_doors];
-	struct parcel *parcel;
+	struct dealt *dealt;
 
-	if (d == sock->door || (parcel = calloc(1, sizeof(*parcel))) == NULL) {
+	if (d == sock->door || (dealt = calloc(1, sizeof(*dealt))) == NULL) {
 		begin_session(sock->door, fd, peer);
 		return;
 	}
-	parcel->mail.deliver = parcel_arrived;
-	parcel->mail.drop = parcel_dropped;
-	parcel->door = d;
-	parcel->peer = *peer;
-	parcel->fd = fd;
-	worker_post(&d->lane->worker, &parcel->mail);
-}
-
-static bool
-is_shortage(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
-	    error == ENOMEM;
+	dealt->mail.deliver = dealt_arrived;
+	dealt->mail.drop = dealt_dropped;
+	dealt->door = d;
+	dealt->peer = *peer;
+	dealt->fd = fd;
+	worker_post(&d->lane->worker, &dealt->mail);
 }
 
 /* Accept one; false when there is none left or no descriptor for it. */
@@ -176,7 +169,7 @@ accept_one(struct socket *sock)
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
-		if (is_shortage(errno))
+		if (conn_is_shortage(errno))
 			set_accepting(d, false);
 		/* Anything else is of that one client: it has gone again. */
 		return errno == EINTR || errno == ECONNABORTED;
@@ -251,12 +244,6 @@ door_session_left(struct door *d)
 		let_generation_go(d);
 	if (d->full)
 		set_accepting(d, true);
-}
-
-void
-door_take(struct door *d, int fd, const struct addr *peer)
-{
-	begin_session(d, fd, peer);
 }
 
 /* ----------------------------------------------------------------- sockets */

@@ -82,7 +82,5 @@ void door_close(struct door *d);
 void door_reopen(struct door *d);
 /* A session of it has ended. */
 void door_session_left(struct door *d);
-/* A connection accepted by another lane. */
-void door_take(struct door *d, int fd, const struct addr *peer);
 
 #endif

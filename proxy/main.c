@@ -191,8 +191,10 @@ run(const char *path, struct demo *demo)
 	int status = EXIT_FAILED;
 
 	signal(SIGPIPE, SIG_IGN);
-	/* Nobody reopens anything yet, but it must not kill either. */
+	/* Nothing is reopened and nobody takes over yet, but scripts that ask
+	   for it must not kill weir. */
 	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
 	if (runtime_start(&rt, path, demo != NULL ? demo->config : NULL,
 	    &errors) < 0 || (demo != NULL && demo_serve(demo, &rt) < 0)) {
 		print_errors(&errors);

@@ -3,7 +3,7 @@
  *
  * A front speaks with clients, a back with upstreams; they meet in the
  * exchange. Unset slots (NULL) mean "nothing to do", unless it says otherwise.
- * A module never touches lists, counters, asks or leases.
+ * A module never touches lists, asks or leases.
  *
  * SPDX-License-Identifier: MIT
  */

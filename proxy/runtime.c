@@ -187,7 +187,7 @@ start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 		return -1;
 	}
 	if (admin_start(rt, conf, why, sizeof(why)) < 0) {
-		errors_add(errors, "admin: %s", why);
+		errors_add(errors, "%s", why);
 		change_abandon(change);
 		conf_free(conf);
 		return -1;
@@ -282,6 +282,9 @@ warn_of_fixed(const struct conf *was, const struct conf *now)
 	if ((was->user == NULL) != (now->user == NULL) ||
 	    (was->user != NULL && strcmp(was->user, now->user) != 0))
 		log_warn("reload", "user takes effect at the next start");
+	if ((was->group == NULL) != (now->group == NULL) ||
+	    (was->group != NULL && strcmp(was->group, now->group) != 0))
+		log_warn("reload", "group takes effect at the next start");
 }
 
 static int
@@ -299,7 +302,7 @@ reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 	}
 	admin = admin_prepare(rt, conf, why, sizeof(why));
 	if (admin == NULL) {
-		errors_add(errors, "admin: %s", why);
+		errors_add(errors, "%s", why);
 		change_abandon(change);
 		return -1;
 	}

@@ -117,17 +117,22 @@ take_endpoints(struct view_upstream *v, const struct live_upstream *live)
 }
 
 static void
-add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns)
+add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
+    int64_t *lease_ns)
 {
 	int64_t since = atomic_load(&p->oldest_ns);
+	int64_t lent = atomic_load(&p->oldest_lease_ns);
 	unsigned i;
 
 	v->idle += atomic_load(&p->idle);
 	v->leased += atomic_load(&p->leased);
 	v->connecting += atomic_load(&p->opening);
 	v->waiting += atomic_load(&p->waiting);
+	v->pinned += atomic_load(&p->pinned);
 	if (since < *oldest_ns)
 		*oldest_ns = since;
+	if (lent < *lease_ns)
+		*lease_ns = lent;
 	v->waiting_max += count_read(&p->waiting_max);
 	v->connects += count_read(&p->connects);
 	v->requests += count_read(&p->requests);
@@ -136,6 +141,8 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns)
 	v->exhausted_us += count_read(&p->exhausted_us);
 	for (i = 0; i < N_DISCARDS; i++)
 		v->discards[i] += count_read(&p->discards[i]);
+	for (i = 0; i < POOL_PINS_MOST; i++)
+		v->pins[i] += count_read(&p->pins[i]);
 	hist_sum_add(&v->queue.all, &p->queue);
 	hist_sum_add(&v->connect.all, &p->connect);
 	hist_sum_add(&v->first_byte.all, &p->first_byte);
@@ -162,7 +169,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
     int64_t now_ns, const struct history *h)
 {
 	const struct upstream *up = live->upstream;
-	int64_t oldest_ns = INT64_MAX;
+	int64_t oldest_ns = INT64_MAX, lease_ns = INT64_MAX;
 	char missing[256];
 	size_t i;
 
@@ -173,9 +180,12 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	v->ready = live_upstream_ready(live, missing, sizeof(missing));
 	v->open = atomic_load(&up->open);
 	for (i = 0; i < up->n_pools; i++)
-		add_pool(v, up->pools[i], &oldest_ns);
+		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);
+	v->pin_names = up->peer != NULL ? up->peer->pins : NULL;
 	if (oldest_ns < now_ns)
 		v->oldest_wait_us = (uint64_t)(now_ns - oldest_ns) / 1000;
+	if (lease_ns < now_ns)
+		v->oldest_lease_us = (uint64_t)(now_ns - lease_ns) / 1000;
 	history_times(h, "queue", v->name, &v->queue);
 	history_times(h, "connect", v->name, &v->connect);
 	history_times(h, "first_byte", v->name, &v->first_byte);

@@ -58,6 +58,8 @@ struct view_upstream {
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
 	uint64_t    connects, requests, reused, retries, exhausted_us;
 	uint64_t    discards[N_DISCARDS];
+	const char *const *pin_names;   /* NULL-terminated; NULL = none */
+	uint64_t    pins[POOL_PINS_MOST];       /* by index in pin_names */
 	struct view_hist queue, connect, first_byte;
 	struct view_endpoint *endpoints;        /* owned */
 	size_t      n_endpoints;

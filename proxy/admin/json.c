@@ -177,6 +177,17 @@ pool(const struct view_upstream *v)
 }
 
 static json_t *
+pins(const struct view_upstream *v)
+{
+	json_t *o = json_object();
+	size_t i;
+
+	for (i = 0; v->pin_names != NULL && v->pin_names[i] != NULL; i++)
+		put_number(o, v->pin_names[i], v->pins[i]);
+	return o;
+}
+
+static json_t *
 upstream(const struct view_upstream *v)
 {
 	json_t *o = json_object(), *endpoints = json_array();
@@ -192,6 +203,7 @@ upstream(const struct view_upstream *v)
 	put_number(o, "reused_total", v->reused);
 	put(o, "exhausted_seconds_total",
 	    json_real((double)v->exhausted_us / 1e6));
+	put(o, "pinned_total", pins(v));
 	put(o, "discarded_total",
 	    tally(discard_names, v->discards, N_DISCARDS));
 	put(o, "queue_us", times(&v->queue.window));

@@ -264,6 +264,23 @@ discards(FILE *out, const struct metric *m, const struct view *v)
 			    v->upstreams[i].discards[k]);
 }
 
+static void
+pins(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i, k;
+
+	for (i = 0; i < v->n_upstreams; i++) {
+		const struct view_upstream *up = &v->upstreams[i];
+
+		for (k = 0; up->pin_names != NULL && up->pin_names[k] != NULL;
+		    k++)
+			print_sample(out, m, (struct label[]){
+			    { "upstream", up->name },
+			    { "reason", up->pin_names[k] }, { 0 } },
+			    up->pins[k]);
+	}
+}
+
 /* Is there a row of that name before it, which has spoken for both? */
 static bool
 spoken_for(const struct view_upstream *up, size_t i)
@@ -408,6 +425,8 @@ static const struct metric metrics[] = {
 	{ "weir_pool_exhausted_seconds_total", "counter",
 	    "Time during which somebody waited; added when the wait ends.",
 	    UPSTREAM(exhausted_us), MICROSECONDS },
+	{ "weir_pool_pinned_total", "counter",
+	    "Leases held longer than the pool's mode says.", pins, 0, PLAIN },
 	{ "weir_pool_discarded_total", "counter",
 	    "Connections closed other than by the end of their lease.",
 	    discards, 0, PLAIN },

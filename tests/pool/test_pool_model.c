@@ -43,7 +43,7 @@ static struct {
 } next_conf[TURNS_MOST];
 static uint64_t dice, serial;
 static unsigned n_keys, grants, refusals, open_before;
-static bool tracing, polite;
+static bool tracing, polite, capped;    /* capped: each endpoint, too */
 
 static const char *const keys[] = { "", "ann", "bob", "eve" };
 
@@ -283,6 +283,47 @@ any_upconn(bool opening)
 	return found;
 }
 
+/* -------------------------------------------------------------------- trace */
+
+static void
+trace_pool(struct pool *p)
+{
+	const struct list *l;
+
+	TRACE("  pool %u, open %u of %u:", p->worker->index,
+	    atomic_load(&p->upstream->open), atomic_load(&p->upstream->most));
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		TRACE(" %llu %s@%s%s", (unsigned long long)u->id,
+		    upconn_state_names[u->state],
+		    u->shelf->site->endpoint->name, u->uses > 0 ? "+" : "");
+	}
+	TRACE("; asks:");
+	for (l = p->asks.next; l != &p->asks; l = l->next) {
+		const struct guest *g =
+		    container_of(l, const struct guest, ask.link);
+
+		TRACE(" %llu%s%s%s%s", (unsigned long long)g->serial,
+		    (const char *)g->ask.key, g->ask.opening != NULL ? "..." : "",
+		    g->ask.fresh ? " fresh" : "",
+		    g->ask.avoid != NULL ? " not " : "");
+		if (g->ask.avoid != NULL)
+			TRACE("%s", g->ask.avoid->name);
+	}
+	TRACE("\n");
+}
+
+static void
+trace_pools(void)
+{
+	unsigned i;
+
+	for (i = 0; tracing && i < s.turns.n; i++)
+		trace_pool(scene_pool(&s, i));
+}
+
 /* -------------------------------------------------------------------- steps */
 
 static void
@@ -298,7 +339,10 @@ step_ask(void)
 	g->ask.key = keys[n_keys == 1 ? 0 : 1 + up_to(n_keys - 2)];
 	g->ask.key_len = strlen(g->ask.key);
 	g->ask.fresh = chance(10);
-	g->ask.avoid = chance(10) ? s.endpoints[up_to(ENDS - 1)] : NULL;
+	/* Who avoids an endpoint may wait for another that is full, and a place
+	   that comes free then is not offered to the other workers. */
+	g->ask.avoid = chance(10) && (s.turns.n == 1 || !capped) ?
+	    s.endpoints[up_to(ENDS - 1)] : NULL;
 	g->returns_at_once = chance(10);
 	g->asks_again = chance(10);
 	ask(g);
@@ -408,8 +452,8 @@ step_roster(void)
 	TRACE("  endpoints %u\n", bits);
 	for (i = 0; i < ENDS; i++) {
 		atomic_store(&s.endpoints[i]->weight, 1 + up_to(3));
-		atomic_store(&s.endpoints[i]->most, chance(70) ? UINT_MAX :
-		    1 + up_to(3));
+		atomic_store(&s.endpoints[i]->most, capped && chance(30) ?
+		    1 + up_to(3) : UINT_MAX);
 		if (bits & (1u << i))
 			r->v[n++] = endpoint_keep(s.endpoints[i]);
 	}
@@ -473,6 +517,7 @@ step(void)
 		n -= steps[i++].weight;
 	TRACE("%s\n", steps[i].name);
 	steps[i].run();
+	trace_pools();
 }
 
 /* ------------------------------------------------------------------- checks */
@@ -513,13 +558,28 @@ check_guests(void)
 	assert_int_equal(held, 0);
 }
 
+static bool
+all_have_heard(void)
+{
+	unsigned i;
+
+	for (i = 0; i < s.turns.n; i++)
+		if (next_roster[i] != NULL || next_conf[i].due)
+			return false;
+	return true;
+}
+
 static void
 check_at_rest(void)
 {
 	turns_run(&s.turns);
+	TRACE("at rest\n");
+	trace_pools();
 	books_check(s.upstream, true);
-	books_check_nobody_forgotten(s.upstream);
 	check_guests();
+	/* Places may have been added that a pool does not know of yet. */
+	if (all_have_heard())
+		books_check_nobody_forgotten(s.upstream);
 }
 
 /* --------------------------------------------------------------------- runs */
@@ -544,6 +604,7 @@ run_begin(unsigned workers, uint64_t seed)
 	s.conf.timeouts.connect_ms = chance(50) ? 100 : 400;
 	s.conf.balance = chance(50) ? CONF_ROUND_ROBIN : CONF_LEAST_CONN;
 	n_keys = chance(50) ? 1 : NELEMS(keys);
+	capped = chance(50);
 	polite = chance(50);
 	if (polite)
 		s.peer = (struct peer_ops){ .greet = polite_begin,

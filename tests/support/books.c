@@ -22,8 +22,11 @@
 } while (0)
 
 struct tally {
-	unsigned idle, leased, opening;
+	unsigned idle, leased, opening, pinned;
+	int64_t oldest_lease_ns;
 };
+
+#define NOTHING ((struct tally){ .oldest_lease_ns = INT64_MAX })
 
 static void
 tally_add(struct tally *t, const struct upconn *u)
@@ -34,6 +37,9 @@ tally_add(struct tally *t, const struct upconn *u)
 		return;
 	case UPCONN_LEASED:
 		t->leased++;
+		t->pinned += u->pinned;
+		if (u->since_ns < t->oldest_lease_ns)
+			t->oldest_lease_ns = u->since_ns;
 		return;
 	case UPCONN_CONNECTING:
 	case UPCONN_GREETING:
@@ -67,10 +73,13 @@ check_upconn(struct pool *p, struct upconn *u)
 	assert_ptr_equal(u->conn.w, p->worker);
 	SAME("times on its shelf's idle list",
 	    times_on(&u->shelf->idle, &u->link), u->state == UPCONN_IDLE);
+	SAME("times on the list of what is lent", times_on(&p->lent, &u->link),
+	    u->state == UPCONN_LEASED);
 	if (u->state == UPCONN_LEASED)
 		assert_ptr_equal(u->lease->u, u);
 	else
 		assert_null(u->lease);
+	assert_true(!u->pinned || u->state == UPCONN_LEASED);
 	if (u->opener != NULL) {
 		assert_ptr_equal(u->opener->opening, u);
 		SAME("times its opener is in the queue",
@@ -165,7 +174,7 @@ check_queue(struct pool *p)
 static void
 check_pool(struct pool *p)
 {
-	struct tally t = { 0, 0, 0 };
+	struct tally t = NOTHING;
 	struct list *l;
 	unsigned all = 0, open = 0;
 
@@ -179,6 +188,9 @@ check_pool(struct pool *p)
 	SAME("idle", atomic_load(&p->idle), t.idle);
 	SAME("leased", atomic_load(&p->leased), t.leased);
 	SAME("opening", atomic_load(&p->opening), t.opening);
+	SAME("pinned", atomic_load(&p->pinned), t.pinned);
+	SAME("oldest_lease_ns", atomic_load(&p->oldest_lease_ns),
+	    t.oldest_lease_ns);
 	for (l = p->sites.next; l != &p->sites; l = l->next) {
 		struct site *site = container_of(l, struct site, link);
 
@@ -196,7 +208,7 @@ static void
 check_endpoint(const struct upstream *up, const struct endpoint *e,
     bool at_rest)
 {
-	struct tally t = { 0, 0, 0 };
+	struct tally t = NOTHING;
 	unsigned sum;
 	size_t i;
 
@@ -330,7 +342,11 @@ books_check_nobody_forgotten(const struct upstream *up)
 			const struct ask *a =
 			    container_of(l, const struct ask, link);
 
-			if (head == NULL && a->opening == NULL)
+			/* What is opening for it is where the balancer wants
+			   it, also when others are idle. */
+			if (a->opening != NULL)
+				continue;
+			if (head == NULL)
 				head = a;
 			for (m = p->upconns.next; m != &p->upconns; m = m->next)
 				if (fits(p, a, container_of(m, struct upconn,

@@ -92,8 +92,10 @@ scene_end(struct scene *s)
 		pool_retire(scene_pool(s, i));
 	scene_pass(s, 5000);
 	assert_int_equal(atomic_load(&s->upstream->open), 0);
-	for (i = 0; i < s->turns.n; i++)
-		assert_true(pool_is_empty(scene_pool(s, i)));
+	for (i = 0; i < s->turns.n; i++) {
+		assert_true(list_empty(&scene_pool(s, i)->upconns));
+		assert_true(list_empty(&scene_pool(s, i)->asks));
+	}
 	upstream_free(s->upstream);
 	for (i = 0; i < s->n_ends; i++) {
 		assert_int_equal(atomic_load(&s->endpoints[i]->open), 0);

@@ -7,11 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, need, port, put, run, temp_dir, until
 from weir import Weir, command, listening, one
-from web import HttpOrigin, ok, once, read_response
+from web import HttpOrigin, answer, ok, once, read_response, request
 from wire import Client
 
 
@@ -214,6 +215,50 @@ def the_admin_port_may_be_a_unix_socket():
                  ("--admin", "unix:" + path, "get", "/healthz")):
         eq(command(*argv).returncode, 0, "weir " + " ".join(argv))
     o.had(0)
+
+
+@case
+def the_stream_of_stats_goes_on():
+    o, w = start()
+    c = Client(w.conf.admin_port)
+    c.send(b"GET /stats/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head = c.read_until(b"\r\n\r\n")
+    check(b" 200 " in head and b"text/event-stream" in head, repr(head))
+    seen = []
+    for _ in range(3):
+        c.read_until(b"data: ")
+        event = c.read_until(b"\n\n")
+        event = event[:event.rindex(b"}") + 1]
+        seen.append(json.loads(event)["upstreams"][0]["requests_total"])
+        ok(once(w.conf.ports["front"]))
+    eq((seen[0], sorted(seen)), (0, seen), "requests_total")
+    check(seen[-1] >= 1, "the stream is of one moment: %r" % seen)
+    o.had(1)
+    c.rst()
+    w.balanced(o)
+
+
+@case
+def connections_tell_who_holds_what():
+    gate = threading.Event()
+
+    def handler(q, link):
+        gate.wait(60)
+        return answer(q)
+    o = HttpOrigin(handler)
+    w = Weir(one(o))
+    c = Client(w.conf.ports["front"]).send(request())
+    until(lambda: o.requests == 1, "request upstream")
+    text = w.get("/connections")[1]
+    check(json.loads(text) and o.address in text and '"back"' in text and
+          "leased" in text, "/connections: " + text)
+    r = command("-c", w.file, "connections", "back", "--leased")
+    check(o.address in r.stdout, "weir connections: " + r.stdout)
+    r = command("-c", w.file, "connections", "--older", "1h")
+    check(o.address not in r.stdout, "--older: " + r.stdout)
+    gate.set()
+    ok(read_response(c))
+    o.had(1)
 
 
 @case

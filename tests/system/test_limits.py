@@ -3,11 +3,12 @@ byte at a time: the right 4xx, on time, and nothing of them upstream.
 """
 # SPDX-License-Identifier: MIT
 import os
+import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, Failed, case, check, eq, run, until
+from case import SLOW, Failed, case, check, eq, port, run, until
 from weir import Weir, one
 from web import (HttpOrigin, answer, ask, ok, once, read_response, refused,
                  request)
@@ -181,6 +182,38 @@ def response_that_stalls_in_its_body_is_cut():
     check(got.endswith(b"\r\n\r\nhalf"), "what came: %r" % got)
     w.wait_pool(open=0)
     eq((o.accepted, o.requests), (1, 1), "upstream")
+
+
+@case
+def response_that_trickles_is_not_a_stall():
+    # Each byte begins the time anew; in all it takes three times as long.
+    def handler(q, link):
+        whole = answer(q, "0123456789abcdefghij")
+        link.send(whole[:-20])
+        for n in range(20):
+            link.origin.ending.wait(0.15 * SLOW)
+            link.send(whole[-20 + n:][:1])
+    o = HttpOrigin(handler)
+    w = Weir(one(o, up='timeouts = { stall = "%dms"; };' % (1000 * SLOW)))
+    eq(ok(once(w.conf.ports["front"])).body, b"0123456789abcdefghij", "body")
+    o.had(1)
+
+
+@case
+def connect_that_is_not_answered_is_a_504():
+    # A listener whose queue is full drops what comes: connects hang.
+    with socket.create_server(("127.0.0.1", port()), backlog=0) as full:
+        number = full.getsockname()[1]
+        filler = [socket.socket() for _ in range(8)]
+        for s in filler:
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", number))
+        w = Weir(one(number, up='timeouts = { connect = "300ms"; };'))
+        refused(once(w.conf.ports["front"]), 504, "connect_timeout")
+        eq(w.failures(), {"connect_timeout": 1}, "failures")
+        w.wait_pool(open=0, connecting=0, waiting=0)
+        for s in filler:
+            s.close()
 
 
 @case

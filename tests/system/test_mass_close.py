@@ -1,5 +1,5 @@
-"""Thousands of warm connections are dropped by one reload, or by their server at
-once: in linear time, on a bounded stack, and weir serves on.
+"""Thousands of warm connections are dropped by one reload, or by their server
+at once: in linear time, on a bounded stack, and weir serves on.
 """
 # SPDX-License-Identifier: MIT
 import os
@@ -35,8 +35,9 @@ class Holder:
                 return
 
     def drop(self):
-        while self.held:
-            self.held.pop().close()
+        held, self.held = self.held, []
+        for sock in held:
+            sock.close()
 
     def end(self):
         self.sock.shutdown(socket.SHUT_RDWR)

@@ -28,13 +28,13 @@ def root_is_given_up():
     eq(ids(w, "Gid"), {str(nobody.pw_gid)}, "Gid")
     check("0" not in ids(w, "Groups"), "root's groups")
     ok(once(w.conf.ports["front"]))
+    w.balanced(o)
     w.conf.listener("second")
     w.write()
     w.reload()
     until(lambda: listening(w.conf.ports["second"]), "a new listener")
     ok(once(w.conf.ports["second"]))
     o.had(1)
-    w.balanced(o)
 
 
 @case

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
+from case import case, check, eq, run
 from weir import Weir, one
 from web import HttpOrigin, answer, ask, ok, once, read_response, refused
 from web import request

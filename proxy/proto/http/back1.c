@@ -129,7 +129,7 @@ answer_complete(struct upconn *u, struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 
 	if (!hx->answer->keep_alive)
-		upconn_mark(u, MARK_BROKEN, "server closes");
+		upconn_leaving(u);
 	if (!x->up_end)
 		upconn_mark(u, MARK_BROKEN, "request not all sent");
 	hx->giving = GIVEN;
@@ -150,7 +150,7 @@ begin_tunnel(struct upconn *u, struct exchange *x)
 	if (x->ended)
 		return;
 	buf_drop(exchange_blocks(x), &u->conn.in, size);
-	x->pin = "upgrade";
+	upconn_pin(u, HTTP_PIN_UPGRADE);
 	tunnel_begin(x, x->upstream->timeouts.tunnel_ms);
 }
 

@@ -82,7 +82,12 @@ exchange_fini(struct exchange *x)
 	buf_clear(store, &hx->down_trailers);
 }
 
-static const struct peer_ops http_peer;
+static const char *const pins[] = {
+	[HTTP_PIN_UPGRADE] = "upgrade",
+	NULL
+};
+
+static const struct peer_ops http_peer = { .pins = pins };
 
 const struct proto proto_http = {
 	.conf = {

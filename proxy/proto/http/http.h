@@ -27,6 +27,9 @@ struct http_upstream_conf {
 	struct conf_names remove_headers;
 };
 
+/* Why a lease outlasts its request: indices of http_pins. */
+enum { HTTP_PIN_UPGRADE };
+
 /* --------------------------------------------------------- in the exchange */
 
 enum http_taking {                      /* how far the request has been read */
@@ -118,10 +121,8 @@ enum http_flow {
 	FLOW_NO_MEMORY
 };
 
-/*
- * Take what `in` holds of a body, decoded, into `out` (trailer lines into
- * `trailers`), at most `most` bytes of input.
- */
+/* Take what `in` holds of a body, decoded, into `out`, trailer lines into
+   `trailers`. */
 enum http_flow http_take_length(struct block_store *s, uint64_t *left,
     struct buf *in, struct buf *out) MUST_CHECK;
 enum http_flow http_take_chunks(struct block_store *s, struct http_chunks *c,
