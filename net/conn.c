@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -336,6 +337,8 @@ void
 conn_detach(struct conn *c)
 {
 	ev_io_stop(c->w->loop, &c->io);
+	/* Before the socket can be anybody else's. It may not be there yet. */
+	(void)epoll_ctl(c->w->epoll_fd, EPOLL_CTL_DEL, c->io.fd, NULL);
 	list_remove(&c->pending);
 }
 

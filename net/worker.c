@@ -149,6 +149,29 @@ worker_post(struct worker *w, struct mail *m)
 	ev_async_send(w->loop, &w->mailbox);
 }
 
+/*
+ * The descriptor behind the loop. libev forgets a socket without telling epoll,
+ * because a closed one needs no telling; but one that goes over to another
+ * thread stays open, and would go on waking this one (see conn_detach). libev
+ * shows the descriptor only to those who embed one loop in another.
+ */
+static int
+epoll_fd_of(struct ev_loop *loop)
+{
+	struct ev_loop *outer = ev_loop_new(EVBACKEND_POLL | EVFLAG_NOENV);
+	struct ev_embed embed;
+	int fd;
+
+	if (outer == NULL)
+		return -1;
+	ev_embed_init(&embed, NULL, loop);
+	ev_embed_start(outer, &embed);
+	fd = embed.io.fd;
+	ev_embed_stop(outer, &embed);
+	ev_loop_destroy(outer);
+	return fd;
+}
+
 int
 worker_init(struct worker *w, unsigned index, void *owner)
 {
@@ -159,6 +182,12 @@ worker_init(struct worker *w, unsigned index, void *owner)
 	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	if (w->loop == NULL)
 		return -1;
+	w->epoll_fd = epoll_fd_of(w->loop);
+	if (w->epoll_fd < 0) {
+		ev_loop_destroy(w->loop);
+		w->loop = NULL;
+		return -1;
+	}
 	w->now_ns = clock_ns();
 	w->timer_at_ns = INT64_MAX;
 	list_init(&w->flush);

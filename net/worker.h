@@ -61,6 +61,7 @@ struct duration {
 
 struct worker {
 	struct ev_loop *loop;
+	int epoll_fd;                   /* the loop's, see worker.c */
 	int64_t now_ns;                 /* CLOCK_MONOTONIC, read once a turn */
 	unsigned index;                 /* 0 .. n-1 */
 	struct block_store blocks;

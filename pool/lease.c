@@ -344,6 +344,11 @@ ask_try_open(struct ask *a, struct upconn **made)
 		a->refusal = REFUSAL_NO_ENDPOINT;
 		return false;
 	}
+	if (!open_at(a, site, made))
+		return false;
+	/* Had an idle connection fitted, it would have been given already. */
+	if (a->opening != NULL || *made != NULL || !evict_unfit(a))
+		return true;
 	return open_at(a, site, made);
 }
 
@@ -400,8 +405,10 @@ lease_ask(struct ask *a)
 	}
 	ask_enqueue(a);
 	if (a->opening == NULL && p->upstream->n_pools > 1) {
-		/* It has said that it waits; now look again. */
-		if (pool_elder(p) == NULL && !ask_try_open(a, &u)) {
+		/* It has said that it waits; now look again. Those who waited
+		   before it have done so: they come first. */
+		if (p->unserved == 1 && pool_elder(p) == NULL &&
+		    !ask_try_open(a, &u)) {
 			ask_dequeue(a);
 			return ASK_REFUSED;
 		}

@@ -109,7 +109,7 @@ struct pool {
 	_Atomic int64_t  oldest_lease_ns;       /* since when; INT64_MAX = none */
 	_Atomic unsigned opening;       /* connecting, greeting, washing */
 
-	counter connects, requests, reused, retries, exhausted_us;
+	counter connects, closes, requests, reused, retries, exhausted_us;
 	counter waiting_max;
 	counter discards[N_DISCARDS];
 	counter pins[POOL_PINS_MOST];   /* by index in peer_ops.pins */

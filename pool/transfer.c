@@ -84,6 +84,7 @@ upconn_arrived(struct worker *w, struct mail *m)
 	    conn_is_quiet(&u->conn))
 		sh = shelf_get(site, parcel->key, parcel->key_len);
 	if (sh == NULL) {
+		count_add(&p->closes, 1);
 		upconn_end_in_transit(parcel);
 		pool_serve(p);
 		return;

@@ -175,6 +175,7 @@ upconn_close(struct upconn *u, enum discard why)
 
 	if (u->state == UPCONN_CLOSED)
 		return;
+	count_add(&p->closes, 1);
 	if (why != N_DISCARDS)
 		count_add(&p->discards[why], 1);
 	if (p->upstream->peer->bye != NULL && u->conn.open &&
@@ -277,14 +278,16 @@ upconn_ready(struct upconn *u)
 {
 	struct pool *p = u->pool;
 
-	/* An answer to the wash that did not end where it should, or an end
-	   that came with the answer. */
+	/* An answer to wash or greeting that did not end where it should, or an
+	   end that came with it. */
 	if (u->uses > 0 && !upconn_is_clean(u)) {
 		upconn_close(u, DISCARD_NOT_CLEAN);
 		return;
 	}
-	if (u->conn.eof) {
-		upconn_broken(u, FAULT_CLOSED, 0);
+	if (u->conn.eof || (u->conn.in.len > 0 &&
+	    p->conf->pool.span != CONF_SPAN_SESSION)) {
+		upconn_broken(u, u->conn.eof ? FAULT_CLOSED : FAULT_BAD_ANSWER,
+		    0);
 		return;
 	}
 	upconn_made(u);

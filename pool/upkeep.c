@@ -111,17 +111,39 @@ upkeep_useful(struct pool *p)
 	p->warm_failures = 0;
 }
 
+static unsigned
+idle_everywhere(const struct pool *p)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < p->upstream->n_pools; i++)
+		n += atomic_load_explicit(&p->upstream->pools[i]->idle,
+		    memory_order_relaxed);
+	return n;
+}
+
+/* Is one more wanted, and would it be let live? Not while anybody waits. */
+static bool
+wants_warm(struct pool *p, unsigned want)
+{
+	unsigned opening = atomic_load(&p->opening);
+
+	return atomic_load(&p->idle) + opening < want &&
+	    idle_everywhere(p) + opening < p->conf->pool.max_idle &&
+	    list_empty(&p->asks) && pool_elder(p) == NULL;
+}
+
 void
 upkeep_warm(struct pool *p)
 {
 	unsigned want = pool_share(p, p->conf != NULL ?
-	    p->conf->pool.min_idle : 0);
+	    p->conf->pool.min_idle : 0), n;
 
 	if (want == 0 || p->retired || p->roster == NULL ||
 	    p->worker->now_ns < p->warm_after_ns)
 		return;
-	while (atomic_load(&p->idle) + atomic_load(&p->opening) < want &&
-	    list_empty(&p->asks)) {
+	for (n = 0; n < want && wants_warm(p, want); n++) {
 		struct site *site = balance_pick_warm(p);
 		struct upconn *u;
 
@@ -163,35 +185,27 @@ upkeep_warm_soon(struct pool *p)
 
 /* ----------------------------------------------------------------- surplus */
 
-static unsigned
-idle_everywhere(const struct pool *p)
-{
-	unsigned n = 0;
-	size_t i;
-
-	for (i = 0; i < p->upstream->n_pools; i++)
-		n += atomic_load_explicit(&p->upstream->pools[i]->idle,
-		    memory_order_relaxed);
-	return n;
-}
-
 void
 upkeep_trim(struct pool *p)
 {
 	struct list *l, *tmp;
 	int64_t most = p->conf->pool.max_idle;
+	bool nested = p->serving;
 
 	if (idle_everywhere(p) <= most)
 		return;
+	/* As in pool_close_idle(): places are dealt out afterwards. */
+	p->serving = true;
 	list_each(l, tmp, &p->upconns) {
 		struct upconn *u = container_of(l, struct upconn, all);
 
-		if (u->state != UPCONN_IDLE)
-			continue;
-		upconn_close(u, DISCARD_SURPLUS);
+		if (u->state == UPCONN_IDLE)
+			upconn_close(u, DISCARD_SURPLUS);
 		if (idle_everywhere(p) <= most)
-			return;
+			break;
 	}
+	p->serving = nested;
+	pool_serve(p);
 }
 
 /* -------------------------------------------------------------------- tick */

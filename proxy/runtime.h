@@ -74,7 +74,7 @@ struct runtime {
 	struct deadline drain;          /* the next step of it */
 	size_t lanes_busy;              /* draining, not yet empty */
 	struct ev_timer sweep;
-	int client_fds;                 /* accepting pauses while descriptors
+	_Atomic int client_fds;         /* accepting pauses while descriptors
 					   beyond this number are in use: the
 					   rest is for upstreams and weir */
 	size_t n_lanes;

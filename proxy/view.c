@@ -135,6 +135,7 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 		*lease_ns = lent;
 	v->waiting_max += count_read(&p->waiting_max);
 	v->connects += count_read(&p->connects);
+	v->closes += count_read(&p->closes);
 	v->requests += count_read(&p->requests);
 	v->reused += count_read(&p->reused);
 	v->retries += count_read(&p->retries);

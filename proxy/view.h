@@ -56,7 +56,7 @@ struct view_upstream {
 	uint64_t    ready;              /* 0 or 1 */
 	uint64_t    max, open, idle, leased, connecting, pinned;
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
-	uint64_t    connects, requests, reused, retries, exhausted_us;
+	uint64_t    connects, closes, requests, reused, retries, exhausted_us;
 	uint64_t    discards[N_DISCARDS];
 	const char *const *pin_names;   /* NULL-terminated; NULL = none */
 	uint64_t    pins[POOL_PINS_MOST];       /* by index in pin_names */

@@ -198,6 +198,7 @@ upstream(const struct view_upstream *v)
 	put(o, "ready", json_boolean(v->ready));
 	put(o, "pool", pool(v));
 	put_number(o, "connects_total", v->connects);
+	put_number(o, "closes_total", v->closes);
 	put_number(o, "requests_total", v->requests);
 	put_number(o, "retries_total", v->retries);
 	put_number(o, "reused_total", v->reused);

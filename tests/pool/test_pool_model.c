@@ -339,9 +339,9 @@ step_ask(void)
 	g->ask.key = keys[n_keys == 1 ? 0 : 1 + up_to(n_keys - 2)];
 	g->ask.key_len = strlen(g->ask.key);
 	g->ask.fresh = chance(10);
-	/* Who avoids an endpoint may wait for another that is full, and a place
-	   that comes free then is not offered to the other workers. */
-	g->ask.avoid = chance(10) && (s.turns.n == 1 || !capped) ?
+	/* Who avoids an endpoint may wait for another that is full, and whoever
+	   comes later waits behind: so not both. */
+	g->ask.avoid = chance(10) && !capped ?
 	    s.endpoints[up_to(ENDS - 1)] : NULL;
 	g->returns_at_once = chance(10);
 	g->asks_again = chance(10);
@@ -589,7 +589,6 @@ run_begin(unsigned workers, uint64_t seed)
 {
 	dice = seed;
 	serial = 0;
-	open_before = 0;
 	memset(guests, 0, sizeof(guests));
 	scene_begin(&s, workers, ENDS);
 	s.conf.pool.max = 1 + up_to(7);
@@ -610,6 +609,7 @@ run_begin(unsigned workers, uint64_t seed)
 		s.peer = (struct peer_ops){ .greet = polite_begin,
 			.wash = polite_begin };
 	scene_start(&s);
+	open_before = atomic_load(&s.upstream->open);
 }
 
 static void

@@ -261,16 +261,21 @@ books_check(const struct upstream *up, bool at_rest)
 /* ------------------------------------------------------------ lost wake-ups */
 
 static bool
-fits(const struct pool *p, const struct ask *a, const struct upconn *u)
+fits_wish(const struct pool *p, const struct ask *a, const struct upconn *u)
 {
 	const struct shelf *sh = u->shelf;
 
-	return u->state == UPCONN_IDLE && sh->site->current &&
-	    upconn_overdue(u) == N_DISCARDS &&
-	    !(a->fresh && u->uses > 0) &&
+	return !(a->fresh && u->uses > 0) &&
 	    !(a->avoid == sh->site->endpoint && p->roster->n > 1) &&
 	    a->key_len == sh->key_len &&
 	    memcmp(a->key != NULL ? a->key : "", sh->key, sh->key_len) == 0;
+}
+
+static bool
+fits(const struct pool *p, const struct ask *a, const struct upconn *u)
+{
+	return u->state == UPCONN_IDLE && u->shelf->site->current &&
+	    upconn_overdue(u) == N_DISCARDS && fits_wish(p, a, u);
 }
 
 /* Could a be opened a connection at this site, once `freed` is closed there? */
@@ -301,6 +306,23 @@ room_somewhere(const struct pool *p, const struct ask *a,
 	return false;
 }
 
+/* Was something opened for somebody who is served, which fits a? */
+static bool
+something_comes(const struct pool *p, const struct ask *a)
+{
+	const struct list *l;
+
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		if (u->state != UPCONN_IDLE && u->state != UPCONN_LEASED &&
+		    u->opener == NULL && fits_wish(p, a, u))
+			return true;
+	}
+	return false;
+}
+
 /* The first of a pool for which nothing is opening: the others wait for it. */
 static void
 check_head(const struct upstream *up, struct pool *p, const struct ask *a)
@@ -323,7 +345,7 @@ check_head(const struct upstream *up, struct pool *p, const struct ask *a)
 	}
 	for (i = 0; i < up->n_pools; i++)
 		if (up->pools[i] != p && atomic_load(&up->pools[i]->idle) > 0 &&
-		    pool_elder(up->pools[i]) == p)
+		    pool_elder(up->pools[i]) == p && !something_comes(p, a))
 			fail_msg("an ask waits beside an idle connection of "
 			    "another worker");
 }
