@@ -48,16 +48,22 @@ duration_of(struct worker *w, int64_t ms)
 }
 
 void
-deadline_set(struct worker *w, struct deadline *d, int64_t in_ms)
+deadline_set_since(struct worker *w, struct deadline *d, int64_t in_ms,
+    int64_t since_ns)
 {
 	struct duration *list;
+	struct list *before;
 
 	list_remove(&d->link);
 	if (in_ms >= INT64_MAX / NS_PER_MS / 2)
 		return;
 	list = duration_of(w, in_ms);
-	d->at_ns = w->now_ns + list->ms * NS_PER_MS;
-	list_append(&list->armed, &d->link);
+	d->at_ns = since_ns + list->ms * NS_PER_MS;
+	before = list->armed.prev;
+	while (before != &list->armed &&
+	    container_of(before, struct deadline, link)->at_ns > d->at_ns)
+		before = before->prev;
+	list_prepend(before, &d->link);
 	if (d->at_ns < w->timer_at_ns) {
 		w->timer_at_ns = d->at_ns;
 		ev_timer_stop(w->loop, &w->timer);
@@ -65,4 +71,10 @@ deadline_set(struct worker *w, struct deadline *d, int64_t in_ms)
 		    0.);
 		ev_timer_start(w->loop, &w->timer);
 	}
+}
+
+void
+deadline_set(struct worker *w, struct deadline *d, int64_t in_ms)
+{
+	deadline_set_since(w, d, in_ms, w->now_ns);
 }

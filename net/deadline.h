@@ -31,6 +31,14 @@ void deadline_init(struct deadline *d, void (*passed)(struct deadline *));
  */
 void deadline_set(struct worker *w, struct deadline *d, int64_t in_ms);
 
+/*
+ * Arm to pass in_ms after since_ns, a moment not in the future. For what is
+ * touched so often that it only notes the time of each touch, and looks at it
+ * when the deadline passes.
+ */
+void deadline_set_since(struct worker *w, struct deadline *d, int64_t in_ms,
+    int64_t since_ns);
+
 static inline void
 deadline_clear(struct deadline *d)
 {

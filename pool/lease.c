@@ -244,10 +244,10 @@ is_room(const struct ask *a)
 	return false;
 }
 
-/* No idle connection is of use to a: of another key, used before, or at the
-   endpoint to avoid. Close the longest unused whose place is of use. */
-static bool
-evict_unfit(struct ask *a)
+/* Of another key, used before, or at the endpoint to avoid: the longest unused
+   whose place is of use. */
+bool
+ask_make_room(struct ask *a)
 {
 	struct pool *p = a->pool;
 	struct upconn *victim = NULL;
@@ -344,11 +344,6 @@ ask_try_open(struct ask *a, struct upconn **made)
 		a->refusal = REFUSAL_NO_ENDPOINT;
 		return false;
 	}
-	if (!open_at(a, site, made))
-		return false;
-	/* Had an idle connection fitted, it would have been given already. */
-	if (a->opening != NULL || *made != NULL || !evict_unfit(a))
-		return true;
 	return open_at(a, site, made);
 }
 
@@ -370,9 +365,11 @@ serve_now(struct ask *a, struct upconn **u)
 	if (a->opening != NULL || *u != NULL)
 		return true;
 	*u = take_idle_elsewhere(a, site);
-	if (*u != NULL || !evict_unfit(a))
-		return true;
-	return open_at(a, site, u);
+	/* A place that is made may go to an older ask elsewhere. */
+	while (*u == NULL && a->opening == NULL && ask_make_room(a))
+		if (!open_at(a, site, u))
+			return false;
+	return true;
 }
 
 enum asked

@@ -90,6 +90,9 @@ void lease_return(struct lease **l);
  * was a place; false: a->refusal, and a is still where it was.
  */
 bool ask_try_open(struct ask *a, struct upconn **made) MUST_CHECK;
+/* No idle connection is of use to a: close one for its place. False when there
+   is none that would help. */
+bool ask_make_room(struct ask *a) MUST_CHECK;
 /* Nothing is opening for a any more: it waits in the queue alone, and may have
    waited too long already (then it is refused in the next turn). */
 void ask_recheck(struct ask *a);

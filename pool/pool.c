@@ -216,10 +216,12 @@ serve_one(struct ask *a)
 {
 	struct upconn *made;
 
-	if (!ask_try_open(a, &made)) {
-		ask_refuse(a, a->refusal, a->error);
-		return true;
-	}
+	do {
+		if (!ask_try_open(a, &made)) {
+			ask_refuse(a, a->refusal, a->error);
+			return true;
+		}
+	} while (made == NULL && a->opening == NULL && ask_make_room(a));
 	if (made == NULL)
 		return a->opening != NULL;
 	ask_grant(a, made);

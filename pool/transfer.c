@@ -99,6 +99,9 @@ upconn_arrived(struct worker *w, struct mail *m)
 	endpoint_drop(parcel->endpoint);
 	free(parcel);
 	upconn_settle(u);
+	/* It may have gone to somebody older for whom one was opening. */
+	if (p->unserved > 0)
+		transfer_wanted(p);
 }
 
 bool

@@ -26,6 +26,7 @@ struct exchange {
 	struct deadline deadline;       /* the back's: response, stall, tunnel */
 	struct late late;
 	int64_t begun_ns;
+	int64_t moved_ns;               /* tunnels: when a byte last passed */
 	unsigned tries;                 /* leases asked for */
 	bool asked : 1;                 /* waits for its lease */
 	bool up_end : 1;                /* nothing more will come in up */

@@ -98,6 +98,18 @@ parse(int argc, char **argv, struct options *o)
 	return 0;
 }
 
+/* As many descriptors as are permitted, before anybody looks at the number. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* -------------------------------------------------------------------- checking */
 
 static void
@@ -245,6 +257,7 @@ main(int argc, char **argv)
 		free(o.rest);
 		return EXIT_USAGE;
 	}
+	raise_descriptors();
 	path = o.path != NULL ? o.path : DEFAULT_PATH;
 	command = o.n_rest > 0 ? o.rest[0] : NULL;
 	if (o.help && command != NULL && strcmp(command, "config") == 0) {

@@ -54,8 +54,8 @@ errors_add(struct conf_errors *e, const char *fmt, ...)
 
 /* ----------------------------------------------------------------- the system */
 
-/* As many descriptors as are permitted; a part of them is kept for upstreams,
-   so that clients alone can never use them up. */
+/* A part of the descriptors is kept for upstreams, so that clients alone can
+   never use them up. */
 static void
 plan_descriptors(struct runtime *rt, const struct conf *conf)
 {
@@ -63,12 +63,7 @@ plan_descriptors(struct runtime *rt, const struct conf *conf)
 	int64_t upstreams = FDS_OF_OUR_OWN;
 	size_t i;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-	    limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-		(void)getrlimit(RLIMIT_NOFILE, &limit);
-	}
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur > INT32_MAX)
 		limit.rlim_cur = INT32_MAX;
 	for (i = 0; i < conf->n_upstreams; i++)

@@ -55,17 +55,17 @@ passed(struct exchange *x, struct conn *from, struct conn *to)
 		exchange_fail(x, FAIL_NO_MEMORY);
 		return;
 	}
-	if (from->eof && over(x))
-		return;
-	deadline_set(near(x)->w, &x->deadline, x->upstream->timeouts.tunnel_ms);
+	if (!from->eof || !over(x))
+		x->moved_ns = near(x)->w->now_ns;
 }
 
 void
-tunnel_begin(struct exchange *x, int64_t idle_ms)
+tunnel_begin(struct exchange *x)
 {
 	upconn_mark(x->lease->u, MARK_BROKEN, "tunnelled");
 	conn_resume(near(x));
-	deadline_set(near(x)->w, &x->deadline, idle_ms);
+	x->moved_ns = near(x)->w->now_ns;
+	deadline_set(near(x)->w, &x->deadline, x->upstream->timeouts.tunnel_ms);
 	if (pump(near(x), far(x)) < 0 || pump(far(x), near(x)) < 0)
 		exchange_fail(x, FAIL_NO_MEMORY);
 }
@@ -94,4 +94,16 @@ tunnel_upstream_drained(struct exchange *x)
 {
 	if (!over(x))
 		conn_resume(near(x));
+}
+
+void
+tunnel_late(struct exchange *x)
+{
+	struct worker *w = near(x)->w;
+	int64_t ms = x->upstream->timeouts.tunnel_ms;
+
+	if (w->now_ns - x->moved_ns >= ms * NS_PER_MS)
+		exchange_fail(x, FAIL_TUNNEL_TIMEOUT);
+	else
+		deadline_set_since(w, &x->deadline, ms, x->moved_ns);
 }

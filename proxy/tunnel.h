@@ -11,13 +11,14 @@
 #include "proxy/exchange.h"
 
 /* Take x, whose lease is in hand, over: what is in both inputs goes across.
-   idle_ms: both directions silent for so long ends it. */
-void tunnel_begin(struct exchange *x, int64_t idle_ms);
+   timeouts.tunnel with both directions silent ends it. */
+void tunnel_begin(struct exchange *x);
 
 /* What the slots of a tunnelling protocol call. */
 void tunnel_from_client(struct exchange *x);
 void tunnel_from_upstream(struct exchange *x);
 void tunnel_client_drained(struct exchange *x);
 void tunnel_upstream_drained(struct exchange *x);
+void tunnel_late(struct exchange *x);
 
 #endif

@@ -39,6 +39,7 @@ def demo_starts_says_where_and_serves():
         if w.status is None:
             w.signal(signal.SIGTERM)
             w.exited()
+    w.clean()
     eq(w.status, 0, "exit status")
 
 

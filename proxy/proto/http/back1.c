@@ -151,7 +151,7 @@ begin_tunnel(struct upconn *u, struct exchange *x)
 		return;
 	buf_drop(exchange_blocks(x), &u->conn.in, size);
 	upconn_pin(u, HTTP_PIN_UPGRADE);
-	tunnel_begin(x, x->upstream->timeouts.tunnel_ms);
+	tunnel_begin(x);
 }
 
 /* A 1xx: pass it on and wait for the next head. */
@@ -328,7 +328,7 @@ back_late(struct upconn *u, struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 
 	if (hx->giving == TUNNELLING) {
-		exchange_fail(x, FAIL_TUNNEL_TIMEOUT);
+		tunnel_late(x);
 		return;
 	}
 	if (hx->giving == GIVING_BODY && x->s->conn.out.held >= CONN_LOW) {

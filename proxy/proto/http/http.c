@@ -53,6 +53,45 @@ static const struct conf_key upstream_keys[] = {
 	{ .name = NULL }
 };
 
+static bool
+is_private(const struct conf_bind *bind)
+{
+	struct addr_net loopback[2];
+	struct addr_ip ip;
+
+	if (bind->addr.sa.sa_family == AF_UNIX ||
+	    addr_net_parse("127.0.0.0/8", &loopback[0]) < 0 ||
+	    addr_net_parse("::1", &loopback[1]) < 0)
+		return true;
+	addr_to_ip(&bind->addr, &ip);
+	return addr_net_holds(&loopback[0], &ip) ||
+	    addr_net_holds(&loopback[1], &ip);
+}
+
+/* Behind another proxy every client would look like that proxy. */
+static void
+warn(const struct conf_listener *l, const struct conf_upstream *u,
+    conf_say_fn *say, void *arg)
+{
+	const struct http_listener_conf *http;
+	size_t i;
+
+	(void)u;
+	if (l == NULL)
+		return;
+	http = l->own;
+	if (http->forwarded != HTTP_FORWARDED_APPEND || http->trusted.n > 0)
+		return;
+	for (i = 0; i < l->n_binds; i++)
+		if (!is_private(&l->binds[i])) {
+			say(arg, l->binds[i].line, "http.forwarded is append "
+			    "and http.trusted is empty on a public bind: "
+			    "X-Forwarded-* of a proxy in front are dropped, "
+			    "expected its networks in http.trusted");
+			return;
+		}
+}
+
 static const char *const defaults[] = {
 	"pool.max", "64",
 	"pool.min_idle", "0",
@@ -99,7 +138,8 @@ const struct proto proto_http = {
 		.listener_keys = listener_keys,
 		.listener_size = sizeof(struct http_listener_conf),
 		.upstream_keys = upstream_keys,
-		.upstream_size = sizeof(struct http_upstream_conf)
+		.upstream_size = sizeof(struct http_upstream_conf),
+		.warn = warn
 	},
 	.family = FAMILY_HTTP,
 	.front = &http1_front,

@@ -34,7 +34,6 @@ tcp_bytes(struct session *s)
 		session_close(s);
 		return;
 	}
-	deadline_set(s->conn.w, &s->deadline, x->policy->timeouts.idle_ms);
 	if (x->lease != NULL)
 		tunnel_from_client(x);
 	else if (s->conn.eof && s->conn.in.len == 0)
@@ -60,7 +59,8 @@ tcp_fail(struct session *s, struct exchange *x, enum fail why)
 		conn_reset(&x->lease->u->conn);
 	/* Nothing has been said yet, or everything long ago: an end. In the
 	   middle of something it has to look like what it is. */
-	if (x->lease == NULL || why == FAIL_TUNNEL_TIMEOUT)
+	if (x->lease == NULL || why == FAIL_TUNNEL_TIMEOUT ||
+	    why == FAIL_IDLE_TIMEOUT)
 		session_close(s);
 	else
 		session_reset(s);
@@ -70,26 +70,28 @@ static void
 tcp_client_late(struct session *s)
 {
 	struct exchange *x = exchange_first(s);
+	int64_t ms = s->door->conf->timeouts.idle_ms;
 
-	if (x != NULL)
+	if (x == NULL)
+		session_close(s);
+	else if (x->lease == NULL ||
+	    s->conn.w->now_ns - x->moved_ns >= ms * NS_PER_MS)
 		exchange_fail(x, FAIL_IDLE_TIMEOUT);
 	else
-		session_close(s);
+		deadline_set_since(s->conn.w, &s->deadline, ms, x->moved_ns);
 }
 
 static void
 tcp_start(struct upconn *u, struct exchange *x)
 {
 	(void)u;
-	tunnel_begin(x, x->upstream->timeouts.tunnel_ms);
+	tunnel_begin(x);
 }
 
 static void
 tcp_input(struct upconn *u, struct exchange *x)
 {
 	(void)u;
-	deadline_set(x->s->conn.w, &x->s->deadline,
-	    x->policy->timeouts.idle_ms);
 	tunnel_from_upstream(x);
 }
 
@@ -104,7 +106,7 @@ static void
 tcp_upstream_late(struct upconn *u, struct exchange *x)
 {
 	(void)u;
-	exchange_fail(x, FAIL_TUNNEL_TIMEOUT);
+	tunnel_late(x);
 }
 
 /* The client was cut off: so is the server, in the way it will understand. */
