@@ -303,12 +303,33 @@ addr_print(const struct addr *a, char out[ADDR_TEXT_MAX])
 	return out;
 }
 
+/* inet_ntop() goes through printf; this is in the path of every request. */
+static void
+ipv4_print(const uint8_t *ip, char *out)
+{
+	unsigned i;
+
+	for (i = 0; i < 4; i++) {
+		if (ip[i] >= 100)
+			*out++ = (char)('0' + ip[i] / 100);
+		if (ip[i] >= 10)
+			*out++ = (char)('0' + ip[i] / 10 % 10);
+		*out++ = (char)('0' + ip[i] % 10);
+		*out++ = i < 3 ? '.' : '\0';
+	}
+}
+
 const char *
 addr_ip_print(const struct addr_ip *a, bool with_port,
     char out[ADDR_TEXT_MAX])
 {
 	switch (a->family) {
 	case AF_INET:
+		if (!with_port) {
+			ipv4_print(a->ip, out);
+			break;
+		}
+		/* FALLTHROUGH */
 	case AF_INET6:
 		ip_print(a->family, a->ip, a->port, with_port, out);
 		break;

@@ -305,9 +305,11 @@ upconn_ready(struct upconn *u)
 		ask_recheck(a);
 	}
 	upconn_settle(u);
-	/* Who has lost it may have another opened. */
+	/* Who has lost it may have another. */
 	if (p->unserved > 0)
 		pool_serve(p);
+	if (p->unserved > 0)
+		transfer_wanted(p);
 }
 
 void
