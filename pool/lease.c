@@ -365,10 +365,14 @@ serve_now(struct ask *a, struct upconn **u)
 	if (a->opening != NULL || *u != NULL)
 		return true;
 	*u = take_idle_elsewhere(a, site);
-	/* A place that is made may go to an older ask elsewhere. */
-	while (*u == NULL && a->opening == NULL && ask_make_room(a))
+	if (*u != NULL)
+		return true;
+	/* Dead ones found there have left their places. One that is made may
+	   go to an older ask on another worker. */
+	do {
 		if (!open_at(a, site, u))
 			return false;
+	} while (*u == NULL && a->opening == NULL && ask_make_room(a));
 	return true;
 }
 

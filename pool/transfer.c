@@ -70,6 +70,15 @@ upconn_dropped(struct mail *m)
 	upconn_end_in_transit(parcel_of(m));
 }
 
+/* What came may have been of no use, or gone to somebody older for whom another
+   was opening. */
+static void
+wish_again(struct pool *p)
+{
+	if (p->unserved > 0)
+		transfer_wanted(p);
+}
+
 static void
 upconn_arrived(struct worker *w, struct mail *m)
 {
@@ -87,6 +96,7 @@ upconn_arrived(struct worker *w, struct mail *m)
 		count_add(&p->closes, 1);
 		upconn_end_in_transit(parcel);
 		pool_serve(p);
+		wish_again(p);
 		return;
 	}
 	u->pool = p;
@@ -99,9 +109,7 @@ upconn_arrived(struct worker *w, struct mail *m)
 	endpoint_drop(parcel->endpoint);
 	free(parcel);
 	upconn_settle(u);
-	/* It may have gone to somebody older for whom one was opening. */
-	if (p->unserved > 0)
-		transfer_wanted(p);
+	wish_again(p);
 }
 
 bool

@@ -93,6 +93,9 @@ upkeep_failed(struct pool *p)
 	int64_t ms = BACKOFF_FIRST_MS;
 	unsigned i;
 
+	/* A thousand that fail at one moment are one failure. */
+	if (p->worker->now_ns < p->warm_after_ns)
+		return;
 	for (i = 0; i < p->warm_failures && ms < BACKOFF_MOST_MS; i++)
 		ms *= 2;
 	if (ms > BACKOFF_MOST_MS)
@@ -101,8 +104,7 @@ upkeep_failed(struct pool *p)
 	/* 75 to 125 %: many sidecars must not come back in step. */
 	ms = ms * (75 + (int64_t)((uint64_t)p->worker->now_ns / 1000 % 51)) /
 	    100;
-	if (p->worker->now_ns + ms * NS_PER_MS > p->warm_after_ns)
-		p->warm_after_ns = p->worker->now_ns + ms * NS_PER_MS;
+	p->warm_after_ns = p->worker->now_ns + ms * NS_PER_MS;
 }
 
 void

@@ -23,6 +23,7 @@ enum { HEAD_MOST = 16 * 1024, BIG_BYTES = 1024 * 1024 };
 
 struct guest {
 	struct conn conn;
+	struct list link;               /* origin->list */
 	struct late late;
 	unsigned number, requests;
 };
@@ -30,6 +31,7 @@ struct guest {
 struct origin {
 	struct ev_io io;
 	struct worker *worker;
+	struct list list;               /* of guests */
 	unsigned guests;
 };
 
@@ -147,6 +149,7 @@ guest_close(struct guest *g)
 	if (!g->conn.open)
 		return;
 	conn_close(&g->conn);
+	list_remove(&g->link);
 	worker_late(g->conn.w, &g->late, guest_release);
 }
 
@@ -271,6 +274,7 @@ guest_came(struct ev_loop *loop, struct ev_io *io, int revents)
 		return;
 	}
 	g->number = ++o->guests;
+	list_append(&o->list, &g->link);
 	conn_open(&g->conn, o->worker, fd, WORKER_PRI_NEAR, &guest_ops);
 }
 
@@ -283,6 +287,7 @@ demo_serve(struct demo *d, struct runtime *rt)
 		return -1;
 	d->origin = o;
 	o->worker = &rt->main;
+	list_init(&o->list);
 	ev_io_init(&o->io, guest_came, d->origin_fd, EV_READ);
 	o->io.data = o;
 	ev_io_start(rt->main.loop, &o->io);
@@ -292,6 +297,10 @@ demo_serve(struct demo *d, struct runtime *rt)
 void
 demo_end(struct demo *d)
 {
+	struct list *l;
+
+	while (d->origin != NULL && (l = list_first(&d->origin->list)) != NULL)
+		guest_close(container_of(l, struct guest, link));
 	free(d->origin);
 	if (d->origin_fd >= 0)
 		close(d->origin_fd);

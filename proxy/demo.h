@@ -27,6 +27,7 @@ int demo_prepare(struct demo *d) MUST_CHECK;
 /* Serves the origin on main's loop. */
 int demo_serve(struct demo *d, struct runtime *rt) MUST_CHECK;
 void demo_print(const struct demo *d);
+/* While the runtime is still there. */
 void demo_end(struct demo *d);
 
 #endif

@@ -226,6 +226,8 @@ run(const char *path, struct demo *demo)
 	status = EXIT_OK;
 out:
 	conf_errors_fini(&errors);
+	if (demo != NULL)
+		demo_end(demo);
 	runtime_fini(&rt);
 	return status;
 }
@@ -234,16 +236,13 @@ static int
 run_demo(void)
 {
 	struct demo demo = { .origin_fd = -1 };
-	int status;
 
 	if (demo_prepare(&demo) < 0) {
 		fprintf(stderr, "weir: the demo cannot listen: %s\n",
 		    strerror(errno));
 		return EXIT_FAILED;
 	}
-	status = run(NULL, &demo);
-	demo_end(&demo);
-	return status;
+	return run(NULL, &demo);
 }
 
 int

@@ -99,9 +99,12 @@ copy(struct end *e, bool fin)
 {
 	ssize_t n;
 
-	if (e->held_bytes > 0 && !pass_on(e, e->held, e->held_bytes)) {
-		close_both(e);
-		return;
+	if (e->held_bytes > 0) {
+		fin = true;	/* it may have come in the meantime */
+		if (!pass_on(e, e->held, e->held_bytes)) {
+			close_both(e);
+			return;
+		}
 	}
 	while (!e->ended && e->held_bytes == 0) {
 		n = read(e->fd, buf, sizeof(buf));

@@ -91,6 +91,38 @@ def idle_connection_of_the_other_worker_is_found():
 
 
 @case
+def neither_worker_starves_the_other():
+    # Both always have somebody waiting; each request takes 3 ms. A worker
+    # that served its own first would keep the connection for itself.
+    def handler(q, link):
+        time.sleep(0.003)
+        return answer(q)
+    o = HttpOrigin(handler, keep=False)
+    w = Weir(one(o, workers=2, pool=
+                 'max = 1; max_waiting = 1000; queue_timeout = "60s";'))
+    done, at_first = [0] * 20, []
+
+    def go(n):
+        c = Client(w.conf.ports["front"])
+        while done[n] < 30 and not at_first:
+            ok(ask(c))
+            done[n] += 1
+        if not at_first:
+            at_first.append(list(done))
+        c.close()
+    threads = [threading.Thread(target=go, args=(n,), daemon=True)
+               for n in range(20)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(4 * WAIT)
+    check(at_first and min(at_first[0]) >= 10, "requests of each when the "
+          "first had 30: %r" % at_first)
+    o.had(1)
+    w.balanced(o)
+
+
+@case
 def tcp_sessions_on_two_workers():
     o = Origin(greet(b"hi\n"))
     w = Weir(one(o, protocol="tcp", workers=2, pool=

@@ -94,7 +94,6 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 
 static const char *const defaults[] = {
 	"pool.max", "64",
-	"pool.min_idle", "0",
 	"pool.idle_timeout", "60s",
 	"pool.max_lifetime", "10m",
 	"timeouts.idle", "60s",

@@ -120,7 +120,6 @@ tcp_drop(struct upconn *u, struct exchange *x)
 
 static const char *const tcp_defaults[] = {
 	"pool.max", "1000",
-	"pool.min_idle", "0",
 	"pool.idle_timeout", "60s",
 	"pool.max_lifetime", "off",
 	"timeouts.idle", "off",

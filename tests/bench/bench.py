@@ -1,0 +1,465 @@
+#!/usr/bin/env python3
+"""Measure weir beside nginx, haproxy and a byte forwarder, in one run.
+
+usage: tests/bench/bench.py [--rounds N] [--seconds S] [SCENARIO ...]
+
+  http        64 keep-alive clients, answers of 1 KiB
+  http-many   4000 keep-alive clients over at most 64 upstream connections
+  http-close  64 clients, a connection for each request
+  http-big    64 keep-alive clients, answers of 1 MiB
+  tcp, tcp-big, tcp-close    the same without looking into the bytes
+  idle        memory for each idle keep-alive client, of 9000
+
+Without a name: all. $WEIR is the program (else build/weir).
+
+Every contender has core 0 to itself, wrk and the origin (an nginx) have core
+1, so that one's work is not another's wait. Contenders take turns, S seconds
+each and N rounds, and are compared round by round: a machine that gets slower
+in between slows down all of them. A ratio is the median over rounds of weir's
+figure divided by the other's in that round; the other figures are medians too.
+
+Processor time is the scheduler's (user and system) of all processes of the
+contender, divided by the requests that wrk counted as answered. What the
+kernel does in interrupts on core 0 may be added to whoever runs there.
+
+floor is floor.c beside this file, which forwards and does nothing else. It
+opens an upstream connection for each client, so no "floor" could be built
+with 64 upstream connections; it is what bytes cost.
+
+SPDX-License-Identifier: MIT
+"""
+import argparse
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from case import Failed, Skip, die_with_parent, need, port, until
+from weir import BINARY, listening
+
+# name: mode, path, clients, further arguments of wrk
+SCENARIOS = {
+    "http":       ("http", "/1k", 64, ()),
+    "http-many":  ("http", "/1k", 4000, ()),
+    "http-close": ("http", "/1k", 64, ("-H", "Connection: close")),
+    "http-big":   ("http", "/1m", 64, ()),
+    "tcp":        ("tcp", "/1k", 64, ()),
+    "tcp-big":    ("tcp", "/1m", 64, ()),
+    "tcp-close":  ("tcp", "/1k", 64, ("-H", "Connection: close")),
+    "idle":       ("http", "/1k", 9000, ()),
+}
+POOL = 64               # upstream connections of the http scenarios
+FDS = 20000             # what the hungriest of all (floor, idle) needs
+WARM_S = 0.5
+
+proxy_core = load_core = "0"        # main() looks which there are
+
+
+# ------------------------------------------------------------------ programs
+
+class Running:
+    """A program on its core, and what it costs."""
+
+    def __init__(self, name, argv, core, number):
+        self.name = name
+        self.number = number            # the port it listens on
+        self.said = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            ["taskset", "-c", core, *argv], stdin=subprocess.DEVNULL,
+            stdout=self.said, stderr=self.said, preexec_fn=die_with_parent)
+        self.pid = self.process.pid
+
+    def wait_up(self):
+        def up():
+            if self.process.poll() is not None:
+                self.said.seek(0)
+                raise Failed("%s ended with %d: %s" % (
+                    self.name, self.process.returncode,
+                    self.said.read().decode(errors="replace")))
+            return listening(self.number)
+        until(up, "%s listening" % self.name)
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            for pid in self.tree():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.process.wait()
+
+    def tree(self):
+        """Its process ids and those below; the lowest come last."""
+        parents = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with contextlib.suppress(OSError), \
+                        open("/proc/%s/stat" % name) as f:
+                    parents[int(name)] = int(
+                        f.read().rpartition(")")[2].split()[1])
+        found = [self.pid]
+        for pid in found:
+            found += [p for p, parent in parents.items() if parent == pid]
+        return found
+
+    def cpu_ns(self):
+        """Time on the processor, of all threads of all its processes."""
+        total = 0
+        for pid in self.tree():
+            for task in os.listdir("/proc/%d/task" % pid):
+                with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
+                    total += int(f.read().split()[0])
+        return total
+
+    def memory_kib(self):
+        """Its proportional share of memory."""
+        total = 0
+        for pid in self.tree():
+            with open("/proc/%d/smaps_rollup" % pid) as f:
+                total += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M)[1])
+        return total
+
+
+def put(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "wb" if isinstance(text, bytes) else "w") as f:
+        f.write(text)
+    return path
+
+
+# Each of these returns the command that forwards from one port to another.
+# They are set up alike: one worker, no logs, no time limits that matter, the
+# same forwarded fields, upstream connections kept as the scenario has them.
+
+def weir(folder, here, origin, mode):
+    if not os.access(BINARY, os.X_OK):
+        raise Skip("there is no program at %s" % BINARY)
+    pool = "max = %d; max_waiting = 10000; queue_timeout = \"60s\";" % POOL \
+        if mode == "http" else ""
+    return [BINARY, "-c", put(folder, "weir.conf", """workers = 1;
+admin = { bind = "127.0.0.1:%d"; };
+log = { level = "error"; };
+listeners = ( { name = "front"; bind = "127.0.0.1:%d"; protocol = "%s";
+    upstream = "back"; timeouts = { idle = "10m"; }; } );
+upstreams = ( { name = "back"; endpoints = ( "127.0.0.1:%d" );
+    pool = { %s }; } );
+""" % (port(), here, mode, origin, pool))]
+
+
+NGINX = """%s
+daemon off; worker_processes 1; pid %s/pid; error_log stderr crit; %s
+worker_rlimit_nofile %d; events { worker_connections %d; }
+"""
+NGINX_HTTP = """http { access_log off; keepalive_timeout 10m;
+keepalive_requests 1000000000; proxy_temp_path %(d)s/1;
+client_body_temp_path %(d)s/2; fastcgi_temp_path %(d)s/3;
+uwsgi_temp_path %(d)s/4; scgi_temp_path %(d)s/5;
+%(body)s }
+"""
+NGINX_PROXY = """upstream back { server 127.0.0.1:%d; keepalive %d;
+ keepalive_requests 1000000000; keepalive_time 10h; }
+server { listen 127.0.0.1:%d backlog=4096;
+ location / { proxy_pass http://back; proxy_http_version 1.1;
+  proxy_set_header Connection ""; proxy_set_header Host $http_host;
+  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+  proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_max_temp_file_size 0; } }"""
+NGINX_STREAM = """stream { server { listen 127.0.0.1:%d backlog=4096;
+ proxy_pass 127.0.0.1:%d; proxy_timeout 10m; tcp_nodelay on; } }
+"""
+NGINX_ORIGIN = """sendfile on; open_file_cache max=10; tcp_nodelay on;
+server { listen 127.0.0.1:%d backlog=4096; root %s; }"""
+
+
+def nginx_command(folder, name, body, module=""):
+    text = NGINX % (module, folder, "user root;" if os.getuid() == 0 else "",
+                    FDS, FDS) + body
+    return [need("nginx"), "-e", "stderr", "-p", folder,
+            "-c", put(folder, name, text)]
+
+
+def stream_module():
+    """The line that gives nginx `stream`, which may be a module."""
+    told = subprocess.run([need("nginx"), "-V"], capture_output=True,
+                          text=True).stderr
+    if re.search(r"--with-stream( |$)", told):
+        return ""
+    found = re.search(r"--modules-path=(\S+)", told)
+    path = (found[1] if found else "") + "/ngx_stream_module.so"
+    if not os.path.exists(path):
+        raise Skip("nginx has no module stream")
+    return "load_module %s;" % path
+
+
+def nginx(folder, here, origin, mode):
+    if mode == "tcp":
+        return nginx_command(folder, "proxy.conf",
+                             NGINX_STREAM % (here, origin), stream_module())
+    return nginx_command(folder, "proxy.conf", NGINX_HTTP % {
+        "d": folder, "body": NGINX_PROXY % (origin, POOL, here)})
+
+
+def haproxy(folder, here, origin, mode):
+    http = mode == "http"
+    return [need("haproxy"), "-db", "-f", put(folder, "haproxy.cfg", """
+global
+    maxconn %d
+    nbthread 1
+defaults
+    mode %s
+    timeout connect 5s
+    timeout client 10m
+    timeout server 10m
+    timeout queue 60s
+%s
+frontend front
+    bind 127.0.0.1:%d backlog 4096
+%s
+    default_backend back
+backend back
+    server origin 127.0.0.1:%d %s
+""" % (FDS // 2 - 500, mode,
+       "    http-reuse always\n    option forwardfor" if http else "", here,
+       "    http-request set-header X-Forwarded-Proto http" if http else "",
+       origin, "maxconn %d" % POOL if http else ""))]
+
+
+def floor(folder, here, origin, mode):
+    cc = os.environ.get("CC", "cc").split()
+    need(cc[0])
+    program = os.path.join(folder, "floor")
+    if not os.path.exists(program):
+        subprocess.check_call(
+            [*cc, "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", program,
+             os.path.join(HERE, "floor.c")])
+    return [program, str(here), str(origin)]
+
+
+CONTENDERS = (weir, nginx, haproxy, floor)
+
+
+def start_origin(stack, folder):
+    number = port()
+    www = os.path.join(folder, "www")
+    os.mkdir(www)
+    put(www, "1k", b"w" * 1024)
+    put(www, "1m", b"w" * (1 << 20))
+    argv = nginx_command(folder, "origin.conf", NGINX_HTTP % {
+        "d": folder, "body": NGINX_ORIGIN % (number, www)})
+    running = Running("the origin", argv, load_core, number)
+    stack.callback(running.end)
+    running.wait_up()
+    return running
+
+
+def start_contenders(stack, folder, origin, mode, missing):
+    """Those that this machine has; missing says what was left out."""
+    found = []
+    for make in CONTENDERS:
+        name = make.__name__
+        own = os.path.join(folder, name)
+        os.makedirs(own, exist_ok=True)
+        try:
+            number = port()
+            argv = make(own, number, origin.number, mode)
+        except Skip as why:
+            missing[name, mode] = str(why)
+            continue
+        running = Running(name, argv, proxy_core, number)
+        stack.callback(running.end)
+        running.wait_up()
+        found.append(running)
+    return found
+
+
+# ---------------------------------------------------------------------- load
+
+UNITS = {"us": 0.001, "ms": 1, "s": 1000, "m": 60000, "h": 3600000}
+
+
+def percentile_ms(text, n):
+    value, unit = re.search(
+        r"^\s+%d%%\s+([\d.]+)(us|ms|s|m|h)\s*$" % n, text, re.M).groups()
+    return float(value) * UNITS[unit]
+
+
+def wrk(running, scenario, seconds):
+    """One turn of a contender: a row of figures."""
+    _, path, clients, more = SCENARIOS[scenario]
+    argv = ["taskset", "-c", load_core, need("wrk"), "-t1", "-c%d" % clients,
+            "-d%ds" % seconds, "--timeout", "20s", "--latency", *more,
+            "http://127.0.0.1:%d%s" % (running.number, path)]
+    before = running.cpu_ns()
+    r = subprocess.run(argv, capture_output=True, text=True,
+                       timeout=seconds + 60, preexec_fn=die_with_parent)
+    spent = running.cpu_ns() - before
+    if r.returncode:
+        raise Failed("wrk: " + r.stderr)
+    done = int(re.search(r"(\d+) requests in", r.stdout)[1])
+    if not done:
+        raise Failed("%s answered nothing" % running.name)
+    # With a connection for each request wrk 4.1 counts as "read" what
+    # ended while it was stopping; a refused connection is "connect".
+    bad = [int(n) for line in re.findall(
+        r"Socket errors:.*|Non-2xx.*", r.stdout)
+        for n in re.findall(r"[ :](\d+)(?=,|$)", line)]
+    return {"req/s": float(re.search(r"Requests/sec:\s+([\d.]+)",
+                                     r.stdout)[1]),
+            "cpu us": spent / 1000 / done,
+            "p50 ms": percentile_ms(r.stdout, 50),
+            "p99 ms": percentile_ms(r.stdout, 99), "errors": sum(bad)}
+
+
+def ask(sock, path):
+    """One request; its answer is read to its end."""
+    sock.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+    got = b""
+    while True:
+        head, mark, body = got.partition(b"\r\n\r\n")
+        if mark:
+            length = int(re.search(rb"(?i)\ncontent-length: *(\d+)", head)[1])
+            if len(body) >= length:
+                return
+        more = sock.recv(65536)
+        if not more:
+            raise Failed("a client was dropped")
+        got += more
+
+
+def idle(running, scenario, seconds):
+    """Memory for each client that has had an answer and stays."""
+    _, path, clients, _ = SCENARIOS[scenario]
+    with contextlib.ExitStack() as stack:
+        def client():
+            sock = stack.enter_context(socket.create_connection(
+                ("127.0.0.1", running.number), 20))
+            ask(sock, path)
+        # What the first requests cost in buffers is not the clients'.
+        for _ in range(100):
+            client()
+        before = running.memory_kib()
+        for _ in range(clients):
+            client()
+        time.sleep(0.2)             # what is freed a turn later is freed
+        used = running.memory_kib() - before
+    return {"KiB/client": used / clients}
+
+
+# -------------------------------------------------------------------- report
+
+def measure(scenario, folder, origin, rounds, seconds, missing):
+    """{contender: a row for each round}."""
+    with contextlib.ExitStack() as stack:
+        there = start_contenders(stack, folder, origin,
+                                 SCENARIOS[scenario][0], missing)
+        rows = {c.name: [] for c in there}
+        if scenario != "idle":
+            for c in there:
+                wrk(c, scenario, 1)
+        for n in range(rounds if scenario != "idle" else 1):
+            turn = n % len(there)
+            for c in there[turn:] + there[:turn]:
+                rows[c.name].append(
+                    (idle if scenario == "idle" else wrk)(
+                        c, scenario, seconds))
+        return rows
+
+
+def tell(scenario, rows):
+    """Print a table: medians, and weir's figure divided by each other's."""
+    names = [k for k in next(iter(rows.values()))[0]]
+    compared = [k for k in names if k not in ("errors", "p50 ms")]
+    print("\n%-11s" % scenario + "".join("%11s" % k for k in names) +
+          ("   weir/it: " + ", ".join(compared) if "weir" in rows else ""))
+    for who, mine in rows.items():
+        line = "  %-9s" % who
+        for k in names:
+            value = sum(r[k] for r in mine) if k == "errors" else \
+                statistics.median(r[k] for r in mine)
+            line += "%11s" % (("%d" if k in ("req/s", "errors")
+                               else "%.2f") % value)
+        if who != "weir" and "weir" in rows:
+            line += "            " + "  ".join(
+                "%.2f" % statistics.median(
+                    a[k] / b[k] if b[k] else float("inf")
+                    for a, b in zip(rows["weir"], mine)) for k in compared)
+        print(line, flush=True)
+
+
+def options():
+    p = argparse.ArgumentParser(
+        description=__doc__, usage=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--seconds", type=int, default=3)
+    o = p.parse_args()
+    for name in o.scenarios:
+        if name not in SCENARIOS:
+            p.error("no scenario %r, expected one of: %s" % (
+                name, " ".join(SCENARIOS)))
+    if o.rounds < 1 or o.seconds < 1:
+        p.error("--rounds and --seconds begin at 1")
+    o.scenarios = o.scenarios or list(SCENARIOS)
+    return o
+
+
+def prepare(o):
+    """Cores, descriptors; leaves out what cannot be measured here."""
+    global proxy_core, load_core
+    cores = sorted(os.sched_getaffinity(0))
+    proxy_core, load_core = str(cores[0]), str(cores[-1 if len(cores) < 2
+                                                     else 1])
+    if len(cores) < 2:
+        print("one core only: contenders and load share it")
+    need("taskset")
+    need("nginx")               # as the origin
+    try:
+        need("wrk")
+    except Skip as why:
+        print("%s: only idle is measured" % why)
+        o.scenarios = [s for s in o.scenarios if s == "idle"]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < FDS:
+        print("only %d descriptors: idle and http-many are left out" % hard)
+        o.scenarios = [s for s in o.scenarios
+                       if s not in ("idle", "http-many")]
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FDS, hard))
+
+
+def main():
+    o = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    missing = {}
+    try:
+        prepare(o)
+        print("%d rounds of %d s; load average %.2f before" % (
+            o.rounds, o.seconds, os.getloadavg()[0]), flush=True)
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="weir-bench-"))
+            os.chmod(folder, 0o755)
+            origin = start_origin(stack, folder)
+            for scenario in o.scenarios:
+                tell(scenario, measure(scenario, folder, origin, o.rounds,
+                                       o.seconds, missing))
+    except (Failed, Skip) as e:
+        print("bench: %s" % e, file=sys.stderr)
+        return 1
+    for (name, mode), why in missing.items():
+        print("left out: %s (%s): %s" % (name, mode, why))
+    return 0
+
+
+sys.exit(main())
