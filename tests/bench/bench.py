@@ -22,9 +22,8 @@ Processor time is the scheduler's (user and system) of all processes of the
 contender, divided by the requests that wrk counted as answered. What the
 kernel does in interrupts on core 0 may be added to whoever runs there.
 
-floor is floor.c beside this file, which forwards and does nothing else. It
-opens an upstream connection for each client, so no "floor" could be built
-with 64 upstream connections; it is what bytes cost.
+floor is floor.c beside this file: it forwards and does nothing else, with an
+upstream connection for each client, also in http-many and idle.
 
 SPDX-License-Identifier: MIT
 """
@@ -308,8 +307,6 @@ def wrk(running, scenario, seconds):
     done = int(re.search(r"(\d+) requests in", r.stdout)[1])
     if not done:
         raise Failed("%s answered nothing" % running.name)
-    # With a connection for each request wrk 4.1 counts as "read" what
-    # ended while it was stopping; a refused connection is "connect".
     bad = [int(n) for line in re.findall(
         r"Socket errors:.*|Non-2xx.*", r.stdout)
         for n in re.findall(r"[ :](\d+)(?=,|$)", line)]
@@ -377,7 +374,7 @@ def measure(scenario, folder, origin, rounds, seconds, missing):
 
 def tell(scenario, rows):
     """Print a table: medians, and weir's figure divided by each other's."""
-    names = [k for k in next(iter(rows.values()))[0]]
+    names = list(next(iter(rows.values()))[0])
     compared = [k for k in names if k not in ("errors", "p50 ms")]
     print("\n%-11s" % scenario + "".join("%11s" % k for k in names) +
           ("   weir/it: " + ", ".join(compared) if "weir" in rows else ""))
@@ -454,6 +451,8 @@ def main():
             for scenario in o.scenarios:
                 tell(scenario, measure(scenario, folder, origin, o.rounds,
                                        o.seconds, missing))
+    except KeyboardInterrupt:
+        return 130
     except (Failed, Skip) as e:
         print("bench: %s" % e, file=sys.stderr)
         return 1

@@ -48,7 +48,7 @@ warm_connections_are_opened_and_replaced(void **state)
 	client_come(&c, &s, 0);
 	client_return(&c);
 	far_end_hang_up(&s.ends[0], scene_far_fd(&s, scene_upconn(&s, 0, 1)));
-	scene_pass(&s, 200);
+	scene_pass(&s, 1200);
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 3);
 	scene_end(&s);
 }
@@ -339,6 +339,7 @@ closing_all_at_one_moment_is_no_habit(void **state)
 	for (i = 0; i < 5; i++)
 		client_return(&c[i]);
 	scene_pass(&s, 5000);
+	far_end_accept(&s.ends[0]);
 	while (s.ends[0].n > 0)
 		far_end_hang_up(&s.ends[0], s.ends[0].fds[0]);
 	scene_run(&s);

@@ -182,10 +182,14 @@ def trace_is_not_a_way_to_see_them():
     r = once(w.conf.ports["front"], "TRACE")
     check(r.status in (405, 501), "TRACE: %d" % r.status)
     eq((o.accepted, o.received), (0, 0), "what the origin saw")
-    o2 = HttpOrigin()
-    w = Weir(one(o2, front="http = { trace = true; };"))
+
+
+@case
+def trace_is_passed_on_where_the_file_says_so():
+    o = HttpOrigin()
+    w = Weir(one(o, front="http = { trace = true; };"))
     ok(once(w.conf.ports["front"], "TRACE"))
-    eq((o2.accepted, o2.seen[0].method), (1, "TRACE"), "allowed")
+    eq((o.accepted, o.seen[0].method), (1, "TRACE"), "allowed")
 
 
 run()

@@ -155,6 +155,28 @@ def a_refusal_instead_of_100_and_the_body_never_sent():
 
 
 @case
+def body_sent_without_waiting_and_refused_is_not_the_next_request():
+    # The origin answers from the head and takes what follows for a request.
+    swallowed = b"GET /attacker HTTP/1.1\r\nHost: x\r\nX-Swallow: "
+
+    def handler(q, link):
+        if q.get("Expect"):
+            return answer(q, b"", status=403)
+        return answer(q, q.target)
+    o = HttpOrigin(handler, bodies=False)
+    w = Weir(one(o))
+    c, victim = (Client(w.conf.ports["front"]) for _ in range(2))
+    c.send(request("POST", "/", [("Expect", "100-continue"),
+                                 ("Content-Length", str(len(swallowed)))]) +
+           swallowed)
+    eq(read_response(c, "POST").status, 403, "the refusal")
+    victim.send(request(target="/victim"))
+    r = ok(read_response(victim))
+    eq((r.body, r.nth), (b"/victim", 1), "on a connection of its own")
+    o.had(2)
+
+
+@case
 def expectations_other_than_100_continue_are_a_417():
     o = HttpOrigin()
     w = Weir(one(o))

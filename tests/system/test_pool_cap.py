@@ -206,33 +206,22 @@ def tcp_sessions_wait_and_are_refused_alike():
 
 @case
 def endpoint_max_is_a_cap_too():
-    most = [0, 0]
-
-    def watch(k):
-        def handler(q, link):
-            most[k] = max(most[k], origins[k].open)
-            return answer(q)
-        return handler
-    origins = [HttpOrigin(watch(0)), HttpOrigin(watch(1))]
-    a, b = origins
+    a, b = gate(), gate()
     w = Weir(one('{ address = "%s"; max = 2; }' % a.address,
                  '{ address = "%s"; max = 1; }' % b.address,
-                 pool='max = 50; queue_timeout = "20s";'))
-
-    def client():
-        c = Client(w.conf.ports["front"])
-        for _ in range(20):
-            done.append(ask(c).status)
+                 pool='max = 50; queue_timeout = "60s";'))
+    clients = held(w, 3)
+    until(lambda: (a.inside, b.inside) == (2, 1), "both are full")
+    clients += held(w, 5)
+    w.wait_pool(waiting=5, open=3, leased=3, connecting=0)
+    a.open_gate()
+    b.open_gate()
+    for c in clients:
+        ok(read_response(c))
         c.close()
-    done = []
-    threads = [threading.Thread(target=client, daemon=True)
-               for _ in range(20)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(6 * WAIT)
-    eq((len(done), set(done)), (400, {200}), "answers")
-    eq(most, [2, 1], "open at once")
+    eq((a.most, b.most), (2, 1), "at once")
+    a.had(2)
+    b.had(1)
     w.balanced(a, b)
 
 

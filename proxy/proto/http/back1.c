@@ -132,6 +132,11 @@ answer_complete(struct upconn *u, struct exchange *x)
 		upconn_leaving(u);
 	if (!x->up_end)
 		upconn_mark(u, MARK_BROKEN, "request not all sent");
+	/* It did not ask for the body. Whether it takes the body that was sent
+	   all the same for one, or for the next request, it need not say
+	   (RFC 9110 10.1.1). */
+	if (hx->head->expect_continue && !hx->continued)
+		upconn_mark(u, MARK_BROKEN, "expectation not met");
 	hx->giving = GIVEN;
 	x->down_end = true;
 	deadline_clear(&x->deadline);
@@ -161,6 +166,7 @@ interim(struct upconn *u, struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 	size_t size = hx->answer->size;
 
+	hx->continued = hx->continued || hx->answer->status == 100;
 	if (++hx->interim > INTERIM_MOST) {
 		bad_answer(u, x);
 		return;

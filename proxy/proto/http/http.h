@@ -66,6 +66,7 @@ struct http_exchange {
 	/* The answer. */
 	uint8_t giving;                 /* enum http_giving */
 	bool answer_ready;              /* head parsed, front to take it */
+	bool continued;                 /* a 100 has come */
 	bool answer_seen;               /* at least one byte has come */
 	bool chunk_down;                /* towards the client */
 	bool cut_down;                  /* ends by close: HTTP/1.0 client */
