@@ -201,7 +201,15 @@ run(const char *path, struct demo *demo)
 	struct conf_errors errors = { 0 };
 	struct runtime rt;
 	int status = EXIT_FAILED;
+	sigset_t ours;
 
+	/* A reload or an end that is asked for while weir starts is heard when
+	   it has started; it must not kill. */
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGHUP);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGQUIT);
+	sigprocmask(SIG_BLOCK, &ours, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* Nothing is reopened and nobody takes over yet, but scripts that ask
 	   for it must not kill weir. */
@@ -216,6 +224,7 @@ run(const char *path, struct demo *demo)
 	watch_signal(&term, &rt, SIGTERM, on_term);
 	watch_signal(&quit, &rt, SIGQUIT, on_term);
 	watch_signal(&intr, &rt, SIGINT, on_int);
+	sigprocmask(SIG_UNBLOCK, &ours, NULL);
 	log_info(NULL, "weir %s runs: %zu listeners, %zu upstreams, %zu "
 	    "worker%s", WEIR_VERSION, rt.gen->conf->n_listeners,
 	    rt.gen->conf->n_upstreams, rt.n_lanes, rt.n_lanes == 1 ? "" : "s");
