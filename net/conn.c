@@ -90,6 +90,8 @@ connect_ended(struct conn *c)
 		error = errno;
 	c->connecting = false;
 	watch(c);
+	if (error == 0)
+		conn_send(c);           /* what was queued meanwhile */
 	c->ops->connected(c, error);
 }
 

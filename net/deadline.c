@@ -18,8 +18,8 @@ deadline_init(struct deadline *d, void (*passed)(struct deadline *))
 /*
  * The list for a duration. Configurations use a handful; reloads that keep
  * inventing new ones take over lists that have run empty. Only when all are in
- * use does one serve a shorter duration than its own: the deadline comes late
- * rather than never, by the smallest possible amount.
+ * use does one serve another duration than its own, if it can one a little
+ * longer: to keep its order then costs a walk.
  */
 static struct duration *
 duration_of(struct worker *w, int64_t ms)
@@ -58,7 +58,7 @@ deadline_set_since(struct worker *w, struct deadline *d, int64_t in_ms,
 	if (in_ms >= INT64_MAX / NS_PER_MS / 2)
 		return;
 	list = duration_of(w, in_ms);
-	d->at_ns = since_ns + list->ms * NS_PER_MS;
+	d->at_ns = since_ns + in_ms * NS_PER_MS;
 	before = list->armed.prev;
 	while (before != &list->armed &&
 	    container_of(before, struct deadline, link)->at_ns > d->at_ns)

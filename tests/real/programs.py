@@ -10,8 +10,8 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from case import SLOW, Failed, die_with_parent, eq, later, need, port, put
-from case import temp_dir, until
+from case import SLOW, Failed, Skip, die_with_parent, eq, later, need, port
+from case import put, temp_dir, until
 from weir import listening
 
 
@@ -39,11 +39,14 @@ def start(name, number, argv):
     until(up, "%s listening" % name)
 
 
-def run(*argv, timeout=60, data=None):
-    """Run a client to its end; its output as text, exit status 0 checked."""
+def run(*argv, timeout=30, data=None):
+    """Run a client to its end; its output as text, exit status 0 checked.
+    77 says that it lacks something."""
     r = subprocess.run(argv, capture_output=True, timeout=timeout * SLOW,
                        input=data, preexec_fn=die_with_parent)
     out = r.stdout.decode(errors="replace")
+    if r.returncode == 77:
+        raise Skip(out.strip())
     eq(r.returncode, 0, "exit status of %s, which said %s%s" % (
         os.path.basename(argv[0]), out[-1500:],
         r.stderr.decode(errors="replace")[-3000:]))
@@ -111,7 +114,7 @@ listen it
     start("haproxy", front, [need("haproxy"), "-db", "-f", conf])
 
 
-def node(script, *argv, timeout=60):
+def node(script, *argv, timeout=30):
     """Run a script of this folder with Node to its end."""
     return run(need("node"), os.path.join(HERE, script), *map(str, argv),
                timeout=timeout)

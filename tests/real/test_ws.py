@@ -12,16 +12,16 @@ from programs import node
 from weir import Weir, one
 
 
-def play(name, wanted, pool="max = 64; max_pinned = 64;", left=0):
-    """A case of ws.mjs, with so many upstream connections, of which so many
-    are still pooled when it ends. A tunnel's end is no failure."""
+def play(name, wanted, plain=0):
+    """A case of ws.mjs that takes so many upstream connections, that many of
+    them for plain requests. A tunnel's end is no failure."""
     origin = port()
-    w = Weir(one(origin, pool=pool))
+    w = Weir(one(origin, pool="max = 64;"))
     out = node("ws.mjs", name, w.conf.ports["front"], origin)
     eq(json.loads(out)["connections"], wanted, "upstream connections")
     u = w.upstream()
     eq((u["connects_total"], u["pinned_total"]["upgrade"]),
-       (wanted, wanted - left), "connects_total, pinned by an upgrade")
+       (wanted, wanted - plain), "connects_total, pinned by an upgrade")
     w.wait_pool(open=0)             # Node has ended, and closed the pooled
     eq(w.failures(), {}, "failures")
     w.balanced()
@@ -59,7 +59,7 @@ def fifty_at_once():
 
 @case
 def plain_requests_beside_tunnels():
-    play("plain_requests_beside_tunnels", 2, left=1)
+    play("plain_requests_beside_tunnels", 2, plain=1)
 
 
 run()

@@ -2,7 +2,7 @@
 //
 // usage: node ws.mjs CASE WEIR_PORT ORIGIN_PORT
 //
-// Prints, as JSON, how many connections the server has accepted; exit 77
+// Prints, as JSON, how many connections the server has accepted; exit status 77
 // without ws.
 //
 // SPDX-License-Identifier: MIT
@@ -17,20 +17,24 @@ const [name, front, origin] = [process.argv[2], ...process.argv.slice(3)
 const require = createRequire(import.meta.url);
 let connections = 0, deflate = false;
 
+// Debian's node finds Debian's modules by name, others do not.
 function load() {
-	try {
-		// Debian's place, which only Debian's node looks into.
-		return require(require.resolve('ws', { paths: [
-			'/usr/share/nodejs', '/usr/lib/node_modules',
-			'/usr/local/lib/node_modules', process.cwd()] }));
-	} catch {
-		process.exit(77);
+	for (const place of ['', '/usr/share/nodejs/',
+	    '/usr/lib/node_modules/', '/usr/local/lib/node_modules/']) {
+		try {
+			return require(place + 'ws');
+		} catch (e) {
+			if (e.code !== 'MODULE_NOT_FOUND')
+				throw e;
+		}
 	}
+	console.log('ws is not installed');
+	process.exit(77);
 }
 
 const ws = load();
 
-// Echoes; "bye" makes it close first, and it counts what it sees.
+// Echoes; "bye" and "cut" make it end first; it notes what it sees.
 async function serve() {
 	const seen = { closes: [], pings: 0 };
 	const server = http.createServer((request, response) =>
@@ -48,6 +52,8 @@ async function serve() {
 		socket.on('message', (bytes, binary) => {
 			if (!binary && bytes.toString() === 'bye')
 				socket.close(4001, 'as you wish');
+			else if (!binary && bytes.toString() === 'cut')
+				socket.terminate();
 			else
 				socket.send(bytes, { binary });
 		});
@@ -146,7 +152,7 @@ const cases = {
 			assert.equal(seen.closes.at(-1)[0], 1006);
 		}
 		const socket = await open();
-		seen.server.closeAllConnections();
+		socket.send('cut');
 		const [code] = await once(socket, 'close');
 		assert.equal(code, 1006);
 	},

@@ -184,12 +184,5 @@ def trace_is_not_a_way_to_see_them():
     eq((o.accepted, o.received), (0, 0), "what the origin saw")
 
 
-@case
-def trace_is_passed_on_where_the_file_says_so():
-    o = HttpOrigin()
-    w = Weir(one(o, front="http = { trace = true; };"))
-    ok(once(w.conf.ports["front"], "TRACE"))
-    eq((o.accepted, o.seen[0].method), (1, "TRACE"), "allowed")
-
 
 run()
