@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 2048 };
+enum { LINE_MAX_BYTES = 2048, WHO_MAX_BYTES = 512 };
 
 static _Atomic int current_level = LOG_LEVEL_INFO;
 static _Atomic bool as_json;
@@ -77,7 +77,7 @@ log_line(enum log_level level, const char *who, const char *fmt, ...)
 	if (who != NULL) {
 		at += (size_t)snprintf(line + at, sizeof(line) - at,
 		    json ? ",\"who\":\"" : " ");
-		at = put(line, at, sizeof(line) - 4, who, json);
+		at = put(line, at, WHO_MAX_BYTES, who, json);
 		at += (size_t)snprintf(line + at, sizeof(line) - at,
 		    json ? "\"" : ":");
 	}

@@ -24,15 +24,17 @@
 struct end {
 	int fd;			/* -1 once closed */
 	bool ended;		/* its FIN was read and passed on */
-	char *held;		/* read here, not yet taken by the other */
-	size_t held_bytes;
+	char *held;		/* NULL until the other first took too little */
+	size_t held_at;		/* of held: */
+	size_t held_bytes;	/* read here, not yet taken by the other */
 	struct end *other;
 	struct end *next;	/* of the dead */
 };
 
 static int epfd;
 static struct end *dead;
-static char buf[65536];
+/* Shared, and so large because less costs more with large transfers. */
+static char buf[262144];
 
 static struct sockaddr_in
 loopback(const char *port)
@@ -70,22 +72,27 @@ free_dead(void)
 	}
 }
 
-/* Write what the other end takes; the rest is held. False when it is gone. */
+/*
+ * Write n bytes of from, which is buf or e->held, as far as the other end takes
+ * them; the rest is held. False when the other end is gone.
+ */
 static bool
-pass_on(struct end *e, const char *bytes, size_t n)
+pass_on(struct end *e, char *from, size_t n)
 {
-	ssize_t put = write(e->other->fd, bytes, n);
+	ssize_t put = write(e->other->fd, from, n);
 
 	if (put < 0 && errno != EAGAIN)
 		return false;
 	if (put < 0)
 		put = 0;
-	if ((size_t)put < n && e->held == NULL &&
-	    (e->held = malloc(sizeof(buf))) == NULL)
-		return false;
-	if ((size_t)put < n)
-		memmove(e->held, bytes + put, n - (size_t)put);
 	e->held_bytes = n - (size_t)put;
+	if (e->held != NULL) {
+		e->held_at = (size_t)(from - e->held) + (size_t)put;
+	} else if (e->held_bytes > 0) {
+		if ((e->held = malloc(sizeof(buf))) == NULL)
+			return false;
+		memcpy(e->held, from + put, e->held_bytes);
+	}
 	return true;
 }
 
@@ -97,20 +104,22 @@ pass_on(struct end *e, const char *bytes, size_t n)
 static void
 copy(struct end *e, bool fin)
 {
+	char *into;
 	ssize_t n;
 
 	if (e->held_bytes > 0) {
 		fin = true;	/* it may have come in the meantime */
-		if (!pass_on(e, e->held, e->held_bytes)) {
+		if (!pass_on(e, e->held + e->held_at, e->held_bytes)) {
 			close_both(e);
 			return;
 		}
 	}
 	while (!e->ended && e->held_bytes == 0) {
-		n = read(e->fd, buf, sizeof(buf));
+		into = e->held != NULL ? e->held : buf;
+		n = read(e->fd, into, sizeof(buf));
 		if (n < 0 && errno == EAGAIN)
 			return;
-		if (n < 0 || (n > 0 && !pass_on(e, buf, (size_t)n))) {
+		if (n < 0 || (n > 0 && !pass_on(e, into, (size_t)n))) {
 			close_both(e);
 			return;
 		}

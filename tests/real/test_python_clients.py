@@ -21,6 +21,7 @@ BIG = random.Random(2).randbytes(3 << 20)
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """Echoes, with the length before or in chunks."""
+    disable_nagle_algorithm = True
 
     def do_POST(self):
         if "chunked" in self.headers.get("Transfer-Encoding", ""):

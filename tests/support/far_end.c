@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-bool connects_are_slow;
-unsigned connects_begun;
+_Atomic bool connects_are_slow;
+_Atomic unsigned connects_begun;
 
 /*
  * In the place of the C library's. Slow: the kernel connects, but it is said to
@@ -27,7 +27,7 @@ unsigned connects_begun;
 int
 connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t len)
 {
-	static int under_way = -1;
+	static _Thread_local int under_way = -1;
 	int got;
 
 	if (connects_are_slow && fd == under_way) {

@@ -60,9 +60,9 @@ void far_end_shut(int far_fd);
  * While true, no connect is over when connect() returns, as on a network: the
  * answer comes in the next turn.
  */
-extern bool connects_are_slow;
+extern _Atomic bool connects_are_slow;
 
 /* connect() calls that weir made so far. */
-extern unsigned connects_begun;
+extern _Atomic unsigned connects_begun;
 
 #endif
