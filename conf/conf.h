@@ -170,6 +170,8 @@ struct conf_key {
 	const char  *help;              /* one line */
 	/* Optional: 0, or -1 with *why (static text) for a bad string. */
 	int        (*check)(const char *value, const char **why);
+	/* Optional, of CONF_HEADERS: likewise for each field's name. */
+	int        (*check_name)(const char *name, const char **why);
 };
 
 typedef void conf_say_fn(void *arg, int line, const char *fmt, ...)

@@ -106,7 +106,8 @@ defaults_print(const struct conf_key *k, const char *prefix,
 		const char *a = schema_default(k, prefix, protos[i]);
 		const char *b = schema_default(k, prefix, protos[0]);
 
-		varies = varies || a != b;
+		varies = varies || (a == NULL) != (b == NULL) ||
+		    (a != NULL && strcmp(a, b) != 0);
 	}
 	for (size_t i = 0; varies && protos[i] != NULL; i++) {
 		const char *def = schema_default(k, prefix, protos[i]);

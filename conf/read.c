@@ -290,6 +290,18 @@ is_header_value(const char *text)
 	return true;
 }
 
+static bool
+name_ok(struct load *w, const struct spot *in, const struct conf_key *row,
+    const config_setting_t *field)
+{
+	const char *name = config_setting_name(field), *why = "is wrong";
+
+	if (row->check_name == NULL || row->check_name(name, &why) == 0)
+		return true;
+	complain(w, in, line_of(field), name, "%s", why);
+	return false;
+}
+
 static struct conf_headers
 read_headers(struct load *w, const struct spot *s, const struct conf_key *row,
     const config_setting_t *v)
@@ -305,7 +317,8 @@ read_headers(struct load *w, const struct spot *s, const struct conf_key *row,
 		    (unsigned)i);
 		char *text = read_text(w, &in, config_setting_name(one), one);
 
-		if (text == NULL || !text_ok(w, s, row, one, text))
+		if (text == NULL || !text_ok(w, s, row, one, text) ||
+		    !name_ok(w, &in, row, one))
 			continue;
 		if (!is_header_value(text)) {
 			complain(w, &in, line_of(one), config_setting_name(one),

@@ -458,5 +458,5 @@ lease_return(struct lease **lp)
 	case MARK_BROKEN:
 		break;
 	}
-	upconn_close(u, u->leaving ? DISCARD_SERVER_SAID : N_DISCARDS);
+	upconn_close(u, u->doom);
 }

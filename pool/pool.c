@@ -28,6 +28,8 @@ const char *const discard_names[N_DISCARDS] = {
 	[DISCARD_NOT_CLEAN] = "not_clean",
 	[DISCARD_CONNECT_FAILED] = "connect_failed",
 	[DISCARD_SERVER_SAID] = "server_said",
+	[DISCARD_SPENT] = "spent",
+	[DISCARD_BROKEN] = "broken",
 	[DISCARD_RETIRED] = "retired"
 };
 

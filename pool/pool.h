@@ -62,6 +62,8 @@ enum discard {
 	DISCARD_NOT_CLEAN,              /* came back owed, unread or unsent */
 	DISCARD_CONNECT_FAILED,
 	DISCARD_SERVER_SAID,            /* the protocol announced its end */
+	DISCARD_SPENT,                  /* a session or tunnel was all its use */
+	DISCARD_BROKEN,                 /* its lease ended in the middle */
 	DISCARD_RETIRED,                /* the upstream has left the file */
 	N_DISCARDS
 };

@@ -120,11 +120,11 @@ upconn_mark(struct upconn *u, enum mark mark, const char *why)
 }
 
 void
-upconn_leaving(struct upconn *u)
+upconn_doom(struct upconn *u, enum discard doom, const char *why)
 {
 	if (u->mark != MARK_BROKEN)
-		u->leaving = true;
-	upconn_mark(u, MARK_BROKEN, "server closes");
+		u->doom = doom;
+	upconn_mark(u, MARK_BROKEN, why);
 }
 
 bool
@@ -504,6 +504,7 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	u->shelf = sh;
 	u->opener = opener;
 	u->identity = p->identity;
+	u->doom = DISCARD_BROKEN;
 	u->id = atomic_fetch_add(&p->upstream->next_id, 1) + 1;
 	u->born_ns = u->since_ns = p->worker->now_ns;
 	u->retire_ns = u->born_ns + lifetime_ns(&conf->pool, u->id);

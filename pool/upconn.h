@@ -45,7 +45,7 @@ struct upconn {
 	enum upconn_state state;
 	enum mark mark;
 	const char *mark_why;           /* static text; NULL while CLEAN */
-	bool leaving;                   /* BROKEN because the server said so */
+	enum discard doom;              /* BROKEN: what its close counts as */
 	unsigned holds;                 /* cancels in flight: not CLEAN */
 	struct lease *lease;            /* LEASED */
 	struct ask *opener;             /* ask that it was opened for and that
@@ -95,8 +95,8 @@ void upconn_made(struct upconn *u);
 void upconn_ready(struct upconn *u);
 void upconn_broken(struct upconn *u, enum endpoint_fault what, int error);
 
-/* The server has announced its end: counted when it is closed. */
-void upconn_leaving(struct upconn *u);
+/* BROKEN, and its close counts as `doom`; else that is DISCARD_BROKEN. */
+void upconn_doom(struct upconn *u, enum discard doom, const char *why);
 
 /* The mark only worsens. why is a static text. */
 void upconn_mark(struct upconn *u, enum mark mark, const char *why);

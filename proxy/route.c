@@ -28,7 +28,8 @@ host_name_len(const char *host, size_t len)
 static bool
 host_matches(const char *pattern, const char *host, size_t len)
 {
-	size_t n = strlen(pattern);
+	/* The file may have the root's dot too: it is the same name. */
+	size_t n = host_name_len(pattern, strlen(pattern));
 
 	if (pattern[0] == '*') {
 		pattern++, n--;         /* ".example.com" */

@@ -62,7 +62,7 @@ passed(struct exchange *x, struct conn *from, struct conn *to)
 void
 tunnel_begin(struct exchange *x)
 {
-	upconn_mark(x->lease->u, MARK_BROKEN, "tunnelled");
+	upconn_doom(x->lease->u, DISCARD_SPENT, "tunnelled");
 	conn_resume(near(x));
 	x->moved_ns = near(x)->w->now_ns;
 	deadline_set(near(x)->w, &x->deadline, x->upstream->timeouts.tunnel_ms);

@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -627,6 +628,49 @@ conn_goes_over_to_another_worker(void **state)
 	end();
 }
 
+/* Does the worker's epoll have the descriptor? The kernel lists them. */
+static bool
+is_polled(unsigned worker, int fd)
+{
+	char path[64], line[256];
+	bool found = false;
+	FILE *info;
+	int tfd;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d",
+	    t.workers[worker].epoll_fd);
+	info = fopen(path, "r");
+	assert_non_null(info);
+	while (fgets(line, sizeof(line), info) != NULL)
+		if (sscanf(line, "tfd: %d", &tfd) == 1 && tfd == fd)
+			found = true;
+	fclose(info);
+	return found;
+}
+
+/* Else it would go on waking a thread that it is none of. */
+static void
+detached_socket_is_not_polled_any_more(void **state)
+{
+	(void)state;
+	begin_connected();
+	turns_run(&t);
+	assert_true(is_polled(0, conn_fd(&h.conn)));
+	conn_detach(&h.conn);
+	assert_false(is_polled(0, conn_fd(&h.conn)));
+	conn_attach(&h.conn, &t.workers[1]);
+	turns_run(&t);
+	assert_false(is_polled(0, conn_fd(&h.conn)));
+	assert_true(is_polled(1, conn_fd(&h.conn)));
+	/* And back, where libev knew it before. */
+	conn_detach(&h.conn);
+	conn_attach(&h.conn, &t.workers[0]);
+	far_end_say(far_fd, "hello", 5);
+	turns_run(&t);
+	assert_int_equal(h.inputs, 1);
+	end();
+}
+
 static void
 paused_conn_goes_over_paused(void **state)
 {
@@ -719,6 +763,7 @@ main(void)
 		cmocka_unit_test(nothing_is_heard_after_close),
 		cmocka_unit_test(callbacks_may_close),
 		cmocka_unit_test(conn_goes_over_to_another_worker),
+		cmocka_unit_test(detached_socket_is_not_polled_any_more),
 		cmocka_unit_test(paused_conn_goes_over_paused),
 		cmocka_unit_test(accepted_socket_is_opened_and_read),
 		cmocka_unit_test(keepalive_is_set),

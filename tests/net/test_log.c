@@ -169,7 +169,7 @@ long_lines_are_cut_and_still_whole(void **state)
 		many[10000] = '\0';
 		log_set(LOG_LEVEL_INFO, json);
 		catch();
-		log_info("upstream app", "%s", many);
+		log_info(many, "%s", many);
 		log_info(NULL, "next");
 		text = caught();
 		assert_true(strlen(text) < 6000);

@@ -755,6 +755,31 @@ session_gets_no_connection_that_died_this_moment(void **state)
 	scene_end(&s);
 }
 
+/* The pool is full of one that has died unnoticed, at the other endpoint. */
+static void
+place_of_a_dead_connection_elsewhere_is_used(void **state)
+{
+	struct client a, b;
+	struct upconn *u;
+
+	(void)state;
+	scene_begin(&s, 1, 2);
+	s.conf.pool.span = CONF_SPAN_SESSION;
+	s.conf.pool.max = 1;
+	scene_start(&s);
+	client_come(&a, &s, 0);
+	u = a.lease->u;
+	client_return(&a);
+	far_end_hang_up(scene_far_end(&s, u), scene_far_fd(&s, u));
+	client_init(&b, &s, 0);
+	client_ask(&b);
+	assert_int_equal(b.state, CLIENT_HOLDS);
+	assert_ptr_equal(b.lease->u->shelf->site->endpoint, s.endpoints[1]);
+	assert_int_equal(scene_discards(&s, DISCARD_CLOSED_IDLE), 1);
+	client_return_as(&b, MARK_BROKEN);
+	scene_end(&s);
+}
+
 int
 main(void)
 {
@@ -796,6 +821,7 @@ main(void)
 		cmocka_unit_test(returned_connection_is_listened_to_again),
 		cmocka_unit_test(
 		    session_gets_no_connection_that_died_this_moment),
+		cmocka_unit_test(place_of_a_dead_connection_elsewhere_is_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -241,6 +241,37 @@ new_endpoint_serves_who_waits(void **state)
 	scene_end(&s);
 }
 
+/* All places are taken by idle connections of an endpoint that it avoids and
+   leased ones of another that is full. */
+static void
+new_endpoint_serves_who_avoids_the_others(void **state)
+{
+	struct client a, b, c;
+
+	(void)state;
+	scene_begin(&s, 1, 3);
+	s.conf.pool.max = 2;
+	atomic_store(&s.endpoints[1]->most, 1);
+	scene_start(&s);
+	scene_set_roster(&s, 3);
+	client_come(&a, &s, 0);
+	client_come(&b, &s, 0);
+	assert_ptr_equal(a.lease->u->shelf->site->endpoint, s.endpoints[0]);
+	client_return(&a);
+	client_init(&c, &s, 0);
+	c.ask.avoid = s.endpoints[0];
+	client_ask(&c);
+	scene_run(&s);
+	assert_int_equal(c.state, CLIENT_WAITS);
+	scene_set_roster(&s, 7);
+	scene_run(&s);
+	assert_int_equal(c.state, CLIENT_HOLDS);
+	assert_ptr_equal(c.lease->u->shelf->site->endpoint, s.endpoints[2]);
+	client_return(&b);
+	client_return(&c);
+	scene_end(&s);
+}
+
 static void
 last_endpoint_that_goes_refuses_who_waits(void **state)
 {
@@ -333,6 +364,44 @@ retired_pool_gives_nothing_of_a_gone_endpoint(void **state)
 }
 
 static void
+greet_until_told(struct upconn *u)
+{
+	(void)u;
+}
+
+/* It was opened for somebody who has left; who still waits has another key. */
+static void
+retired_pool_keeps_nothing_that_fits_nobody(void **state)
+{
+	struct client a, b;
+	struct upconn *orphan;
+
+	(void)state;
+	scene_begin(&s, 1, 1);
+	s.peer.greet = greet_until_told;
+	scene_start(&s);
+	client_init(&a, &s, 0);
+	a.ask.key = "a", a.ask.key_len = 1;
+	client_ask(&a);
+	client_init(&b, &s, 0);
+	b.ask.key = "b", b.ask.key_len = 1;
+	client_ask(&b);
+	scene_run(&s);
+	orphan = a.ask.opening;
+	client_cancel(&a);
+	pool_retire(scene_pool(&s, 0));
+	upconn_ready(orphan);
+	scene_run(&s);
+	assert_int_equal(scene_count(&s, UPCONN_IDLE), 0);
+	assert_int_equal(scene_discards(&s, DISCARD_RETIRED), 1);
+	upconn_ready(b.ask.opening);
+	assert_int_equal(b.state, CLIENT_HOLDS);
+	client_return(&b);
+	assert_int_equal(atomic_load(&s.upstream->open), 0);
+	scene_end(&s);
+}
+
+static void
 closing_all_closes_what_is_leased_and_opening(void **state)
 {
 	struct client a, b, c;
@@ -413,11 +482,13 @@ main(void)
 		cmocka_unit_test(
 		    endpoint_that_comes_back_takes_its_connections_home),
 		cmocka_unit_test(new_endpoint_serves_who_waits),
+		cmocka_unit_test(new_endpoint_serves_who_avoids_the_others),
 		cmocka_unit_test(last_endpoint_that_goes_refuses_who_waits),
 		cmocka_unit_test(
 		    retired_pool_keeps_nothing_but_serves_who_waits),
 		cmocka_unit_test(revived_pool_keeps_connections_again),
 		cmocka_unit_test(retired_pool_gives_nothing_of_a_gone_endpoint),
+		cmocka_unit_test(retired_pool_keeps_nothing_that_fits_nobody),
 		cmocka_unit_test(closing_all_closes_what_is_leased_and_opening),
 		cmocka_unit_test(closing_many_while_grants_give_back_at_once),
 	};

@@ -22,7 +22,7 @@
 
 #include "tests/support/scene.h"
 
-enum { GUESTS = 40, ENDS = 3, STEPS = 500, RUNS = 60 };
+enum { GUESTS = 40, ENDS = 3, STEPS = 500, RUNS = 200 };
 
 /* Asks, and checks what it gets. */
 struct guest {

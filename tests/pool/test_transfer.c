@@ -443,6 +443,36 @@ warming_leaves_places_to_who_waits_elsewhere(void **state)
 	scene_end(&s);
 }
 
+/* There is more than one place, and only one is sent at a time. */
+static void
+warming_takes_none_of_many_places_others_wait_for(void **state)
+{
+	struct client holder, c[2];
+	unsigned i;
+
+	(void)state;
+	scene_begin(&s, 2, 1);
+	s.conf.pool.max = 1;
+	s.conf.pool.min_idle = 4;
+	scene_start(&s);
+	client_come(&holder, &s, 0);
+	for (i = 0; i < 2; i++)
+		client_come(&c[i], &s, 1);
+	/* The reload has come to the first worker only. */
+	connects_are_slow = true;
+	s.conf.pool.max = 3;
+	atomic_store(&s.upstream->most, 3);
+	pool_configure(scene_pool(&s, 0), &s.conf, false);
+	scene_run(&s);
+	assert_int_equal(count_read(&scene_pool(&s, 0)->connects), 1);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(c[i].state, CLIENT_HOLDS);
+		client_return(&c[i]);
+	}
+	client_return(&holder);
+	scene_end(&s);
+}
+
 /* Mail that is still under way when a worker has ended. */
 static void
 mail_left_over_gives_back_what_it_carries(void **state)
@@ -500,6 +530,8 @@ main(void)
 		cmocka_unit_test(greeting_that_ends_on_the_way_is_forgotten),
 		cmocka_unit_test(wish_finds_the_worker_that_has_one),
 		cmocka_unit_test(warming_leaves_places_to_who_waits_elsewhere),
+		cmocka_unit_test(
+		    warming_takes_none_of_many_places_others_wait_for),
 		cmocka_unit_test(mail_left_over_gives_back_what_it_carries),
 	};
 

@@ -292,6 +292,89 @@ connection_that_ends_with_its_greeting_is_not_used(void **state)
 	scene_end(&s);
 }
 
+/* The second's connection is ready first, and the first's has it: then what was
+   opening for the first is the second's. */
+static void
+askers_exchange_what_is_opening_for_them(void **state)
+{
+	struct client a, b;
+	struct upconn *slow;
+
+	(void)state;
+	scene_begin(&s, 1, 1);
+	s.peer = (struct peer_ops){ .greet = polite_greet,
+		.bytes = polite_bytes };
+	s.conf.pool.queue_timeout_ms = 100;
+	how = WRITES;
+	scene_start(&s);
+	client_come(&a, &s, 0);
+	client_come(&b, &s, 0);
+	slow = a.ask.opening;
+	/* Both have waited longer than the queue allows. */
+	scene_pass(&s, 500);
+	say(b.ask.opening, "!");
+	scene_run(&s);
+	assert_int_equal(a.state, CLIENT_HOLDS);
+	assert_int_equal(b.state, CLIENT_WAITS);
+	assert_ptr_equal(b.ask.opening, slow);
+	assert_int_equal(scene_pool(&s, 0)->unserved, 0);
+	say(slow, "!");
+	scene_run(&s);
+	assert_int_equal(b.state, CLIENT_HOLDS);
+	assert_int_equal(scene_connects(&s), 2);
+	client_return(&a);
+	client_return(&b);
+	scene_end(&s);
+}
+
+/* What was opening for the first is where the second must not go. */
+static void
+asker_that_cannot_exchange_has_another_opened(void **state)
+{
+	struct client a, b;
+
+	(void)state;
+	scene_begin(&s, 1, 2);
+	s.peer = (struct peer_ops){ .greet = polite_greet,
+		.bytes = polite_bytes };
+	how = WRITES;
+	scene_start(&s);
+	client_come(&a, &s, 0);
+	client_init(&b, &s, 0);
+	b.ask.avoid = a.ask.opening->shelf->site->endpoint;
+	client_ask(&b);
+	scene_run(&s);
+	say(b.ask.opening, "!");
+	scene_run(&s);
+	assert_int_equal(a.state, CLIENT_HOLDS);
+	assert_int_equal(b.state, CLIENT_WAITS);
+	assert_non_null(b.ask.opening);
+	assert_ptr_not_equal(b.ask.opening->shelf->site->endpoint, b.ask.avoid);
+	say(b.ask.opening, "!");
+	scene_run(&s);
+	assert_int_equal(b.state, CLIENT_HOLDS);
+	client_return(&a);
+	client_return(&b);
+	scene_end(&s);
+}
+
+/* In request mode a server has no business to say more than that. */
+static void
+bytes_left_after_a_greeting_are_a_bad_answer(void **state)
+{
+	struct client c;
+
+	(void)state;
+	begin_polite(1, WRITES);
+	client_come(&c, &s, 0);
+	say(c.ask.opening, "!stray");
+	scene_run(&s);
+	assert_int_equal(c.state, CLIENT_REFUSED);
+	assert_int_equal(atomic_load(
+	    &s.endpoints[0]->faults[FAULT_BAD_ANSWER]), 1);
+	scene_end(&s);
+}
+
 /* ------------------------------------------------------------------ washing */
 
 static void
@@ -651,6 +734,9 @@ main(void)
 		cmocka_unit_test(warm_connections_are_greeted_at_once),
 		cmocka_unit_test(broken_greeting_is_told_to_the_asker),
 		cmocka_unit_test(slow_greeting_is_a_connect_timeout),
+		cmocka_unit_test(askers_exchange_what_is_opening_for_them),
+		cmocka_unit_test(asker_that_cannot_exchange_has_another_opened),
+		cmocka_unit_test(bytes_left_after_a_greeting_are_a_bad_answer),
 		cmocka_unit_test(
 		    connection_that_ends_with_its_greeting_is_not_used),
 		cmocka_unit_test(dirty_is_washed),

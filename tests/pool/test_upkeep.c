@@ -203,7 +203,7 @@ min_idle_is_shared_out_to_workers(void **state)
 static void
 warming_and_trimming_do_not_chase_each_other(void **state)
 {
-	struct client c[4];
+	struct client first, c[2];
 	unsigned i;
 
 	(void)state;
@@ -211,14 +211,21 @@ warming_and_trimming_do_not_chase_each_other(void **state)
 	s.conf.pool.min_idle = 2;
 	s.conf.pool.max_idle = 2;
 	scene_start(&s);
-	for (i = 0; i < 4; i++)
-		client_come(&c[i], &s, 1);
-	scene_pass(&s, 100);
-	for (i = 0; i < 4; i++)
+	client_init(&first, &s, 0);
+	client_ask(&first);
+	for (i = 0; i < 2; i++) {
+		client_init(&c[i], &s, 1);
+		client_ask(&c[i]);
+	}
+	for (i = 0; i < 2; i++)
 		client_return(&c[i]);
+	/* The second worker has them all, the first none. */
+	assert_int_equal(atomic_load(&scene_pool(&s, 0)->idle), 0);
+	assert_int_equal(atomic_load(&scene_pool(&s, 1)->idle), 2);
 	scene_pass(&s, 10000);
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 2);
-	assert_true(scene_connects(&s) < 12);
+	assert_int_equal(scene_connects(&s), 3);
+	client_return(&first);
 	scene_end(&s);
 }
 

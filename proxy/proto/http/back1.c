@@ -129,14 +129,14 @@ answer_complete(struct upconn *u, struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 
 	if (!hx->answer->keep_alive)
-		upconn_leaving(u);
+		upconn_doom(u, DISCARD_SERVER_SAID, "server closes");
 	if (!x->up_end)
-		upconn_mark(u, MARK_BROKEN, "request not all sent");
+		upconn_doom(u, DISCARD_NOT_CLEAN, "request not all sent");
 	/* It did not ask for the body. Whether it takes the body that was sent
 	   all the same for one, or for the next request, it need not say
 	   (RFC 9110 10.1.1). */
 	if (hx->head->expect_continue && !hx->continued)
-		upconn_mark(u, MARK_BROKEN, "expectation not met");
+		upconn_doom(u, DISCARD_NOT_CLEAN, "expectation not met");
 	hx->giving = GIVEN;
 	x->down_end = true;
 	deadline_clear(&x->deadline);

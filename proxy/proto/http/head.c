@@ -107,6 +107,14 @@ is_replaced(const struct http_upstream_conf *conf, const char *raw,
 	return false;
 }
 
+/* Likewise for a field that weir would write by itself. */
+static bool
+is_configured(const struct http_upstream_conf *conf, const char *name)
+{
+	return is_replaced(conf, name,
+	    (struct http_span){ 0, (uint16_t)strlen(name) });
+}
+
 static void
 put_request_line(struct pen *pen, const struct http_exchange *hx)
 {
@@ -144,7 +152,7 @@ put_host(struct pen *pen, const struct exchange *x, const struct upconn *u)
  * when it comes from a trusted network; else they begin here.
  */
 static void
-put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
+put_forwarded_for(struct pen *pen, const struct exchange *x, bool believed)
 {
 	const struct http_exchange *hx = http_of(x);
 	const struct http_head *h = hx->head;
@@ -170,16 +178,31 @@ put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
 	else
 		put_text(pen, addr_ip_print(&x->s->client, false, client));
 	PUT(pen, "\r\n");
-	if (!believed ||
-	    http_field_find(h, HTTP_F_X_FORWARDED_PROTO, 0) < 0)
+}
+
+/* Those that the configuration sets or removes are not weir's to write. */
+static void
+put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
+{
+	const struct http_upstream_conf *conf = upstream_conf(x);
+	const struct http_exchange *hx = http_of(x);
+	const struct http_head *h = hx->head;
+
+	if (!is_configured(conf, "X-Forwarded-For"))
+		put_forwarded_for(pen, x, believed);
+	if ((!believed ||
+	    http_field_find(h, HTTP_F_X_FORWARDED_PROTO, 0) < 0) &&
+	    !is_configured(conf, "X-Forwarded-Proto"))
 		PUT(pen, "X-Forwarded-Proto: http\r\n");
 	if (h->host.len > 0 && (!believed ||
-	    http_field_find(h, HTTP_F_X_FORWARDED_HOST, 0) < 0)) {
+	    http_field_find(h, HTTP_F_X_FORWARDED_HOST, 0) < 0) &&
+	    !is_configured(conf, "X-Forwarded-Host")) {
 		PUT(pen, "X-Forwarded-Host: ");
 		put_span(pen, hx->raw, h->host);
 		PUT(pen, "\r\n");
 	}
-	PUT(pen, "Via: 1.1 weir\r\n");  /* RFC 9110 7.6.3 */
+	if (!is_configured(conf, "Via"))
+		PUT(pen, "Via: 1.1 weir\r\n");  /* RFC 9110 7.6.3 */
 }
 
 static void
@@ -326,8 +349,10 @@ put_answer_framing(struct pen *pen, const struct http_exchange *hx)
 		PUT(pen, "Content-Length: ");
 		put_number(pen, a->length);
 		PUT(pen, "\r\n");
-	} else if (hx->head->method == HTTP_M_HEAD || a->status == 304) {
-		/* It tells what a GET would have given; RFC 9110 8.6. */
+	} else if ((hx->head->method == HTTP_M_HEAD && !interim &&
+	    a->status != 204) || a->status == 304) {
+		/* It tells what a GET would have given; RFC 9110 8.6. Never in
+		   1xx and 204. */
 		i = http_field_find(a, HTTP_F_CONTENT_LENGTH, 0);
 		if (i >= 0)
 			put_field(pen, hx->answer_raw, &a->field[i]);

@@ -6,6 +6,7 @@
 #include "proxy/proto/http/http.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/runtime.h"
 
@@ -37,15 +38,48 @@ check_line(const char *value, const char **why)
 	return 0;
 }
 
+/* An empty Host would be a lie, and a strict server refuses it. */
+static int
+check_host(const char *value, const char **why)
+{
+	if (*value == '\0') {
+		*why = "is empty, expected keep, upstream or a name";
+		return -1;
+	}
+	return check_line(value, why);
+}
+
+/* What says where a message ends or whom it is for is weir's to write: a second
+   one beside it could be read in two ways. */
+static int
+check_name(const char *name, const char **why)
+{
+	static const char *const ours[] = {
+		"Connection", "Content-Length", "Host", "HTTP2-Settings",
+		"Keep-Alive", "Proxy-Connection", "TE", "Trailer",
+		"Transfer-Encoding", "Upgrade"
+	};
+	size_t i;
+
+	for (i = 0; i < NELEMS(ours); i++)
+		if (strcasecmp(name, ours[i]) == 0) {
+			*why = strcasecmp(name, "Host") == 0 ?
+			    "cannot be set here, expected http.host" :
+			    "is written by weir alone, expected another field";
+			return -1;
+		}
+	return 0;
+}
+
 static const struct conf_key upstream_keys[] = {
 	{ .name = "host", .type = CONF_STRING,
 	  .offset = offsetof(struct http_upstream_conf, host),
-	  .def = "keep", .check = check_line,
+	  .def = "keep", .check = check_host,
 	  .help = "Host towards the upstream: keep, upstream (the endpoint's "
 	      "address as configured) or a name" },
 	{ .name = "set_headers", .type = CONF_HEADERS,
 	  .offset = offsetof(struct http_upstream_conf, set_headers),
-	  .check = check_line,
+	  .check = check_line, .check_name = check_name,
 	  .help = "fields to set in requests, in place of the client's" },
 	{ .name = "remove_headers", .type = CONF_NAMES,
 	  .offset = offsetof(struct http_upstream_conf, remove_headers),
