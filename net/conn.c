@@ -14,12 +14,30 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "net/worker.h"
 
 enum { IOV_MOST = 64, READ_LEAST = 1024 };
+
+/*
+ * read() and write() are points where a thread may be cancelled, and in a
+ * process with threads libc pays two locked instructions a call for that. No
+ * thread of weir is ever cancelled.
+ */
+static inline ssize_t
+plain_read(int fd, void *to, size_t room)
+{
+	return syscall(SYS_read, fd, to, room);
+}
+
+static inline ssize_t
+plain_write(int fd, const void *from, size_t len)
+{
+	return syscall(SYS_write, fd, from, len);
+}
 
 static void
 watch(struct conn *c)
@@ -63,7 +81,7 @@ read_some(struct conn *c)
 		fail(c, ENOMEM);
 		return;
 	}
-	n = read(c->io.fd, to, room);
+	n = plain_read(c->io.fd, to, room);
 	buf_commit(&c->w->blocks, &c->in, n > 0 ? (size_t)n : 0);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
@@ -234,23 +252,29 @@ conn_send(struct conn *c)
 	list_append(&c->w->flush, &c->pending);
 }
 
+/* Apart, so that the usual single slice does not pay for clearing iov. */
+static ssize_t __attribute__((noinline))
+write_many(struct conn *c, size_t *total)
+{
+	struct iovec iov[IOV_MOST];
+	int many = buf_iov(&c->out, iov, IOV_MOST, total);
+
+	return syscall(SYS_writev, c->io.fd, iov, many);
+}
+
 /* How much of out was written; -1 = failed (and said so). */
 static ssize_t
 write_some(struct conn *c)
 {
-	struct iovec iov[IOV_MOST];
+	const char *bytes;
 	size_t total;
 	ssize_t n;
 
 	if (c->out.first->next == NULL) {
-		const char *bytes = buf_front(&c->out, &total);
-
-		n = write(c->io.fd, bytes, total);
-	} else {
-		int many = buf_iov(&c->out, iov, IOV_MOST, &total);
-
-		n = writev(c->io.fd, iov, many);
-	}
+		bytes = buf_front(&c->out, &total);
+		n = plain_write(c->io.fd, bytes, total);
+	} else
+		n = write_many(c, &total);
 	if (n < 0) {
 		if ((errno == EPIPE || errno == ECONNRESET) && c->hear_out &&
 		    !c->paused && !c->eof) {

@@ -42,7 +42,7 @@ ask_enqueue(struct ask *a)
 
 	list_append(&p->asks, &a->link);
 	if (a->opening == NULL)
-		p->unserved++;
+		pool_publish(p, &p->unserved, 1);
 	pool_publish(p, &p->waiting, 1);
 	waiting = atomic_load_explicit(&p->waiting, memory_order_relaxed);
 	if (waiting > count_read(&p->waiting_max))
@@ -64,7 +64,7 @@ ask_dequeue(struct ask *a)
 	if (a->opening != NULL)
 		a->opening->opener = NULL;
 	else
-		p->unserved--;
+		pool_publish(p, &p->unserved, -1);
 	a->opening = NULL;
 	pool_publish(p, &p->waiting, -1);
 	pool_publish_waiting(p);
@@ -80,7 +80,7 @@ queue_length(const struct pool *p)
 	if (p->upstream->n_pools == 1)
 		return p->unserved;
 	for (i = 0; i < p->upstream->n_pools; i++)
-		n += atomic_load(&p->upstream->pools[i]->waiting);
+		n += atomic_load(&p->upstream->pools[i]->unserved);
 	return n;
 }
 
@@ -316,7 +316,7 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 	if (u != NULL) {
 		a->opening = u;
 		if (list_linked(&a->link)) {
-			p->unserved--;
+			pool_publish(p, &p->unserved, -1);
 			pool_publish_waiting(p);
 		}
 		return true;

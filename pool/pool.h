@@ -91,7 +91,6 @@ struct pool {
 	int64_t          warm_after_ns; /* backing off until then */
 	unsigned         warm_failures; /* in a row */
 	int64_t          exhausted_since_ns;     /* somebody waits for a slot */
-	unsigned         unserved;      /* asks for which nothing is opening */
 	unsigned         gifts;         /* places taken already, by another
 					   worker, for our oldest ask */
 	struct {                        /* closings by the server while idle */
@@ -103,6 +102,8 @@ struct pool {
 	} habit;
 
 	_Atomic unsigned waiting;       /* published: asks in `asks` */
+	_Atomic unsigned unserved;      /* published: those of them for which
+					   nothing is opening */
 	_Atomic int64_t  oldest_ns;     /* published: since when the first one
 					   waits; INT64_MAX = none */
 	_Atomic unsigned idle;          /* published */

@@ -16,6 +16,7 @@
 struct parcel {
 	struct mail mail;
 	struct pool *to;
+	struct pool *from;              /* a wish's */
 	struct upconn *u;
 	struct endpoint *endpoint;      /* u's, one reference */
 	size_t key_len;
@@ -182,48 +183,56 @@ wish_dropped(struct mail *m)
 	free(parcel_of(m));
 }
 
-/* On a worker that had idle connections: the longest unused one goes. If all
-   have found use meanwhile, another worker may still have some. */
+static void wish_arrived(struct worker *w, struct mail *m);
+
+/* To the first worker from there on that has idle connections. */
+static void
+wish_on(struct pool *from, size_t i)
+{
+	struct upstream *up = from->upstream;
+
+	for (; i < up->n_pools; i++) {
+		struct pool *other = up->pools[i];
+		struct parcel *parcel;
+
+		if (other == from || atomic_load(&other->idle) == 0)
+			continue;
+		parcel = parcel_new(other, 0, wish_arrived, wish_dropped);
+		if (parcel == NULL)
+			return;
+		parcel->from = from;
+		worker_post(other->worker, &parcel->mail);
+		return;
+	}
+}
+
+/* The oldest idle connection goes, if others come first. If all have found use
+   meanwhile, the next worker may still have some. */
 static void
 wish_arrived(struct worker *w, struct mail *m)
 {
 	struct parcel *parcel = parcel_of(m);
-	struct pool *p = parcel->to, *elder = pool_elder(p);
+	struct pool *p = parcel->to, *from = parcel->from;
 	struct list *l, *tmp;
 
-	(void)w;
 	free(parcel);
-	if (elder == NULL)
-		return;
 	list_each(l, tmp, &p->upconns) {
 		struct upconn *u = container_of(l, struct upconn, all);
 
 		if (u->state != UPCONN_IDLE)
 			continue;
+		if (pool_elder(p) == NULL)
+			break;
 		upconn_take_idle(u);
 		if (!transfer_idle(u))
 			list_prepend(&u->shelf->idle, &u->link);
 		return;
 	}
-	transfer_wanted(elder);
+	wish_on(from, w->index + 1);
 }
 
 void
 transfer_wanted(struct pool *p)
 {
-	struct upstream *up = p->upstream;
-	size_t i;
-
-	for (i = 0; i < up->n_pools; i++) {
-		struct pool *other = up->pools[i];
-		struct parcel *parcel;
-
-		if (other == p || atomic_load(&other->idle) == 0)
-			continue;
-		parcel = parcel_new(other, 0, wish_arrived, wish_dropped);
-		if (parcel == NULL)
-			return;
-		worker_post(other->worker, &parcel->mail);
-		return;
-	}
+	wish_on(p, 0);
 }

@@ -184,7 +184,7 @@ upconn_close(struct upconn *u, enum discard why)
 		p->upstream->peer->bye(u);
 	if (u->opener != NULL) {
 		u->opener->opening = NULL;
-		p->unserved++;
+		pool_publish(p, &p->unserved, 1);
 		pool_publish_waiting(p);
 		u->opener = NULL;
 	}
@@ -300,7 +300,7 @@ upconn_ready(struct upconn *u)
 		a = u->opener;
 		u->opener = NULL;
 		a->opening = NULL;
-		p->unserved++;
+		pool_publish(p, &p->unserved, 1);
 		pool_publish_waiting(p);
 		ask_recheck(a);
 	}
@@ -326,7 +326,7 @@ upconn_broken(struct upconn *u, enum endpoint_fault what, int error)
 		/* It gets the error itself, not another try at the same. */
 		u->opener = NULL;
 		a->opening = NULL;
-		p->unserved++;
+		pool_publish(p, &p->unserved, 1);
 	} else
 		upkeep_failed(p);
 	upconn_mark(u, MARK_BROKEN, endpoint_fault_names[what]);

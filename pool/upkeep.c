@@ -242,13 +242,11 @@ keep_alive(struct pool *p)
 
 	if (ms >= CONF_OFF)
 		return;
-	/* The newest come last; before them all have been seen to. */
-	for (l = p->upconns.prev; l != &p->upconns; l = l->prev) {
+	/* All of them: one from another worker may stand behind younger ones. */
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
 		struct upconn *u = container_of(l, struct upconn, all);
 
-		if (u->kept_alive)
-			return;
-		if (u->born_ns > old || u->conn.connecting)
+		if (u->kept_alive || u->born_ns > old || u->conn.connecting)
 			continue;
 		u->kept_alive = true;
 		conn_keepalive(&u->conn, (int)((ms + 999) / 1000));

@@ -473,6 +473,35 @@ warming_takes_none_of_many_places_others_wait_for(void **state)
 	scene_end(&s);
 }
 
+/* max_waiting counts who waits for a place, of all workers; not those for whom
+   a connection is being opened. */
+static void
+queue_is_as_long_as_all_workers_make_it(void **state)
+{
+	struct client c[5];
+	unsigned i;
+
+	(void)state;
+	scene_begin(&s, 2, 1);
+	s.conf.pool.max = 3;
+	s.conf.pool.max_waiting = 1;
+	scene_start(&s);
+	connects_are_slow = true;
+	for (i = 0; i < 4; i++) {
+		client_init(&c[i], &s, 0);
+		client_ask(&c[i]);
+		assert_int_equal(c[i].state, CLIENT_WAITS);
+	}
+	client_init(&c[4], &s, 1);
+	client_ask(&c[4]);
+	assert_int_equal(c[4].state, CLIENT_REFUSED);
+	assert_int_equal(c[4].refusal, REFUSAL_QUEUE_FULL);
+	scene_run(&s);
+	for (i = 0; i < 4; i++)
+		client_return(&c[i]);
+	scene_end(&s);
+}
+
 /* Mail that is still under way when a worker has ended. */
 static void
 mail_left_over_gives_back_what_it_carries(void **state)
@@ -532,6 +561,7 @@ main(void)
 		cmocka_unit_test(warming_leaves_places_to_who_waits_elsewhere),
 		cmocka_unit_test(
 		    warming_takes_none_of_many_places_others_wait_for),
+		cmocka_unit_test(queue_is_as_long_as_all_workers_make_it),
 		cmocka_unit_test(mail_left_over_gives_back_what_it_carries),
 	};
 

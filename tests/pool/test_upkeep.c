@@ -419,6 +419,34 @@ connections_that_live_are_probed(void **state)
 	scene_end(&s);
 }
 
+/* One that came from another worker, where it was seen to, is no sign that all
+   before it have been. */
+static void
+connections_beside_a_transferred_one_are_probed(void **state)
+{
+	struct client a, b, c;
+
+	(void)state;
+	scene_begin(&s, 2, 1);
+	s.conf.pool.max = 2;
+	s.conf.pool.tcp_keepalive_ms = 30000;
+	scene_start(&s);
+	client_come(&a, &s, 0);
+	scene_pass(&s, 2500);
+	assert_int_equal(keepalive_of(a.lease->u), 30);
+	client_come(&b, &s, 1);
+	client_come(&c, &s, 1);
+	client_return(&a);
+	scene_run(&s);
+	assert_int_equal(c.state, CLIENT_HOLDS);
+	assert_int_equal(keepalive_of(b.lease->u), 0);
+	scene_pass(&s, 2500);
+	assert_int_equal(keepalive_of(b.lease->u), 30);
+	client_return(&b);
+	client_return(&c);
+	scene_end(&s);
+}
+
 int
 main(void)
 {
@@ -441,6 +469,8 @@ main(void)
 		cmocka_unit_test(closing_all_at_one_moment_is_no_habit),
 		cmocka_unit_test(no_more_idle_than_max_idle),
 		cmocka_unit_test(connections_that_live_are_probed),
+		cmocka_unit_test(
+		    connections_beside_a_transferred_one_are_probed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,7 @@ far_end_close(struct far_end *f)
 {
 	far_end_refuse(f);
 	while (f->n > 0)
-		far_end_hang_up(f, f->fds[0]);
+		far_end_reset(f, f->fds[0]);
 	close(f->keeper);
 }
 
@@ -212,8 +212,10 @@ far_end_tidy(struct far_end *f)
 
 	far_end_accept(f);
 	while (i < f->n) {
+		/* A RST spares the kernel a minute of TIME_WAIT: thousands of
+		   them would use up the ports. */
 		if (far_end_hear(f->fds[i], bytes, sizeof(bytes)) < 0)
-			far_end_hang_up(f, f->fds[i]);
+			far_end_reset(f, f->fds[i]);
 		else
 			i++;
 	}

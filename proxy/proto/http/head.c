@@ -11,15 +11,21 @@
 
 #include "proxy/proto/http/http.h"
 
-/* A place to write to that is known to be large enough. */
+/*
+ * A place to write to that is known to be large enough; and a run: field lines
+ * that stand behind one another in the head that came, spelled as weir would
+ * spell them. They are copied in one go.
+ */
 struct pen {
 	char *at;
+	const char *run, *run_end;
 };
 
 static inline void
 put(struct pen *pen, const char *bytes, size_t len)
 {
-	memcpy(pen->at, bytes, len);
+	if (len > 0)
+		memcpy(pen->at, bytes, len);
 	pen->at += len;
 }
 
@@ -56,6 +62,41 @@ put_field(struct pen *pen, const char *raw, const struct http_field *f)
 	PUT(pen, ": ");
 	put_span(pen, raw, f->value);
 	PUT(pen, "\r\n");
+}
+
+static inline void
+end_run(struct pen *pen)
+{
+	put(pen, pen->run, (size_t)(pen->run_end - pen->run));
+	pen->run = pen->run_end = NULL;
+}
+
+/* "Name: value" with nothing else before its CRLF. */
+static inline bool
+is_plain(const char *raw, const struct http_field *f)
+{
+	return f->value.len > 0 &&
+	    f->value.at == f->name.at + f->name.len + 2 &&
+	    raw[f->value.at - 1] == ' ' &&
+	    raw[f->value.at + f->value.len] == '\r';
+}
+
+/* A field of the head that came; the run has to be ended behind the last. */
+static inline void
+put_line(struct pen *pen, const char *raw, const struct http_field *f)
+{
+	const char *line = raw + f->name.at;
+
+	if (!is_plain(raw, f)) {
+		end_run(pen);
+		put_field(pen, raw, f);
+		return;
+	}
+	if (pen->run_end != line) {
+		end_run(pen);
+		pen->run = line;
+	}
+	pen->run_end = raw + f->value.at + f->value.len + 2;
 }
 
 /* ----------------------------------------------------------------- request */
@@ -240,8 +281,9 @@ put_request_fields(struct pen *pen, const struct exchange *x, bool believed)
 		}
 		if (replaces && is_replaced(conf, hx->raw, f->name))
 			continue;
-		put_field(pen, hx->raw, f);
+		put_line(pen, hx->raw, f);
 	}
+	end_run(pen);
 	for (i = 0; i < conf->set_headers.n; i++) {
 		put_text(pen, conf->set_headers.v[i].name);
 		PUT(pen, ": ");
@@ -318,7 +360,7 @@ http_write_request(struct exchange *x, struct upconn *u)
 	bool believed = forwarded == HTTP_FORWARDED_APPEND && is_trusted(x);
 	char *from = reserve(exchange_blocks(x), &u->conn.out,
 	    request_bound(x, u));
-	struct pen pen = { from };
+	struct pen pen = { .at = from };
 
 	if (from == NULL)
 		return -1;
@@ -378,7 +420,7 @@ http_write_answer(struct exchange *x)
 	struct buf *out = &x->s->conn.out;
 	char *from = reserve(exchange_blocks(x), out,
 	    a->size + a->n_fields * 2u + 256u);
-	struct pen pen = { from };
+	struct pen pen = { .at = from };
 	unsigned i;
 
 	if (from == NULL)
@@ -393,8 +435,9 @@ http_write_answer(struct exchange *x)
 
 		if (!f->hop && f->id != HTTP_F_CONTENT_LENGTH &&
 		    f->id != HTTP_F_TRANSFER_ENCODING)
-			put_field(&pen, hx->answer_raw, f);
+			put_line(&pen, hx->answer_raw, f);
 	}
+	end_run(&pen);
 	put_answer_framing(&pen, hx);
 	PUT(&pen, "\r\n");
 	buf_commit(exchange_blocks(x), out, (size_t)(pen.at - from));
