@@ -17,7 +17,7 @@ block_store_init(struct block_store *s)
 {
 	pile_init(&s->small, sizeof(struct block) + BUF_SMALL, 512);
 	pile_init(&s->medium, sizeof(struct block) + BUF_MEDIUM, 64);
-	pile_init(&s->large, sizeof(struct block) + BUF_LARGE, 16);
+	pile_init(&s->large, sizeof(struct block) + BUF_LARGE, 8);
 	pile_init(&s->slices, sizeof(struct slice), 1024);
 }
 

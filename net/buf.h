@@ -21,7 +21,7 @@
 enum {
 	BUF_SMALL = 2048,               /* block sizes, bytes of data in each */
 	BUF_MEDIUM = 16 * 1024,
-	BUF_LARGE = 64 * 1024,
+	BUF_LARGE = 256 * 1024,
 	BUF_COPY = 2048                 /* slices up to this are copied on a move */
 };
 

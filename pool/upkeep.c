@@ -242,7 +242,7 @@ keep_alive(struct pool *p)
 
 	if (ms >= CONF_OFF)
 		return;
-	/* All of them: one from another worker may stand behind younger ones. */
+	/* All: one from another worker may stand behind younger ones. */
 	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
 		struct upconn *u = container_of(l, struct upconn, all);
 

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { QUEUES = 4, MOST = 300000, STEPS = 60000 };
+enum { QUEUES = 4, MOST = 1200000, STEPS = 60000 };
 
 static struct block_store store;
 

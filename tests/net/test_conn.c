@@ -244,7 +244,7 @@ output_queued_while_connecting_is_written_when_connected(void **state)
 	end();
 }
 
-/* ------------------------------------------------------- reading and writing */
+/* ------------------------------------------------------ reading and writing */
 
 static void
 bytes_come_and_go(void **state)

@@ -59,7 +59,8 @@ is_like(const char *text, const char *pattern)
 	regfree(&re);
 }
 
-#define STAMP "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"
+#define STAMP "[0-9]{4}-[0-9]{2}-[0-9]{2}T" \
+	"[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"
 
 static void
 text_line_has_time_level_and_who(void **state)

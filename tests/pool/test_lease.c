@@ -632,102 +632,7 @@ without_descriptors_and_leases_the_ask_is_refused(void **state)
 	scene_end(&s);
 }
 
-/* ---------------------------------------------------------------- returning */
-
-static void
-broken_is_closed(void **state)
-{
-	struct client a, b;
-
-	(void)state;
-	begin(1);
-	client_come(&a, &s, 0);
-	client_return_as(&a, MARK_BROKEN);
-	assert_int_equal(atomic_load(&s.upstream->open), 0);
-	client_come(&b, &s, 0);
-	assert_false(b.lease->reused);
-	/* A mark does not become better. */
-	upconn_mark(b.lease->u, MARK_BROKEN, "first");
-	upconn_mark(b.lease->u, MARK_DIRTY, "second");
-	upconn_mark(b.lease->u, MARK_BROKEN, "third");
-	assert_string_equal(b.lease->u->mark_why, "first");
-	client_return(&b);
-	assert_int_equal(atomic_load(&s.upstream->open), 0);
-	scene_end(&s);
-}
-
-static void
-unread_unsent_and_held_are_closed(void **state)
-{
-	struct client c;
-
-	(void)state;
-	begin(1);
-	client_come(&c, &s, 0);
-	far_end_say(scene_far_fd(&s, c.lease->u), "late", 4);
-	scene_run(&s);
-	assert_int_equal(c.inputs, 1);
-	client_return(&c);
-	assert_int_equal(scene_discards(&s, DISCARD_NOT_CLEAN), 1);
-
-	client_come(&c, &s, 0);
-	assert_int_equal(buf_append(&s.turns.workers[0].blocks,
-	    &c.lease->u->conn.out, "more", 4), 0);
-	client_return(&c);
-	assert_int_equal(scene_discards(&s, DISCARD_NOT_CLEAN), 2);
-
-	client_come(&c, &s, 0);
-	c.lease->u->holds++;
-	client_return(&c);
-	assert_int_equal(scene_discards(&s, DISCARD_NOT_CLEAN), 3);
-
-	client_come(&c, &s, 0);
-	far_end_shut(scene_far_fd(&s, c.lease->u));
-	scene_run(&s);
-	client_return(&c);
-	assert_int_equal(scene_discards(&s, DISCARD_NOT_CLEAN), 4);
-	assert_int_equal(atomic_load(&s.upstream->open), 0);
-	scene_end(&s);
-}
-
-static void
-holder_hears_of_a_reset(void **state)
-{
-	struct client c;
-
-	(void)state;
-	begin(1);
-	client_come(&c, &s, 0);
-	far_end_reset(&s.ends[0], scene_far_fd(&s, c.lease->u));
-	scene_run(&s);
-	assert_int_equal(c.goners, 1);
-	client_return_as(&c, MARK_BROKEN);
-	scene_end(&s);
-}
-
-/* The last holder stopped reading; its end is heard all the same. */
-static void
-returned_connection_is_listened_to_again(void **state)
-{
-	struct client c, next;
-
-	(void)state;
-	begin(1);
-	client_come(&c, &s, 0);
-	conn_pause(&c.lease->u->conn);
-	client_return(&c);
-	client_come(&next, &s, 0);
-	far_end_say(scene_far_fd(&s, next.lease->u), "hello", 5);
-	scene_run(&s);
-	assert_int_equal(next.inputs, 1);
-	buf_clear(&s.turns.workers[0].blocks, &next.lease->u->conn.in);
-	conn_pause(&next.lease->u->conn);
-	client_return(&next);
-	far_end_hang_up(&s.ends[0], scene_far_fd(&s, scene_upconn(&s, 0, 0)));
-	scene_run(&s);
-	assert_int_equal(scene_discards(&s, DISCARD_CLOSED_IDLE), 1);
-	scene_end(&s);
-}
+/* ---------------------------------------------------------- dead unnoticed */
 
 /* In session mode a lease cannot be tried again: the socket is looked at. */
 static void
@@ -815,10 +720,6 @@ main(void)
 		    without_descriptors_a_leased_one_is_waited_for),
 		cmocka_unit_test(
 		    without_descriptors_and_leases_the_ask_is_refused),
-		cmocka_unit_test(broken_is_closed),
-		cmocka_unit_test(unread_unsent_and_held_are_closed),
-		cmocka_unit_test(holder_hears_of_a_reset),
-		cmocka_unit_test(returned_connection_is_listened_to_again),
 		cmocka_unit_test(
 		    session_gets_no_connection_that_died_this_moment),
 		cmocka_unit_test(place_of_a_dead_connection_elsewhere_is_used),

@@ -22,7 +22,7 @@
 
 #include "tests/support/scene.h"
 
-enum { GUESTS = 40, ENDS = 3, STEPS = 500, RUNS = 200 };
+enum { GUESTS = 40, ENDS = 3, STEPS = 500, RUNS = 100 };
 
 /* Asks, and checks what it gets. */
 struct guest {
@@ -252,7 +252,7 @@ any_guest(enum client_state state)
 	return NULL;
 }
 
-/* -------------------------------------------------------------- the protocol */
+/* ------------------------------------------------------------- the protocol */
 
 /* A connection is greeted and washed at once, or when a step says so, or not in
    time. */
@@ -306,7 +306,8 @@ trace_pool(struct pool *p)
 		    container_of(l, const struct guest, ask.link);
 
 		TRACE(" %llu%s%s%s%s", (unsigned long long)g->serial,
-		    (const char *)g->ask.key, g->ask.opening != NULL ? "..." : "",
+		    (const char *)g->ask.key,
+		    g->ask.opening != NULL ? "..." : "",
 		    g->ask.fresh ? " fresh" : "",
 		    g->ask.avoid != NULL ? " not " : "");
 		if (g->ask.avoid != NULL)

@@ -229,7 +229,7 @@ warming_and_trimming_do_not_chase_each_other(void **state)
 	scene_end(&s);
 }
 
-/* ----------------------------------------------------------- too long unused */
+/* ---------------------------------------------------------- too long unused */
 
 static void
 unused_connections_are_closed_in_time(void **state)
@@ -276,7 +276,7 @@ server_that_says_how_long_is_believed(void **state)
 	scene_end(&s);
 }
 
-/* --------------------------------------------------------------------- habit */
+/* -------------------------------------------------------------------- habit */
 
 /* The server closes each connection that was idle for `ms`. */
 static void
@@ -355,7 +355,7 @@ closing_all_at_one_moment_is_no_habit(void **state)
 	scene_end(&s);
 }
 
-/* ------------------------------------------------------------------- surplus */
+/* ------------------------------------------------------------------ surplus */
 
 static void
 no_more_idle_than_max_idle(void **state)
@@ -382,7 +382,7 @@ no_more_idle_than_max_idle(void **state)
 	scene_end(&s);
 }
 
-/* ----------------------------------------------------------------- keepalive */
+/* ---------------------------------------------------------------- keepalive */
 
 static int
 keepalive_of(const struct upconn *u)

@@ -16,7 +16,7 @@ enum { FAR_END_MOST = 512 };
 
 struct far_end {
 	struct addr addr;
-	int      keeper;                /* keeps the port while nobody listens */
+	int      keeper;                /* of the port while nobody listens */
 	int      listener;              /* -1 = connects are refused */
 	int      fds[FAR_END_MOST];     /* accepted, not closed */
 	unsigned n;

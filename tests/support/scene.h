@@ -36,7 +36,7 @@ struct client {
 	struct lease *lease;
 	enum client_state state;
 	enum refusal refusal;
-	unsigned turn;                  /* its grant was the so-manieth, from 1 */
+	unsigned turn;                  /* number of its grant, from 1 */
 	unsigned inputs, goners;        /* callbacks while it held a lease */
 };
 
