@@ -179,7 +179,8 @@ def client_that_does_not_read_pauses_the_origin():
     c.send(request(target="/long"))
     c.read_exact(100)
     until(plateau(lambda: len(sent)), "the origin to be paused", 6 * WAIT)
-    check(len(sent) << 16 < size // 4, "no backpressure")
+    # What the kernel may hold between them can reach tens of MiB.
+    check(len(sent) << 16 < size // 2, "no backpressure")
     ok(once(w.conf.ports["front"]))
     check(w.rss() - before < 6 << 20, "memory")
     while c.received < size:
@@ -217,7 +218,8 @@ def origin_that_does_not_read_pauses_the_client():
     t = threading.Thread(target=push, daemon=True)
     t.start()
     until(plateau(lambda: len(sent)), "the client to be paused", 6 * WAIT)
-    check(len(sent) << 16 < size // 4, "no backpressure")
+    # What the kernel may hold between them can reach tens of MiB.
+    check(len(sent) << 16 < size // 2, "no backpressure")
     check(w.rss() - before < 6 << 20, "memory")
     go.set()
     r = ok(read_response(c, "POST"))
