@@ -444,7 +444,6 @@ commit_listeners(struct change *c)
 
 		ll->stays = true;
 		ll->conf = &gen->conf->listeners[i];
-		gen->listeners[i] = ll->listener;
 		close_old_sockets(c, ll, nl);
 		ll->sockets = nl->sockets;
 		ll->n_sockets = nl->n_sockets;

@@ -16,11 +16,8 @@ generation_new(struct runtime *rt, struct conf *conf)
 	g = calloc(1, sizeof(*g) + rt->n_lanes * sizeof(g->users[0]));
 	if (g == NULL)
 		return NULL;
-	g->listeners = calloc(conf->n_listeners + 1, sizeof(*g->listeners));
 	g->upstreams = calloc(conf->n_upstreams + 1, sizeof(*g->upstreams));
-	if (g->listeners == NULL || g->upstreams == NULL) {
-		free(g->listeners);
-		free(g->upstreams);
+	if (g->upstreams == NULL) {
 		free(g);
 		return NULL;
 	}
@@ -39,7 +36,6 @@ generation_free(struct generation *g)
 		return;
 	list_remove(&g->link);
 	conf_free(g->conf);
-	free(g->listeners);
 	free(g->upstreams);
 	free(g);
 }

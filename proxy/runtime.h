@@ -26,7 +26,6 @@ struct runtime;
 struct generation {
 	uint64_t number;
 	struct conf *conf;
-	struct listener **listeners;    /* by index in conf->listeners */
 	struct upstream **upstreams;    /* by index in conf->upstreams */
 	int64_t at_s;                   /* wall clock */
 	_Atomic unsigned lanes;         /* that may still use it */

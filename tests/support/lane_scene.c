@@ -154,7 +154,6 @@ lane_scene_load(struct lane_scene *s, const char *listener_keys,
 
 	assert_non_null(g);
 	g->number = s->rt.gen != NULL ? s->rt.gen->number + 1 : 1;
-	g->listeners[0] = s->listener;
 	g->upstreams[0] = s->upstream;
 	list_append(&s->rt.generations, &g->link);
 	atomic_store(&s->upstream->most, (unsigned)c->upstreams[0].pool.max);
