@@ -15,6 +15,7 @@
 #   make tsan       unit tests, and those of system that use two workers, with
 #                   ThreadSanitizer
 #   make fuzz       each target of tests/fuzz for FUZZ_SECONDS=30 (clang)
+#   make soak       mixed load, faults and reloads for SOAK_MINUTES=20
 #   make bench      what is in tests/bench
 #   make layers     does every #include follow the order of the folders?
 #   make lint       clang-tidy and cppcheck
@@ -30,6 +31,7 @@ VARIANT ?= release
 JOBS ?= 2
 ONLY ?=
 FUZZ_SECONDS ?= 30
+SOAK_MINUTES ?= 20
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 CFLAGS ?= -O2 -g
@@ -246,6 +248,11 @@ replay: $(FUZZERS:=.replay)
 	@printf '#!/bin/sh\nexec %s -runs=0 %s\n' $< \
 		$(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$(notdir $<))) >$@
 	@chmod +x $@
+
+.PHONY: soak
+soak: $(WEIR)
+	@WEIR='$(CURDIR)/$(WEIR)' CC='$(CC)' tests/soak/soak \
+		--minutes $(SOAK_MINUTES)
 
 .PHONY: bench
 bench: $(WEIR)

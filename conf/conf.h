@@ -22,7 +22,12 @@
 #define CONF_OFF INT64_MAX              /* a limit or time that never comes */
 
 enum conf_families { CONF_FAMILIES_ANY, CONF_FAMILIES_IPV4, CONF_FAMILIES_IPV6 };
-enum conf_balance { CONF_ROUND_ROBIN, CONF_LEAST_CONN };
+enum conf_balance {
+	CONF_ROUND_ROBIN, CONF_LEAST_CONN, CONF_RANDOM_TWO, CONF_SOURCE_HASH
+};
+enum conf_all_down { CONF_ALL_DOWN_FAIL, CONF_ALL_DOWN_TRY };
+enum conf_access_when { CONF_ACCESS_ALWAYS, CONF_ACCESS_FAILED,
+	CONF_ACCESS_SLOW };
 enum conf_ready { CONF_READY_START, CONF_READY_ALWAYS, CONF_READY_IGNORE };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
@@ -43,6 +48,37 @@ struct conf_bind {
 	int              line;
 };
 
+/* What of a route may be asked for again after it was sent. */
+enum conf_retry_what { CONF_RETRY_SAFE, CONF_RETRY_IDEMPOTENT, CONF_RETRY_ALL,
+	CONF_RETRY_OFF };
+
+/* A number at once, or tokens in a time. */
+struct conf_limit {
+	int64_t most;                   /* CONF_OFF = no limit; rates: tokens in
+					   per_ms */
+	int64_t per_ms;                 /* rates: 1000 = "/s", 60000, 3600000;
+					   0 = a number at once */
+	int64_t burst;                  /* rates: tokens that may be taken at
+					   once, >= 1 */
+	int64_t wait_ms;                /* upstreams: longest delay, 0 = none */
+	bool    shadow;                 /* is counted, refuses nothing */
+};
+
+/* The limits of a listener, by the names of their keys. */
+enum conf_limit_name {
+	CONF_LIMIT_CONNECTIONS,
+	CONF_LIMIT_CONNECTIONS_PER_CLIENT,
+	CONF_LIMIT_CONNECTION_RATE,
+	CONF_LIMIT_CONNECTION_RATE_PER_CLIENT,
+	CONF_LIMIT_REQUEST_RATE,
+	CONF_LIMIT_REQUEST_RATE_PER_CLIENT,
+	CONF_LIMIT_BANDWIDTH_PER_CLIENT,        /* bytes, both directions */
+	CONF_N_LIMITS
+};
+
+struct conf_nets    { struct addr_net *v; size_t n; };
+struct conf_names   { char **v; size_t n; };
+
 struct conf_header {                    /* set_headers: name = "value" */
 	char *name, *value;
 };
@@ -51,6 +87,7 @@ struct conf_route {
 	char  *host;                    /* lower case; "*.x" = suffix; NULL = any */
 	char  *path;                    /* prefix beginning with "/"; NULL = any */
 	struct conf_upstream *upstream;
+	enum conf_retry_what retry;     /* `retry`; "safe" when absent */
 	int    line;
 };
 
@@ -60,9 +97,12 @@ struct conf_listener {
 	struct conf_bind *binds;  size_t n_binds;
 	struct conf_upstream *upstream; /* NULL when routes name them all */
 	struct conf_route *routes; size_t n_routes;  /* most specific first */
-	struct {
-		int64_t connections;    /* at once; CONF_OFF = no limit */
-	} limits;
+	struct conf_limit limits[CONF_N_LIMITS];
+	char  *client_header;           /* limits.client = "header:NAME": NAME;
+					   NULL = "address" */
+	struct conf_nets allow, deny;   /* the longest prefix wins, deny wins a
+					   tie; with any allow, no match is a
+					   no */
 	struct {
 		int64_t header_ms, body_ms, idle_ms;
 	} timeouts;
@@ -79,6 +119,7 @@ struct conf_endpoint {
 	struct addr_text address;       /* host "" when srv is used */
 	char  *srv;                     /* "_redis._tcp.svc" or NULL */
 	unsigned weight;                /* 1 .. 1000 */
+	bool     backup;                /* only when no other is usable */
 	int64_t  max;                   /* connections; CONF_OFF = no limit */
 	int    line;
 };
@@ -97,6 +138,25 @@ struct conf_pool {
 	int64_t tcp_keepalive_ms;       /* CONF_OFF = none */
 };
 
+/* Answers' statuses: "200-399,404". */
+struct conf_statuses {
+	struct { uint16_t from, to; } v[8];
+	unsigned n;
+};
+
+/* Active checks. */
+struct conf_health {
+	bool     on;                    /* there is a group `health` */
+	const struct conf_proto *type;  /* whose probe; NULL = "tcp": to be
+					   connected to is enough */
+	char    *path;                  /* "/" */
+	char    *host;                  /* NULL = the endpoint's address */
+	struct conf_statuses expect;    /* "200-399" */
+	int64_t  interval_ms, timeout_ms;
+	int64_t  rise, fall;            /* results in a row */
+	int64_t  port;                  /* 0 = the endpoint's own */
+};
+
 struct conf_upstream {
 	char  *name;
 	const struct conf_proto *proto; /* of its listeners or its own key */
@@ -105,7 +165,24 @@ struct conf_upstream {
 	struct conf_pool pool;
 	struct {
 		int64_t connect_ms, response_ms, stall_ms, tunnel_ms;
+		int64_t total_ms;       /* route to end; CONF_OFF */
 	} timeouts;
+	struct {
+		int64_t max_retries;    /* 0 = off, also without the group */
+		int64_t backoff_ms, max_backoff_ms;
+		double  budget;         /* share of the requests, 0 .. 1 */
+	} retry;
+	struct conf_health health;
+	struct {
+		int64_t failures;       /* in a row; 0 = off, without the
+					   group */
+		int64_t eject_for_ms;
+		double  max_ejected;    /* share of the endpoints, 0 .. 1 */
+	} outlier;
+	enum conf_all_down when_all_down;
+	int64_t slow_start_ms;          /* CONF_OFF = none */
+	struct conf_limit request_rate; /* limits.request_rate */
+	bool   retry_after;             /* limits.retry_after */
 	enum conf_ready ready;
 	void  *own;                     /* conf_proto.upstream_size bytes */
 	int    line;
@@ -130,8 +207,13 @@ struct conf {
 	struct {
 		int level;              /* enum log_level of net/log.h */
 		enum conf_log_format format;
-		char  *access;          /* "off": nothing else is there yet */
+		char  *access;          /* "off", "stdout", "stderr", "syslog"
+					   or a path */
+		enum conf_access_when access_when;
+		int64_t slow_ms;        /* access_when "slow": from here on */
 	} log;
+	int64_t  max_memory_bytes;      /* CONF_OFF = no limit but the cgroup's
+					   or none */
 	struct conf_listener *listeners; size_t n_listeners;
 	struct conf_upstream *upstreams; size_t n_upstreams;
 	void    *source;                /* conf/load's own: what /config prints */
@@ -149,12 +231,17 @@ enum conf_type {
 	CONF_NETS,                      /* struct conf_nets: list of CIDRs */
 	CONF_NAMES,                     /* struct conf_names: list of strings */
 	CONF_HEADERS,                   /* struct conf_headers: group of strings */
+	CONF_SHARE,                     /* double, 0 .. 1 */
+	CONF_STATUSES,                  /* struct conf_statuses */
+	CONF_LIMIT,                     /* struct conf_limit: a number, "off" or
+					   { max; shadow; } */
+	CONF_RATE,                      /* likewise "100/s" or { rate; burst;
+					   shadow; }; of upstreams with wait */
+	CONF_BANDWIDTH,                 /* likewise "1MiB/s" */
 	CONF_GROUP,                     /* conf/'s own: rows of its own follow */
 	CONF_LIST                       /* conf/'s own: list of groups or texts */
 };
 
-struct conf_nets    { struct addr_net *v; size_t n; };
-struct conf_names   { char **v; size_t n; };
 struct conf_headers { struct conf_header *v; size_t n; };
 
 /* One key. Arrays end with a row whose name is NULL. */
@@ -186,6 +273,8 @@ struct conf_proto {
 	   "timeouts.idle" is the listener's; ends with NULL. */
 	const char *const *defaults;
 	bool        routes;             /* may its listeners have routes? */
+	bool        headers;            /* has it headers, for limits.client? */
+	bool        probes;             /* is it a health.type? */
 	const struct conf_key *listener_keys;   size_t listener_size;
 	const struct conf_key *upstream_keys;   size_t upstream_size;
 	/*

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "conf/rate.h"
 #include "conf/schema.h"
 #include "conf/value.h"
 
@@ -48,6 +49,9 @@ kind_print(const struct conf_key *k, char out[VALUE_WHY_MAX])
 		[CONF_NETS] = "list of networks",
 		[CONF_NAMES] = "list of texts",
 		[CONF_HEADERS] = "group of texts",
+		[CONF_SHARE] = "share 0 to 1", [CONF_STATUSES] = "statuses",
+		[CONF_LIMIT] = "number", [CONF_RATE] = "rate",
+		[CONF_BANDWIDTH] = "bandwidth",
 		[CONF_GROUP] = "group", [CONF_LIST] = "list"
 	};
 	char min[VALUE_TEXT_MAX], max[VALUE_TEXT_MAX];
@@ -56,9 +60,17 @@ kind_print(const struct conf_key *k, char out[VALUE_WHY_MAX])
 	case CONF_COUNT:
 	case CONF_DURATION:
 	case CONF_SIZE:
+	case CONF_LIMIT:
 		snprintf(out, VALUE_WHY_MAX, "%s %s to %s%s", kinds[k->type],
 		    value_print_number(k->type, k->min, min),
 		    value_print_number(k->type, k->max, max),
+		    k->may_be_off ? " or off" : "");
+		break;
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		snprintf(out, VALUE_WHY_MAX, "%s %s to %s%s", kinds[k->type],
+		    rate_print(k->type, k->min, 1000, min),
+		    rate_print(k->type, k->max, 1000, max),
 		    k->may_be_off ? " or off" : "");
 		break;
 	case CONF_BOOL:
@@ -79,6 +91,7 @@ is_quoted(const struct conf_key *k, const char *def)
 	case CONF_SIZE:
 	case CONF_STRING:
 	case CONF_ENUM:
+	case CONF_STATUSES:
 		return true;
 	default:
 		return strcmp(def, "off") == 0;
@@ -171,7 +184,8 @@ conf_help(FILE *out, const struct conf_proto *const *protos)
 		    (*protos)->upstream_keys);
 	}
 	fputs("\nDurations are \"250ms\" \"2s\" \"5m\" \"1h\", sizes \"512B\" "
-	    "\"16KiB\" \"1MiB\".\nTexts may hold ${NAME}, ${NAME:-default} and "
+	    "\"16KiB\" \"1MiB\",\nrates \"100/s\" \"6000/m\" \"10/h\".\n"
+	    "Texts may hold ${NAME}, ${NAME:-default} and "
 	    "${file:/path}; $${ is a plain ${.\n@include \"file\" puts a file "
 	    "in place.\n", out);
 }

@@ -1,7 +1,8 @@
 /*
  * The running configuration as JSON: the file's keys, every default filled in.
  *
- * Durations and sizes are spelled as in the file; absent texts are left out.
+ * Durations and sizes are spelled as in the file; absent texts and networks
+ * are left out, absent groups that switch something on are "off".
  * Written by hand and not by jansson, which refuses text that is not UTF-8.
  *
  * SPDX-License-Identifier: MIT
@@ -139,7 +140,8 @@ scalar(struct json *j, const struct conf_key *row, const void *field)
 	next(j, row->name);
 	if (source_hides(j->source, field))
 		put_text(j->out, "(hidden)");
-	else if (row->type == CONF_BOOL || (row->type == CONF_COUNT &&
+	else if (row->type == CONF_BOOL || row->type == CONF_SHARE ||
+	    ((row->type == CONF_COUNT || row->type == CONF_LIMIT) &&
 	    *(const int64_t *)field != CONF_OFF))
 		fputs(value, j->out);
 	else
@@ -179,10 +181,32 @@ headers(struct json *j, const char *key, const struct conf_headers *v)
 	close_with(j, '}');
 }
 
+static void one_key(struct json *j, const struct conf_key *row,
+    const void *field);
+
+/* "off", or a group. One whose value is a secret tells nothing of its burst. */
+static void
+limit(struct json *j, const struct conf_key *row,
+    const struct conf_limit *field)
+{
+	const struct conf_key *key = schema_limit_keys(row);
+
+	if (field->most == CONF_OFF || source_hides(j->source, field)) {
+		scalar(j, row, field);
+		return;
+	}
+	open_with(j, row->name, '{');
+	scalar(j, key, field);
+	while ((++key)->name != NULL)
+		one_key(j, key, (const char *)field + key->offset);
+	close_with(j, '}');
+}
+
 static void
 one_key(struct json *j, const struct conf_key *row, const void *field)
 {
 	const struct conf_names *list = field;
+	const struct conf_nets *networks = field;
 	const char *value;
 
 	switch (row->type) {
@@ -192,13 +216,19 @@ one_key(struct json *j, const struct conf_key *row, const void *field)
 		    is_secret_name(row->name) ? "(hidden)" : value);
 		break;
 	case CONF_NETS:
-		nets(j, row->name, field);
+		if (networks->n > 0 || row->def != NULL)
+			nets(j, row->name, networks);
 		break;
 	case CONF_NAMES:
 		names(j, row->name, list->v, list->n);
 		break;
 	case CONF_HEADERS:
 		headers(j, row->name, field);
+		break;
+	case CONF_LIMIT:
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		limit(j, row, field);
 		break;
 	case CONF_GROUP:
 	case CONF_LIST:
@@ -270,9 +300,24 @@ routes(struct json *j, const struct conf_listener *l)
 		text(j, "host", l->routes[i].host);
 		text(j, "path", l->routes[i].path);
 		text(j, "upstream", l->routes[i].upstream->name);
+		one_key(j, schema_find(schema_route, "retry"),
+		    &l->routes[i].retry);
 		close_with(j, '}');
 	}
 	close_with(j, ']');
+}
+
+static void
+limits(struct json *j, const struct conf_listener *l)
+{
+	char client[512];
+
+	open_with(j, "limits", '{');
+	all_keys(j, schema_limits, l);
+	snprintf(client, sizeof(client), "header:%.400s", l->client_header ==
+	    NULL ? "" : openly(j, l->client_header));
+	text(j, "client", l->client_header == NULL ? "address" : client);
+	close_with(j, '}');
 }
 
 static void
@@ -290,7 +335,7 @@ listener(struct json *j, const struct conf_listener *l)
 	if (l->n_routes > 0)
 		routes(j, l);
 	all_keys(j, schema_listener, l);
-	group(j, "limits", schema_limits, l);
+	limits(j, l);
 	group(j, "timeouts", schema_listener_times, l);
 	if (l->own != NULL)
 		group(j, l->proto->name, l->proto->listener_keys, l->own);
@@ -300,7 +345,8 @@ listener(struct json *j, const struct conf_listener *l)
 static void
 endpoint(struct json *j, const struct conf_endpoint *e)
 {
-	struct endpoint_words words = { .weight = e->weight, .max = e->max };
+	struct endpoint_words words = { .weight = e->weight, .max = e->max,
+	    .backup = e->backup };
 	bool v6 = strchr(e->address.host, ':') != NULL;
 	char address[512];
 
@@ -315,8 +361,49 @@ endpoint(struct json *j, const struct conf_endpoint *e)
 	    source_hides(j->source, e->address.host) ? "(hidden)" : address);
 	text(j, "srv", e->srv);
 	one_key(j, schema_find(schema_endpoint, "weight"), &words.weight);
+	one_key(j, schema_find(schema_endpoint, "backup"), &words.backup);
 	one_key(j, schema_find(schema_endpoint, "max"), &words.max);
 	close_with(j, '}');
+}
+
+/* A mere connection has no path and expects no status. */
+static void
+health(struct json *j, const struct conf_upstream *u)
+{
+	const struct conf_health *h = &u->health;
+
+	if (!h->on) {
+		text(j, "health", "off");
+		return;
+	}
+	open_with(j, "health", '{');
+	text(j, "type", h->type == NULL ? "tcp" : h->type->name);
+	for (const struct conf_key *k = schema_health; k->name != NULL; k++) {
+		bool asks = strcmp(k->name, "path") == 0 ||
+		    strcmp(k->name, "host") == 0 ||
+		    strcmp(k->name, "expect") == 0;
+
+		if (k->offset != BY_HAND && (!asks || h->type != NULL) &&
+		    (strcmp(k->name, "port") != 0 || h->port > 0))
+			one_key(j, k, (const char *)u + k->offset);
+	}
+	close_with(j, '}');
+}
+
+/* Groups whose absence means off. */
+static void
+policies(struct json *j, const struct conf_upstream *u)
+{
+	if (u->retry.max_retries > 0)
+		group(j, "retry", schema_retry, u);
+	else
+		text(j, "retry", "off");
+	health(j, u);
+	if (u->outlier.failures > 0)
+		group(j, "outlier", schema_outlier, u);
+	else
+		text(j, "outlier", "off");
+	group(j, "limits", schema_upstream_limits, u);
 }
 
 static void
@@ -335,6 +422,7 @@ upstream(struct json *j, const struct conf_upstream *u)
 	all_keys(j, schema_pool, u);
 	close_with(j, '}');
 	group(j, "timeouts", schema_upstream_times, u);
+	policies(j, u);
 	if (u->own != NULL)
 		group(j, u->proto->name, u->proto->upstream_keys, u->own);
 	close_with(j, '}');

@@ -89,7 +89,7 @@ read_route(struct load *w, const struct spot *s, struct conf_route *r,
 	    (words.path != NULL && !route_path(w, s, words.path)))
 		return false;
 	*r = (struct conf_route){ .host = words.host, .path = words.path,
-	    .line = s->line };
+	    .retry = (enum conf_retry_what)words.retry, .line = s->line };
 	if (words.upstream != NULL)
 		refer(w, s, words.upstream, &r->upstream, l);
 	return true;
@@ -251,15 +251,26 @@ read_targets(struct load *w, const struct spot *s, struct conf_listener *l)
 		    "a route, or upstream = \"NAME\"");
 }
 
+/* "Nobody" to one reader and "all" to the next. */
+static void
+check_allow(struct load *w, const struct spot *s)
+{
+	const config_setting_t *v = member_of(s, "allow");
+
+	if (v != NULL && list_length(v) == 0)
+		complain(w, s, line_of(v), "allow", "is an empty list, "
+		    "expected networks such as ( \"10.0.0.0/8\", \"::1\" ), or "
+		    "no allow where all may come in");
+}
+
 static void
 read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 {
-	struct spot limits, times;
+	struct spot times;
 
 	l->line = s->line;
 	read_listener_name(w, s, l);
 	read_protocol(w, s, l);
-	limits = spot_in(w, s, "limits");
 	times = spot_in(w, s, "timeouts");
 	if (member_of(s, "bind") == NULL)
 		complain(w, s, s->line, "bind", "is missing, expected an "
@@ -267,11 +278,10 @@ read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 	else
 		l->binds = read_binds(w, s, "bind", &l->n_binds);
 	read_keys(w, s, schema_listener, "", l->proto, l);
-	read_keys(w, &limits, schema_limits, "limits", l->proto, l);
+	read_listener_limits(w, s, l);
+	check_allow(w, s);
 	read_keys(w, &times, schema_listener_times, "timeouts", l->proto, l);
 	read_unknown(w, s, schema_listener, "listeners[]", true, l->proto);
-	read_unknown(w, &limits, schema_limits, "listeners[].limits", false,
-	    NULL);
 	read_unknown(w, &times, schema_listener_times, "listeners[].timeouts",
 	    false, NULL);
 	read_own(w, s, l);

@@ -119,6 +119,24 @@ count_cpus(void)
 	return CPU_COUNT(&set) < most ? CPU_COUNT(&set) : most;
 }
 
+/* A path of the access log starts at the folder of the file that names it. */
+static void
+place_access_log(struct load *w, const struct spot *s)
+{
+	const config_setting_t *v = member_of(s, "access");
+	char *written = w->c->log.access, *path;
+
+	if (v == NULL || written == NULL || strchr(written, '/') == NULL)
+		return;
+	path = path_from(text_file_of(&w->source->text, line_of(v)), written);
+	w->c->log.access = path == NULL ? NULL :
+	    arena_copy(&w->source->arena, path);
+	w->source->arena.failed = w->source->arena.failed || path == NULL;
+	if (source_hides(w->source, written))
+		source_hide(w->source, w->c->log.access);
+	free(path);
+}
+
 static void
 check_people(struct load *w, const struct spot *top)
 {
@@ -145,6 +163,7 @@ read_top(struct load *w, const struct spot *top)
 	read_unknown(w, &dns, schema_dns, "dns", false, NULL);
 	read_keys(w, &log, schema_log, "log", NULL, w->c);
 	read_unknown(w, &log, schema_log, "log", false, NULL);
+	place_access_log(w, &log);
 	check_people(w, top);
 	if (w->c->workers == 0)
 		w->c->workers = count_cpus();

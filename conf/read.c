@@ -335,8 +335,7 @@ read_headers(struct load *w, const struct spot *s, const struct conf_key *row,
 
 /* ---------------------------------------------------------------- by row */
 
-/* A bool, count, duration, size or word: a bare value or a text. */
-static void
+void
 read_scalar(struct load *w, const struct spot *s, const struct conf_key *row,
     const config_setting_t *v, void *field)
 {
@@ -354,6 +353,9 @@ read_scalar(struct load *w, const struct spot *s, const struct conf_key *row,
 	    numeric)
 		snprintf(number, sizeof(number), "%lld",
 		    config_setting_get_int64(v));
+	else if (type == CONFIG_TYPE_FLOAT && row->type == CONF_SHARE)
+		snprintf(number, sizeof(number), "%.15g",
+		    config_setting_get_float(v));
 	else {
 		complain(w, s, line_of(v), row->name, "is %s, expected %s",
 		    kind_of(v), value_expected(row, why));
@@ -378,7 +380,14 @@ read_value(struct load *w, const struct spot *s, const struct conf_key *row,
 	case CONF_DURATION:
 	case CONF_SIZE:
 	case CONF_ENUM:
+	case CONF_SHARE:
+	case CONF_STATUSES:
 		read_scalar(w, s, row, v, field);
+		break;
+	case CONF_LIMIT:
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		read_limit(w, s, row, v, field);
 		break;
 	case CONF_STRING:
 		text = read_text(w, s, row->name, v);
@@ -429,8 +438,8 @@ default_nets(struct load *w, const char *def, struct conf_nets *out)
 }
 
 /* A COUNT, DURATION or SIZE without default is -1: whoever reads it decides. */
-static void
-set_default(struct load *w, const struct conf_key *row, const char *def,
+void
+read_default(struct load *w, const struct conf_key *row, const char *def,
     void *field)
 {
 	char why[VALUE_WHY_MAX];
@@ -475,7 +484,7 @@ read_keys(struct load *w, const struct spot *s, const struct conf_key *keys,
 		if (keys->offset == BY_HAND)
 			continue;
 		field = (char *)into + keys->offset;
-		set_default(w, keys, schema_default(keys, prefix, proto),
+		read_default(w, keys, schema_default(keys, prefix, proto),
 		    field);
 		if (v != NULL)
 			read_value(w, s, keys, v, field);

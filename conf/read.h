@@ -125,6 +125,14 @@ void read_unknown(struct load *w, const struct spot *s,
     const struct conf_key *keys, const char *section, bool with_protos,
     const struct conf_proto *own);
 
+/* A row's default to *field. */
+void read_default(struct load *w, const struct conf_key *row, const char *def,
+    void *field);
+
+/* A value that is a bare one or a text, by its row, to *field. */
+void read_scalar(struct load *w, const struct spot *s,
+    const struct conf_key *row, const config_setting_t *v, void *field);
+
 /*
  * The expanded text of a string setting; NULL (and a complaint) when it is
  * none. key names it in messages. Marks it hidden when it came from a file.
@@ -182,6 +190,18 @@ bool group_exists(const char *name);
 /* listeners.c */
 void read_listeners(struct load *w, const struct spot *top);
 void sort_routes(struct load *w);
+
+/* limits.c: one limit, as a bare value or a group; and those of a listener */
+void read_limit(struct load *w, const struct spot *s,
+    const struct conf_key *row, const config_setting_t *v,
+    struct conf_limit *out);
+void read_listener_limits(struct load *w, const struct spot *s,
+    struct conf_listener *l);
+
+/* policies.c: retry, health, outlier and limits of an upstream, whose
+   endpoints have been read */
+void read_policies(struct load *w, const struct spot *s,
+    struct conf_upstream *u);
 
 /* upstreams.c: names first, so that references can be resolved between */
 void read_upstream_names(struct load *w, const struct spot *top);

@@ -5,6 +5,7 @@
  */
 #include "conf/schema.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +15,11 @@
 #define DAY (24 * HOUR)
 #define YEAR (365 * (int64_t)DAY)
 #define KIB 1024
+#define MIB (1024 * KIB)
+#define GIB (1024 * (int64_t)MIB)
 #define TIB ((int64_t)1 << 40)
 #define MANY 1000000
+#define HEALTH_PATH_MAX 1024
 
 #define TOP(field) offsetof(struct conf, field)
 #define LISTENER(field) offsetof(struct conf_listener, field)
@@ -23,23 +27,86 @@
 #define BIND(field) offsetof(struct bind_words, field)
 #define ROUTE(field) offsetof(struct route_words, field)
 #define ENDPOINT(field) offsetof(struct endpoint_words, field)
+#define LIMIT(field) offsetof(struct conf_limit, field)
 
 static const char *const families[] = { "any", "ipv4", "ipv6", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "text", "json", NULL };
-static const char *const balances[] = { "round_robin", "least_conn", NULL };
+static const char *const access_whens[] = {
+	"always", "failed", "slow", NULL
+};
+static const char *const retries[] = {
+	"safe", "idempotent", "all", "off", NULL
+};
+static const char *const balances[] = {
+	"round_robin", "least_conn", "random_two", "source_hash", NULL
+};
+static const char *const all_downs[] = { "fail", "try", NULL };
 static const char *const readies[] = { "start", "always", "ignore", NULL };
 const char *const schema_modes[] = {
 	"session", "transaction", "request", "shared", NULL
 };
 
+/* A word that is not known is more likely a mistyped one than a file here. */
 static int
 access_check(const char *value, const char **why)
 {
-	if (strcmp(value, "off") == 0)
+	static const char *const words[] = {
+		"off", "stdout", "stderr", "syslog"
+	};
+	size_t n = strlen(value);
+
+	for (size_t i = 0; i < NELEMS(words); i++)
+		if (strcmp(value, words[i]) == 0)
+			return 0;
+	if (strchr(value, '/') == NULL)
+		*why = "expected \"off\", \"stdout\", \"stderr\", "
+		    "\"syslog\" or a path, which needs a \"/\", such as "
+		    "\"./access.log\"";
+	else if (value[n - 1] == '/')
+		*why = "a folder, expected the path of a file";
+	else
 		return 0;
-	*why = "only \"off\" is available";
 	return -1;
+}
+
+/* RFC 9112 3.2.1: a path and perhaps a query, in the signs of RFC 3986. */
+static int
+target_check(const char *value, const char **why)
+{
+	static const char signs[] = "-._~!$&'()*+,;=:@/?";
+	size_t n = strlen(value);
+
+	*why = "no target of a request, expected one such as \"/healthz\" "
+	    "or \"/ready?full=1\"";
+	if (*value != '/' || n > HEALTH_PATH_MAX)
+		return -1;
+	for (const unsigned char *c = (const unsigned char *)value;
+	    *c != '\0'; c++)
+		if (*c == '%' ? !isxdigit(c[1]) || !isxdigit(c[2]) :
+		    *c >= 0x80 || (!isalnum(*c) && strchr(signs, *c) == NULL))
+			return -1;
+	return 0;
+}
+
+/* RFC 9110 7.2: a name or address, and perhaps a port. */
+static int
+host_check(const char *value, const char **why)
+{
+	char text[300];
+	struct addr_text t;
+	const char *unused;
+
+	*why = "no host, expected one such as \"app.internal\" or "
+	    "\"app.internal:8080\"";
+	if (strncmp(value, "unix:", 5) == 0 ||
+	    snprintf(text, sizeof(text), "%s:80", value) >=
+	    (int)sizeof(text) ||
+	    (addr_text_parse(value, false, &t, &unused) == -1 &&
+	    addr_text_parse(text, false, &t, &unused) == -1))
+		return -1;
+	addr_text_fini(&t);
+	return 0;
 }
 
 /* name, type, offset, def, min, max, may_be_off, words, help, check */
@@ -63,6 +130,10 @@ const struct conf_key schema_top[] = {
 	    "root")),
 	ROW("group", STRING, TOP(group), HELP("group to become when started "
 	    "as root; the user's own when absent")),
+	ROW("max_memory", SIZE, TOP(max_memory_bytes), DEF("off"),
+	    RANGE(16 * MIB, TIB), OR_OFF, HELP("memory weir may take; near it "
+	    "idle clients are closed, then new ones refused; the cgroup's "
+	    "limit when off")),
 	ROW("dns", GROUP, BY_HAND, HELP("how names are looked up")),
 	ROW("admin", GROUP, BY_HAND, HELP("the admin port")),
 	ROW("log", GROUP, BY_HAND, HELP("what is logged and how")),
@@ -103,8 +174,12 @@ const struct conf_key schema_log[] = {
 	    HELP("how lines look")),
 	ROW("access", STRING, TOP(log.access), DEF("off"),
 	    .check = access_check,
-	    HELP("where a line for each request goes; only \"off\" is "
-	    "available")),
+	    HELP("where a line for each request goes: off, stdout, stderr, "
+	    "syslog or a path")),
+	ROW("access_when", ENUM, TOP(log.access_when), DEF("always"),
+	    .words = access_whens, HELP("which requests get a line")),
+	ROW("slow", DURATION, TOP(log.slow_ms), DEF("1s"), RANGE(1, DAY),
+	    HELP("from here on a request is slow to access_when")),
 	LAST
 };
 
@@ -119,6 +194,10 @@ const struct conf_key schema_listener[] = {
 	ROW("routes", LIST, BY_HAND, HELP("upstreams by host and path; the "
 	    "most specific wins")),
 	ROW("limits", GROUP, BY_HAND, HELP("what is too much")),
+	ROW("allow", NETS, LISTENER(allow), HELP("networks whose clients may "
+	    "come in; all when absent")),
+	ROW("deny", NETS, LISTENER(deny), HELP("networks whose clients may "
+	    "not; the longest prefix wins, deny wins a tie")),
 	ROW("timeouts", GROUP, BY_HAND, HELP("what is too slow, of clients")),
 	ROW("max_header", SIZE, LISTENER(max_header_bytes), DEF("32KiB"),
 	    RANGE(256, 60 * KIB), HELP("longest head of a request")),
@@ -129,9 +208,80 @@ const struct conf_key schema_listener[] = {
 	LAST
 };
 
+#define COUNTED RANGE(1, 10 * MANY), OR_OFF
+#define PER_SECOND RANGE(16 * KIB, 10 * GIB), OR_OFF
+
 const struct conf_key schema_limits[] = {
-	ROW("connections", COUNT, LISTENER(limits.connections), DEF("off"),
-	    RANGE(1, 10 * MANY), OR_OFF, HELP("clients connected at once")),
+	ROW("connections", LIMIT,
+	    LISTENER(limits[CONF_LIMIT_CONNECTIONS]), DEF("off"), COUNTED,
+	    HELP("clients connected at once; or a group")),
+	ROW("connections_per_client", LIMIT,
+	    LISTENER(limits[CONF_LIMIT_CONNECTIONS_PER_CLIENT]), DEF("off"),
+	    COUNTED, HELP("the same of one address; or a group as of "
+	    "connections")),
+	ROW("connection_rate", RATE,
+	    LISTENER(limits[CONF_LIMIT_CONNECTION_RATE]), DEF("off"), COUNTED,
+	    HELP("clients that come in a time; or a group as of "
+	    "request_rate")),
+	ROW("connection_rate_per_client", RATE,
+	    LISTENER(limits[CONF_LIMIT_CONNECTION_RATE_PER_CLIENT]),
+	    DEF("off"), COUNTED, HELP("the same of one address; or a group as "
+	    "of request_rate")),
+	ROW("request_rate", RATE, LISTENER(limits[CONF_LIMIT_REQUEST_RATE]),
+	    DEF("off"), COUNTED, HELP("requests in a time; or a group")),
+	ROW("request_rate_per_client", RATE,
+	    LISTENER(limits[CONF_LIMIT_REQUEST_RATE_PER_CLIENT]), DEF("off"),
+	    COUNTED, HELP("the same of one client; or a group as of "
+	    "request_rate")),
+	ROW("bandwidth_per_client", BANDWIDTH,
+	    LISTENER(limits[CONF_LIMIT_BANDWIDTH_PER_CLIENT]), DEF("off"),
+	    PER_SECOND, HELP("bytes of one client in both directions; or a "
+	    "group")),
+	ROW("client", STRING, BY_HAND, DEF("address"), HELP("who a client of a "
+	    "request is: its \"address\", or what \"header:NAME\" says")),
+	LAST
+};
+
+#define SHADOW ROW("shadow", BOOL, LIMIT(shadow), DEF("false"), \
+	HELP("only count what would be too much, refuse nothing"))
+
+static const struct conf_key limit_keys[] = {
+	ROW("max", LIMIT, LIMIT(most), COUNTED, HELP("how many at once; "
+	    "required")),
+	SHADOW,
+	LAST
+};
+
+static const struct conf_key rate_keys[] = {
+	ROW("rate", RATE, LIMIT(most), COUNTED, HELP("how many in a time, such "
+	    "as \"100/s\", \"6000/m\" or \"10/h\"; required")),
+	ROW("burst", COUNT, LIMIT(burst), RANGE(1, 10 * MANY), HELP("how many "
+	    "at once after a pause; a tenth of a second's worth when absent, "
+	    "at least 1")),
+	SHADOW,
+	LAST
+};
+
+static const struct conf_key bandwidth_keys[] = {
+	ROW("rate", BANDWIDTH, LIMIT(most), PER_SECOND, HELP("how much in a "
+	    "second, such as \"1MiB/s\"; required")),
+	ROW("burst", SIZE, LIMIT(burst), RANGE(16 * KIB, GIB), HELP("how much "
+	    "at once after a pause; a tenth of a second's worth when absent, "
+	    "at least 64KiB")),
+	SHADOW,
+	LAST
+};
+
+static const struct conf_key delay_keys[] = {
+	ROW("rate", RATE, LIMIT(most), COUNTED, HELP("how many in a time, such "
+	    "as \"100/s\", \"6000/m\" or \"10/h\"; required")),
+	ROW("burst", COUNT, LIMIT(burst), RANGE(1, 10 * MANY), HELP("how many "
+	    "at once after a pause; a tenth of a second's worth when absent, "
+	    "at least 1")),
+	ROW("wait", DURATION, LIMIT(wait_ms), DEF("2s"), RANGE(0, HOUR),
+	    HELP("longest delay of a request; one that would wait longer is "
+	    "refused at once")),
+	SHADOW,
 	LAST
 };
 
@@ -166,6 +316,8 @@ const struct conf_key schema_route[] = {
 	    "\"/static/\"; any path when absent")),
 	ROW("upstream", STRING, ROUTE(upstream), HELP("upstream that takes it; "
 	    "required")),
+	ROW("retry", ENUM, ROUTE(retry), DEF("safe"), .words = retries,
+	    HELP("which methods may be sent again after a failure")),
 	LAST
 };
 
@@ -180,6 +332,18 @@ const struct conf_key schema_upstream[] = {
 	    .words = balances, HELP("which endpoint is next")),
 	ROW("pool", GROUP, BY_HAND, HELP("connections kept and shared")),
 	ROW("timeouts", GROUP, BY_HAND, HELP("what is too slow, of servers")),
+	ROW("retry", GROUP, BY_HAND, HELP("second attempts; none when absent")),
+	ROW("health", GROUP, BY_HAND, HELP("checks of endpoints; none when "
+	    "absent")),
+	ROW("outlier", GROUP, BY_HAND, HELP("endpoints left alone after "
+	    "faults in a row; none when absent")),
+	ROW("when_all_down", ENUM, UPSTREAM(when_all_down), DEF("fail"),
+	    .words = all_downs, HELP("without a usable endpoint: fail at once, "
+	    "or try those that are down")),
+	ROW("slow_start", DURATION, UPSTREAM(slow_start_ms), DEF("off"),
+	    RANGE(1, HOUR), OR_OFF, HELP("an endpoint that comes back takes so "
+	    "long to its full weight")),
+	ROW("limits", GROUP, BY_HAND, HELP("what its servers shall not bear")),
 	ROW("ready", ENUM, UPSTREAM(ready), DEF("start"), .words = readies,
 	    HELP("counts for readiness: start (until once warm), always, "
 	    "ignore")),
@@ -231,6 +395,64 @@ const struct conf_key schema_upstream_times[] = {
 	ROW("tunnel", DURATION, UPSTREAM(timeouts.tunnel_ms), DEF("1h"),
 	    RANGE(1, YEAR), OR_OFF, HELP("both directions silent, on TCP or "
 	    "after an upgrade")),
+	ROW("total", DURATION, UPSTREAM(timeouts.total_ms), DEF("off"),
+	    RANGE(1, YEAR), OR_OFF, HELP("from the request's head to the end "
+	    "of the reply, waits and retries included")),
+	LAST
+};
+
+const struct conf_key schema_retry[] = {
+	ROW("max_retries", COUNT, UPSTREAM(retry.max_retries), DEF("1"),
+	    RANGE(0, 10), HELP("attempts after the first")),
+	ROW("backoff", DURATION, UPSTREAM(retry.backoff_ms), DEF("25ms"),
+	    RANGE(0, HOUR), HELP("longest pause before the first retry; twice "
+	    "that before each further one")),
+	ROW("max_backoff", DURATION, UPSTREAM(retry.max_backoff_ms),
+	    DEF("1s"), RANGE(0, HOUR), HELP("and no pause is longer")),
+	ROW("budget", SHARE, UPSTREAM(retry.budget), DEF("0.2"),
+	    HELP("most retries, as a share of the requests")),
+	LAST
+};
+
+const struct conf_key schema_health[] = {
+	ROW("type", STRING, BY_HAND, HELP("what is asked: \"tcp\" (to be "
+	    "connected to is enough) or a protocol; the upstream's own where "
+	    "it can be asked, else \"tcp\"")),
+	ROW("path", STRING, UPSTREAM(health.path), DEF("/"),
+	    .check = target_check, HELP("target of the request")),
+	ROW("host", STRING, UPSTREAM(health.host), .check = host_check,
+	    HELP("Host of the request; the endpoint's address when absent")),
+	ROW("expect", STATUSES, UPSTREAM(health.expect), DEF("200-399"),
+	    HELP("statuses of a good answer")),
+	ROW("interval", DURATION, UPSTREAM(health.interval_ms), DEF("2s"),
+	    RANGE(10 * MS, HOUR), HELP("from one check to the next")),
+	ROW("timeout", DURATION, UPSTREAM(health.timeout_ms), DEF("1s"),
+	    RANGE(1, HOUR), HELP("for the whole check")),
+	ROW("rise", COUNT, UPSTREAM(health.rise), DEF("2"), RANGE(1, 100),
+	    HELP("good ones in a row until it is up again")),
+	ROW("fall", COUNT, UPSTREAM(health.fall), DEF("3"), RANGE(1, 100),
+	    HELP("bad ones in a row until it is down")),
+	ROW("port", COUNT, UPSTREAM(health.port), RANGE(1, 65535),
+	    HELP("port to ask; the endpoint's own when absent")),
+	LAST
+};
+
+const struct conf_key schema_outlier[] = {
+	ROW("failures", COUNT, UPSTREAM(outlier.failures), DEF("5"),
+	    RANGE(1, 1000), HELP("faults in a row until an endpoint is "
+	    "ejected")),
+	ROW("eject_for", DURATION, UPSTREAM(outlier.eject_for_ms), DEF("10s"),
+	    RANGE(10 * MS, DAY), HELP("for how long, the first time")),
+	ROW("max_ejected", SHARE, UPSTREAM(outlier.max_ejected), DEF("0.5"),
+	    HELP("most endpoints ejected at once, as a share of all")),
+	LAST
+};
+
+const struct conf_key schema_upstream_limits[] = {
+	ROW("request_rate", RATE, UPSTREAM(request_rate), DEF("off"), COUNTED,
+	    HELP("requests in a time; those beyond it wait; or a group")),
+	ROW("retry_after", BOOL, UPSTREAM(retry_after), DEF("false"),
+	    HELP("obey a server's Retry-After")),
 	LAST
 };
 
@@ -243,6 +465,8 @@ const struct conf_key schema_endpoint[] = {
 	    "\"_http._tcp.app.svc\"")),
 	ROW("weight", COUNT, ENDPOINT(weight), DEF("1"), RANGE(1, 1000),
 	    HELP("its share of the work")),
+	ROW("backup", BOOL, ENDPOINT(backup), DEF("false"), HELP("used only "
+	    "while no other endpoint is usable")),
 	ROW("max", COUNT, ENDPOINT(max), DEF("off"), RANGE(1, MANY), OR_OFF,
 	    HELP("its connections at most")),
 	LAST
@@ -259,6 +483,10 @@ const struct schema_section schema_sections[] = {
 	{ "listeners[].routes[]", "routes", "which upstream takes what",
 	    schema_route },
 	{ "listeners[].limits", "limits", "what is too much", schema_limits },
+	{ "listeners[].limits.connections", "", "a limit in full", limit_keys },
+	{ "listeners[].limits.request_rate", "", "a rate in full", rate_keys },
+	{ "listeners[].limits.bandwidth_per_client", "", "it in full",
+	    bandwidth_keys },
 	{ "listeners[].timeouts", "timeouts", "what is too slow, of clients",
 	    schema_listener_times },
 	{ "upstreams[]", "", "where requests go", schema_upstream },
@@ -268,6 +496,14 @@ const struct schema_section schema_sections[] = {
 	    schema_pool },
 	{ "upstreams[].timeouts", "timeouts", "what is too slow, of servers",
 	    schema_upstream_times },
+	{ "upstreams[].retry", "retry", "second attempts", schema_retry },
+	{ "upstreams[].health", "health", "checks of endpoints",
+	    schema_health },
+	{ "upstreams[].outlier", "outlier", "endpoints left alone after "
+	    "faults in a row", schema_outlier },
+	{ "upstreams[].limits", "limits", "what its servers shall not bear",
+	    schema_upstream_limits },
+	{ "upstreams[].limits.request_rate", "", "a rate in full", delay_keys },
 	{ NULL, NULL, NULL, NULL }
 };
 
@@ -278,6 +514,16 @@ schema_find(const struct conf_key *keys, const char *name)
 		if (strcmp(keys->name, name) == 0)
 			return keys;
 	return NULL;
+}
+
+const struct conf_key *
+schema_limit_keys(const struct conf_key *row)
+{
+	if (row->type == CONF_LIMIT)
+		return limit_keys;
+	if (row->type == CONF_BANDWIDTH)
+		return bandwidth_keys;
+	return row == &schema_upstream_limits[0] ? delay_keys : rate_keys;
 }
 
 const char *

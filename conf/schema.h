@@ -25,11 +25,13 @@ struct bind_words {
 
 struct route_words {
 	char *host, *path, *upstream;
+	int   retry;
 };
 
 struct endpoint_words {
 	char   *name, *address, *srv;
 	int64_t weight, max;
+	bool    backup;
 };
 
 extern const struct conf_key schema_top[];              /* struct conf */
@@ -45,6 +47,16 @@ extern const struct conf_key schema_upstream[];         /* conf_upstream */
 extern const struct conf_key schema_pool[];             /* conf_upstream */
 extern const struct conf_key schema_upstream_times[];   /* conf_upstream */
 extern const struct conf_key schema_endpoint[];         /* endpoint_words */
+extern const struct conf_key schema_retry[];            /* conf_upstream */
+extern const struct conf_key schema_health[];           /* conf_upstream */
+extern const struct conf_key schema_outlier[];          /* conf_upstream */
+extern const struct conf_key schema_upstream_limits[];  /* conf_upstream */
+
+/*
+ * Keys of the group that may stand where a limit of this row may, of struct
+ * conf_limit. The first is what the limit would be as a bare value.
+ */
+const struct conf_key *schema_limit_keys(const struct conf_key *row);
 
 struct schema_section {
 	const char *path;       /* "listeners[].limits"; "" = top */

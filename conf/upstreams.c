@@ -228,6 +228,7 @@ read_endpoint_group(struct load *w, const struct spot *s,
 	e->name = words.name != NULL ? words.name : words.address != NULL ?
 	    words.address : words.srv;
 	e->weight = (unsigned)words.weight;
+	e->backup = words.backup;
 	e->max = words.max;
 	return true;
 }
@@ -288,6 +289,22 @@ read_endpoint(struct load *w, const struct spot *s, struct conf_upstream *u,
 	}
 }
 
+/* A backup of nothing. One whose other endpoints were refused may have one. */
+static void
+check_backups(struct load *w, const struct spot *s,
+    const struct conf_upstream *u)
+{
+	const config_setting_t *v = member_of(s, "endpoints");
+
+	if (u->n_endpoints == 0 || u->n_endpoints < (size_t)list_length(v))
+		return;
+	for (size_t i = 0; i < u->n_endpoints; i++)
+		if (!u->endpoints[i].backup)
+			return;
+	complain(w, s, line_of(v), "endpoints", "all of them are backups, "
+	    "expected at least one that is not");
+}
+
 static void
 read_endpoints(struct load *w, const struct spot *s, struct conf_upstream *u)
 {
@@ -302,6 +319,7 @@ read_endpoints(struct load *w, const struct spot *s, struct conf_upstream *u)
 	    sizeof(*u->endpoints));
 	for (int i = 0; i < n && u->endpoints != NULL; i++)
 		read_endpoint(w, s, u, list_at(v, i), i);
+	check_backups(w, s, u);
 }
 
 /* ------------------------------------------------------------------- pool */
@@ -401,6 +419,7 @@ read_upstream(struct load *w, const struct spot *s, const struct named *n,
 	read_endpoints(w, s, u);
 	read_keys(w, s, schema_upstream, "", u->proto, u);
 	read_pool(w, s, u);
+	read_policies(w, s, u);
 	read_keys(w, &times, schema_upstream_times, "timeouts", u->proto, u);
 	read_unknown(w, s, schema_upstream, "upstreams[]", true, u->proto);
 	read_unknown(w, &times, schema_upstream_times, "upstreams[].timeouts",

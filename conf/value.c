@@ -1,5 +1,5 @@
 /*
- * Durations, sizes, counts, words.
+ * Durations, sizes, counts, shares, statuses, words; rates are in conf/rate.
  *
  * A number never has two meanings: units are required where there are any,
  * and "off" is a word of its own.
@@ -13,8 +13,13 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "conf/rate.h"
+
+#define STATUS_MIN 100          /* RFC 9110 15: three digits, 1xx to 5xx */
+#define STATUS_MAX 599
 #define WORD_MAX 64     /* longer words are near to none */
 
 struct unit {
@@ -65,10 +70,28 @@ value_print_number(enum conf_type type, int64_t value,
 	return out;
 }
 
+static const char *
+statuses_print(const struct conf_statuses *s, char out[VALUE_TEXT_MAX])
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < s->n; i++) {
+		n += (size_t)snprintf(out + n, VALUE_TEXT_MAX - n, "%s%u",
+		    i == 0 ? "" : ",", s->v[i].from);
+		if (s->v[i].to != s->v[i].from)
+			n += (size_t)snprintf(out + n, VALUE_TEXT_MAX - n,
+			    "-%u", s->v[i].to);
+	}
+	return out;
+}
+
 const char *
 value_print(const struct conf_key *row, const void *field,
     char out[VALUE_TEXT_MAX])
 {
+	const struct conf_limit *limit = field;
+
 	switch (row->type) {
 	case CONF_BOOL:
 		snprintf(out, VALUE_TEXT_MAX, "%s",
@@ -78,6 +101,16 @@ value_print(const struct conf_key *row, const void *field,
 		snprintf(out, VALUE_TEXT_MAX, "%s",
 		    row->words[*(const int *)field]);
 		return out;
+	case CONF_SHARE:
+		snprintf(out, VALUE_TEXT_MAX, "%.15g", *(const double *)field);
+		return out;
+	case CONF_STATUSES:
+		return statuses_print(field, out);
+	case CONF_LIMIT:
+		return value_print_number(CONF_COUNT, limit->most, out);
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		return rate_print(row->type, limit->most, limit->per_ms, out);
 	default:
 		return value_print_number(row->type, *(const int64_t *)field,
 		    out);
@@ -117,6 +150,7 @@ value_expected(const struct conf_key *row, char out[VALUE_WHY_MAX])
 		add(out, "true or false");
 		break;
 	case CONF_COUNT:
+	case CONF_LIMIT:
 		add(out, "a number such as %s%s", value_print_number(
 		    CONF_COUNT, row->max < 10 ? row->max : 10, number), off);
 		break;
@@ -128,6 +162,17 @@ value_expected(const struct conf_key *row, char out[VALUE_WHY_MAX])
 		break;
 	case CONF_ENUM:
 		add_words(out, row->words);
+		break;
+	case CONF_SHARE:
+		add(out, "a share from 0 to 1 such as 0.2");
+		break;
+	case CONF_STATUSES:
+		add(out, "statuses such as \"200-399,404\"");
+		break;
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		add(out, "%s%s", rate_expected(row->type), row->may_be_off ?
+		    ", or \"off\"" : "");
 		break;
 	case CONF_STRING:
 		add(out, "text in quotes");
@@ -153,8 +198,8 @@ value_expected(const struct conf_key *row, char out[VALUE_WHY_MAX])
 
 /* -------------------------------------------------------------- reading */
 
-static int PRINTF_LIKE(2, 3)
-refuse(char why[VALUE_WHY_MAX], const char *fmt, ...)
+int
+value_refuse(char why[VALUE_WHY_MAX], const char *fmt, ...)
 {
 	va_list args;
 
@@ -168,12 +213,12 @@ static int
 out_of_range(const struct conf_key *row, const char *shown,
     char why[VALUE_WHY_MAX])
 {
-	const char *quote = row->type == CONF_COUNT ? "" : "\"";
+	const char *quote = units_of(row->type) == no_units ? "" : "\"";
 	char min[VALUE_TEXT_MAX], max[VALUE_TEXT_MAX];
 
 	value_print_number(row->type, row->min, min);
 	value_print_number(row->type, row->max, max);
-	return refuse(why, "%s%.60s%s is out of range, expected %s%s%s to "
+	return value_refuse(why, "%s%.60s%s is out of range, expected %s%s%s to "
 	    "%s%s%s%s", quote, shown, quote, quote, min, quote, quote, max,
 	    quote, row->may_be_off ? ", or \"off\"" : "");
 }
@@ -189,17 +234,16 @@ without_unit(const struct conf_key *row, const char *shown, int64_t value,
 
 	if (value >= row->min / factor && value <= row->max / factor &&
 	    value * factor >= row->min)
-		return refuse(why, "%.60s has no unit, expected a %s such as "
+		return value_refuse(why, "%.60s has no unit, expected a %s such as "
 		    "\"%" PRId64 "%s\"%s", shown, is_size ? "size" :
 		    "duration", value, is_size ? "B" : "s", off);
-	return refuse(why, "%.60s has no unit, expected a %s such as %s%s",
+	return value_refuse(why, "%.60s has no unit, expected a %s such as %s%s",
 	    shown, is_size ? "size" : "duration", is_size ? "\"16KiB\"" :
 	    "\"10s\"", off);
 }
 
-/* Digits of text to *value; saturates, so that the range check refuses. */
-static size_t
-digits_read(const char *text, int64_t *value)
+size_t
+value_digits(const char *text, int64_t *value)
 {
 	size_t n = 0;
 
@@ -218,7 +262,7 @@ number_parse(const struct conf_key *row, const char *text, const char *shown,
 	const struct unit *u = units_of(row->type);
 	bool negative = *text == '-';
 	int64_t value;
-	size_t n = digits_read(text + negative, &value);
+	size_t n = value_digits(text + negative, &value);
 	const char *unit = text + negative + n;
 	char expected[VALUE_WHY_MAX];
 
@@ -231,7 +275,7 @@ number_parse(const struct conf_key *row, const char *text, const char *shown,
 	while (u->name != NULL && strcmp(unit, u->name) != 0)
 		u++;
 	if (n == 0 || u->name == NULL)
-		return refuse(why, "\"%.60s\" is not understood, expected "
+		return value_refuse(why, "\"%.60s\" is not understood, expected "
 		    "%.200s", shown, value_expected(row, expected));
 	if (__builtin_mul_overflow(value, u->factor, &value))
 		value = CONF_OFF;
@@ -258,10 +302,83 @@ word_parse(const struct conf_key *row, const char *text, const char *shown,
 	}
 	value_expected(row, expected);
 	if (near.best != NULL)
-		return refuse(why, "unknown \"%.60s\", did you mean \"%s\"? "
+		return value_refuse(why, "unknown \"%.60s\", did you mean \"%s\"? "
 		    "Expected %.300s", shown, near.best, expected);
-	return refuse(why, "unknown \"%.60s\", expected %.300s", shown,
+	return value_refuse(why, "unknown \"%.60s\", expected %.300s", shown,
 	    expected);
+}
+
+static int
+share_parse(const struct conf_key *row, const char *text, const char *shown,
+    double *field, char why[VALUE_WHY_MAX])
+{
+	char expected[VALUE_WHY_MAX], *end;
+	double value = strtod(text, &end);
+
+	/* Not what strtod knows besides: "inf", "0x1p-2", blanks. */
+	if (end == text || *end != '\0' ||
+	    strspn(text, "0123456789.eE+-") != strlen(text))
+		return value_refuse(why, "\"%.60s\" is not understood, "
+		    "expected %.200s", shown, value_expected(row, expected));
+	if (value < 0 || value > 1)
+		return value_refuse(why, "%.60s is out of range, expected 0 "
+		    "to 1, such as 0.2", shown);
+	*field = value;
+	return 0;
+}
+
+/* "200" or "200-399" at *at, and the comma behind. */
+static bool
+status_read(const char **at, unsigned *from, unsigned *to)
+{
+	int64_t low, high;
+	size_t n = value_digits(*at, &low);
+
+	if (n == 0 || n > 9)
+		return false;
+	*at += n;
+	high = low;
+	if (**at == '-') {
+		n = value_digits(*at + 1, &high);
+		if (n == 0 || n > 9)
+			return false;
+		*at += n + 1;
+	}
+	*from = (unsigned)low;
+	*to = (unsigned)high;
+	if (**at == '\0')
+		return true;
+	if (**at != ',')
+		return false;
+	*at += 1 + strspn(*at + 1, " ");
+	return **at != '\0';
+}
+
+static int
+statuses_parse(const struct conf_key *row, const char *text,
+    const char *shown, struct conf_statuses *field, char why[VALUE_WHY_MAX])
+{
+	struct conf_statuses got = { .n = 0 };
+	char expected[VALUE_WHY_MAX];
+	unsigned from, to;
+
+	do {
+		if (!status_read(&text, &from, &to))
+			return value_refuse(why, "\"%.60s\" is not understood, "
+			    "expected %.200s", shown,
+			    value_expected(row, expected));
+		if (from < STATUS_MIN || to > STATUS_MAX || from > to)
+			return value_refuse(why, "\"%.60s\" is out of range, "
+			    "expected %d to %d, the lower one first", shown,
+			    STATUS_MIN, STATUS_MAX);
+		if (got.n == NELEMS(got.v))
+			return value_refuse(why, "\"%.60s\" has too many parts, "
+			    "expected at most %zu", shown, NELEMS(got.v));
+		got.v[got.n].from = (uint16_t)from;
+		got.v[got.n++].to = (uint16_t)to;
+	} while (*text != '\0');
+	*field = got;
+	return 0;
 }
 
 int
@@ -271,12 +388,22 @@ value_parse(const struct conf_key *row, const char *text, const char *shown,
 	switch (row->type) {
 	case CONF_BOOL:
 		if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-			return refuse(why, "\"%.60s\" is not understood, "
+			return value_refuse(why, "\"%.60s\" is not understood, "
 			    "expected true or false", shown);
 		*(bool *)field = *text == 't';
 		return 0;
 	case CONF_ENUM:
 		return word_parse(row, text, shown, field, why);
+	case CONF_SHARE:
+		return share_parse(row, text, shown, field, why);
+	case CONF_STATUSES:
+		return statuses_parse(row, text, shown, field, why);
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		return rate_parse(row, text, shown, field, why);
+	case CONF_LIMIT:        /* its first field is its number */
+		return number_parse(row, text, shown,
+		    &((struct conf_limit *)field)->most, why);
 	default:
 		return number_parse(row, text, shown, field, why);
 	}

@@ -84,6 +84,15 @@ plus(int64_t a, int64_t b)
 	return a > CONF_OFF - b ? CONF_OFF : a + b;
 }
 
+/* 0 where nothing says so: not even a shadow refuses any. */
+static int64_t
+connections_most(const struct conf_listener *l)
+{
+	const struct conf_limit *limit = &l->limits[CONF_LIMIT_CONNECTIONS];
+
+	return limit->most == CONF_OFF || limit->shadow ? 0 : limit->most;
+}
+
 static void
 warn_descriptors(struct warner *w)
 {
@@ -92,9 +101,7 @@ warn_descriptors(struct warner *w)
 	int64_t wanted = SPARE_DESCRIPTORS;
 
 	for (size_t i = 0; i < c->n_listeners; i++)
-		if (c->listeners[i].limits.connections != CONF_OFF)
-			wanted = plus(wanted,
-			    c->listeners[i].limits.connections);
+		wanted = plus(wanted, connections_most(&c->listeners[i]));
 	for (size_t i = 0; i < c->n_upstreams; i++)
 		wanted = plus(wanted, c->upstreams[i].pool.max);
 	about(w, "limits", "");
@@ -123,6 +130,58 @@ warn_folder(struct warner *w, const struct conf_bind *b)
 		    folder);
 }
 
+/* Clients of Unix sockets have no address: nothing to count or compare. */
+static void
+warn_nameless(struct warner *w, const struct conf_listener *l)
+{
+	static const struct {
+		enum conf_limit_name limit;
+		const char *key;
+		bool of_requests;       /* may be by header */
+	} keyed[] = {
+		{ CONF_LIMIT_CONNECTIONS_PER_CLIENT, "connections_per_client",
+		    false },
+		{ CONF_LIMIT_CONNECTION_RATE_PER_CLIENT,
+		    "connection_rate_per_client", false },
+		{ CONF_LIMIT_REQUEST_RATE_PER_CLIENT,
+		    "request_rate_per_client", true },
+		{ CONF_LIMIT_BANDWIDTH_PER_CLIENT, "bandwidth_per_client",
+		    false },
+	};
+
+	for (size_t i = 0; i < l->n_binds; i++)
+		if (!l->binds[i].text.is_unix)
+			return;
+	for (size_t i = 0; i < NELEMS(keyed); i++)
+		if (l->limits[keyed[i].limit].most != CONF_OFF &&
+		    !(keyed[i].of_requests && l->client_header != NULL))
+			say(w, l->line, "limits.%s limits nobody, clients of "
+			    "Unix sockets have no address", keyed[i].key);
+	if (l->allow.n > 0 || l->deny.n > 0)
+		say(w, l->line, "allow and deny keep nobody out, clients of "
+		    "Unix sockets have no address");
+}
+
+static void
+warn_nets(struct warner *w, const struct conf_listener *l)
+{
+	char ip[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < l->allow.n; i++)
+		for (size_t k = 0; k < l->deny.n; k++) {
+			const struct addr_net *a = &l->allow.v[i];
+			const struct addr_net *d = &l->deny.v[k];
+
+			if (a->bits == d->bits &&
+			    a->base.family == d->base.family &&
+			    memcmp(a->base.ip, d->base.ip,
+			    sizeof(a->base.ip)) == 0)
+				say(w, l->line, "%s/%u is in allow and in deny; "
+				    "deny wins", addr_ip_print(&a->base, false,
+				    ip), a->bits);
+		}
+}
+
 /* Routes are sorted: one that takes all comes last. */
 static void
 warn_listener(struct warner *w, const struct conf_listener *l)
@@ -133,6 +192,8 @@ warn_listener(struct warner *w, const struct conf_listener *l)
 	about(w, "listeners.", l->name);
 	for (size_t i = 0; i < l->n_binds; i++)
 		warn_folder(w, &l->binds[i]);
+	warn_nameless(w, l);
+	warn_nets(w, l);
 	if (l->upstream != NULL && last != NULL && last->host == NULL &&
 	    last->path == NULL)
 		say(w, l->line, "upstream is never used, a route takes all "

@@ -44,9 +44,9 @@ watch(struct conn *c)
 {
 	int want = 0;
 
-	if (c->connecting || c->stuck)
+	if (c->connecting || (c->stuck && !c->held))
 		want |= EV_WRITE;
-	if (!c->connecting && !c->paused && !c->eof && !c->broken)
+	if (!c->connecting && !c->paused && !c->held && !c->eof && !c->broken)
 		want |= EV_READ;
 	if (ev_is_active(&c->io) && (c->io.events & (EV_READ | EV_WRITE)) == want)
 		return;
@@ -95,6 +95,8 @@ read_some(struct conn *c)
 	/* Anything that came close to filling a block is a stream. */
 	c->streaming = (size_t)n >= room || n >= BUF_MEDIUM;
 	c->received += (uint64_t)n;
+	if (c->ops->moved != NULL && n > 0)
+		c->ops->moved(c, (size_t)n);
 	c->ops->input(c);
 }
 
@@ -299,14 +301,16 @@ conn_flush(struct conn *c)
 	bool had_output = c->out.len > 0;
 	ssize_t n;
 
-	if (!c->open || c->broken || c->connecting)
+	if (!c->open || c->broken || c->connecting || c->held)
 		return;
-	while (c->out.len > 0 && !c->stuck) {
+	while (c->out.len > 0 && !c->stuck && !c->held) {
 		n = write_some(c);
 		if (n < 0)
 			return;
 		c->sent += (uint64_t)n;
 		buf_drop(&c->w->blocks, &c->out, (size_t)n);
+		if (c->ops->moved != NULL && n > 0)
+			c->ops->moved(c, (size_t)n);
 	}
 	if (c->out.len == 0 && c->shut && !c->shut_done) {
 		c->shut_done = true;
@@ -346,6 +350,19 @@ conn_resume(struct conn *c)
 	c->paused = false;
 	if (c->open)
 		watch(c);
+}
+
+void
+conn_hold(struct conn *c, bool on)
+{
+	if (c->held == on)
+		return;
+	c->held = on;
+	if (!c->open)
+		return;
+	watch(c);
+	if (!on)
+		conn_send(c);
 }
 
 bool

@@ -35,6 +35,8 @@ struct conn_ops {
 	void (*drained)(struct conn *c);
 	/* conn_connect() came to an end: error 0, or an errno. */
 	void (*connected)(struct conn *c, int error);
+	/* n bytes came in or went out. Optional: for those who count them. */
+	void (*moved)(struct conn *c, size_t n);
 	/* Reading or writing failed: the peer is gone; the conn still has to
 	   be closed. */
 	void (*failed)(struct conn *c, int error);
@@ -49,6 +51,7 @@ struct conn {
 	bool open : 1;
 	bool connecting : 1;
 	bool paused : 1;                /* holder wants no more input */
+	bool held : 1;                  /* neither reads nor writes for now */
 	bool eof : 1;                   /* peer sent FIN */
 	bool stuck : 1;                 /* out waits for the socket */
 	bool shut : 1;                  /* send FIN when out is empty */
@@ -97,6 +100,10 @@ void conn_shut(struct conn *c);
 
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
+
+/* Let it neither read nor write until further notice, whatever else pauses or
+   resumes it: for who has moved more than he may. */
+void conn_hold(struct conn *c, bool on);
 
 /*
  * Is an idle connection still as it was left: open, no EOF, no byte waiting?

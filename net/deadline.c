@@ -78,3 +78,15 @@ deadline_set(struct worker *w, struct deadline *d, int64_t in_ms)
 {
 	deadline_set_since(w, d, in_ms, w->now_ns);
 }
+
+void
+deadline_set_ns(struct worker *w, struct deadline *d, int64_t in_ns)
+{
+	int64_t ms = 1;
+
+	/* As one of a longer, round duration that began in the past: so these
+	   take a dozen lists, not one each. */
+	while (ms * NS_PER_MS < in_ns)
+		ms *= 2;
+	deadline_set_since(w, d, ms, w->now_ns + in_ns - ms * NS_PER_MS);
+}

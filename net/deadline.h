@@ -39,6 +39,10 @@ void deadline_set(struct worker *w, struct deadline *d, int64_t in_ms);
 void deadline_set_since(struct worker *w, struct deadline *d, int64_t in_ms,
     int64_t since_ns);
 
+/* Arm to pass in so many ns: for times that nobody has configured (a backoff, a
+   wait that was worked out), of which there may be any number. */
+void deadline_set_ns(struct worker *w, struct deadline *d, int64_t in_ns);
+
 static inline void
 deadline_clear(struct deadline *d)
 {

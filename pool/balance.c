@@ -1,7 +1,7 @@
 /*
  * Balancing. See balance.h.
  *
- * Both policies walk all sites: upstreams have few endpoints, and a walk of
+ * All policies walk all sites: upstreams have few endpoints, and a walk of
  * plain memory is cheaper than keeping a heap in order for each lease.
  *
  * SPDX-License-Identifier: MIT
@@ -9,6 +9,21 @@
 #include "pool/balance.h"
 
 #include <limits.h>
+#include <math.h>
+
+#include "pool/lease.h"
+#include "pool/site.h"
+
+/* Weights are looked at a hundred times finer than they are configured: one
+   that starts slowly has a tenth of its own. */
+enum { FINE = 100, SLOW_LEAST = 10 };
+
+/* Who is looked at. */
+struct among {
+	enum tier tier;
+	const struct endpoint *avoid;
+	bool resting;                   /* also those that rest */
+};
 
 static inline struct site *
 site_of(struct list *l)
@@ -16,11 +31,42 @@ site_of(struct list *l)
 	return container_of(l, struct site, link);
 }
 
+static inline bool
+is_among(const struct site *site, const struct among *m)
+{
+	return site->endpoint != m->avoid && (site->rest_until_ns == 0 ||
+	    m->resting || !site_rests(site)) && site_tier(site) == m->tier;
+}
+
+/* ----------------------------------------------------------- weight and load */
+
+/* Part of the weight in percent: it has come up a while ago. */
 static unsigned
+share_of_slow_start(const struct site *site, int64_t since_ns)
+{
+	const struct conf_upstream *conf = site->pool->conf;
+	int64_t age_us = (site->pool->worker->now_ns - since_ns) / 1000;
+
+	if (age_us < 0)                 /* another thread's clock */
+		age_us = 0;
+	if (conf->slow_start_ms >= CONF_OFF ||
+	    age_us / 1000 >= conf->slow_start_ms)
+		return FINE;
+	return SLOW_LEAST + (unsigned)((FINE - SLOW_LEAST) * age_us /
+	    (conf->slow_start_ms * 1000));
+}
+
+static uint64_t
 weight_of(const struct site *site)
 {
-	return atomic_load_explicit(&site->endpoint->weight,
+	const struct endpoint *e = site->endpoint;
+	uint64_t weight = atomic_load_explicit(&e->weight,
 	    memory_order_relaxed);
+	int64_t since_ns = atomic_load_explicit(&e->up_since_ns,
+	    memory_order_relaxed);
+
+	return weight * (likely(since_ns == 0) ? FINE :
+	    share_of_slow_start(site, since_ns));
 }
 
 /* Leases that it carries or is about to, on all workers. */
@@ -44,14 +90,15 @@ load_order(const struct site *a, const struct site *b)
 	return la < lb ? -1 : la > lb;
 }
 
+/* ------------------------------------------------- round robin, least loaded */
+
 /*
- * Smooth weighted round robin over the sites that `best` does not beat: each
+ * Smooth weighted round robin over the sites that `least` does not beat: each
  * gains its weight, the one with most wins and pays the sum. At light load
  * least_conn ties all the time, and this is what spreads it then.
  */
 static struct site *
-take_turn(struct pool *p, const struct endpoint *avoid,
-    const struct site *least)
+take_turn(struct pool *p, const struct among *m, const struct site *least)
 {
 	struct site *winner = NULL;
 	struct list *l, *tmp;
@@ -59,13 +106,15 @@ take_turn(struct pool *p, const struct endpoint *avoid,
 
 	list_each(l, tmp, &p->sites) {
 		struct site *site = site_of(l);
+		int64_t weight;
 
-		if (!site->current || site->endpoint == avoid)
+		if (!is_among(site, m))
 			continue;
 		if (least != NULL && load_order(least, site) < 0)
 			continue;
-		site->turn += weight_of(site);
-		sum += weight_of(site);
+		weight = (int64_t)weight_of(site);
+		site->turn += weight;
+		sum += weight;
 		if (winner == NULL || site->turn > winner->turn)
 			winner = site;
 	}
@@ -75,7 +124,7 @@ take_turn(struct pool *p, const struct endpoint *avoid,
 }
 
 static struct site *
-least_loaded(struct pool *p, const struct endpoint *avoid)
+least_loaded(struct pool *p, const struct among *m)
 {
 	struct site *least = NULL;
 	struct list *l, *tmp;
@@ -83,33 +132,168 @@ least_loaded(struct pool *p, const struct endpoint *avoid)
 	list_each(l, tmp, &p->sites) {
 		struct site *site = site_of(l);
 
-		if (site->current && site->endpoint != avoid &&
+		if (is_among(site, m) &&
 		    (least == NULL || load_order(site, least) < 0))
 			least = site;
 	}
 	return least;
 }
 
-struct site *
-balance_pick(struct pool *p, const struct endpoint *avoid)
+/* ---------------------------------------------------------------- random two */
+
+/* One drawn by weight, but not `except`; NULL when there is no other. */
+static struct site *
+draw(struct pool *p, const struct among *m, const struct site *except)
 {
+	struct site *drawn = NULL;
+	struct list *l, *tmp;
+	uint64_t sum = 0, at;
+
+	list_each(l, tmp, &p->sites)
+		if (site_of(l) != except && is_among(site_of(l), m))
+			sum += weight_of(site_of(l));
+	/* A 32-bit fraction of the sum: weights add up to less than 2^32. */
+	at = (pool_roll(p) >> 32) * sum >> 32;
+	list_each(l, tmp, &p->sites) {
+		uint64_t weight;
+
+		if (site_of(l) == except || !is_among(site_of(l), m))
+			continue;
+		/* The last one also if somebody has lowered a weight. */
+		drawn = site_of(l);
+		weight = weight_of(drawn);
+		if (at < weight)
+			break;
+		at -= weight;
+	}
+	return drawn;
+}
+
+/* The less loaded of two: almost as even as the least loaded of all, but many
+   sidecars do not run after the same endpoint. */
+static struct site *
+random_two(struct pool *p, const struct among *m)
+{
+	struct site *one = draw(p, m, NULL);
+	struct site *other = one != NULL ? draw(p, m, one) : NULL;
+
+	return other != NULL && load_order(other, one) < 0 ? other : one;
+}
+
+/* --------------------------------------------------------------- source hash */
+
+static uint64_t
+mixed(uint64_t z)
+{
+	/* the finalizer of splitmix64, by S. Vigna, public domain */
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+/*
+ * Rendezvous hashing with weights: each site has a score for each client, and
+ * the highest wins. When a site goes only its own clients move, and a weight
+ * says what part of all clients is its.
+ */
+static double
+score_of(const struct site *site, uint64_t client)
+{
+	uint64_t z = mixed(site->hash ^ mixed(client));
+	double uniform = ((double)(z >> 11) + 0.5) * 0x1p-53;
+
+	return (double)weight_of(site) / -log(uniform);
+}
+
+/*
+ * Bounded load: the best score of those that would not have more than a quarter
+ * above their share of all load, this one included, and are not full; else the
+ * best of all.
+ */
+static struct site *
+source_hash(struct pool *p, const struct among *m, uint64_t client)
+{
+	struct site *best = NULL, *fit = NULL;
+	double score, best_score = 0, fit_score = 0;
+	uint64_t load = 1, weight = 0;
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &p->sites)
+		if (is_among(site_of(l), m)) {
+			load += load_of(site_of(l));
+			weight += weight_of(site_of(l));
+		}
+	list_each(l, tmp, &p->sites) {
+		struct site *site = site_of(l);
+
+		if (!is_among(site, m))
+			continue;
+		score = score_of(site, client);
+		if (best == NULL || score > best_score)
+			best = site, best_score = score;
+		/* load + 1 <= ceil(1.25 * share), in whole numbers */
+		if (load_of(site) * 4 * weight < 5 * load * weight_of(site) &&
+		    !site_is_full(site) && (fit == NULL || score > fit_score))
+			fit = site, fit_score = score;
+	}
+	return fit != NULL ? fit : best;
+}
+
+/* ------------------------------------------------------------------- picking */
+
+static struct site *
+pick_among(struct pool *p, const struct among *m, const struct ask *a)
+{
+	switch (p->conf->balance) {
+	case CONF_ROUND_ROBIN:
+		return take_turn(p, m, NULL);
+	case CONF_LEAST_CONN:
+		return take_turn(p, m, least_loaded(p, m));
+	case CONF_RANDOM_TWO:
+		return random_two(p, m);
+	case CONF_SOURCE_HASH:
+		return source_hash(p, m, a != NULL ? a->hash : 0);
+	}
+	return NULL;
+}
+
+struct site *
+balance_pick(struct pool *p, const struct ask *a)
+{
+	struct among m = { .avoid = a != NULL ? a->avoid : NULL };
 	struct site *only, *picked;
 
 	if (list_empty(&p->sites))
 		return NULL;
 	only = site_of(p->sites.next);
 	if (only->link.next == &p->sites)
-		return only->current ? only : NULL;
-	picked = take_turn(p, avoid, p->conf->balance == CONF_LEAST_CONN ?
-	    least_loaded(p, avoid) : NULL);
-	if (picked == NULL && avoid != NULL)
-		return balance_pick(p, NULL);
-	return picked;
+		return site_tier(only) < TIER_HELD ? only : NULL;
+	m.tier = pool_tier(p);
+	if (m.tier >= TIER_HELD)
+		return NULL;
+	picked = pick_among(p, &m, a);
+	if (likely(picked != NULL))
+		return picked;
+	m.resting = true;
+	picked = pick_among(p, &m, a);
+	if (picked != NULL || m.avoid == NULL)
+		return picked;
+	m.avoid = NULL;
+	return pick_among(p, &m, a);
+}
+
+/* ------------------------------------------------------------------- warming */
+
+static bool
+is_to_be_warm(const struct site *site)
+{
+	return site_tier(site) <= TIER_BACKUP && site_takes(site);
 }
 
 struct site *
 balance_pick_warm(struct pool *p)
 {
+	int64_t now_ns = p->worker->now_ns;
 	struct site *best = NULL;
 	struct list *l, *tmp;
 
@@ -117,17 +301,36 @@ balance_pick_warm(struct pool *p)
 		struct site *site = site_of(l);
 		struct endpoint *e = site->endpoint;
 
-		if (!site->current || atomic_load(&e->open) >=
-		    atomic_load(&e->most))
+		if (!is_to_be_warm(site) || !site_has_room(site) ||
+		    site_rests(site) || site->warm_after_ns > now_ns)
 			continue;
 		if (best == NULL ||
-		    (uint64_t)atomic_load(&e->open) * weight_of(best) <
+		    (uint64_t)atomic_load(&e->open) *
+		    atomic_load(&best->endpoint->weight) <
 		    (uint64_t)atomic_load(&best->endpoint->open) *
-		    weight_of(site))
+		    atomic_load(&e->weight))
 			best = site;
 	}
 	return best;
 }
+
+unsigned
+balance_warm_share(const struct site *site)
+{
+	struct pool *p = site->pool;
+	uint64_t sum = 0;
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &p->sites)
+		if (is_to_be_warm(site_of(l)))
+			sum += atomic_load(&site_of(l)->endpoint->weight);
+	if (sum == 0 || !is_to_be_warm(site))
+		return 0;
+	return pool_share(p, (int64_t)((uint64_t)p->conf->pool.min_idle *
+	    atomic_load(&site->endpoint->weight) / sum));
+}
+
+/* -------------------------------------------------------------------- places */
 
 bool
 endpoint_slot_take(struct endpoint *e)

@@ -8,15 +8,21 @@
 
 #include "pool/pool.h"
 
+struct ask;
+
 /*
- * A site of the pool's roster, by the upstream's policy; never `avoid` while
- * there is another. NULL when there is none.
+ * A site that takes new work, by the upstream's policy. One that a->avoid does
+ * not name comes first, then one that does not rest. a NULL = nobody's. NULL
+ * when nothing is usable.
  */
-struct site *balance_pick(struct pool *p, const struct endpoint *avoid);
+struct site *balance_pick(struct pool *p, const struct ask *a);
 
 /* Where to open a connection that nobody has asked for: the endpoint with the
-   fewest for its weight that has room. */
+   fewest for its weight that has room and does not back off. */
 struct site *balance_pick_warm(struct pool *p);
+
+/* The site's part, by weight, of what this worker keeps warm. */
+unsigned balance_warm_share(const struct site *site);
 
 /* May another connection be opened there (endpoint's own cap)? Takes the slot. */
 bool endpoint_slot_take(struct endpoint *e);

@@ -15,7 +15,8 @@ const char *const endpoint_fault_names[N_FAULTS] = {
 	[FAULT_CLOSED] = "closed",
 	[FAULT_RESET] = "reset",
 	[FAULT_TIMEOUT] = "timeout",
-	[FAULT_BAD_ANSWER] = "bad_answer"
+	[FAULT_BAD_ANSWER] = "bad_answer",
+	[FAULT_UNAVAILABLE] = "unavailable"
 };
 
 struct endpoint *
@@ -67,9 +68,48 @@ endpoint_fault(struct endpoint *e, enum endpoint_fault what, int error)
 {
 	const char *text = error != 0 ? strerrordesc_np(error) : NULL;
 
+	unsigned limit = atomic_load_explicit(&e->eject_after,
+	    memory_order_relaxed);
+	unsigned failing;
+
 	atomic_fetch_add(&e->faults[what], 1);
 	atomic_store(&e->last_error, text != NULL ? text :
 	    endpoint_fault_names[what]);
+	failing = atomic_fetch_add(&e->failing, 1) + 1;
+	/* Again after as many more: it may not have been ejected for the first,
+	   or have come back. */
+	if (limit > 0 && failing % limit == 0 && e->suspect != NULL)
+		e->suspect(e->suspect_arg, e);
+}
+
+bool
+endpoint_bar(struct endpoint *e, enum endpoint_bar bar, bool on, int64_t now_ns)
+{
+	unsigned before = atomic_load(&e->bars);
+
+	/* Before the bar goes: whoever sees it usable sees how new that is. */
+	if (!on && before == bar)
+		atomic_store(&e->up_since_ns, now_ns);
+	before = on ? atomic_fetch_or(&e->bars, bar) :
+	    atomic_fetch_and(&e->bars, ~(unsigned)bar);
+	if (on ? before != 0 : before != bar)
+		return false;
+	atomic_store(&e->since_s, (int64_t)time(NULL));
+	return true;
+}
+
+const char *
+endpoint_state(const struct endpoint *e)
+{
+	unsigned bars = atomic_load(&e->bars);
+
+	if (bars & BAR_DOWN)
+		return "down";
+	if (bars & BAR_DRAIN)
+		return "drain";
+	if (bars & BAR_CHECK)
+		return "down";
+	return bars & BAR_EJECTED ? "ejected" : "up";
 }
 
 struct roster *

@@ -23,10 +23,19 @@ enum endpoint_fault {
 	FAULT_RESET,
 	FAULT_TIMEOUT,
 	FAULT_BAD_ANSWER,
+	FAULT_UNAVAILABLE,              /* it said itself that it cannot */
 	N_FAULTS
 };
 
 extern const char *const endpoint_fault_names[N_FAULTS];
+
+/* Why nothing new goes to an endpoint. Each bit is set by its own cause. */
+enum endpoint_bar {
+	BAR_CHECK = 1,                  /* active checks say down */
+	BAR_EJECTED = 2,                /* too many failures in a row */
+	BAR_DRAIN = 4,                  /* by hand */
+	BAR_DOWN = 8                    /* by hand */
+};
 
 /* Owned by its references: rosters, sites, upconns. */
 struct endpoint {
@@ -41,6 +50,23 @@ struct endpoint {
 	_Atomic unsigned leased;
 	_Atomic unsigned opening;       /* connecting, greeting, washing */
 	_Atomic bool     current;       /* in the newest roster */
+	_Atomic bool     backup;        /* only when no other is usable */
+	_Atomic unsigned bars;          /* enum endpoint_bar; 0 = usable */
+	_Atomic int64_t  up_since_ns;   /* monotonic: when the last bar went;
+					   0 = there was none, no slow start */
+	_Atomic int64_t  hold_until_ns; /* it asked not to be asked until then
+					   (Retry-After); 0 = did not */
+	_Atomic unsigned failing;       /* faults in a row */
+	_Atomic unsigned eject_after;   /* so many call suspect(); 0 = never */
+	/* Set before it is published; called on any worker. NULL = nobody. */
+	void      (*suspect)(void *arg, struct endpoint *e);
+	void       *suspect_arg;
+	_Atomic uint64_t ejections;
+	struct {                        /* active checks; main's alone */
+		char     last[64];      /* "ok", or what was wrong; "" = none */
+		uint64_t checks, failures;
+		int64_t  latency_us;    /* of the last one */
+	} health;
 	_Atomic int64_t  since_s;       /* wall clock, of the present state */
 	_Atomic uint64_t faults[N_FAULTS];
 	_Atomic(const char *) last_error;       /* static text; "" = none */
@@ -52,8 +78,25 @@ struct endpoint *endpoint_new(const char *name, const char *authority,
 struct endpoint *endpoint_keep(struct endpoint *e);
 void endpoint_drop(struct endpoint *e);
 
-/* Something went wrong there; error is an errno or 0. */
+/* Something went wrong there; error is an errno or 0. One more in a row. */
 void endpoint_fault(struct endpoint *e, enum endpoint_fault what, int error);
+
+/* Something went well there: whatever failed before, it is in order now. */
+static inline void
+endpoint_ok(struct endpoint *e)
+{
+	/* Shared by all workers: written only when there is something to say. */
+	if (atomic_load_explicit(&e->failing, memory_order_relaxed) != 0)
+		atomic_store_explicit(&e->failing, 0, memory_order_relaxed);
+}
+
+/* Set or take away a bar. True when that changed whether e is usable; then
+   since_s, and up_since_ns when it has become so, are set. */
+bool endpoint_bar(struct endpoint *e, enum endpoint_bar bar, bool on,
+    int64_t now_ns);
+
+/* "up", "down" (check or by hand), "ejected", "drain" */
+const char *endpoint_state(const struct endpoint *e);
 
 /* Immutable once published; owned by its references. */
 struct roster {

@@ -8,8 +8,85 @@
 #include <errno.h>
 
 #include "pool/balance.h"
+#include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upkeep.h"
+
+/* ---------------------------------------------------------------- where to */
+
+static bool
+is_bound(const struct ask *a)
+{
+	return a->bound != NULL && a->pool->conf->balance == CONF_SOURCE_HASH;
+}
+
+/* Is the endpoint that a is bound to of no use, or full? */
+static bool
+is_adrift(const struct ask *a, enum tier tier)
+{
+	const struct site *site = pool_site_of(a->pool, a->bound);
+
+	return site == NULL || site_tier(site) != tier || site_is_full(site);
+}
+
+/* The balancer's choice for a; NULL when nothing is usable. */
+static struct site *
+pick(struct ask *a)
+{
+	struct pool *p = a->pool;
+	struct site *site;
+
+	if (is_bound(a) && !is_adrift(a, pool_tier(p))) {
+		site = pool_site_of(p, a->bound);
+		if (!site_rests(site))
+			return site;
+	}
+	site = balance_pick(p, a);
+	if (p->conf->balance == CONF_SOURCE_HASH)
+		a->bound = site != NULL ? site->endpoint : NULL;
+	return site;
+}
+
+void
+ask_rebind(struct ask *a)
+{
+	if (a->opening == NULL && a->pool->conf->balance == CONF_SOURCE_HASH)
+		(void)pick(a);
+}
+
+static bool
+is_room_beside(const struct ask *a, enum tier tier)
+{
+	const struct list *l;
+
+	for (l = a->pool->sites.next; l != &a->pool->sites; l = l->next) {
+		const struct site *site =
+		    container_of(l, const struct site, link);
+
+		if (site->endpoint != a->avoid && site_tier(site) == tier &&
+		    site_has_room(site))
+			return true;
+	}
+	return false;
+}
+
+/* The endpoint that it is bound to while that is of use; the one to avoid only
+   when no other has room. */
+static bool
+wants(const struct ask *a, const struct site *site, enum tier tier)
+{
+	if (tier >= TIER_HELD || site_tier(site) != tier)
+		return false;
+	if (is_bound(a))
+		return site->endpoint == a->bound || is_adrift(a, tier);
+	return site->endpoint != a->avoid || !is_room_beside(a, tier);
+}
+
+bool
+ask_wants(const struct ask *a, const struct site *site)
+{
+	return wants(a, site, pool_tier(a->pool));
+}
 
 /* ----------------------------------------------------------------- waiting */
 
@@ -40,6 +117,7 @@ ask_enqueue(struct ask *a)
 	struct pool *p = a->pool;
 	unsigned waiting;
 
+	ask_rebind(a);
 	list_append(&p->asks, &a->link);
 	if (a->opening == NULL)
 		pool_publish(p, &p->unserved, 1);
@@ -50,6 +128,8 @@ ask_enqueue(struct ask *a)
 		    memory_order_relaxed);
 	pool_publish_waiting(p);
 	deadline_set(p->worker, &a->deadline, p->conf->pool.queue_timeout_ms);
+	if (a->opening == NULL)
+		pool_wait_for_held(p);
 }
 
 static void
@@ -87,17 +167,21 @@ queue_length(const struct pool *p)
 struct ask *
 ask_fitting(struct pool *p, const struct upconn *u)
 {
+	const struct shelf *sh = u->shelf;
+	enum tier tier;
 	struct list *l;
 
+	if (list_empty(&p->asks))
+		return NULL;
+	tier = pool_tier(p);
 	for (l = p->asks.next; l != &p->asks; l = l->next) {
 		struct ask *a = container_of(l, struct ask, link);
 
 		if (a->fresh && u->uses > 0)
 			continue;
-		if (a->avoid == u->shelf->site->endpoint && p->roster->n > 1)
-			continue;
-		if (a->key_len == u->shelf->key_len && (a->key_len == 0 ||
-		    __builtin_memcmp(a->key, u->shelf->key, a->key_len) == 0))
+		if (a->key_len == sh->key_len && (a->key_len == 0 ||
+		    __builtin_memcmp(a->key, sh->key, a->key_len) == 0) &&
+		    wants(a, sh->site, tier))
 			return a;
 	}
 	return NULL;
@@ -141,10 +225,11 @@ make_lease(struct ask *a, struct upconn *u)
 	upconn_set_state(u, UPCONN_LEASED);
 	upkeep_warm_soon(p);
 	count_add(&p->requests, 1);
+	pool_budget_request(p);
 	if (l->reused)
 		count_add(&p->reused, 1);
 	else
-		upkeep_useful(p);
+		upkeep_useful(u->shelf->site);
 	hist_add(&p->queue, l->waited_ns);
 	a->lease = l;
 	return true;
@@ -201,20 +286,25 @@ take_idle(struct ask *a, struct site *site)
 static struct upconn *
 take_idle_elsewhere(struct ask *a, const struct site *not_here)
 {
+	struct pool *p = a->pool;
+	enum tier tier = pool_tier(p);
 	struct list *l, *tmp;
+	struct site *last;
 
-	list_each(l, tmp, &a->pool->sites) {
+	list_each(l, tmp, &p->sites) {
 		struct site *site = container_of(l, struct site, link);
 		struct upconn *u;
 
-		if (site == not_here || !site->current ||
-		    site->endpoint == a->avoid)
+		if (site == not_here || site->endpoint == a->avoid ||
+		    site->idle == 0 || !wants(a, site, tier))
 			continue;
 		u = take_idle(a, site);
 		if (u != NULL)
 			return u;
 	}
-	return NULL;
+	last = a->avoid != NULL ? pool_site_of(p, a->avoid) : NULL;
+	return last != NULL && last != not_here && wants(a, last, tier) ?
+	    take_idle(a, last) : NULL;
 }
 
 static bool
@@ -229,40 +319,39 @@ slot_take(struct pool *p)
 
 /* Is there room at an endpoint that a may go to? */
 static bool
-is_room(const struct ask *a)
+is_room(const struct ask *a, enum tier tier)
 {
 	struct list *l, *tmp;
 
 	list_each(l, tmp, &a->pool->sites) {
 		const struct site *site = container_of(l, struct site, link);
-		const struct endpoint *e = site->endpoint;
 
-		if (site->current && e != a->avoid &&
-		    atomic_load(&e->open) < atomic_load(&e->most))
+		if (site_has_room(site) && wants(a, site, tier))
 			return true;
 	}
 	return false;
 }
 
-/* Of another key, used before, or at the endpoint to avoid: the longest unused
-   whose place is of use. */
-bool
-ask_make_room(struct ask *a)
+/* No idle connection is of use to a: close one of another key, used before, or
+   at another endpoint: the longest unused whose place is of use. */
+static bool
+make_room(struct ask *a)
 {
 	struct pool *p = a->pool;
+	enum tier tier = pool_tier(p);
 	struct upconn *victim = NULL;
 	struct list *l, *tmp;
 	bool anywhere;
 
 	if (atomic_load_explicit(&p->idle, memory_order_relaxed) == 0)
 		return false;
-	anywhere = a->avoid == NULL || p->roster->n == 1 || is_room(a);
+	anywhere = is_room(a, tier);
 	list_each(l, tmp, &p->upconns) {
 		struct upconn *u = container_of(l, struct upconn, all);
 
 		if (u->state == UPCONN_IDLE &&
-		    (anywhere || u->shelf->site->endpoint != a->avoid) &&
-		    (victim == NULL || u->since_ns < victim->since_ns))
+		    (victim == NULL || u->since_ns < victim->since_ns) &&
+		    (anywhere || wants(a, u->shelf->site, tier)))
 			victim = u;
 	}
 	if (victim == NULL)
@@ -271,22 +360,36 @@ ask_make_room(struct ask *a)
 	return true;
 }
 
+/* In which order they are tried. */
+enum choice { FIRST, RESTING, AVOIDED, N_CHOICES };
+
+static enum choice
+choice_of(const struct ask *a, const struct site *site)
+{
+	if (site->endpoint == a->avoid)
+		return AVOIDED;
+	return site_rests(site) ? RESTING : FIRST;
+}
+
 /* A place at the picked site, or at another that has room. */
 static struct site *
 site_with_room(struct ask *a, struct site *picked)
 {
+	enum tier tier = pool_tier(a->pool);
 	struct list *l, *tmp;
+	enum choice choice;
 
 	if (endpoint_slot_take(picked->endpoint))
 		return picked;
-	list_each(l, tmp, &a->pool->sites) {
-		struct site *site = container_of(l, struct site, link);
+	for (choice = FIRST; choice < N_CHOICES; choice++)
+		list_each(l, tmp, &a->pool->sites) {
+			struct site *site = container_of(l, struct site, link);
 
-		if (site != picked && site->current &&
-		    site->endpoint != a->avoid &&
-		    endpoint_slot_take(site->endpoint))
-			return site;
-	}
+			if (site != picked && choice_of(a, site) == choice &&
+			    wants(a, site, tier) &&
+			    endpoint_slot_take(site->endpoint))
+				return site;
+		}
 	return NULL;
 }
 
@@ -327,36 +430,34 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 	/* Somebody's connection will come back: wait for that one. */
 	if (conn_is_shortage(error) && atomic_load(&p->leased) > 0)
 		return true;
-	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
 	a->error = error;
-	a->refusal = conn_is_shortage(error) ? REFUSAL_NO_DESCRIPTORS :
-	    REFUSAL_CONNECT_FAILED;
+	a->refusal = REFUSAL_NO_DESCRIPTORS;
+	if (conn_is_shortage(error))
+		return false;
+	a->refusal = REFUSAL_CONNECT_FAILED;
+	a->failed = site->endpoint;
+	site_rest(site);
+	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
+	return false;
+}
+
+/* Where nothing is usable. */
+static bool
+no_site(struct ask *a)
+{
+	a->held_ns = pool_held_ns(a->pool);
+	a->refusal = a->held_ns > 0 ? REFUSAL_HELD : REFUSAL_NO_ENDPOINT;
 	return false;
 }
 
 bool
-ask_try_open(struct ask *a, struct upconn **made)
+ask_serve(struct ask *a, struct upconn **u)
 {
-	struct site *site = balance_pick(a->pool, a->avoid);
+	struct site *site = pick(a);
 
-	*made = NULL;
-	if (site == NULL) {
-		a->refusal = REFUSAL_NO_ENDPOINT;
-		return false;
-	}
-	return open_at(a, site, made);
-}
-
-/* What this worker can do for a at once: NULL and true = let it wait. */
-static bool
-serve_now(struct ask *a, struct upconn **u)
-{
-	struct site *site = balance_pick(a->pool, a->avoid);
-
-	if (site == NULL) {
-		a->refusal = REFUSAL_NO_ENDPOINT;
-		return false;
-	}
+	*u = NULL;
+	if (site == NULL)
+		return no_site(a);
 	*u = take_idle(a, site);
 	if (*u != NULL)
 		return true;
@@ -372,8 +473,18 @@ serve_now(struct ask *a, struct upconn **u)
 	do {
 		if (!open_at(a, site, u))
 			return false;
-	} while (*u == NULL && a->opening == NULL && ask_make_room(a));
+	} while (*u == NULL && a->opening == NULL && make_room(a));
 	return true;
+}
+
+/* Only a connection of its own: idle ones, when they are closed, leave their
+   places to the queue, and a is in it. */
+static bool
+try_open(struct ask *a, struct upconn **u)
+{
+	struct site *site = pick(a);
+
+	return site != NULL ? open_at(a, site, u) : no_site(a);
 }
 
 enum asked
@@ -388,10 +499,13 @@ lease_ask(struct ask *a)
 	a->lease = NULL;
 	a->refusal = REFUSAL_NONE;
 	a->error = 0;
+	a->bound = a->failed = NULL;
+	a->held_ns = 0;
 	a->since_ns = p->worker->now_ns;
 
-	/* Nobody overtakes those who wait. */
-	if (p->unserved == 0 && !serve_now(a, &u))
+	/* Nobody overtakes those who wait, unless to be refused. */
+	if ((p->unserved == 0 || pool_tier(p) >= TIER_HELD) &&
+	    !ask_serve(a, &u))
 		return ASK_REFUSED;
 	if (u != NULL) {
 		if (make_lease(a, u))
@@ -409,13 +523,16 @@ lease_ask(struct ask *a)
 		/* It has said that it waits; now look again. Those who waited
 		   before it have done so: they come first. */
 		if (p->unserved == 1 && pool_elder(p) == NULL &&
-		    !ask_try_open(a, &u)) {
+		    !try_open(a, &u)) {
 			ask_dequeue(a);
 			return ASK_REFUSED;
 		}
 		if (u != NULL) {
 			ask_dequeue(a);
-			return make_lease(a, u) ? ASK_GRANTED : ASK_REFUSED;
+			if (make_lease(a, u))
+				return ASK_GRANTED;
+			a->refusal = REFUSAL_CONNECT_FAILED;
+			return ASK_REFUSED;
 		}
 		if (a->opening == NULL)
 			transfer_wanted(p);

@@ -15,6 +15,8 @@
 enum refusal {
 	REFUSAL_NONE,
 	REFUSAL_NO_ENDPOINT,            /* no usable endpoint */
+	REFUSAL_HELD,                   /* all usable ones asked not to be asked
+					   for a while: a->held_ns */
 	REFUSAL_QUEUE_FULL,
 	REFUSAL_QUEUE_TIMEOUT,
 	REFUSAL_CONNECT_FAILED,
@@ -53,7 +55,10 @@ struct ask {
 	void *holder;
 	const void *key;                /* kept by the caller while it waits */
 	size_t key_len;
-	const struct endpoint *avoid;   /* not this one, if there is another */
+	const struct endpoint *avoid;   /* not this one, if there is another;
+					   never looked into */
+	uint64_t hash;                  /* of the client, for balancers that
+					   bind; same client, same hash */
 	bool fresh;                     /* only a newly opened connection */
 
 	/* The pool's. */
@@ -64,6 +69,12 @@ struct ask {
 	struct lease *lease;            /* when granted */
 	enum refusal refusal;
 	int error;                      /* errno of a failed connect */
+	const struct endpoint *bound;   /* the balancer binds: only there;
+					   never looked into */
+	const struct endpoint *failed;  /* CONNECT_*: where; valid inside
+					   ops->refused or right after
+					   ASK_REFUSED, else only to compare */
+	int64_t held_ns;                /* HELD: for so long yet */
 };
 
 enum asked { ASK_GRANTED, ASK_WAITS, ASK_REFUSED };
@@ -85,14 +96,16 @@ void ask_cancel(struct ask *a);
 void lease_return(struct lease **l);
 
 /*
- * For the rest of the pool. ask_try_open: begin a connection for a; true, and
- * either *made is it, ready for ask_grant(), or a->opening says whether there
- * was a place; false: a->refusal, and a is still where it was.
+ * For the rest of the pool. ask_serve: what this worker can do for a at once;
+ * true, and *u is its connection, ready for ask_grant(), or NULL, and then
+ * a->opening says whether one is coming; false: a->refusal, and a is still
+ * where it was.
  */
-bool ask_try_open(struct ask *a, struct upconn **made) MUST_CHECK;
-/* No idle connection is of use to a: close one for its place. False when there
-   is none that would help. */
-bool ask_make_room(struct ask *a) MUST_CHECK;
+bool ask_serve(struct ask *a, struct upconn **u) MUST_CHECK;
+/* Its endpoint may be of no use to it any more: let the balancer say where. */
+void ask_rebind(struct ask *a);
+/* May a's connection be there, as things are? */
+bool ask_wants(const struct ask *a, const struct site *site);
 /* Nothing is opening for a any more: it waits in the queue alone, and may have
    waited too long already (then it is refused in the next turn). */
 void ask_recheck(struct ask *a);

@@ -7,10 +7,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "net/worker.h"
-#include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upconn.h"
 #include "pool/upkeep.h"
@@ -23,6 +24,7 @@ const char *const discard_names[N_DISCARDS] = {
 	[DISCARD_MAX_REQUESTS] = "max_requests",
 	[DISCARD_SURPLUS] = "surplus",
 	[DISCARD_ENDPOINT_GONE] = "endpoint_gone",
+	[DISCARD_ENDPOINT_DOWN] = "endpoint_down",
 	[DISCARD_OTHER_KEY] = "other_key",
 	[DISCARD_IDENTITY] = "reconfigured",
 	[DISCARD_NOT_CLEAN] = "not_clean",
@@ -33,9 +35,26 @@ const char *const discard_names[N_DISCARDS] = {
 	[DISCARD_RETIRED] = "retired"
 };
 
+const char *const upstream_limit_names[N_UPSTREAM_LIMITS] = {
+	[UPSTREAM_LIMIT_RATE] = "request_rate",
+	[UPSTREAM_LIMIT_RETRY_AFTER] = "retry_after",
+	[UPSTREAM_LIMIT_RETRY_BUDGET] = "retry_budget"
+};
+
+static void
+hold_ended(struct deadline *d)
+{
+	pool_serve(container_of(d, struct pool, holding));
+}
+
 int
 pool_init(struct pool *p, struct upstream *up, struct worker *w)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	p->dice = (uintptr_t)p ^ (uint64_t)now.tv_nsec << 32;
+	deadline_init(&p->holding, hold_ended);
 	p->upstream = up;
 	p->worker = w;
 	list_init(&p->sites);
@@ -152,6 +171,37 @@ drop_empty_sites(struct pool *p)
 	}
 }
 
+/* What is opening at an endpoint that is barred by now would only be closed,
+   perhaps after the whole connect timeout: who waits for it is served elsewhere
+   or refused. */
+static enum discard
+barred(const struct upconn *u)
+{
+	enum discard why = upconn_overdue(u);
+
+	return u->state == UPCONN_IDLE || why == DISCARD_ENDPOINT_GONE ||
+	    why == DISCARD_ENDPOINT_DOWN ? why : N_DISCARDS;
+}
+
+/* Close what must not stay; who may be served now is, later. */
+static void
+close_barred(struct pool *p)
+{
+	struct list *l, *tmp;
+	bool nested = p->serving;
+
+	p->serving = true;
+	list_each(l, tmp, &p->upconns) {
+		struct upconn *u = container_of(l, struct upconn, all);
+		enum discard why = u->state != UPCONN_LEASED ? barred(u) :
+		    N_DISCARDS;
+
+		if (why != N_DISCARDS)
+			upconn_close(u, why);
+	}
+	p->serving = nested;
+}
+
 void
 pool_set_roster(struct pool *p, struct roster *r)
 {
@@ -166,11 +216,13 @@ pool_set_roster(struct pool *p, struct roster *r)
 		(void)site_add(p, r->v[i]);
 	roster_drop(p->roster);
 	p->roster = r;
-	pool_close_idle(p, upconn_overdue);
+	pool_look_at_sites(p);
+	close_barred(p);
 	drop_empty_sites(p);
-	p->warm_after_ns = 0;
-	p->warm_failures = 0;
+	list_each(l, tmp, &p->asks)
+		ask_rebind(container_of(l, struct ask, link));
 	pool_serve(p);
+	upkeep_warm_returned(p);
 	upkeep_warm(p);
 }
 
@@ -199,6 +251,7 @@ pool_close_all(struct pool *p)
 
 	p->retired = true;
 	upkeep_stop(p);
+	deadline_clear(&p->holding);
 	while ((l = list_first(&p->upconns)) != NULL)
 		upconn_close(container_of(l, struct upconn, all), N_DISCARDS);
 }
@@ -212,21 +265,19 @@ pool_share(const struct pool *p, int64_t of_all)
 	return (unsigned)(all / n + (p->worker->index < all % n));
 }
 
-/* Open a connection for a; false when the caps leave no place. */
+/* A connection for a, or its refusal; false when the caps leave no place. */
 static bool
 serve_one(struct ask *a)
 {
-	struct upconn *made;
+	struct upconn *u = NULL;
 
-	do {
-		if (!ask_try_open(a, &made)) {
-			ask_refuse(a, a->refusal, a->error);
-			return true;
-		}
-	} while (made == NULL && a->opening == NULL && ask_make_room(a));
-	if (made == NULL)
+	if (!ask_serve(a, &u)) {
+		ask_refuse(a, a->refusal, a->error);
+		return true;
+	}
+	if (u == NULL)
 		return a->opening != NULL;
-	ask_grant(a, made);
+	ask_grant(a, u);
 	return true;
 }
 
@@ -255,13 +306,26 @@ pool_serve(struct pool *p)
 	if (p->serving)
 		return;
 	p->serving = true;
-	while ((p->gifts > 0 || pool_elder(p) == NULL) &&
-	    (a = first_unserved(p)) != NULL && serve_one(a))
+	/* To be refused is nobody's turn. */
+	while ((a = first_unserved(p)) != NULL && (p->gifts > 0 ||
+	    pool_elder(p) == NULL || pool_tier(p) >= TIER_HELD) &&
+	    serve_one(a))
 		;
 	p->serving = false;
 	for (; p->gifts > 0; p->gifts--)
 		upstream_slot_free(p->upstream);
 	transfer_slot(p);
+	if (p->unserved > 0)
+		pool_wait_for_held(p);
+}
+
+void
+pool_wait_for_held(struct pool *p)
+{
+	int64_t ns = pool_held_ns(p);
+
+	if (ns > 0)
+		deadline_set_ns(p->worker, &p->holding, ns);
 }
 
 void
@@ -275,6 +339,8 @@ pool_publish_waiting(struct pool *p)
 		    memory_order_relaxed);
 	else
 		atomic_store(&p->oldest_ns, since);
+	if (p->unserved == 0)
+		deadline_clear(&p->holding);
 	if (p->unserved > 0 && p->exhausted_since_ns == 0)
 		p->exhausted_since_ns = p->worker->now_ns;
 	else if (p->unserved == 0 && p->exhausted_since_ns != 0) {
@@ -306,4 +372,76 @@ pool_elder(struct pool *p)
 		}
 	}
 	return elder;
+}
+
+/* ------------------------------------------------------------------ retries */
+
+static void
+budget_move_on(struct pool *p)
+{
+	int64_t span_ns = POOL_SPAN_S * NS_PER_S;
+	int64_t passed = p->worker->now_ns - p->budget.span * span_ns;
+	int64_t span;
+	unsigned i;
+
+	if (passed >= 0 && passed < span_ns)
+		return;
+	span = p->worker->now_ns / span_ns;
+	for (i = 0; i < 2; i++) {
+		/* Of two, the newer one becomes the older one. */
+		if (span - p->budget.span == 1 && (span & 1) != i)
+			continue;
+		p->budget.requests[i] = 0;
+		p->budget.retries[i] = 0;
+	}
+	p->budget.span = span;
+}
+
+void
+pool_budget_request(struct pool *p)
+{
+	budget_move_on(p);
+	p->budget.requests[p->budget.span & 1]++;
+}
+
+bool
+pool_budget_retry(struct pool *p)
+{
+	double requests, retries;
+
+	budget_move_on(p);
+	requests = (double)(p->budget.requests[0] + p->budget.requests[1]);
+	retries = (double)(p->budget.retries[0] + p->budget.retries[1]);
+	if (retries < p->conf->retry.budget * requests + 3) {
+		p->budget.retries[p->budget.span & 1]++;
+		return true;
+	}
+	count_add(&p->limited[UPSTREAM_LIMIT_RETRY_BUDGET], 1);
+	return false;
+}
+
+/* --------------------------------------------------------------------- dice */
+
+uint64_t
+pool_roll(struct pool *p)
+{
+	/* splitmix64, by S. Vigna, public domain */
+	uint64_t z = p->dice += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+int64_t
+pool_backoff_ns(struct pool *p, unsigned before, int64_t first_ms,
+    int64_t most_ms)
+{
+	int64_t ms = first_ms;
+
+	for (; before > 0 && ms < most_ms; before--)
+		ms *= 2;
+	if (ms > most_ms)
+		ms = most_ms;
+	return ms * NS_PER_MS / 100 * (75 + (int64_t)(pool_roll(p) % 51));
 }

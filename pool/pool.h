@@ -42,10 +42,22 @@ struct site {
 	struct pool *pool;
 	struct endpoint *endpoint;
 	int64_t turn;                   /* smooth round robin's running weight */
+	int64_t rest_until_ns;          /* connecting failed: nothing is opened
+					   here until then unless there is no
+					   other */
+	unsigned rests;                 /* in a row: each is longer */
+	unsigned warm_failures;         /* unused ones that the server closed,
+					   in a row ... */
+	int64_t warm_after_ns;          /* ... so none is warmed until then */
+	uint64_t name_hash;             /* of the endpoint's name */
+	uint64_t hash;                  /* for source_hash: unlike any other */
 	unsigned open;                  /* connections here, all keys */
+	unsigned idle;                  /* of them */
 	struct shelf *keyless;
 	struct shelf *keyed;            /* uthash by key */
 	bool current;                   /* in the roster */
+	bool was_usable;                /* when the pool last looked */
+	bool came_back;                 /* it had not been, but now is */
 };
 
 /* Why a connection was closed other than by its lease's own end. */
@@ -57,6 +69,7 @@ enum discard {
 	DISCARD_MAX_REQUESTS,
 	DISCARD_SURPLUS,                /* max or max_idle was lowered */
 	DISCARD_ENDPOINT_GONE,
+	DISCARD_ENDPOINT_DOWN,          /* or drained, or ejected */
 	DISCARD_OTHER_KEY,              /* made room for another key */
 	DISCARD_IDENTITY,               /* its configuration changed */
 	DISCARD_NOT_CLEAN,              /* came back owed, unread or unsent */
@@ -69,6 +82,16 @@ enum discard {
 };
 
 extern const char *const discard_names[N_DISCARDS];
+
+/* What an upstream's own limits did to exchanges. */
+enum upstream_limit {
+	UPSTREAM_LIMIT_RATE,            /* limits.request_rate */
+	UPSTREAM_LIMIT_RETRY_AFTER,     /* the servers asked for a pause */
+	UPSTREAM_LIMIT_RETRY_BUDGET,    /* a retry that was not made */
+	N_UPSTREAM_LIMITS
+};
+
+extern const char *const upstream_limit_names[N_UPSTREAM_LIMITS];
 
 struct pool {
 	struct upstream *upstream;
@@ -88,8 +111,9 @@ struct pool {
 					   a reload must not be used again */
 	struct deadline  upkeep;        /* ticks */
 	struct deadline  warming;       /* a look at min_idle out of turn */
-	int64_t          warm_after_ns; /* backing off until then */
-	unsigned         warm_failures; /* in a row */
+	struct deadline  holding;       /* somebody waits while an endpoint is
+					   held: look when that ends */
+	uint64_t         dice;          /* state of pool_roll() */
 	int64_t          exhausted_since_ns;     /* somebody waits for a slot */
 	unsigned         gifts;         /* places taken already, by another
 					   worker, for our oldest ask */
@@ -116,8 +140,17 @@ struct pool {
 	counter waiting_max;
 	counter discards[N_DISCARDS];
 	counter pins[POOL_PINS_MOST];   /* by index in peer_ops.pins */
+	counter limited[N_UPSTREAM_LIMITS];     /* refused */
+	counter delayed[N_UPSTREAM_LIMITS];     /* let wait, then sent */
+	struct {                        /* what the retry budget looks back on:
+					   two spans of 10 s */
+		int64_t span;           /* number of the newer one */
+		uint64_t requests[2], retries[2];
+	} budget;
 	struct hist queue, connect, first_byte;
 };
+
+enum { POOL_SPAN_S = 10 };              /* of the retry budget */
 
 int pool_init(struct pool *p, struct upstream *up, struct worker *w) MUST_CHECK;
 
@@ -126,7 +159,12 @@ int pool_init(struct pool *p, struct upstream *up, struct worker *w) MUST_CHECK;
 void pool_configure(struct pool *p, const struct conf_upstream *conf,
     bool identity_changed);
 
-/* On its worker: these are the endpoints now. Takes over one reference. */
+/*
+ * On its worker: these are the endpoints now; or, with those that it has, look
+ * again, for a bar has come or gone. Idle connections of what is not usable are
+ * closed at once, and what is being opened there; who waits is served, or
+ * refused when nothing is usable. Takes over one reference.
+ */
 void pool_set_roster(struct pool *p, struct roster *r);
 
 /* On its worker: keep nothing warm or idle any more. What is leased closes on
@@ -145,6 +183,9 @@ void pool_fini(struct pool *p);
    oldest. */
 void pool_serve(struct pool *p);
 
+/* Somebody waits: if an endpoint is held, see to it when that ends. */
+void pool_wait_for_held(struct pool *p);
+
 /* Close the idle connections for which due() names a reason. */
 void pool_close_idle(struct pool *p, enum discard (*due)(const struct upconn *u));
 
@@ -157,6 +198,24 @@ void pool_publish(struct pool *p, _Atomic unsigned *what, int change);
 /* Is another worker's oldest ask so much older than ours that it comes first?
    Returns its pool or NULL. With one worker nobody is. */
 struct pool *pool_elder(struct pool *p);
+
+/* One more lease was granted: what retries are measured by. */
+void pool_budget_request(struct pool *p);
+
+/*
+ * May a request be sent once more? Of this worker's, within the newest 10 to 20
+ * s, not more than conf->retry.budget of the leases granted, and three. True
+ * counts it as done; false as limited[UPSTREAM_LIMIT_RETRY_BUDGET].
+ */
+bool pool_budget_retry(struct pool *p);
+
+/* A pseudo-random number; to spread with, not to be secret. */
+uint64_t pool_roll(struct pool *p);
+
+/* How long to wait after so many failures before this one: doubling, +-25 %,
+   since many sidecars must not come back in step. */
+int64_t pool_backoff_ns(struct pool *p, unsigned before, int64_t first_ms,
+    int64_t most_ms);
 
 struct site *pool_site_of(struct pool *p, const struct endpoint *e);
 struct shelf *shelf_find(struct site *site, const void *key, size_t len);

@@ -13,6 +13,8 @@
    know, so that nobody can choose keys that collide. */
 #define HASH_FUNCTION(bytes, len, hash) \
 	((hash) = (unsigned)XXH64(bytes, len, (uintptr_t)site))
+/* Without memory a shelf is not made; uthash would end the process. */
+#define HASH_NONFATAL_OOM 1
 
 #include "pool/pool.h"
 
@@ -60,6 +62,10 @@ shelf_get(struct site *site, const void *key, size_t len)
 	}
 	memcpy(sh->key, key, len);
 	HASH_ADD_KEYPTR(hh, site->keyed, sh->key, len, sh);
+	if (sh->hh.tbl == NULL) {
+		free(sh);
+		return NULL;
+	}
 	return sh;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "pool/balance.h"
+#include "pool/site.h"
 #include "pool/upkeep.h"
 
 /* A connection, a place or a wish on its way to a pool. Freed on arrival. */
@@ -103,6 +104,7 @@ upconn_arrived(struct worker *w, struct mail *m)
 	u->pool = p;
 	u->shelf = sh;
 	pool_publish(p, &p->idle, 1);
+	site->idle++;
 	sh->open++;
 	site->open++;
 	list_append(&p->upconns, &u->all);
@@ -131,6 +133,7 @@ transfer_idle(struct upconn *u)
 	conn_detach(&u->conn);
 	list_remove(&u->all);
 	pool_publish(u->pool, &u->pool->idle, -1);
+	sh->site->idle--;
 	u->shelf = NULL;
 	u->pool = NULL;
 	shelf_left(sh);
@@ -206,8 +209,9 @@ wish_on(struct pool *from, size_t i)
 	}
 }
 
-/* The oldest idle connection goes, if others come first. If all have found use
-   meanwhile, the next worker may still have some. */
+/* The oldest idle connection goes, if others come first; of one that nobody may
+   be given now, its place. If all have found use meanwhile, the next worker may
+   still have some. */
 static void
 wish_arrived(struct worker *w, struct mail *m)
 {
@@ -223,6 +227,12 @@ wish_arrived(struct worker *w, struct mail *m)
 			continue;
 		if (pool_elder(p) == NULL)
 			break;
+		if (!site_takes(u->shelf->site)) {
+			if (!upstream_is_full(p->upstream))
+				continue;
+			upconn_close(u, DISCARD_OTHER_KEY);
+			return;
+		}
 		upconn_take_idle(u);
 		if (!transfer_idle(u))
 			list_prepend(&u->shelf->idle, &u->link);

@@ -11,6 +11,7 @@
 
 #include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upkeep.h"
 
@@ -46,6 +47,7 @@ count_state(struct upconn *u, enum upconn_state state, int change)
 		pool_publish(p, &p->leased, change);
 	} else if (state == UPCONN_IDLE) {
 		pool_publish(p, &p->idle, change);
+		u->shelf->site->idle += (unsigned)change;
 	} else if (is_opening(state)) {
 		atomic_fetch_add(&e->opening, (unsigned)change);
 		pool_publish(p, &p->opening, change);
@@ -139,9 +141,14 @@ upconn_overdue(const struct upconn *u)
 {
 	const struct pool *p = u->pool;
 	const struct conf_pool *conf = &p->conf->pool;
+	const struct site *site = u->shelf->site;
 
-	if (!u->shelf->site->current)
+	if (!site->current)
 		return DISCARD_ENDPOINT_GONE;
+	/* Where all are down it may be in use all the same. */
+	if (atomic_load_explicit(&site->endpoint->bars,
+	    memory_order_relaxed) != 0 && !site_takes(site))
+		return DISCARD_ENDPOINT_DOWN;
 	if (u->identity != p->identity)
 		return DISCARD_IDENTITY;
 	if (p->worker->now_ns >= u->retire_ns)
@@ -155,6 +162,15 @@ upconn_overdue(const struct upconn *u)
 	if (p->retired)
 		return DISCARD_RETIRED;
 	return N_DISCARDS;
+}
+
+bool
+upconn_may_go_on(const struct upconn *u)
+{
+	const struct site *site = u->shelf->site;
+
+	return site->current && (atomic_load_explicit(&site->endpoint->bars,
+	    memory_order_relaxed) & ~(unsigned)BAR_DRAIN) == 0;
 }
 
 /* ----------------------------------------------------------------- closing */
@@ -186,6 +202,7 @@ upconn_close(struct upconn *u, enum discard why)
 		u->opener->opening = NULL;
 		pool_publish(p, &p->unserved, 1);
 		pool_publish_waiting(p);
+		ask_recheck(u->opener);
 		u->opener = NULL;
 	}
 	if (u->lease != NULL) {
@@ -205,6 +222,35 @@ upconn_close(struct upconn *u, enum discard why)
 
 /* ---------------------------------------------------------------- settling */
 
+/* Nobody who waits can use it: is its place of use to them? */
+static bool
+place_is_wanted(const struct upconn *u)
+{
+	const struct pool *p = u->pool;
+	enum tier tier = pool_tier(p);
+
+	return tier < TIER_HELD && (site_tier(u->shelf->site) == tier ||
+	    tier_has_room(p, tier));
+}
+
+/* To the worker whose ask is older than any here; of one that nobody may be
+   given now, its place. False when nobody is, or it stays: then it is IDLE and
+   off its shelf's list. */
+static bool
+leave_to_elder(struct upconn *u)
+{
+	struct pool *p = u->pool;
+
+	if (p->upstream->n_pools == 1 || pool_elder(p) == NULL)
+		return false;
+	if (site_takes(u->shelf->site))
+		return transfer_idle(u);
+	if (!upstream_is_full(p->upstream))
+		return false;
+	upconn_close(u, DISCARD_OTHER_KEY);
+	return true;
+}
+
 void
 upconn_settle(struct upconn *u)
 {
@@ -220,7 +266,7 @@ upconn_settle(struct upconn *u)
 	if (p->upstream->n_pools > 1 && pool_elder(p) != NULL) {
 		upconn_set_state(u, UPCONN_IDLE);
 		upconn_take_idle(u);
-		if (transfer_idle(u))
+		if (leave_to_elder(u))
 			return;
 	}
 	a = ask_fitting(p, u);
@@ -228,9 +274,9 @@ upconn_settle(struct upconn *u)
 		ask_grant(a, u);
 		return;
 	}
-	if (p->unserved > 0) {
-		/* Those who wait have other keys, or want a fresh one, and need
-		   its place. */
+	if (p->unserved > 0 && place_is_wanted(u)) {
+		/* Those who wait have other keys, want a fresh one, or go
+		   elsewhere, and need its place. */
 		upconn_close(u, DISCARD_OTHER_KEY);
 		return;
 	}
@@ -238,20 +284,25 @@ upconn_settle(struct upconn *u)
 	if (p->upstream->n_pools > 1 && pool_elder(p) != NULL) {
 		/* Somebody began to wait just now. */
 		upconn_take_idle(u);
-		if (!transfer_idle(u))
-			list_prepend(&u->shelf->idle, &u->link);
-		return;
-	}
-	upkeep_trim(p);
+		if (leave_to_elder(u))
+			return;
+		list_prepend(&u->shelf->idle, &u->link);
+	} else
+		upkeep_trim(p);
+	/* Nothing may be usable any more: then nobody waits. */
+	if (p->unserved > 0)
+		pool_serve(p);
 }
 
 void
 upconn_made(struct upconn *u)
 {
 	deadline_clear(&u->deadline);
-	if (u->state == UPCONN_GREETING)
-		hist_add(&u->pool->connect,
-		    u->pool->worker->now_ns - u->born_ns);
+	if (u->state == UPCONN_GREETING) {
+		u->connect_ns = u->pool->worker->now_ns - u->born_ns;
+		hist_add(&u->pool->connect, u->connect_ns);
+		site_connected(u->shelf->site);
+	}
 	u->mark = MARK_CLEAN;
 	u->mark_why = NULL;
 }
@@ -265,7 +316,8 @@ swap_opening(struct upconn *u)
 	struct upconn *other = first != NULL ? first->opening : NULL;
 
 	if (other == NULL || other == u ||
-	    other->shelf->site->endpoint == a->avoid)
+	    other->shelf->site->endpoint == a->avoid ||
+	    !ask_wants(a, other->shelf->site))
 		return;
 	first->opening = u;
 	u->opener = first;
@@ -312,27 +364,45 @@ upconn_ready(struct upconn *u)
 		transfer_wanted(p);
 }
 
+/* It could not be made, or washed. */
+static void
+blame(struct upconn *u, enum endpoint_fault what, int error)
+{
+	struct site *site = u->shelf->site;
+
+	if (conn_is_shortage(error)) {
+		upkeep_failed(site);    /* of this machine: nobody's fault */
+		return;
+	}
+	if (u->state != UPCONN_WASHING)
+		site_rest(site);
+	endpoint_fault(site->endpoint, what, error);
+}
+
 void
 upconn_broken(struct upconn *u, enum endpoint_fault what, int error)
 {
-	struct endpoint *e = u->shelf->site->endpoint;
+	struct site *site = u->shelf->site;
 	struct ask *a = u->opener;
 	struct pool *p = u->pool;
 
 	if (u->state == UPCONN_CLOSED)
 		return;
-	endpoint_fault(e, what, error);
 	if (a != NULL) {
 		/* It gets the error itself, not another try at the same. */
 		u->opener = NULL;
 		a->opening = NULL;
 		pool_publish(p, &p->unserved, 1);
-	} else
-		upkeep_failed(p);
+	}
+	blame(u, what, error);
 	upconn_mark(u, MARK_BROKEN, endpoint_fault_names[what]);
-	if (a != NULL)
+	if (a != NULL && conn_is_shortage(error)) {
+		ask_refuse(a, REFUSAL_NO_DESCRIPTORS, error);
+	} else if (a != NULL) {
+		a->failed = site->endpoint;
 		ask_refuse(a, what == FAULT_CONNECT_TIMEOUT ?
 		    REFUSAL_CONNECT_TIMEOUT : REFUSAL_CONNECT_FAILED, error);
+	}
 	upconn_close(u, DISCARD_CONNECT_FAILED);
 }
 

@@ -57,6 +57,7 @@ struct upconn {
 					   mode says */
 	unsigned identity;
 	int64_t born_ns, since_ns;      /* connect began; state began */
+	int64_t connect_ns;             /* connect and greeting took so long */
 	int64_t retire_ns;              /* lifetime ends; INT64_MAX */
 	int64_t idle_hint_ms;           /* the server said it keeps an idle one
 					   so long; 0 = said nothing */
@@ -110,6 +111,10 @@ bool upconn_is_clean(const struct upconn *u);
 
 /* Is it too old, of an endpoint that is gone, ...? N_DISCARDS = it may stay. */
 enum discard upconn_overdue(const struct upconn *u);
+
+/* May who holds it for a whole session use it once more? Not when its endpoint
+   is gone or down; one that drains lets sessions go on. */
+bool upconn_may_go_on(const struct upconn *u);
 
 void upconn_set_state(struct upconn *u, enum upconn_state state);
 

@@ -9,6 +9,7 @@
 
 #include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/site.h"
 
 enum {
 	TICK_MOST_MS = 1000, TICK_LEAST_MS = 20, WARM_SOON_MS = 5,
@@ -62,7 +63,7 @@ upkeep_closed_by_server(struct upconn *u)
 	unsigned i, n = p->habit.n;
 
 	if (u->uses == 0)
-		upkeep_failed(p);
+		upkeep_failed(u->shelf->site);
 	if (age_ms < HABIT_LEAST_MS)
 		return;
 	if (n > 0 && now_ms - p->habit.at_ns[(n - 1) % 3] / NS_PER_MS <
@@ -88,29 +89,20 @@ upkeep_closed_by_server(struct upconn *u)
 /* --------------------------------------------------------------- keep warm */
 
 void
-upkeep_failed(struct pool *p)
+upkeep_failed(struct site *site)
 {
-	int64_t ms = BACKOFF_FIRST_MS;
-	unsigned i;
+	struct pool *p = site->pool;
 
 	/* A thousand that fail at one moment are one failure. */
-	if (p->worker->now_ns < p->warm_after_ns)
-		return;
-	for (i = 0; i < p->warm_failures && ms < BACKOFF_MOST_MS; i++)
-		ms *= 2;
-	if (ms > BACKOFF_MOST_MS)
-		ms = BACKOFF_MOST_MS;
-	p->warm_failures++;
-	/* 75 to 125 %: many sidecars must not come back in step. */
-	ms = ms * (75 + (int64_t)((uint64_t)p->worker->now_ns / 1000 % 51)) /
-	    100;
-	p->warm_after_ns = p->worker->now_ns + ms * NS_PER_MS;
+	if (p->worker->now_ns >= site->warm_after_ns)
+		site->warm_after_ns = p->worker->now_ns + pool_backoff_ns(p,
+		    site->warm_failures++, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
 }
 
 void
-upkeep_useful(struct pool *p)
+upkeep_useful(struct site *site)
 {
-	p->warm_failures = 0;
+	site->warm_failures = 0;
 }
 
 static unsigned
@@ -125,49 +117,96 @@ idle_everywhere(const struct pool *p)
 	return n;
 }
 
-/* Is one more wanted, and would it be let live? Not while anybody waits. */
+/* Would one more be let live? Not while anybody waits. */
 static bool
-wants_warm(struct pool *p, unsigned want)
+may_warm(struct pool *p)
 {
-	unsigned opening = atomic_load(&p->opening);
+	return idle_everywhere(p) + atomic_load(&p->opening) <
+	    p->conf->pool.max_idle && list_empty(&p->asks) &&
+	    pool_elder(p) == NULL;
+}
 
-	return atomic_load(&p->idle) + opening < want &&
-	    idle_everywhere(p) + opening < p->conf->pool.max_idle &&
-	    list_empty(&p->asks) && pool_elder(p) == NULL;
+static bool
+backs_off(const struct site *site)
+{
+	return site_rests(site) ||
+	    site->warm_after_ns > site->pool->worker->now_ns;
+}
+
+/* One more, there. */
+static bool
+warm_one(struct site *site)
+{
+	struct pool *p = site->pool;
+	struct upconn *u;
+	int error;
+
+	if (!endpoint_slot_take(site->endpoint))
+		return false;
+	if (!upstream_slot_take(p->upstream)) {
+		endpoint_slot_free(site->endpoint);
+		return false;
+	}
+	u = upconn_open(site, NULL, 0, NULL);
+	if (u != NULL && upconn_is_made(u))
+		upconn_ready(u);
+	if (u != NULL)
+		return true;
+	error = errno;
+	upstream_slot_free(p->upstream);
+	endpoint_slot_free(site->endpoint);
+	if (conn_is_shortage(error)) {
+		upkeep_failed(site);    /* nobody's fault */
+		return false;
+	}
+	site_rest(site);
+	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
+	return false;
+}
+
+static bool
+keeps_warm(const struct pool *p)
+{
+	return p->conf != NULL && p->conf->pool.min_idle > 0 && !p->retired &&
+	    p->roster != NULL;
 }
 
 void
 upkeep_warm(struct pool *p)
 {
-	unsigned want = pool_share(p, p->conf != NULL ?
-	    p->conf->pool.min_idle : 0), n;
+	unsigned want, n;
 
-	if (want == 0 || p->retired || p->roster == NULL ||
-	    p->worker->now_ns < p->warm_after_ns)
+	if (!keeps_warm(p))
 		return;
-	for (n = 0; n < want && wants_warm(p, want); n++) {
+	want = pool_share(p, p->conf->pool.min_idle);
+	for (n = 0; n < want && atomic_load(&p->idle) +
+	    atomic_load(&p->opening) < want && may_warm(p); n++) {
 		struct site *site = balance_pick_warm(p);
-		struct upconn *u;
 
-		if (site == NULL || !endpoint_slot_take(site->endpoint))
+		/* Where it fails there is a pause: another may do. */
+		if (site == NULL || (!warm_one(site) && !backs_off(site)))
 			return;
-		if (!upstream_slot_take(p->upstream)) {
-			endpoint_slot_free(site->endpoint);
-			return;
-		}
-		u = upconn_open(site, NULL, 0, NULL);
-		if (u != NULL && upconn_is_made(u))
-			upconn_ready(u);
-		if (u == NULL) {
-			int error = errno;
+	}
+}
 
-			upstream_slot_free(p->upstream);
-			endpoint_slot_free(site->endpoint);
-			endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED,
-			    error);
-			upkeep_failed(p);
-			return;
-		}
+void
+upkeep_warm_returned(struct pool *p)
+{
+	struct list *l, *tmp;
+	unsigned n, want;
+
+	list_each(l, tmp, &p->sites) {
+		struct site *site = container_of(l, struct site, link);
+
+		if (!site->came_back)
+			continue;
+		site->came_back = false;
+		if (!keeps_warm(p) || !site_takes(site))
+			continue;
+		want = balance_warm_share(site);
+		for (n = site->idle; n < want && may_warm(p) &&
+		    warm_one(site); n++)
+			;
 	}
 }
 
@@ -180,8 +219,7 @@ warm_now(struct deadline *d)
 void
 upkeep_warm_soon(struct pool *p)
 {
-	if (p->conf->pool.min_idle > 0 && !p->retired &&
-	    !deadline_armed(&p->warming))
+	if (keeps_warm(p) && !deadline_armed(&p->warming))
 		deadline_set(p->worker, &p->warming, WARM_SOON_MS);
 }
 
@@ -212,6 +250,17 @@ upkeep_trim(struct pool *p)
 
 /* -------------------------------------------------------------------- tick */
 
+static bool
+is_backing_off(const struct pool *p)
+{
+	const struct list *l;
+
+	for (l = p->sites.next; keeps_warm(p) && l != &p->sites; l = l->next)
+		if (backs_off(container_of(l, const struct site, link)))
+			return true;
+	return false;
+}
+
 static int64_t
 tick_ms(const struct pool *p)
 {
@@ -225,7 +274,7 @@ tick_ms(const struct pool *p)
 		ms = p->conf->pool.max_lifetime_ms;
 	if (p->habit.learned_ms > 0 && p->habit.learned_ms < ms)
 		ms = p->habit.learned_ms;
-	if (p->warm_after_ns > p->worker->now_ns)
+	if (is_backing_off(p))
 		ms = ms < BACKOFF_FIRST_MS * 4 ? ms : BACKOFF_FIRST_MS * 4;
 	ms /= 4;
 	return ms < TICK_LEAST_MS ? TICK_LEAST_MS : ms;

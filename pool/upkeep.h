@@ -16,14 +16,19 @@ void upkeep_stop(struct pool *p);
 /* Open what is missing of min_idle, unless backing off or somebody waits. */
 void upkeep_warm(struct pool *p);
 
+/* Open its part of min_idle at each endpoint that has become usable, also when
+   the others have enough. */
+void upkeep_warm_returned(struct pool *p);
+
 /* One fewer is idle or open: see to min_idle soon, not at once, so that a busy
    pool is not looked at for each lease. */
 void upkeep_warm_soon(struct pool *p);
 
-/* A connection that nobody had asked for could not be opened. */
-void upkeep_failed(struct pool *p);
+/* It is of no use to keep connections warm there, for a while: longer each time
+   in a row. */
+void upkeep_failed(struct site *site);
 /* A connection was leased for the first time, so they are of use. */
-void upkeep_useful(struct pool *p);
+void upkeep_useful(struct site *site);
 /* The server closed u while it was idle. */
 void upkeep_closed_by_server(struct upconn *u);
 

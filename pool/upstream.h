@@ -32,6 +32,7 @@ struct upstream {
 					   after a reload lowered it */
 	_Atomic unsigned most;          /* pool.max */
 	_Atomic uint64_t next_id;       /* of connections, for people */
+	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket */
 	size_t n_pools;
 	struct pool *pools[];           /* by worker index */
 };
@@ -46,5 +47,12 @@ void upstream_free(struct upstream *up);
 /* Take one place under the cap; false when there is none. */
 bool upstream_slot_take(struct upstream *up);
 void upstream_slot_free(struct upstream *up);
+
+/* There is none at the moment. */
+static inline bool
+upstream_is_full(const struct upstream *up)
+{
+	return atomic_load(&up->open) >= atomic_load(&up->most);
+}
 
 #endif

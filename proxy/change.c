@@ -13,6 +13,7 @@
 
 #include "net/listen.h"
 #include "net/log.h"
+#include "proxy/gate.h"
 #include "proxy/generation.h"
 #include "proxy/lane.h"
 #include "proxy/live.h"
@@ -162,7 +163,8 @@ prepare_listener(struct change *c, const struct conf_listener *conf,
 		nl->is_new = true;
 	}
 	nl->sockets = calloc(conf->n_binds + 1, sizeof(*nl->sockets));
-	if (nl->ll == NULL || nl->sockets == NULL) {
+	if (nl->ll == NULL || nl->sockets == NULL ||
+	    gate_provide(nl->ll->listener, conf) < 0) {
 		snprintf(why, size, "out of memory");
 		return -1;
 	}

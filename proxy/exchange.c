@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "proxy/access.h"
+#include "proxy/gate.h"
 #include "proxy/generation.h"
 #include "proxy/runtime.h"
 
@@ -38,6 +40,13 @@ deadline_passed(struct deadline *d)
 	back_of(x)->late(x->lease->u, x);
 }
 
+static void
+total_passed(struct deadline *d)
+{
+	exchange_fail(container_of(d, struct exchange, total),
+	    FAIL_TOTAL_TIMEOUT);
+}
+
 struct exchange *
 exchange_new(struct session *s)
 {
@@ -52,7 +61,10 @@ exchange_new(struct session *s)
 	x->policy = s->door->conf;
 	x->gen = generation_use(lane, s->door->gen);
 	x->begun_ns = lane->worker.now_ns;
+	x->in_at = s->conn.received - s->conn.in.len;
+	x->out_at = s->conn.sent + s->conn.out.len;
 	deadline_init(&x->deadline, deadline_passed);
+	deadline_init(&x->total, total_passed);
 	list_init(&x->ask.link);
 	list_append(&s->exchanges, &x->link);
 	return x;
@@ -76,9 +88,13 @@ finish(struct exchange *x, enum outcome outcome)
 
 	x->family = proto_in(x)->family;
 	count_add(&d->outcomes[outcome], 1);
+	x->outcome = outcome;
 	if (x->asked_once)
 		hist_add(&d->latency, w->now_ns - x->begun_ns);
+	access_log(x);
+	x->s->idle_since_s = (uint32_t)(w->now_ns / NS_PER_S);
 	deadline_clear(&x->deadline);
+	deadline_clear(&x->total);
 	buf_clear(&w->blocks, &x->up);
 	buf_clear(&w->blocks, &x->down);
 	if (proto_in(x)->exchange_fini != NULL)
@@ -137,6 +153,7 @@ exchange_drop(struct exchange *x, enum fail why)
 	/* A keep-alive client that leaves between two requests is no failure:
 	   the front begins an exchange only when bytes have come. */
 	count_add(&d->failures[why], 1);
+	x->why = why;
 	finish(x, why == FAIL_CLIENT_GONE ? OUTCOME_CLIENT_ABORT :
 	    OUTCOME_FAILED);
 	let_go(x, true);
@@ -154,6 +171,7 @@ exchange_fail(struct exchange *x, enum fail why)
 	/* The front tells the client while x can still be looked at, and may
 	   close the session; that must not count x a second time. */
 	x->ended = true;
+	x->why = why;
 	list_remove(&x->link);
 	x->outcome = OUTCOME_FAILED;
 	if (proto_in(x)->front->fail != NULL)
@@ -166,11 +184,21 @@ exchange_fail(struct exchange *x, enum fail why)
 
 /* ------------------------------------------------------------------- leases */
 
+static void ask(struct exchange *x);
+
 static void
 begin(struct exchange *x)
 {
+	const struct lease *l = x->ask.lease;
+
 	x->lease = x->ask.lease;
 	x->asked = false;
+	x->endpoint = l->u->shelf->site->endpoint;
+	x->reused = l->reused;
+	x->sent_ns = x->s->conn.w->now_ns;
+	x->queue_ns += l->waited_ns;
+	if (!l->reused)
+		x->connect_ns = l->u->connect_ns;
 	back_of(x)->start(x->lease->u, x);
 	if (!x->ended && proto_in(x)->front->leased != NULL)
 		proto_in(x)->front->leased(x->s, x);
@@ -179,6 +207,115 @@ begin(struct exchange *x)
 		back_of(x)->input(x->lease->u, x);
 }
 
+/* -------------------------------------------------------- pauses and retries */
+
+static void
+pause_over(struct deadline *d)
+{
+	struct exchange *x = container_of(d, struct exchange, deadline);
+
+	d->passed = deadline_passed;
+	ask(x);
+}
+
+/* To whoever looks, it waits for its lease meanwhile. */
+static void
+ask_after(struct exchange *x, int64_t ns)
+{
+	x->asked = true;
+	x->endpoint = NULL;
+	x->deadline.passed = pause_over;
+	deadline_set_ns(x->s->conn.w, &x->deadline, ns);
+}
+
+/* Exponential, and a random part of it: those who failed together must not come
+   back together. */
+static int64_t
+backoff_ns(const struct exchange *x)
+{
+	int64_t ms = x->upstream->retry.backoff_ms, ns;
+	uint64_t mix = ((uint64_t)x->s->conn.w->now_ns ^ (uintptr_t)x) *
+	    0x9e3779b97f4a7c15u;
+	unsigned i;
+
+	for (i = 1; i < x->retries && ms < x->upstream->retry.max_backoff_ms;
+	    i++)
+		ms *= 2;
+	if (ms > x->upstream->retry.max_backoff_ms)
+		ms = x->upstream->retry.max_backoff_ms;
+	ns = ms * NS_PER_MS;
+	return ns / 2 + (int64_t)((mix >> 33) % (uint64_t)(ns / 2 + 1));
+}
+
+/* By the upstream's policy. True: x will ask again, and not at `failed` if there
+   is another. */
+static bool
+retry(struct exchange *x, const struct endpoint *failed)
+{
+	if (x->retry == CONF_RETRY_OFF ||
+	    x->retries >= (uint64_t)x->upstream->retry.max_retries ||
+	    !pool_budget_retry(x->ask.pool))
+		return false;
+	x->retries++;
+	count_add(&x->ask.pool->retries, 1);
+	x->ask.avoid = failed;
+	x->ask.fresh = false;
+	ask_after(x, backoff_ns(x));
+	return true;
+}
+
+/* How long it may yet be kept waiting for its upstream's own limits. */
+static int64_t
+patience_ns(const struct exchange *x)
+{
+	return x->upstream->request_rate.wait_ms * NS_PER_MS -
+	    (x->s->conn.w->now_ns - x->begun_ns);
+}
+
+/* All endpoints asked for a pause: wait for its end, or be told of it. */
+static bool
+sit_out(struct exchange *x)
+{
+	struct pool *p = x->ask.pool;
+
+	if (x->ask.held_ns <= patience_ns(x)) {
+		count_add(&p->delayed[UPSTREAM_LIMIT_RETRY_AFTER], 1);
+		ask_after(x, x->ask.held_ns);
+		return true;
+	}
+	count_add(&p->limited[UPSTREAM_LIMIT_RETRY_AFTER], 1);
+	x->retry_after_ns = x->ask.held_ns;
+	return false;
+}
+
+/* False when it has come too often and may not wait for its turn; then x has
+   failed. */
+static bool
+keep_to_rate(struct exchange *x)
+{
+	const struct conf_limit *rate = &x->upstream->request_rate;
+	struct pool *p = x->ask.pool;
+	int64_t ready_ns = 0, ns;
+
+	ns = bucket_reserve(&p->upstream->rate_full_ns, rate,
+	    x->s->conn.w->now_ns, rate->wait_ms * NS_PER_MS, &ready_ns);
+	if (ns == 0)
+		return true;
+	if (ns > 0 && !rate->shadow) {
+		count_add(&p->delayed[UPSTREAM_LIMIT_RATE], 1);
+		ask_after(x, ns);
+		return false;
+	}
+	count_add(&p->limited[UPSTREAM_LIMIT_RATE], 1);
+	if (rate->shadow)
+		return true;
+	x->retry_after_ns = ready_ns;
+	exchange_fail(x, FAIL_UPSTREAM_LIMITED);
+	return false;
+}
+
+/* -------------------------------------------------------------------- asking */
+
 static void
 granted(struct ask *a)
 {
@@ -186,12 +323,26 @@ granted(struct ask *a)
 }
 
 static void
-refused(struct ask *a, enum refusal why)
+not_granted(struct exchange *x, enum refusal why)
 {
-	struct exchange *x = a->holder;
+	bool connect = why == REFUSAL_CONNECT_FAILED ||
+	    why == REFUSAL_CONNECT_TIMEOUT;
 
 	x->asked = false;
+	x->queue_ns += x->s->conn.w->now_ns - x->ask.since_ns;
+	if (why == REFUSAL_HELD && sit_out(x))
+		return;
+	/* Nothing has been sent: whatever it is may be tried again. */
+	if (connect && retry(x, x->ask.failed))
+		return;
+	x->endpoint = connect ? x->ask.failed : NULL;
 	exchange_fail(x, fail_of_refusal(why));
+}
+
+static void
+refused(struct ask *a, enum refusal why)
+{
+	not_granted(a->holder, why);
 }
 
 static void
@@ -231,6 +382,7 @@ static const struct lease_ops exchange_lease_ops = {
 static void
 ask(struct exchange *x)
 {
+	x->asked = false;
 	x->asked_once = true;
 	x->tries++;
 	if (session_take_kept(x->s, &x->ask)) {
@@ -245,9 +397,20 @@ ask(struct exchange *x)
 		x->asked = true;
 		return;
 	case ASK_REFUSED:
-		exchange_fail(x, fail_of_refusal(x->ask.refusal));
+		not_granted(x, x->ask.refusal);
 		return;
 	}
+}
+
+/* Who it is to a balancer that binds: the same client, the same endpoint. */
+static uint64_t
+hash_of(const struct exchange *x)
+{
+	struct client_key k = x->client;
+
+	if (client_key_is_nobody(&k))
+		k = client_key_of(&x->s->client);
+	return k.a * 0x9e3779b97f4a7c15u ^ k.b;
 }
 
 void
@@ -255,38 +418,69 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 {
 	struct upstream *up = generation_upstream(x->gen, to);
 
+	if (!gate_request(x)) {
+		exchange_fail(x, x->retry_after_ns > 0 ? FAIL_LIMITED :
+		    FAIL_OVERLOADED);
+		return;
+	}
 	x->upstream = to;
 	x->ask.pool = up->pools[lane_of(x)->worker.index];
 	x->ask.ops = &exchange_lease_ops;
 	x->ask.holder = x;
+	if (to->balance == CONF_SOURCE_HASH)
+		x->ask.hash = hash_of(x);
 	if (back_of(x)->key != NULL)
 		x->ask.key = back_of(x)->key(x, &x->ask.key_len);
 	count_add(&x->s->door->requests, 1);
-	ask(x);
+	if (to->timeouts.total_ms < CONF_OFF)
+		deadline_set(x->s->conn.w, &x->total, to->timeouts.total_ms);
+	if (to->request_rate.most >= CONF_OFF || keep_to_rate(x))
+		ask(x);
 }
 
+/*
+ * What may be sent again, at most once for each policy: a connection that died
+ * of age while the request was on its way (nobody's fault, and sent anew at
+ * once), then what `retry` allows.
+ */
 void
 exchange_lost(struct exchange *x, enum fail why)
 {
-	struct upconn *u = x->lease->u;
-	bool again = x->tries == 1 && x->lease->reused &&
-	    back_of(x)->replayable != NULL && back_of(x)->replayable(x);
+	struct endpoint *e = x->lease->u->shelf->site->endpoint;
+	const struct back_ops *back = back_of(x);
+	bool aged = x->tries == 1 && x->lease->reused &&
+	    x->retry != CONF_RETRY_OFF;
 
-	upconn_mark(u, MARK_BROKEN, fail_rows[why].name);
-	if (!again) {
-		if (!x->lease->reused || x->answered)
-			endpoint_fault(u->shelf->site->endpoint,
-			    why == FAIL_UPSTREAM_RESET ? FAULT_RESET :
-			    FAULT_CLOSED, 0);
-		exchange_fail(x, why);
+	upconn_mark(x->lease->u, MARK_BROKEN, fail_rows[why].name);
+	if (aged && back->replayable != NULL &&
+	    back->replayable(x, CONF_RETRY_IDEMPOTENT)) {
+		count_add(&x->ask.pool->retries, 1);
+		deadline_clear(&x->deadline);
+		lease_return(&x->lease);
+		x->ask.fresh = true;
+		ask(x);
 		return;
 	}
-	/* It died of age while the request was on its way: nobody's fault. */
-	count_add(&x->ask.pool->retries, 1);
-	deadline_clear(&x->deadline);
-	lease_return(&x->lease);
-	x->ask.fresh = true;
-	ask(x);
+	if (!x->lease->reused || x->answered)
+		endpoint_fault(e, why == FAIL_UPSTREAM_RESET ? FAULT_RESET :
+		    FAULT_CLOSED, 0);
+	if (back->replayable != NULL && back->replayable(x, x->retry) &&
+	    retry(x, e)) {
+		lease_return(&x->lease);
+		return;
+	}
+	exchange_fail(x, why);
+}
+
+void
+exchange_first_byte(struct exchange *x)
+{
+	if (x->first_ns != 0)
+		return;
+	x->first_ns = x->s->conn.w->now_ns - x->sent_ns;
+	if (x->first_ns == 0)
+		x->first_ns = 1;        /* within the turn: it did come */
+	hist_add(&x->ask.pool->first_byte, x->first_ns);
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include "pool/lease.h"
 #include "proxy/fail.h"
+#include "proxy/limit.h"
 #include "proxy/session.h"
 
 struct generation;
@@ -23,12 +24,33 @@ struct exchange {
 	struct ask ask;
 	struct lease *lease;            /* NULL before and after */
 	struct buf up, down;            /* bodies, or wire bytes */
-	struct deadline deadline;       /* the back's: response, stall, tunnel */
+	struct deadline deadline;       /* the back's: response, stall, tunnel;
+					   without lease: a pause before asking
+					   (once more) */
+	struct deadline total;          /* timeouts.total */
 	struct late late;
 	int64_t begun_ns;
 	int64_t moved_ns;               /* tunnels: when a byte last passed */
+	/* For the access log and for what the client is told. */
+	uint64_t in_at, out_at;         /* the session's bytes when it began */
+	int64_t queue_ns, connect_ns;   /* waited for a lease; of that, for a new
+					   connection */
+	int64_t sent_ns;                /* when the upstream was last asked */
+	int64_t first_ns;               /* from then to its first byte; 0 = none
+					   came */
+	int64_t retry_after_ns;         /* limited: when to come again; 0 */
+	const struct endpoint *endpoint;        /* the one asked last; valid
+					   while x has a lease and in finish */
+	struct client_key client;       /* to limits; set by exchange_route, or
+					   by the front before */
+	enum conf_retry_what retry;     /* set by the front: the route's */
+	enum fail why;                  /* FAIL_NONE: did not fail */
+	uint16_t status;                /* as the protocol has it; 0 = none */
+	bool reused;                    /* its connection had been used before */
 	unsigned tries;                 /* leases asked for */
-	bool asked : 1;                 /* waits for its lease */
+	unsigned retries;               /* of them by the retry policy */
+	bool asked : 1;                 /* waits for its lease, or for the time
+					   to ask for one */
 	bool up_end : 1;                /* nothing more will come in up */
 	bool down_end : 1;
 	bool answered : 1;              /* a final answer was begun */
@@ -75,6 +97,9 @@ void exchange_end(struct exchange *x, enum outcome outcome);
 
 /* It cannot go on: counts it, tells the client through front.fail, ends x. */
 void exchange_fail(struct exchange *x, enum fail why);
+
+/* For the back: the first byte of the answer has come. Counts it. */
+void exchange_first_byte(struct exchange *x);
 
 /* For session_close(): give x up without telling anybody. */
 void exchange_drop(struct exchange *x, enum fail why);

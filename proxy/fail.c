@@ -25,6 +25,10 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the client stopped taking its answer" },
 	[FAIL_CLIENT_GONE] = { "client_abort", 0,
 	    "the client went away" },
+	[FAIL_LIMITED] = { "limited", 429,
+	    "this client or this listener has had too many requests" },
+	[FAIL_UPSTREAM_LIMITED] = { "upstream_limited", 503,
+	    "the upstream takes no more requests now" },
 	[FAIL_NO_ENDPOINT] = { "no_endpoint", 503,
 	    "the upstream has no usable endpoint" },
 	[FAIL_QUEUE_FULL] = { "queue_full", 503,
@@ -49,10 +53,14 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the upstream did not answer in time" },
 	[FAIL_STALLED] = { "stalled", 504,
 	    "the upstream stopped in the middle of its answer" },
+	[FAIL_TOTAL_TIMEOUT] = { "total_timeout", 504,
+	    "the exchange took longer than it may in all" },
 	[FAIL_TUNNEL_TIMEOUT] = { "tunnel_timeout", 0,
 	    "no byte passed in either direction" },
 	[FAIL_DRAINED] = { "drained", 503,
-	    "weir is shutting down and did not wait longer" }
+	    "weir is shutting down and did not wait longer" },
+	[FAIL_OVERLOADED] = { "overloaded", 503,
+	    "weir is near the end of its memory or descriptors" }
 };
 
 enum fail
@@ -61,6 +69,8 @@ fail_of_refusal(enum refusal why)
 	switch (why) {
 	case REFUSAL_NO_ENDPOINT:
 		return FAIL_NO_ENDPOINT;
+	case REFUSAL_HELD:
+		return FAIL_UPSTREAM_LIMITED;
 	case REFUSAL_QUEUE_FULL:
 		return FAIL_QUEUE_FULL;
 	case REFUSAL_QUEUE_TIMEOUT:

@@ -22,8 +22,10 @@ enum fail {
 	FAIL_NO_ROUTE,
 	FAIL_CLIENT_STALLED,
 	FAIL_CLIENT_GONE,
+	FAIL_LIMITED,                   /* a limit of the listener */
 	/* of the pool */
 	FAIL_NO_ENDPOINT,
+	FAIL_UPSTREAM_LIMITED,          /* request_rate or Retry-After */
 	FAIL_QUEUE_FULL,
 	FAIL_QUEUE_TIMEOUT,
 	FAIL_CONNECT_FAILED,
@@ -36,9 +38,11 @@ enum fail {
 	FAIL_BAD_RESPONSE,
 	FAIL_RESPONSE_TIMEOUT,
 	FAIL_STALLED,
+	FAIL_TOTAL_TIMEOUT,
 	FAIL_TUNNEL_TIMEOUT,
 	/* of weir */
 	FAIL_DRAINED,                   /* drain_timeout ran out */
+	FAIL_OVERLOADED,                /* memory or descriptors near the end */
 	N_FAILS
 };
 

@@ -53,6 +53,8 @@ lane_new(struct runtime *rt, unsigned index)
 		return NULL;
 	}
 	lane->runtime = rt;
+	lane->access = rt->writer != NULL ? writer_ring(rt->writer, index) :
+	    NULL;
 	list_init(&lane->doors);
 	deadline_init(&lane->drain_step, drain_step);
 	init_piles(lane);
@@ -260,7 +262,7 @@ lane_post_roster(struct lane *lane, struct pool *pool, struct roster *r)
 
 struct plain_mail {
 	struct mail mail;
-	int64_t grace_ms;
+	int64_t number;                 /* grace in ms, clients, or nothing */
 };
 
 static void
@@ -271,7 +273,7 @@ plain_dropped(struct mail *m)
 
 static void
 plain_post(struct worker *w, void (*deliver)(struct worker *, struct mail *),
-    int64_t grace_ms)
+    int64_t number)
 {
 	struct plain_mail *pm = calloc(1, sizeof(*pm));
 
@@ -279,7 +281,7 @@ plain_post(struct worker *w, void (*deliver)(struct worker *, struct mail *),
 		return;
 	pm->mail.deliver = deliver;
 	pm->mail.drop = plain_dropped;
-	pm->grace_ms = grace_ms;
+	pm->number = number;
 	worker_post(w, &pm->mail);
 }
 
@@ -340,7 +342,7 @@ drain_arrived(struct worker *w, struct mail *m)
 	struct list *l, *tmp;
 
 	lane->grace_ends_ns = w->now_ns + NS_PER_MS *
-	    container_of(m, struct plain_mail, mail)->grace_ms;
+	    container_of(m, struct plain_mail, mail)->number;
 	plain_dropped(m);
 	list_each(l, tmp, &lane->doors)
 		door_close(container_of(l, struct door, link));
@@ -373,6 +375,22 @@ void
 lane_post_end(struct lane *lane)
 {
 	plain_post(&lane->worker, end_arrived, 0);
+}
+
+/* --------------------------------------------------------------------- room */
+
+static void
+room_arrived(struct worker *w, struct mail *m)
+{
+	(void)sessions_make_room(w->owner, (unsigned)container_of(m,
+	    struct plain_mail, mail)->number);
+	plain_dropped(m);
+}
+
+void
+lane_post_room(struct lane *lane, unsigned most)
+{
+	plain_post(&lane->worker, room_arrived, most);
 }
 
 /* ------------------------------------------------------------------- forget */

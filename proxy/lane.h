@@ -53,6 +53,9 @@ void lane_free(struct lane *lane);
 /* From main: give lane a new roster for a pool (takes one reference). */
 void lane_post_roster(struct lane *lane, struct pool *pool, struct roster *r);
 
+/* From main: close up to so many clients that are idle. */
+void lane_post_room(struct lane *lane, unsigned most);
+
 /* From main: close the doors; tell main through runtime_lane_empty() when the
    last session has gone. Idle clients are closed after grace_ms. */
 void lane_post_drain(struct lane *lane, int64_t grace_ms);

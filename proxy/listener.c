@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/log.h"
+#include "proxy/gate.h"
 #include "proxy/generation.h"
 #include "proxy/runtime.h"
 #include "proxy/session.h"
@@ -90,25 +91,59 @@ listener_free(struct listener *l)
 		return;
 	for (i = 0; i < l->n_doors; i++)
 		free(l->doors[i]);
+	gate_fini(l);
 	free(l->name);
 	free(l);
 }
 
 /* --------------------------------------------------------------- accepting */
 
+/*
+ * Say why, where the protocol has words for it, and close. What the client has
+ * sent already is read: to close upon unread bytes would send a RST, which can
+ * overtake the words.
+ */
+static void
+turn_away(struct door *d, int fd, enum limit why, int64_t retry_after_ns)
+{
+	const struct front_ops *front = d->listener->proto->front;
+	char words[512];
+	size_t n = 0;
+
+	count_add(&d->rejected, 1);
+	if (front->refuse != NULL && why != LIMIT_DENIED)
+		n = front->refuse(why, retry_after_ns, words, sizeof(words));
+	if (n > 0) {
+		(void)send(fd, words, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)shutdown(fd, SHUT_WR);
+		(void)recv(fd, words, sizeof(words), MSG_DONTWAIT);
+	}
+	close(fd);
+}
+
 static void
 begin_session(struct door *d, int fd, const struct addr *peer)
 {
-	struct listener *l = d->listener;
-	uint64_t most = (uint64_t)d->conf->limits.connections;
+	struct lane *lane = d->lane;
+	int64_t retry_after_ns;
+	struct addr_ip client;
+	enum limit why;
+	bool counted;
 
-	if (atomic_fetch_add(&l->active, 1) >= most) {
-		atomic_fetch_sub(&l->active, 1);
-		count_add(&d->rejected, 1);
-		close(fd);
+	/* Descriptors beyond this are for upstreams: somebody who is idle makes
+	   room, or there is none. */
+	if (fd > lane->runtime->client_fds &&
+	    sessions_make_room(lane, 2) == 0) {
+		gate_refused(d, LIMIT_DESCRIPTORS);
+		turn_away(d, fd, LIMIT_DESCRIPTORS, 0);
 		return;
 	}
-	session_new(d, fd, peer);
+	addr_to_ip(peer, &client);
+	why = gate_connection(d, &client, &counted, &retry_after_ns);
+	if (why != N_LIMITS)
+		turn_away(d, fd, why, retry_after_ns);
+	else
+		session_new(d, fd, &client, counted);
 }
 
 /* -------------------------------------------- a client for another lane */
@@ -169,13 +204,12 @@ accept_one(struct socket *sock)
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
-		if (conn_is_shortage(errno))
+		if (conn_is_shortage(errno) &&
+		    sessions_make_room(d->lane, 2) == 0)
 			set_accepting(d, false);
 		/* Anything else is of that one client: it has gone again. */
 		return errno == EINTR || errno == ECONNABORTED;
 	}
-	if (fd > d->lane->runtime->client_fds)
-		set_accepting(d, false);
 	if (sock->shared)
 		deal(sock, fd, &peer);
 	else

@@ -10,6 +10,7 @@
 
 #include "net/count.h"
 #include "proxy/fail.h"
+#include "proxy/limit.h"
 #include "proxy/proto.h"
 
 struct generation;
@@ -54,6 +55,8 @@ struct door {
 	counter active, accepted, rejected, requests, received, sent;
 	counter outcomes[N_OUTCOMES];
 	counter failures[N_FAILS];
+	counter limited[N_LIMITS];      /* refused, by enum limit */
+	counter shadowed[N_LIMITS];     /* would have been */
 	struct hist latency;
 };
 
@@ -62,6 +65,11 @@ struct listener {
 	char *name;
 	const struct proto *proto;
 	_Atomic uint64_t active;        /* sessions on all lanes, for the limit */
+	/* What limits remember, across reloads. */
+	_Atomic int64_t  full_ns[CONF_N_LIMITS];        /* buckets for all */
+	/* By enum conf_limit_name; NULL until a file first has that limit. */
+	_Atomic(struct bucket_table *) buckets[CONF_N_LIMITS];
+	_Atomic(struct client_table *) clients;
 	size_t n_doors;
 	struct door *doors[];           /* by lane */
 };

@@ -12,6 +12,7 @@
 
 #include "net/log.h"
 #include "proxy/lane.h"
+#include "proxy/override.h"
 
 /* -------------------------------------------------------------- rosters */
 
@@ -24,33 +25,47 @@ most_of(const struct live_upstream *lu, const struct conf_endpoint *ce)
 	return most > UINT_MAX ? UINT_MAX : (unsigned)most;
 }
 
-/* The endpoint of that name and address that there is already, or a new one. */
 static struct endpoint *
-endpoint_for(struct live_upstream *lu, const struct live_endpoint *le,
+endpoint_make(struct live_upstream *lu, const struct conf_endpoint *ce,
     const struct addr *addr)
 {
-	const struct conf_endpoint *ce = le->conf;
 	char authority[300];
 	struct endpoint *e;
-	size_t i;
 
-	for (i = 0; lu->roster != NULL && i < lu->roster->n; i++) {
-		e = lu->roster->v[i];
-		if (strcmp(e->name, ce->name) != 0 ||
-		    !addr_equal(&e->addr, addr))
-			continue;
-		atomic_store(&e->weight, ce->weight);
-		atomic_store(&e->most, most_of(lu, ce));
-		return endpoint_keep(e);
-	}
 	if (ce->address.is_unix)
 		snprintf(authority, sizeof(authority), "localhost");
 	else
 		snprintf(authority, sizeof(authority),
 		    strchr(ce->address.host, ':') != NULL ? "[%s]:%u" :
 		    "%s:%u", ce->address.host, ce->address.port);
-	return endpoint_new(ce->name, authority, addr, ce->weight,
+	e = endpoint_new(ce->name, authority, addr, ce->weight,
 	    most_of(lu, ce));
+	if (e == NULL)
+		return NULL;
+	e->suspect = checker_suspect;
+	e->suspect_arg = lu->checker;
+	return e;
+}
+
+/* The endpoint of that name and address that there is already, or a new one. */
+static struct endpoint *
+endpoint_for(struct live_upstream *lu, const struct live_endpoint *le,
+    const struct addr *addr)
+{
+	struct endpoint *e = NULL;
+	size_t i;
+
+	for (i = 0; lu->roster != NULL && i < lu->roster->n && e == NULL; i++)
+		if (strcmp(lu->roster->v[i]->name, le->conf->name) == 0 &&
+		    addr_equal(&lu->roster->v[i]->addr, addr))
+			e = endpoint_keep(lu->roster->v[i]);
+	if (e == NULL)
+		e = endpoint_make(lu, le->conf, addr);
+	if (e == NULL)
+		return NULL;
+	atomic_store(&e->most, most_of(lu, le->conf));
+	atomic_store(&e->backup, le->conf->backup);
+	return e;
 }
 
 /* From what is known of all its names; NULL when out of memory. */
@@ -92,18 +107,52 @@ mark_current(struct roster *r, bool current)
 		atomic_store(&r->v[i]->current, current);
 }
 
+/* The checker has to know of every new snapshot, whatever else fails: the one
+   that it had does not live on. */
+static void
+checker_renew(struct live_upstream *lu)
+{
+	const struct conf_proto *type = lu->conf->health.type;
+
+	if (lu->roster != NULL && checker_configure(lu->checker, lu->conf,
+	    type != NULL ? proto_of(type)->probe : NULL, lu->roster) < 0)
+		log_error(lu->upstream->name, "out of memory: not all of its "
+		    "endpoints are checked");
+	override_apply(lu);
+}
+
 static int
 roster_renew(struct live_upstream *lu)
 {
 	struct roster *r = roster_make(lu);
 
-	if (r == NULL)
+	if (r == NULL) {
+		checker_renew(lu);
 		return -1;
+	}
 	mark_current(lu->roster, false);
 	mark_current(r, true);
 	roster_drop(lu->roster);
 	lu->roster = r;
+	checker_renew(lu);
 	return 0;
+}
+
+void
+live_upstream_tell(struct live_upstream *lu)
+{
+	struct runtime *rt = lu->runtime;
+	size_t i;
+
+	for (i = 0; lu->roster != NULL && i < rt->n_lanes; i++)
+		lane_post_roster(rt->lanes[i], lu->upstream->pools[i],
+		    roster_keep(lu->roster));
+}
+
+static void
+usable_changed(void *arg)
+{
+	live_upstream_tell(arg);
 }
 
 /* ------------------------------------------------------------------- names */
@@ -113,9 +162,7 @@ answered(void *arg, const struct addr *addrs, size_t n, const char *error)
 {
 	struct live_endpoint *le = arg;
 	struct live_upstream *lu = le->owner;
-	struct runtime *rt = lu->runtime;
 	struct addr *copy;
-	size_t i;
 
 	snprintf(le->error, sizeof(le->error), "%s",
 	    error != NULL ? error : "");
@@ -135,9 +182,7 @@ answered(void *arg, const struct addr *addrs, size_t n, const char *error)
 		return;
 	log_info(lu->upstream->name, "endpoint %s has %zu address%s",
 	    le->conf->name, n, n == 1 ? "" : "es");
-	for (i = 0; i < rt->n_lanes; i++)
-		lane_post_roster(rt->lanes[i], lu->upstream->pools[i],
-		    roster_keep(lu->roster));
+	live_upstream_tell(lu);
 }
 
 static void
@@ -211,10 +256,12 @@ live_upstream_configure(struct live_upstream *lu,
 	struct live_endpoint *old = lu->endpoints, *now;
 	size_t i, n_old = lu->n_endpoints;
 
-	now = calloc(conf->n_endpoints + 1, sizeof(*now));
-	if (now == NULL)
-		return -1;
 	lu->conf = conf;
+	now = calloc(conf->n_endpoints + 1, sizeof(*now));
+	if (now == NULL) {
+		checker_renew(lu);
+		return -1;
+	}
 	lu->going = false;
 	lu->rolls = 0;
 	atomic_store(&lu->upstream->most, (unsigned)conf->pool.max);
@@ -232,8 +279,10 @@ live_upstream_configure(struct live_upstream *lu,
 	for (i = 0; i < n_old; i++)
 		endpoint_fini(&old[i]);
 	free(old);
-	if (lu->n_endpoints < conf->n_endpoints)
+	if (lu->n_endpoints < conf->n_endpoints) {
+		checker_renew(lu);
 		return -1;
+	}
 	return roster_renew(lu);
 }
 
@@ -253,12 +302,15 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	lu->runtime = rt;
 	lu->upstream = upstream_new(conf->name, proto_of(conf->proto)->peer,
 	    workers, rt->n_lanes);
-	if (lu->upstream == NULL)
+	lu->checker = checker_new(&rt->main, conf->name, usable_changed, lu);
+	if (lu->upstream == NULL || lu->checker == NULL)
 		goto fail;
 	free(workers);
 	list_append(&rt->upstreams, &lu->link);
 	return lu;
 fail:
+	if (lu != NULL && lu->upstream != NULL)
+		upstream_free(lu->upstream);
 	free(workers);
 	free(lu);
 	return NULL;
@@ -274,6 +326,8 @@ live_upstream_leave(struct live_upstream *lu)
 	free(lu->endpoints);
 	lu->endpoints = NULL;
 	lu->n_endpoints = 0;
+	override_clear(lu);
+	checker_leave(lu->checker);
 	lu->conf = NULL;
 	lu->was_ready = false;
 }
@@ -282,6 +336,7 @@ void
 live_upstream_free(struct live_upstream *lu)
 {
 	live_upstream_leave(lu);
+	checker_free(lu->checker);
 	roster_drop(lu->roster);
 	list_remove(&lu->link);
 	upstream_free(lu->upstream);
@@ -318,28 +373,70 @@ warm_now(const struct upstream *up)
 	return n;
 }
 
+/* An endpoint that is to be checked and has not been is not known to be. */
+static bool
+known_usable(const struct live_upstream *lu, const struct endpoint *e)
+{
+	const struct override *o = override_find(lu, e->name);
+
+	if (atomic_load(&e->bars) != 0)
+		return false;
+	return !lu->conf->health.on || e->health.last[0] != '\0' ||
+	    (o != NULL && o->state == OVERRIDE_UP);
+}
+
+/* What keeps all its endpoints from being usable; false when one is. */
+static bool
+lacks_endpoint(const struct live_upstream *lu, char *missing, size_t size)
+{
+	const struct endpoint *e, *barred = NULL;
+	const char *state, *last;
+	size_t i, n = lu->roster != NULL ? lu->roster->n : 0;
+
+	for (i = 0; i < n; i++) {
+		e = lu->roster->v[i];
+		if (known_usable(lu, e))
+			return false;
+		if (barred == NULL && atomic_load(&e->bars) != 0)
+			barred = e;
+	}
+	if (n == 0)
+		snprintf(missing, size, "upstream %s: no endpoint has an "
+		    "address yet", lu->conf->name);
+	else if (barred == NULL)
+		snprintf(missing, size, "upstream %s: no endpoint has been "
+		    "checked yet", lu->conf->name);
+	else {
+		state = endpoint_state(barred);
+		last = atomic_load(&barred->bars) & BAR_CHECK ?
+		    barred->health.last : "";
+		snprintf(missing, size, "upstream %s: no endpoint is usable: "
+		    "%s is %s%s%s%s", lu->conf->name, barred->name, state,
+		    last[0] != '\0' ? " (" : "", last,
+		    last[0] != '\0' ? ")" : "");
+	}
+	return true;
+}
+
 bool
 live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
 {
 	const struct conf_upstream *conf = lu->conf;
 	unsigned warm = warm_now(lu->upstream);
-	bool usable = lu->roster != NULL && lu->roster->n > 0;
 
 	if (conf->ready == CONF_READY_IGNORE ||
 	    (conf->ready == CONF_READY_START && lu->was_ready))
 		return true;
-	if (!usable)
-		snprintf(missing, size, "upstream %s: no endpoint has an "
-		    "address yet", conf->name);
-	else if (warm < (unsigned)conf->pool.min_idle)
+	if (lacks_endpoint(lu, missing, size))
+		return false;
+	if (warm < (unsigned)conf->pool.min_idle) {
 		snprintf(missing, size, "upstream %s: %u of %u connections "
 		    "are open", conf->name, warm,
 		    (unsigned)conf->pool.min_idle);
-	else {
-		lu->was_ready = true;
-		return true;
+		return false;
 	}
-	return false;
+	lu->was_ready = true;
+	return true;
 }
 
 struct live_listener *

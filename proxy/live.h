@@ -7,8 +7,11 @@
 #ifndef PROXY_LIVE_H
 #define PROXY_LIVE_H
 
+#include "health/checker.h"
 #include "net/resolve.h"
 #include "proxy/runtime.h"
+
+struct override;
 
 /* One endpoint entry of the file and what its name resolves to. */
 struct live_endpoint {
@@ -30,6 +33,8 @@ struct live_upstream {
 	struct live_endpoint *endpoints;
 	size_t n_endpoints;
 	struct roster *roster;          /* current; what /stats lists */
+	struct checker *checker;        /* of the roster's endpoints */
+	struct override *overrides;     /* made by hand; see override.h */
 	bool was_ready;                 /* ready = "start": once is enough */
 	bool stays;                     /* change.c: it is in the new file */
 	uint64_t last_number;           /* left: the last snapshot that had it */
@@ -75,10 +80,14 @@ struct live_upstream *live_upstream_find(struct runtime *rt,
 int live_upstream_configure(struct live_upstream *lu,
     const struct conf_upstream *conf) MUST_CHECK;
 
-/* It has left the file: follows nothing any more. */
+/* It has left the file: follows and checks nothing any more. */
 void live_upstream_leave(struct live_upstream *lu);
 
-/* Ready in the sense of its `ready` key? If not, *missing says why. */
+/* Whether endpoints are usable has changed: every pool shall look again. */
+void live_upstream_tell(struct live_upstream *lu);
+
+/* Ready in the sense of its `ready` key: with an endpoint that is known to be
+   usable, and warm? If not, *missing says what is missing. */
 bool live_upstream_ready(struct live_upstream *lu, char *missing, size_t size);
 
 struct live_listener *live_listener_new(struct runtime *rt,

@@ -53,7 +53,7 @@ static const char usage_end[] =
 "  --admin ADDR   the admin port of the running weir; otherwise as in the file\n"
 "\n"
 "Signals: HUP reload, TERM and QUIT drain and end (a second one at once),\n"
-"INT end at once.\n";
+"INT end at once, USR1 reopen logs.\n";
 
 /* -------------------------------------------------------------- command line */
 
@@ -186,6 +186,15 @@ on_int(struct ev_loop *loop, struct ev_signal *sig, int revents)
 }
 
 static void
+on_usr1(struct ev_loop *loop, struct ev_signal *sig, int revents)
+{
+	struct runtime *rt = sig->data;
+
+	(void)loop, (void)revents;
+	writer_reopen(rt->writer);
+}
+
+static void
 watch_signal(struct ev_signal *sig, struct runtime *rt, int number,
     void (*f)(struct ev_loop *, struct ev_signal *, int))
 {
@@ -197,7 +206,7 @@ watch_signal(struct ev_signal *sig, struct runtime *rt, int number,
 static int
 run(const char *path, struct demo *demo)
 {
-	struct ev_signal hup, term, quit, intr;
+	struct ev_signal hup, term, quit, intr, usr1;
 	struct conf_errors errors = { 0 };
 	struct runtime rt;
 	int status = EXIT_FAILED;
@@ -209,11 +218,11 @@ run(const char *path, struct demo *demo)
 	sigaddset(&ours, SIGHUP);
 	sigaddset(&ours, SIGTERM);
 	sigaddset(&ours, SIGQUIT);
+	sigaddset(&ours, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &ours, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	/* Nothing is reopened and nobody takes over yet, but scripts that ask
-	   for it must not kill weir. */
-	signal(SIGUSR1, SIG_IGN);
+	/* Nobody takes over yet, but scripts that ask for it must not kill
+	   weir. */
 	signal(SIGUSR2, SIG_IGN);
 	if (runtime_start(&rt, path, demo != NULL ? demo->config : NULL,
 	    &errors) < 0 || (demo != NULL && demo_serve(demo, &rt) < 0)) {
@@ -224,6 +233,7 @@ run(const char *path, struct demo *demo)
 	watch_signal(&term, &rt, SIGTERM, on_term);
 	watch_signal(&quit, &rt, SIGQUIT, on_term);
 	watch_signal(&intr, &rt, SIGINT, on_int);
+	watch_signal(&usr1, &rt, SIGUSR1, on_usr1);
 	sigprocmask(SIG_UNBLOCK, &ours, NULL);
 	log_info(NULL, "weir %s runs: %zu listeners, %zu upstreams, %zu "
 	    "worker%s", WEIR_VERSION, rt.gen->conf->n_listeners,

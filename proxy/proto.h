@@ -11,8 +11,10 @@
 #define PROXY_PROTO_H
 
 #include "conf/conf.h"
+#include "health/probe.h"
 #include "pool/peer.h"
 #include "proxy/fail.h"
+#include "proxy/limit.h"
 
 struct exchange;
 struct session;
@@ -20,6 +22,14 @@ struct upconn;
 
 /* Which fronts and backs understand each other. */
 enum family { FAMILY_BYTES, FAMILY_HTTP, N_FAMILIES };
+
+/* What the access log says of a request, in the protocol's own words; bytes
+   that live as long as the exchange, not terminated, NULL = has none. */
+struct access_words {
+	const char *request; size_t request_len; /* request line or command */
+	const char *host;    size_t host_len;
+	const char *agent;   size_t agent_len;   /* User-Agent, client name */
+};
 
 struct front_ops {
 	/* Accepted. NULL = wait for bytes. */
@@ -41,6 +51,12 @@ struct front_ops {
 	void (*late)(struct session *s);
 	/* Draining: take leave as soon as it does no harm. */
 	void (*bye)(struct session *s);
+	/* A client is turned away at the door: what it is told, into out;
+	   returns how long that is. NULL = it is closed without a word. */
+	size_t (*refuse)(enum limit why, int64_t retry_after_ns, char *out,
+	    size_t size);
+	/* For the access log; *w is zeroed. NULL = has no words. */
+	void (*words)(const struct exchange *x, struct access_words *w);
 };
 
 struct back_ops {
@@ -59,8 +75,9 @@ struct back_ops {
 	/* x->deadline passed. Required. */
 	void (*late)(struct upconn *u, struct exchange *x);
 	/* The upstream died (error) without x being over: may x be asked for
-	   once more, on a fresh connection? NULL = never. */
-	bool (*replayable)(const struct exchange *x);
+	   once more, on a fresh connection? what: how much of what can be sent
+	   again may be. NULL = never. */
+	bool (*replayable)(const struct exchange *x, enum conf_retry_what what);
 	/* x ends early: mark u for what it is. NULL = BROKEN. */
 	void (*drop)(struct upconn *u, struct exchange *x);
 };
@@ -71,6 +88,7 @@ struct proto {
 	const struct front_ops *front;
 	const struct back_ops  *back;
 	const struct peer_ops  *peer;
+	const struct probe_ops *probe;  /* its health check; NULL = none */
 	/* State in each exchange of the family, of which the first part is
 	   zeroed; and its end. */
 	size_t       exchange_size, exchange_zeroed;

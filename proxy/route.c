@@ -39,14 +39,14 @@ host_matches(const char *pattern, const char *host, size_t len)
 	return len == n && strncasecmp(host, pattern, n) == 0;
 }
 
-const struct conf_upstream *
-route_find(const struct conf_listener *l, const char *host, size_t host_len,
+const struct conf_route *
+route_match(const struct conf_listener *l, const char *host, size_t host_len,
     const char *path, size_t path_len)
 {
 	size_t i;
 
 	if (l->n_routes == 0)
-		return l->upstream;
+		return NULL;
 	host_len = host_name_len(host, host_len);
 	for (i = 0; i < l->n_routes; i++) {
 		const struct conf_route *r = &l->routes[i];
@@ -56,7 +56,17 @@ route_find(const struct conf_listener *l, const char *host, size_t host_len,
 		if (r->path != NULL && (path_len < strlen(r->path) ||
 		    memcmp(path, r->path, strlen(r->path)) != 0))
 			continue;
-		return r->upstream;
+		return r;
 	}
-	return l->upstream;
+	return NULL;
+}
+
+const struct conf_upstream *
+route_find(const struct conf_listener *l, const char *host, size_t host_len,
+    const char *path, size_t path_len)
+{
+	const struct conf_route *r = route_match(l, host, host_len, path,
+	    path_len);
+
+	return r != NULL ? r->upstream : l->upstream;
 }

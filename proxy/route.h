@@ -15,6 +15,10 @@
  * specific route wins: exact host, "*." suffix (the longest), any; then the
  * longest path prefix. NULL when nothing matches. host_len 0 = no host.
  */
+const struct conf_route *route_match(const struct conf_listener *l,
+    const char *host, size_t host_len, const char *path, size_t path_len);
+
+/* Its upstream, or that of what no route takes; NULL = there is none. */
 const struct conf_upstream *route_find(const struct conf_listener *l,
     const char *host, size_t host_len, const char *path, size_t path_len);
 

@@ -28,6 +28,7 @@
 #include "proxy/generation.h"
 #include "proxy/lane.h"
 #include "proxy/live.h"
+#include "proxy/relief.h"
 
 enum {
 	SWEEP_S = 1, FDS_OF_OUR_OWN = 32,
@@ -73,8 +74,21 @@ plan_descriptors(struct runtime *rt, const struct conf *conf)
 	rt->client_fds = (int)((int64_t)limit.rlim_cur - upstreams);
 }
 
+/* "off" gives *out NULL. */
 static int
-drop_privileges(const struct conf *conf, struct conf_errors *errors)
+open_access(const struct conf *conf, struct sink **out, char *why, size_t size)
+{
+	*out = NULL;
+	if (strcmp(conf->log.access, "off") == 0)
+		return 0;
+	*out = sink_open(conf->log.access, why, size);
+	return *out != NULL ? 0 : -1;
+}
+
+/* access: the log's file, which is to be opened again later; or NULL. */
+static int
+drop_privileges(const struct conf *conf, struct sink *access,
+    struct conf_errors *errors)
 {
 	const struct passwd *pw = conf->user ? getpwnam(conf->user) : NULL;
 	const struct group *gr = conf->group ? getgrnam(conf->group) : NULL;
@@ -82,6 +96,8 @@ drop_privileges(const struct conf *conf, struct conf_errors *errors)
 
 	if (geteuid() != 0 || (pw == NULL && gr == NULL))
 		return 0;
+	if (access != NULL)
+		sink_give(access, pw != NULL ? pw->pw_uid : (uid_t)-1, gid);
 	if (setgroups(0, NULL) < 0 || setgid(gid) < 0 ||
 	    (pw != NULL && setuid(pw->pw_uid) < 0)) {
 		errors_add(errors, "cannot become user %s: %s",
@@ -138,8 +154,9 @@ make_lanes(struct runtime *rt, const struct conf *conf)
 {
 	size_t i;
 
+	rt->writer = writer_new((unsigned)conf->workers);
 	rt->lanes = calloc((size_t)conf->workers, sizeof(*rt->lanes));
-	if (rt->lanes == NULL)
+	if (rt->writer == NULL || rt->lanes == NULL)
 		return -1;
 	for (i = 0; i < (size_t)conf->workers; i++) {
 		rt->lanes[i] = lane_new(rt, (unsigned)i);
@@ -161,10 +178,30 @@ start_lanes(struct runtime *rt)
 	return 0;
 }
 
+/* What may fail, all before anything runs. */
+static struct change *
+prepare_start(struct runtime *rt, struct conf *conf, struct sink **access,
+    char *why, size_t size)
+{
+	struct change *change;
+
+	if (open_access(conf, access, why, size) < 0)
+		return NULL;
+	change = change_prepare(rt, conf, why, size);
+	if (change == NULL)
+		return NULL;
+	if (admin_start(rt, conf, why, size) < 0) {
+		change_abandon(change);
+		return NULL;
+	}
+	return change;
+}
+
 static int
 start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 {
 	struct resolver_options options = resolver_options_of(conf);
+	struct sink *access = NULL;
 	struct change *change;
 	char why[512];
 
@@ -175,26 +212,27 @@ start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 		conf_free(conf);
 		return -1;
 	}
-	change = change_prepare(rt, conf, why, sizeof(why));
+	change = prepare_start(rt, conf, &access, why, sizeof(why));
 	if (change == NULL) {
 		errors_add(errors, "%s", why);
-		conf_free(conf);
-		return -1;
-	}
-	if (admin_start(rt, conf, why, sizeof(why)) < 0) {
-		errors_add(errors, "%s", why);
-		change_abandon(change);
+		if (access != NULL)
+			sink_close(access);
 		conf_free(conf);
 		return -1;
 	}
 	change_commit(change);
-	if (drop_privileges(conf, errors) < 0)
+	if (drop_privileges(conf, access, errors) < 0) {
+		if (access != NULL)
+			sink_close(access);
 		return -1;
-	if (start_lanes(rt) < 0) {
+	}
+	writer_set_access(rt->writer, &access);
+	if (writer_start(rt->writer) < 0 || start_lanes(rt) < 0) {
 		errors_add(errors, "cannot start threads: %s",
 		    strerror(errno));
 		return -1;
 	}
+	relief_start(rt);
 	return 0;
 }
 
@@ -205,6 +243,7 @@ runtime_start(struct runtime *rt, const char *path, const char *text,
 	struct conf *conf;
 
 	memset(rt, 0, sizeof(*rt));
+	relief_patience();
 	list_init(&rt->generations);
 	list_init(&rt->upstreams);
 	list_init(&rt->listeners);
@@ -286,19 +325,21 @@ static int
 reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 {
 	struct resolver_options options = resolver_options_of(conf);
-	struct admin_change *admin;
-	struct change *change;
+	struct admin_change *admin = NULL;
+	struct change *change = NULL;
+	struct sink *access = NULL;
 	char why[512];
 
-	change = change_prepare(rt, conf, why, sizeof(why));
-	if (change == NULL) {
-		errors_add(errors, "%s", why);
-		return -1;
-	}
-	admin = admin_prepare(rt, conf, why, sizeof(why));
+	if (open_access(conf, &access, why, sizeof(why)) == 0)
+		change = change_prepare(rt, conf, why, sizeof(why));
+	if (change != NULL)
+		admin = admin_prepare(rt, conf, why, sizeof(why));
 	if (admin == NULL) {
 		errors_add(errors, "%s", why);
-		change_abandon(change);
+		if (change != NULL)
+			change_abandon(change);
+		if (access != NULL)
+			sink_close(access);
 		return -1;
 	}
 	warn_of_fixed(rt->gen->conf, conf);
@@ -306,6 +347,8 @@ reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 	log_set((enum log_level)conf->log.level,
 	    conf->log.format == CONF_LOG_JSON);
 	resolver_set(rt->resolver, &options);
+	writer_set_access(rt->writer, &access);
+	relief_configure(rt, conf);
 	change_commit(change);
 	admin_commit(rt, admin);
 	return 0;
@@ -449,6 +492,7 @@ runtime_fini(struct runtime *rt)
 		return;
 	admin_stop(rt);
 	change_unlink_sockets(rt);
+	writer_end(rt->writer);
 	for (i = 0; i < rt->n_lanes; i++)
 		lane_free(rt->lanes[i]);
 	list_each(l, tmp, &rt->listeners)

@@ -12,8 +12,11 @@
 #include "conf/conf.h"
 #include "net/resolve.h"
 #include "net/worker.h"
+#include "net/writer.h"
 #include "pool/pool.h"
+#include "proxy/access.h"
 #include "proxy/listener.h"
+#include "proxy/pressure.h"
 
 struct admin;
 struct runtime;
@@ -45,6 +48,8 @@ struct lane {
 	struct pile sessions;
 	struct pile exchanges[N_FAMILIES];
 	struct pile pieces[N_FAMILIES];
+	struct ring *access;            /* its lines of the access log */
+	struct access_clock access_clock;
 	int64_t grace_ends_ns;          /* draining: idle clients close then */
 	struct deadline drain_step;
 };
@@ -64,6 +69,7 @@ struct runtime {
 	struct list upstreams;          /* struct live_upstream, live.h */
 	struct list listeners;          /* struct live_listener, live.h */
 	struct resolver *resolver;
+	struct writer *writer;          /* of all logs */
 	struct admin *admin;
 	struct reload_result reload;
 	uint64_t reloads_ok, reloads_bad;
@@ -73,6 +79,9 @@ struct runtime {
 	struct deadline drain;          /* the next step of it */
 	size_t lanes_busy;              /* draining, not yet empty */
 	struct ev_timer sweep;
+	struct pressure_watch pressure;
+	struct deadline look;           /* at it; proxy/relief.c */
+	_Atomic int pressure_level;     /* enum pressure; read by lanes */
 	_Atomic int client_fds;         /* accepting pauses while descriptors
 					   beyond this number are in use: the
 					   rest is for upstreams and weir */

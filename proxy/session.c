@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include "proxy/exchange.h"
+#include "proxy/gate.h"
 #include "proxy/runtime.h"
+#include "proxy/throttle.h"
 
 enum {
 	FINISH_MS = 60000,              /* for the rest of the last answer */
+	ROOM_LOOKS = 256,               /* sessions looked at for an idle one */
 	LINGER_MS = 2000                /* how long a client may take to notice
 					   that all has been said */
 };
@@ -80,9 +83,22 @@ failed(struct conn *c, int error)
 	session_close(session_of(c));
 }
 
+static void
+moved(struct conn *c, size_t n)
+{
+	throttle_moved(session_of(c), n);
+}
+
 static const struct conn_ops session_ops = {
 	.input = input,
 	.drained = drained,
+	.failed = failed
+};
+
+static const struct conn_ops throttled_ops = {
+	.input = input,
+	.drained = drained,
+	.moved = moved,
 	.failed = failed
 };
 
@@ -152,6 +168,7 @@ session_take_kept(struct session *s, struct ask *a)
 		return false;
 	u = s->kept->u;
 	if (u->pool != a->pool || u->shelf->key_len != a->key_len || a->fresh ||
+	    !upconn_may_go_on(u) ||
 	    (a->key_len > 0 && memcmp(u->shelf->key, a->key, a->key_len) != 0)) {
 		lease_return(&s->kept);
 		return false;
@@ -160,6 +177,7 @@ session_take_kept(struct session *s, struct ask *a)
 	a->lease->ops = a->ops;
 	a->lease->holder = a->holder;
 	a->lease->reused = true;
+	a->lease->waited_ns = 0;
 	s->kept = NULL;
 	return true;
 }
@@ -167,7 +185,8 @@ session_take_kept(struct session *s, struct ask *a)
 /* -------------------------------------------------------------- birth, end */
 
 void
-session_new(struct door *d, int fd, const struct addr *peer)
+session_new(struct door *d, int fd, const struct addr_ip *client,
+    bool counted)
 {
 	struct lane *lane = d->lane;
 	struct session *s = pile_get_zeroed(&lane->sessions);
@@ -175,7 +194,7 @@ session_new(struct door *d, int fd, const struct addr *peer)
 	if (s == NULL) {
 		close(fd);
 		count_add(&d->rejected, 1);
-		atomic_fetch_sub(&d->listener->active, 1);
+		gate_left(d, client, counted);
 		return;
 	}
 	conn_open(&s->conn, &lane->worker, fd, WORKER_PRI_NEAR, &session_ops);
@@ -183,7 +202,12 @@ session_new(struct door *d, int fd, const struct addr *peer)
 	list_append(&d->sessions, &s->link);
 	s->door = d;
 	deadline_init(&s->deadline, deadline_passed);
-	addr_to_ip(peer, &s->client);
+	s->client = *client;
+	s->counted = counted;
+	s->idle_since_s = (uint32_t)(lane->worker.now_ns / NS_PER_S);
+	throttle_begin(s);
+	if (s->throttle != NULL)
+		s->conn.ops = &throttled_ops;
 	count_add(&d->accepted, 1);
 	count_add(&d->active, 1);
 	s->leaving = d->closed;
@@ -214,6 +238,7 @@ end(struct session *s, enum fail why, bool hard)
 	if (s->kept != NULL)
 		lease_return(&s->kept);
 	deadline_clear(&s->deadline);
+	throttle_end(s);
 	count_add(&d->received, s->conn.received);
 	count_add(&d->sent, s->conn.sent);
 	if (hard)
@@ -222,7 +247,7 @@ end(struct session *s, enum fail why, bool hard)
 		conn_close(&s->conn);
 	list_remove(&s->link);
 	count_sub(&d->active, 1);
-	atomic_fetch_sub(&d->listener->active, 1);
+	gate_left(d, &s->client, s->counted);
 	worker_late(&d->lane->worker, &s->late, session_release);
 	door_session_left(d);
 }
@@ -243,6 +268,48 @@ void
 session_reset(struct session *s)
 {
 	end(s, FAIL_CLIENT_GONE, true);
+}
+
+/* The next one that has been idle for a while; those looked at go to the end of
+   the list, so that the next call looks at others. */
+static struct session *
+idle_session(struct door *d, uint32_t now_s, unsigned *looks)
+{
+	for (; *looks > 0; --*looks) {
+		struct list *l = list_first(&d->sessions);
+		struct session *s = l == NULL ? NULL :
+		    container_of(l, struct session, link);
+
+		if (s == NULL)
+			return NULL;
+		list_remove(l);
+		list_append(&d->sessions, l);
+		if (exchange_first(s) == NULL && !s->finishing &&
+		    s->conn.in.len == 0 && now_s != s->idle_since_s)
+			return s;
+	}
+	return NULL;
+}
+
+unsigned
+sessions_make_room(struct lane *lane, unsigned most)
+{
+	uint32_t now_s = (uint32_t)(lane->worker.now_ns / NS_PER_S);
+	struct list *l, *tmp;
+	unsigned n = 0;
+
+	list_each(l, tmp, &lane->doors) {
+		struct door *d = container_of(l, struct door, link);
+		unsigned looks = ROOM_LOOKS;
+		struct session *s;
+
+		while (n < most &&
+		    (s = idle_session(d, now_s, &looks)) != NULL) {
+			session_close(s);
+			n++;
+		}
+	}
+	return n;
 }
 
 void

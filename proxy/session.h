@@ -24,6 +24,10 @@ struct session {
 	struct deadline deadline;       /* head, body or idle: the front's */
 	struct late late;
 	struct addr_ip client;
+	uint32_t idle_since_s;          /* worker time: its last exchange ended;
+					   who is idle longest makes room */
+	struct throttle *throttle;      /* NULL = no limit on its bandwidth */
+	bool counted : 1;               /* as one of its address's */
 	bool closed : 1;
 	bool leaving : 1;               /* no further exchange */
 	bool lingering : 1;             /* answered, and reading to the end */
@@ -32,10 +36,16 @@ struct session {
 	bool again : 1;                 /* call front.bytes once more */
 };
 
-void session_new(struct door *d, int fd, const struct addr *peer);
+/* A client that the gate has let in; counted: as one of its address's. */
+void session_new(struct door *d, int fd, const struct addr_ip *client,
+    bool counted);
 
 /* Call the front's bytes(), without ever nesting it. */
 void session_bytes(struct session *s);
+
+/* Close sessions of this lane that have no exchange, about the longest idle
+   first; returns how many of `most` there were. */
+unsigned sessions_make_room(struct lane *lane, unsigned most);
 
 /* End it: exchanges that are under way are given up. Twice is fine. */
 void session_close(struct session *s);

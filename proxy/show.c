@@ -8,7 +8,10 @@
  */
 #include "proxy/show.h"
 
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "proxy/table.h"
 
@@ -79,6 +82,23 @@ millis(long long ms, char out[SHORT])
 
 /* ------------------------------------------------------------------- stats */
 
+/* The rest of its line: what there is to say of it. */
+static void
+show_process(FILE *out, const json_t *p)
+{
+	const char *pressure = text_of(p, "pressure");
+
+	if (number_of(p, "memory_budget_bytes") > 0)
+		fprintf(out, " of %.1f MiB",
+		    (double)number_of(p, "memory_budget_bytes") / 1048576);
+	if (*pressure != '\0' && strcmp(pressure, "none") != 0)
+		fprintf(out, "  pressure: %s", pressure);
+	if (number_of(p, "log_dropped_total") > 0)
+		fprintf(out, "  log lines lost %lld",
+		    number_of(p, "log_dropped_total"));
+	putc('\n', out);
+}
+
 static void
 show_program(FILE *out, const json_t *s)
 {
@@ -94,12 +114,26 @@ show_program(FILE *out, const json_t *s)
 	    "uptime_s")) * 1e3), up), number_of(s, "generation"), state);
 	if (*text_of(s, "missing") != '\0')
 		fprintf(out, ": %s", text_of(s, "missing"));
-	fprintf(out, "\ndescriptors %lld of %lld  memory %.1f MiB\n",
+	fprintf(out, "\ndescriptors %lld of %lld  memory %.1f MiB",
 	    number_in(s, "process", "fds"), number_in(s, "process", "fds_max"),
 	    (double)number_in(s, "process", "memory_bytes") / 1048576);
+	show_process(out, json_object_get(s, "process"));
+	if (number_of(reload, "overrides") > 0)
+		fprintf(out, "changed by hand: %lld of the endpoints\n",
+		    number_of(reload, "overrides"));
 	if (reload != NULL && strcmp(text_of(reload, "last"), "ok") != 0)
 		fprintf(out, "the last reload was refused: %s\n",
 		    text_of(reload, "last"));
+}
+
+/* After an empty line, if it has rows at all. */
+static void
+table_end(struct table *t, FILE *out)
+{
+	if (t->n_cells > 0)
+		putc('\n', out);
+	table_print(t, out);
+	table_fini(t);
 }
 
 static void
@@ -120,9 +154,8 @@ join_texts(const json_t *texts, char *out, size_t size)
 static void
 show_listeners(FILE *out, const json_t *rows)
 {
-	static const char *const heads[] = { "-LISTENER", "-PROTOCOL", "-BIND",
-		"CLIENTS", "ACCEPTED", "REJECTED", "REQUESTS", "FAILURES",
-		"P50", "P99", "MAX", NULL };
+	static const char *const heads[] = { "-LISTENER", "-BIND", "CLIENTS",
+		"REQUESTS", "FAILURES", "P50", "P99", "MAX", NULL };
 	char binds[256], p50[SHORT], p99[SHORT], max[SHORT];
 	struct table t;
 	size_t i;
@@ -133,13 +166,8 @@ show_listeners(FILE *out, const json_t *rows)
 
 		join_texts(json_object_get(l, "bind"), binds, sizeof(binds));
 		table_add(&t, "%s", text_of(l, "name"));
-		table_add(&t, "%s", text_of(l, "protocol"));
 		table_add(&t, "%s", binds);
 		table_add(&t, "%lld", number_in(l, "connections", "active"));
-		table_add(&t, "%lld",
-		    number_in(l, "connections", "accepted_total"));
-		table_add(&t, "%lld",
-		    number_in(l, "connections", "rejected_total"));
 		table_add(&t, "%lld", number_of(l, "requests_total"));
 		table_add(&t, "%lld", sum_of(l, "failures_total"));
 		table_add(&t, "%s", micros(number_in(l, "latency_us", "p50"),
@@ -149,88 +177,277 @@ show_listeners(FILE *out, const json_t *rows)
 		table_add(&t, "%s", micros(number_in(l, "latency_us", "max"),
 		    max));
 	}
-	putc('\n', out);
-	table_print(&t, out);
-	table_fini(&t);
+	table_end(&t, out);
 }
 
 static void
-add_upstream(struct table *t, const json_t *u)
-{
-	char queue[SHORT], first[SHORT];
-
-	table_add(t, "%s", text_of(u, "name"));
-	table_add(t, "%s", text_of(json_object_get(u, "pool"), "mode"));
-	table_add(t, "%s", json_is_true(json_object_get(u, "ready")) ? "yes" :
-	    "no");
-	table_add(t, "%lld", number_in(u, "pool", "max"));
-	table_add(t, "%lld", number_in(u, "pool", "open"));
-	table_add(t, "%lld", number_in(u, "pool", "idle"));
-	table_add(t, "%lld", number_in(u, "pool", "leased"));
-	table_add(t, "%lld", number_in(u, "pool", "connecting"));
-	table_add(t, "%lld", number_in(u, "pool", "waiting"));
-	table_add(t, "%lld", number_of(u, "requests_total"));
-	table_add(t, "%lld", number_of(u, "connects_total"));
-	table_add(t, "%lld", number_of(u, "retries_total"));
-	table_add(t, "%s", micros(number_in(u, "queue_us", "p99"), queue));
-	table_add(t, "%s", micros(number_in(u, "first_byte_us", "p99"), first));
-}
-
-static void
-show_upstreams(FILE *out, const json_t *rows)
+show_pools(FILE *out, const json_t *rows)
 {
 	static const char *const heads[] = { "-UPSTREAM", "-MODE", "-READY",
 		"MAX", "OPEN", "IDLE", "LEASED", "CONNECTING", "WAITING",
-		"REQUESTS", "CONNECTS", "RETRIES", "QUEUE P99", "REPLY P99",
 		NULL };
 	struct table t;
 	size_t i;
 
 	table_init(&t, heads);
-	for (i = 0; i < json_array_size(rows); i++)
-		add_upstream(&t, json_array_get(rows, i));
-	putc('\n', out);
-	table_print(&t, out);
-	table_fini(&t);
+	for (i = 0; i < json_array_size(rows); i++) {
+		const json_t *u = json_array_get(rows, i);
+
+		table_add(&t, "%s", text_of(u, "name"));
+		table_add(&t, "%s", text_of(json_object_get(u, "pool"),
+		    "mode"));
+		table_add(&t, "%s", json_is_true(json_object_get(u, "ready")) ?
+		    "yes" : "no");
+		table_add(&t, "%lld", number_in(u, "pool", "max"));
+		table_add(&t, "%lld", number_in(u, "pool", "open"));
+		table_add(&t, "%lld", number_in(u, "pool", "idle"));
+		table_add(&t, "%lld", number_in(u, "pool", "leased"));
+		table_add(&t, "%lld", number_in(u, "pool", "connecting"));
+		table_add(&t, "%lld", number_in(u, "pool", "waiting"));
+	}
+	table_end(&t, out);
 }
 
 static void
-add_endpoint(struct table *t, const json_t *u, const json_t *e)
+show_traffic(FILE *out, const json_t *rows)
 {
-	const char *name = text_of(e, "name");
+	static const char *const heads[] = { "-UPSTREAM", "REQUESTS", "REUSED",
+		"CONNECTS", "RETRIES", "QUEUE P99", "REPLY P99", NULL };
+	char queue[SHORT], first[SHORT];
+	struct table t;
+	size_t i;
+
+	table_init(&t, heads);
+	for (i = 0; i < json_array_size(rows); i++) {
+		const json_t *u = json_array_get(rows, i);
+
+		table_add(&t, "%s", text_of(u, "name"));
+		table_add(&t, "%lld", number_of(u, "requests_total"));
+		table_add(&t, "%lld", number_of(u, "reused_total"));
+		table_add(&t, "%lld", number_of(u, "connects_total"));
+		table_add(&t, "%lld", number_of(u, "retries_total"));
+		table_add(&t, "%s", micros(number_in(u, "queue_us", "p99"),
+		    queue));
+		table_add(&t, "%s", micros(number_in(u, "first_byte_us",
+		    "p99"), first));
+	}
+	table_end(&t, out);
+}
+
+/* ------------------------------------------------------------------ limits */
+
+/* Those of one listener or upstream that have done something. */
+static void
+add_limits(struct table *t, const char *what, const json_t *row)
+{
+	static const char *const groups[] = { "limited_total", "delayed_total",
+		"shadow_total" };
+	const char *name;
+	json_t *n;
+	size_t i;
+
+	json_object_foreach(json_object_get(row, "limited_total"), name, n) {
+		long long each[3], sum = 0;
+
+		for (i = 0; i < 3; i++)
+			sum += each[i] = number_in(row, groups[i], name);
+		if (sum == 0)
+			continue;
+		table_add(t, "%s %s", what, text_of(row, "name"));
+		table_add(t, "%s", name);
+		for (i = 0; i < 3; i++)
+			table_add(t, "%lld", each[i]);
+	}
+}
+
+static void
+show_limits(FILE *out, const json_t *s)
+{
+	static const char *const heads[] = { "-LIMITS OF", "-LIMIT", "REFUSED",
+		"DELAYED", "SHADOW", NULL };
+	const json_t *listeners = json_object_get(s, "listeners");
+	const json_t *upstreams = json_object_get(s, "upstreams");
+	struct table t;
+	size_t i;
+
+	table_init(&t, heads);
+	for (i = 0; i < json_array_size(listeners); i++)
+		add_limits(&t, "listener", json_array_get(listeners, i));
+	for (i = 0; i < json_array_size(upstreams); i++)
+		add_limits(&t, "upstream", json_array_get(upstreams, i));
+	table_end(&t, out);
+}
+
+/* --------------------------------------------------------------- endpoints */
+
+static bool
+has_address(const json_t *e)
+{
 	const char *resolved = text_of(e, "resolved");
 
-	table_add(t, "%s", text_of(u, "name"));
-	table_add(t, "%s", name);
-	table_add(t, "%s", strcmp(name, resolved) == 0 ? "" : resolved);
+	return *resolved != '\0' && strcmp(text_of(e, "name"), resolved) != 0;
+}
+
+/* with_address: a column for what the names resolve to. */
+static void
+add_endpoint(struct table *t, const char *upstream, const json_t *e,
+    bool with_address)
+{
+	table_add(t, "%s", upstream);
+	table_add(t, "%s", text_of(e, "name"));
+	if (with_address)
+		table_add(t, "%s", has_address(e) ? text_of(e, "resolved") :
+		    "");
 	table_add(t, "%s", text_of(e, "state"));
 	table_add(t, "%lld", number_of(e, "weight"));
 	table_add(t, "%lld", number_of(e, "open"));
 	table_add(t, "%lld", number_of(e, "leased"));
 	table_add(t, "%lld", sum_of(e, "failures_total"));
-	table_add(t, "%s", text_of(e, "last_error"));
+}
+
+static const char *const *
+endpoint_heads(bool with_address)
+{
+	static const char *const plain[] = { "-UPSTREAM", "-ENDPOINT",
+		"-STATE", "WEIGHT", "OPEN", "LEASED", "FAILURES", NULL };
+	static const char *const resolved[] = { "-UPSTREAM", "-ENDPOINT",
+		"-ADDRESS", "-STATE", "WEIGHT", "OPEN", "LEASED", "FAILURES",
+		NULL };
+
+	return with_address ? resolved : plain;
+}
+
+/* The date too, when it is not of today. */
+static const char *
+moment(long long at_s, char out[SHORT])
+{
+	time_t at = (time_t)at_s, now = time(NULL);
+	struct tm then, today;
+
+	localtime_r(&at, &then);
+	localtime_r(&now, &today);
+	strftime(out, SHORT, then.tm_yday == today.tm_yday &&
+	    then.tm_year == today.tm_year ? "%H:%M:%S" : "%F %H:%M:%S", &then);
+	return out;
+}
+
+static void
+say(FILE *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* One more piece of a note. */
+static void
+say(FILE *out, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (ftell(out) > 0)
+		fputs("; ", out);
+	va_start(ap, fmt);
+	vfprintf(out, fmt, ap);
+	va_end(ap);
+}
+
+static void
+say_override(FILE *out, const json_t *o)
+{
+	char until[SHORT];
+
+	if (!json_is_object(o))
+		return;
+	say(out, "by hand: %s", text_of(o, "state"));
+	if (number_of(o, "weight") > 0)
+		fprintf(out, ", weight %lld", number_of(o, "weight"));
+	if (number_of(o, "until") > 0)
+		fprintf(out, ", until %s", moment(number_of(o, "until"),
+		    until));
+}
+
+/* What is not as it should be, or not as the file says. */
+static void
+say_endpoint(FILE *out, const json_t *e)
+{
+	const char *state = text_of(e, "state");
+	const char *check = text_of(json_object_get(e, "health"), "last");
+	char time[SHORT];
+
+	if (strcmp(state, "up") != 0 && number_of(e, "since") > 0)
+		say(out, "%s since %s", state, moment(number_of(e, "since"),
+		    time));
+	say_override(out, json_object_get(e, "override"));
+	if (*check != '\0' && strcmp(check, "ok") != 0)
+		say(out, "last check: %s", check);
+	if (number_of(e, "ejections_total") > 0)
+		say(out, "ejected so far: %lld",
+		    number_of(e, "ejections_total"));
+	if (number_of(e, "held_ms") > 0)
+		say(out, "asks for a pause of %s",
+		    millis(number_of(e, "held_ms"), time));
+	if (*text_of(e, "last_error") != '\0')
+		say(out, "last error: %s", text_of(e, "last_error"));
+}
+
+/* A paragraph for an endpoint of which there is something to say. */
+static void
+note_endpoint(FILE *out, const char *upstream, const json_t *e, bool *first)
+{
+	char *text = NULL, *head = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (f == NULL)
+		return;
+	say_endpoint(f, e);
+	if (fclose(f) == 0 && *text != '\0' && asprintf(&head, "%s %s%s%s%s",
+	    upstream, text_of(e, "name"), has_address(e) ? " (" : "",
+	    has_address(e) ? text_of(e, "resolved") : "",
+	    has_address(e) ? ")" : "") >= 0) {
+		if (*first)
+			putc('\n', out);
+		*first = false;
+		table_note(out, head, text);
+		free(head);
+	}
+	free(text);
 }
 
 static void
 show_endpoints(FILE *out, const json_t *upstreams)
 {
-	static const char *const heads[] = { "-UPSTREAM", "-ENDPOINT",
-		"-ADDRESS", "-STATE", "WEIGHT", "OPEN", "LEASED", "FAILURES",
-		"-LAST ERROR", NULL };
+	bool with_address = false, first = true;
+	const json_t *u, *e;
 	struct table t;
 	size_t i, k;
 
-	table_init(&t, heads);
-	for (i = 0; i < json_array_size(upstreams); i++) {
-		const json_t *u = json_array_get(upstreams, i);
-		const json_t *rows = json_object_get(u, "endpoints");
+	json_array_foreach(upstreams, i, u)
+		json_array_foreach(json_object_get(u, "endpoints"), k, e)
+			with_address = with_address || has_address(e);
+	table_init(&t, endpoint_heads(with_address));
+	json_array_foreach(upstreams, i, u)
+		json_array_foreach(json_object_get(u, "endpoints"), k, e)
+			add_endpoint(&t, text_of(u, "name"), e, with_address);
+	table_end(&t, out);
+	json_array_foreach(upstreams, i, u)
+		json_array_foreach(json_object_get(u, "endpoints"), k, e)
+			note_endpoint(out, text_of(u, "name"), e, &first);
+}
 
-		for (k = 0; k < json_array_size(rows); k++)
-			add_endpoint(&t, u, json_array_get(rows, k));
-	}
-	putc('\n', out);
+void
+show_endpoint(FILE *out, const char *upstream, const json_t *first)
+{
+	const json_t *others = json_object_get(first, "others"), *e;
+	bool with_address = has_address(first), none_yet = true;
+	struct table t;
+	size_t i;
+
+	table_init(&t, endpoint_heads(with_address));
+	add_endpoint(&t, upstream, first, with_address);
+	json_array_foreach(others, i, e)
+		add_endpoint(&t, upstream, e, with_address);
 	table_print(&t, out);
 	table_fini(&t);
+	note_endpoint(out, upstream, first, &none_yet);
+	json_array_foreach(others, i, e)
+		note_endpoint(out, upstream, e, &none_yet);
 }
 
 void
@@ -239,7 +456,9 @@ show_stats(FILE *out, const json_t *s, const struct show_filter *f)
 	(void)f;
 	show_program(out, s);
 	show_listeners(out, json_object_get(s, "listeners"));
-	show_upstreams(out, json_object_get(s, "upstreams"));
+	show_pools(out, json_object_get(s, "upstreams"));
+	show_traffic(out, json_object_get(s, "upstreams"));
+	show_limits(out, s);
 	show_endpoints(out, json_object_get(s, "upstreams"));
 }
 

@@ -19,6 +19,8 @@ struct show_filter {
 };
 
 void show_stats(FILE *out, const json_t *stats, const struct show_filter *f);
+/* One endpoint of an upstream, as weir answers when it was changed. */
+void show_endpoint(FILE *out, const char *upstream, const json_t *endpoint);
 void show_connections(FILE *out, const json_t *j, const struct show_filter *f);
 void show_dns(FILE *out, const json_t *j, const struct show_filter *f);
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NOTE_WIDE = 79, NOTE_INDENT = 4 };
+
 void
 table_init(struct table *t, const char *const *heads)
 {
@@ -114,4 +116,32 @@ table_print(const struct table *t, FILE *out)
 		    wide[i % n], t->heads[i % n][0] == '-', &owed);
 	}
 	putc('\n', out);
+}
+
+void
+table_note(FILE *out, const char *head, const char *text)
+{
+	char *all, *word;
+	int at = -1;                    /* the last column used; -1 = none */
+
+	if (asprintf(&all, "%s: %s", head, text) < 0)
+		return;
+	tame(all);
+	for (word = all; *word != '\0'; word += strspn(word, " ")) {
+		size_t len = strcspn(word, " ");
+		char after = word[len];
+
+		word[len] = '\0';
+		if (at < 0 || at + 1 + width(word) <= NOTE_WIDE) {
+			fprintf(out, "%s%s", at < 0 ? "" : " ", word);
+			at += 1 + width(word);
+		} else {
+			fprintf(out, "\n%*s%s", NOTE_INDENT, "", word);
+			at = NOTE_INDENT + width(word);
+		}
+		word[len] = after;
+		word += len;
+	}
+	putc('\n', out);
+	free(all);
 }

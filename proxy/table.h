@@ -1,6 +1,6 @@
 /*
  * Tables on a terminal: columns as wide as what is in them, numbers to the
- * right.
+ * right; and the notes below them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,5 +30,9 @@ void table_add(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Nothing at all when there are no rows. */
 void table_print(const struct table *t, FILE *out);
+
+/* "head: text", broken at blanks before column 80; all lines but the first are
+   set in. Control characters become "?". */
+void table_note(FILE *out, const char *head, const char *text);
 
 #endif

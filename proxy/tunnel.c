@@ -79,6 +79,10 @@ tunnel_from_client(struct exchange *x)
 void
 tunnel_from_upstream(struct exchange *x)
 {
+	if (x->first_ns == 0 && far(x)->in.len > 0) {
+		exchange_first_byte(x);
+		endpoint_ok(x->lease->u->shelf->site->endpoint);
+	}
 	passed(x, far(x), near(x));
 }
 

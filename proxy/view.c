@@ -10,10 +10,21 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/history.h"
 #include "proxy/live.h"
+#include "proxy/override.h"
+
+const char *const view_states[] = { "up", "down", "ejected", "drain",
+	"unresolved", NULL };
+
+const char *const view_pressures[VIEW_PRESSURES] = {
+	[PRESSURE_NONE] = "none",
+	[PRESSURE_TIGHT] = "tight",
+	[PRESSURE_FULL] = "full"
+};
 
 /* -------------------------------------------------------------- listeners */
 
@@ -46,6 +57,10 @@ add_door(struct view_listener *v, const struct door *d)
 		v->outcomes[i] += count_read(&d->outcomes[i]);
 	for (i = 0; i < N_FAILS; i++)
 		v->failures[i] += count_read(&d->failures[i]);
+	for (i = 0; i < N_LIMITS; i++) {
+		v->limited[i] += count_read(&d->limited[i]);
+		v->shadowed[i] += count_read(&d->shadowed[i]);
+	}
 	hist_sum_add(&v->latency.all, &d->latency);
 }
 
@@ -67,22 +82,62 @@ take_listener(struct view_listener *v, const struct live_listener *live,
 
 /* -------------------------------------------------------------- upstreams */
 
-static void
-take_endpoint(struct view_endpoint *v, const struct endpoint *e)
+/* The clocks at one moment: a moment of one becomes one of the other. */
+struct now {
+	int64_t mono_ns, wall_ns;
+};
+
+static struct now
+now_of(const struct runtime *rt)
 {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (struct now){ rt->main.now_ns,
+	    (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec };
+}
+
+static void
+take_override(struct view_endpoint *v, const struct live_upstream *live,
+    const char *name, const struct now *now)
+{
+	const struct override *o = override_find(live, name);
+
+	if (o == NULL)
+		return;
+	v->override.state = override_states[o->state];
+	v->override.weight = o->weight;
+	/* To the nearest: main's clock is a little behind. */
+	if (o->until_ns != INT64_MAX)
+		v->override.until_s = (o->until_ns - now->mono_ns +
+		    now->wall_ns + NS_PER_S / 2) / NS_PER_S;
+}
+
+static void
+take_endpoint(struct view_endpoint *v, const struct endpoint *e,
+    const struct now *now)
+{
+	int64_t held_ns = atomic_load(&e->hold_until_ns) - now->mono_ns;
 	unsigned i;
 
 	v->name = e->name;
 	v->resolved = e->resolved;
-	v->state = "up";
-	v->up = 1;
+	v->state = endpoint_state(e);
+	v->up = atomic_load(&e->bars) == 0 && atomic_load(&e->current);
 	v->last_error = atomic_load(&e->last_error);
 	v->since_s = atomic_load(&e->since_s);
 	v->weight = atomic_load(&e->weight);
 	v->open = atomic_load(&e->open);
 	v->leased = atomic_load(&e->leased);
+	v->backup = atomic_load(&e->backup);
+	v->held_us = held_ns > 0 ? (uint64_t)held_ns / 1000 : 0;
+	v->ejections = atomic_load(&e->ejections);
 	for (i = 0; i < N_FAULTS; i++)
 		v->failures[i] = atomic_load(&e->faults[i]);
+	v->health.last = e->health.last;
+	v->health.checks = e->health.checks;
+	v->health.failures = e->health.failures;
+	v->health.latency_us = (uint64_t)e->health.latency_us;
 }
 
 /* One whose name has no address is shown too: that is why nobody gets there. */
@@ -94,10 +149,13 @@ take_unresolved(struct view_endpoint *v, const struct live_endpoint *e)
 	v->state = "unresolved";
 	v->last_error = e->error;
 	v->weight = e->conf->weight;
+	v->backup = e->conf->backup;
+	v->health.last = "";
 }
 
 static int
-take_endpoints(struct view_upstream *v, const struct live_upstream *live)
+take_endpoints(struct view_upstream *v, const struct live_upstream *live,
+    const struct now *now)
 {
 	size_t rows = live->roster != NULL ? live->roster->n : 0, i;
 
@@ -108,11 +166,14 @@ take_endpoints(struct view_upstream *v, const struct live_upstream *live)
 	for (i = 0; i < rows; i++)
 		if (live->roster->v[i] != NULL)
 			take_endpoint(&v->endpoints[v->n_endpoints++],
-			    live->roster->v[i]);
+			    live->roster->v[i], now);
 	for (i = 0; i < live->n_endpoints; i++)
 		if (live->endpoints[i].n_addrs == 0)
 			take_unresolved(&v->endpoints[v->n_endpoints++],
 			    &live->endpoints[i]);
+	for (i = 0; i < v->n_endpoints; i++)
+		take_override(&v->endpoints[i], live, v->endpoints[i].name,
+		    now);
 	return 0;
 }
 
@@ -144,6 +205,10 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 		v->discards[i] += count_read(&p->discards[i]);
 	for (i = 0; i < POOL_PINS_MOST; i++)
 		v->pins[i] += count_read(&p->pins[i]);
+	for (i = 0; i < N_UPSTREAM_LIMITS; i++) {
+		v->limited[i] += count_read(&p->limited[i]);
+		v->delayed[i] += count_read(&p->delayed[i]);
+	}
 	hist_sum_add(&v->queue.all, &p->queue);
 	hist_sum_add(&v->connect.all, &p->connect);
 	hist_sum_add(&v->first_byte.all, &p->first_byte);
@@ -167,7 +232,7 @@ mode_name(enum conf_span span)
 
 static int
 take_upstream(struct view_upstream *v, struct live_upstream *live,
-    int64_t now_ns, const struct history *h)
+    const struct now *now, const struct history *h)
 {
 	const struct upstream *up = live->upstream;
 	int64_t oldest_ns = INT64_MAX, lease_ns = INT64_MAX;
@@ -183,14 +248,14 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	for (i = 0; i < up->n_pools; i++)
 		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);
 	v->pin_names = up->peer != NULL ? up->peer->pins : NULL;
-	if (oldest_ns < now_ns)
-		v->oldest_wait_us = (uint64_t)(now_ns - oldest_ns) / 1000;
-	if (lease_ns < now_ns)
-		v->oldest_lease_us = (uint64_t)(now_ns - lease_ns) / 1000;
+	if (oldest_ns < now->mono_ns)
+		v->oldest_wait_us = (uint64_t)(now->mono_ns - oldest_ns) / 1000;
+	if (lease_ns < now->mono_ns)
+		v->oldest_lease_us = (uint64_t)(now->mono_ns - lease_ns) / 1000;
 	history_times(h, "queue", v->name, &v->queue);
 	history_times(h, "connect", v->name, &v->connect);
 	history_times(h, "first_byte", v->name, &v->first_byte);
-	return take_endpoints(v, live);
+	return take_endpoints(v, live, now);
 }
 
 /* ------------------------------------------------------------- the program */
@@ -213,6 +278,10 @@ take_program(struct view *v, struct runtime *rt, const struct history *h)
 	v->reload_at_s = rt->reload.at_s;
 	v->reloads_ok = rt->reloads_ok;
 	v->reloads_bad = rt->reloads_bad;
+	v->overrides = override_count(rt);
+	v->log_dropped = rt->writer != NULL ? writer_dropped(rt->writer) : 0;
+	v->memory_budget = pressure_budget(&rt->pressure);
+	v->pressure = (uint64_t)atomic_load(&rt->pressure_level);
 	usage_read(&v->usage);
 	for (i = 0; i < rt->n_lanes; i++)
 		hist_sum_add(&v->lag.all, &rt->lanes[i]->worker.lag);
@@ -244,6 +313,7 @@ take_listeners(struct view *v, struct runtime *rt, const struct history *h)
 static int
 take_upstreams(struct view *v, struct runtime *rt, const struct history *h)
 {
+	const struct now now = now_of(rt);
 	struct list *l;
 	size_t n = 0;
 
@@ -257,8 +327,7 @@ take_upstreams(struct view *v, struct runtime *rt, const struct history *h)
 		    container_of(l, struct live_upstream, link);
 
 		if (live->conf != NULL && take_upstream(
-		    &v->upstreams[v->n_upstreams++], live, rt->main.now_ns,
-		    h) < 0)
+		    &v->upstreams[v->n_upstreams++], live, &now, h) < 0)
 			return -1;
 	}
 	return 0;
@@ -293,4 +362,15 @@ view_free(struct view *v)
 	free(v->listeners);
 	free(v->upstreams);
 	free(v);
+}
+
+const struct view_upstream *
+view_upstream_find(const struct view *v, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_upstreams; i++)
+		if (strcmp(v->upstreams[i].name, name) == 0)
+			return &v->upstreams[i];
+	return NULL;
 }

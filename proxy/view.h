@@ -36,6 +36,7 @@ struct view_listener {
 	uint64_t    active, accepted, rejected, requests, received, sent;
 	uint64_t    outcomes[N_OUTCOMES];
 	uint64_t    failures[N_FAILS];
+	uint64_t    limited[N_LIMITS], shadowed[N_LIMITS];
 	struct view_hist latency;
 };
 
@@ -43,12 +44,24 @@ struct view_listener {
 struct view_endpoint {
 	const char *name;               /* as configured */
 	const char *resolved;           /* "" = its name has no address yet */
-	const char *state;              /* "up", "unresolved" */
+	const char *state;              /* one of view_states */
 	const char *last_error;         /* "" = none */
 	int64_t     since_s;            /* wall clock; 0 = never */
 	uint64_t    up;                 /* 1 = new connections may go there */
 	uint64_t    weight, open, leased;
+	uint64_t    backup;             /* 0 or 1 */
+	uint64_t    held_us;            /* asked for a pause: so long yet */
+	uint64_t    ejections;
 	uint64_t    failures[N_FAULTS];
+	struct {
+		const char *last;       /* "ok", what was wrong, "" = none */
+		uint64_t checks, failures, latency_us;
+	} health;
+	struct {                        /* by hand */
+		const char *state;      /* NULL = as the file says */
+		uint64_t weight;        /* 0 = the file's */
+		int64_t  until_s;       /* wall clock; 0 = for good */
+	} override;
 };
 
 struct view_upstream {
@@ -60,6 +73,7 @@ struct view_upstream {
 	uint64_t    discards[N_DISCARDS];
 	const char *const *pin_names;   /* NULL-terminated; NULL = none */
 	uint64_t    pins[POOL_PINS_MOST];       /* by index in pin_names */
+	uint64_t    limited[N_UPSTREAM_LIMITS], delayed[N_UPSTREAM_LIMITS];
 	struct view_hist queue, connect, first_byte;
 	struct view_endpoint *endpoints;        /* owned */
 	size_t      n_endpoints;
@@ -75,11 +89,23 @@ struct view {
 	int64_t     reload_at_s;        /* the last one, whatever came of it */
 	int64_t     config_at_s;        /* the running one's */
 	const char *config_hash;
+	uint64_t    overrides;          /* endpoints changed by hand */
+	uint64_t    log_dropped;        /* lines for which there was no room */
+	uint64_t    memory_budget;      /* bytes; UINT64_MAX = no limit */
+	uint64_t    pressure;           /* enum pressure */
 	struct usage usage;
 	struct view_hist lag;           /* of the lanes' loops */
 	struct view_listener *listeners; size_t n_listeners;
 	struct view_upstream *upstreams; size_t n_upstreams;
 };
+
+/* What an endpoint may be, as endpoint_state() says it, and "unresolved"; ends
+   with NULL. */
+extern const char *const view_states[];
+
+/* By enum pressure: "none", "tight", "full". */
+enum { VIEW_PRESSURES = PRESSURE_FULL + 1 };
+extern const char *const view_pressures[VIEW_PRESSURES];
 
 /*
  * What the runtime is now; percentiles by what h remembers. Listeners and
@@ -88,5 +114,9 @@ struct view {
  */
 struct view *view_take(struct runtime *rt, const struct history *h) MUST_CHECK;
 void view_free(struct view *v);
+
+/* NULL when there is none. */
+const struct view_upstream *view_upstream_find(const struct view *v,
+    const char *name);
 
 #endif

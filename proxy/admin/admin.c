@@ -16,6 +16,7 @@
 #include "net/log.h"
 #include "proxy/admin/caller.h"
 #include "proxy/admin/guard.h"
+#include "proxy/admin/orders.h"
 #include "proxy/admin/pages.h"
 #include "proxy/history.h"
 
@@ -284,7 +285,7 @@ beat(struct deadline *d)
 static void
 quieten(struct deadline *d)
 {
-	pages_quieten(container_of(d, struct admin, quieten));
+	orders_quieten(container_of(d, struct admin, quieten));
 }
 
 static double

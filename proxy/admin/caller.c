@@ -20,6 +20,7 @@
 #include "proxy/admin/guard.h"
 #include "proxy/admin/json.h"
 #include "proxy/admin/pages.h"
+#include "proxy/admin/target.h"
 
 /* Milliseconds. */
 enum {
@@ -299,25 +300,7 @@ callers_stream(const struct admin *a)
 const char *
 caller_query(const struct caller *c, const char *key, char *out, size_t size)
 {
-	size_t len = strlen(key), n;
-	const char *at = c->query;
-
-	while (*at != '\0') {
-		n = strcspn(at, "&");
-		if (n >= len && strncmp(at, key, len) == 0 &&
-		    (n == len || at[len] == '=')) {
-			const char *value = at + len + (n > len);
-
-			n -= len + (n > len);
-			if (n >= size)
-				n = size - 1;
-			memcpy(out, value, n);
-			out[n] = '\0';
-			return out;
-		}
-		at += n + (at[n] == '&');
-	}
-	return NULL;
+	return target_query(c->query, key, out, size);
 }
 
 static void
@@ -339,8 +322,9 @@ answer(struct caller *c)
 		p->answer(c);
 }
 
-/* Path and query: what is too long names no page and no value. */
-static void
+/* Path and query; false when one is too long: half of it may mean the opposite
+   of the whole. */
+static bool
 take_target(struct caller *c, const char *bytes)
 {
 	struct http_span path = c->head.path, query = c->head.query;
@@ -349,12 +333,14 @@ take_target(struct caller *c, const char *bytes)
 		path.len = (uint16_t)(query.at - path.at);
 	if (path.len > 0 && bytes[path.at + path.len - 1] == '?')
 		path.len--;
-	snprintf(c->path, sizeof(c->path), "%.*s",
-	    path.len < sizeof(c->path) ? (int)path.len : 0, bytes + path.at);
-	snprintf(c->query, sizeof(c->query), "%.*s",
-	    query.len < sizeof(c->query) ? (int)query.len : 0,
+	if (path.len >= sizeof(c->path) || query.len >= sizeof(c->query))
+		return false;
+	snprintf(c->path, sizeof(c->path), "%.*s", (int)path.len,
+	    bytes + path.at);
+	snprintf(c->query, sizeof(c->query), "%.*s", (int)query.len,
 	    bytes + query.at);
 	c->pretty = caller_query(c, "pretty", (char[8]){ 0 }, 8) != NULL;
+	return true;
 }
 
 static void
@@ -385,12 +371,14 @@ take_head(struct caller *c, const char *bytes)
 	const struct http_head *h = &c->head;
 	enum verdict verdict = guard_judge(c->admin->conf, c->probe,
 	    c->guarded, h, bytes);
+	bool fits = take_target(c, bytes);
 
 	c->keep = h->keep_alive && h->minor == 1;
-	take_target(c, bytes);
 	buf_drop(&c->conn.w->blocks, &c->conn.in, h->size);
 	if (verdict != VERDICT_PASS)
 		refuse_verdict(c, verdict);
+	else if (!fits)
+		refuse(c, 414, "the path or the query is too long");
 	else if (h->body == HTTP_BODY_CHUNKED)
 		refuse(c, 411, "bodies need a Content-Length here");
 	else if (h->body == HTTP_BODY_LENGTH && h->length > CALLER_BODY_BYTES)

@@ -68,7 +68,7 @@ struct caller {
 	bool pretty;
 	uint64_t body_left;
 	struct census *census;          /* WAITING */
-	char path[256], query[256];     /* of the request in hand */
+	char path[1024], query[256];    /* of the request in hand */
 	struct http_head head;          /* room for CALLER_FIELDS */
 };
 
@@ -99,8 +99,7 @@ void caller_stream(struct caller *c);
 void callers_beat(struct admin *a, const char *frame, size_t len);
 bool callers_stream(const struct admin *a);
 
-/* The value of a key in the query: "" when it has none, NULL when the key is
-   not there. */
+/* target_query() of the request in hand. */
 const char *caller_query(const struct caller *c, const char *key, char *out,
     size_t size);
 

@@ -132,6 +132,8 @@ listener(const struct view_listener *v)
 	put_number(o, "requests_total", v->requests);
 	put(o, "outcomes_total", tally(outcome_names, v->outcomes, N_OUTCOMES));
 	put(o, "failures_total", failures(v->failures));
+	put(o, "limited_total", tally(limit_names, v->limited, N_LIMITS));
+	put(o, "shadow_total", tally(limit_names, v->shadowed, N_LIMITS));
 	put_number(bytes, "received_total", v->received);
 	put_number(bytes, "sent_total", v->sent);
 	put(o, "bytes", bytes);
@@ -140,7 +142,36 @@ listener(const struct view_listener *v)
 }
 
 static json_t *
-endpoint(const struct view_endpoint *v)
+health(const struct view_endpoint *v)
+{
+	json_t *o = json_object();
+
+	put_text(o, "last", v->health.last);
+	put_number(o, "checks_total", v->health.checks);
+	put_number(o, "failures_total", v->health.failures);
+	put_number(o, "latency_us", v->health.latency_us);
+	return o;
+}
+
+/* null where there is nothing: not changed, the file's weight, for good. */
+static json_t *
+override(const struct view_endpoint *v)
+{
+	json_t *o;
+
+	if (v->override.state == NULL)
+		return json_null();
+	o = json_object();
+	put_text(o, "state", v->override.state);
+	put(o, "weight", v->override.weight == 0 ? json_null() :
+	    json_integer((json_int_t)v->override.weight));
+	put(o, "until", v->override.until_s == 0 ? json_null() :
+	    json_integer(v->override.until_s));
+	return o;
+}
+
+json_t *
+json_endpoint(const struct view_endpoint *v)
 {
 	json_t *o = json_object();
 
@@ -149,11 +180,16 @@ endpoint(const struct view_endpoint *v)
 	put_text(o, "state", v->state);
 	put_number(o, "since", (uint64_t)v->since_s);
 	put_number(o, "weight", v->weight);
+	put(o, "backup", json_boolean(v->backup));
+	put(o, "override", override(v));
+	put_number(o, "held_ms", (v->held_us + 999) / 1000);
 	put_number(o, "open", v->open);
 	put_number(o, "leased", v->leased);
 	put(o, "failures_total",
 	    tally(endpoint_fault_names, v->failures, N_FAULTS));
+	put_number(o, "ejections_total", v->ejections);
 	put_text(o, "last_error", v->last_error);
+	put(o, "health", health(v));
 	return o;
 }
 
@@ -207,12 +243,16 @@ upstream(const struct view_upstream *v)
 	put(o, "pinned_total", pins(v));
 	put(o, "discarded_total",
 	    tally(discard_names, v->discards, N_DISCARDS));
+	put(o, "limited_total", tally(upstream_limit_names, v->limited,
+	    N_UPSTREAM_LIMITS));
+	put(o, "delayed_total", tally(upstream_limit_names, v->delayed,
+	    N_UPSTREAM_LIMITS));
 	put(o, "queue_us", times(&v->queue.window));
 	put(o, "connect_us", times(&v->connect.window));
 	put(o, "first_byte_us", times(&v->first_byte.window));
 	for (i = 0; i < v->n_endpoints; i++)
 		(void)json_array_append_new(endpoints,
-		    endpoint(&v->endpoints[i]));
+		    json_endpoint(&v->endpoints[i]));
 	put(o, "endpoints", endpoints);
 	return o;
 }
@@ -225,10 +265,13 @@ process(const struct view *v)
 	put_number(o, "fds", v->usage.fds);
 	put_number(o, "fds_max", v->usage.fds_max);
 	put_number(o, "memory_bytes", v->usage.resident_bytes);
+	/* null: nobody has set one. */
+	put(o, "memory_budget_bytes", v->memory_budget == UINT64_MAX ?
+	    json_null() : json_integer((json_int_t)v->memory_budget));
+	put_text(o, "pressure", view_pressures[v->pressure]);
 	put_number(lag, "p99", v->lag.window.p99);
 	put(o, "loop_lag_us", lag);
-	/* Lines are written at once, in order: none is ever dropped. */
-	put_number(o, "log_dropped_total", 0);
+	put_number(o, "log_dropped_total", v->log_dropped);
 	return o;
 }
 
@@ -241,7 +284,7 @@ reload(const struct view *v)
 	    v->reload_error != NULL ? v->reload_error : "failed");
 	put_number(o, "at", (uint64_t)v->reload_at_s);
 	put_text(o, "file_hash", v->config_hash);
-	put_number(o, "overrides", 0);
+	put_number(o, "overrides", v->overrides);
 	return o;
 }
 

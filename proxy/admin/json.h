@@ -19,6 +19,9 @@ json_t *json_text(const char *text) MUST_CHECK;
 /* The whole of /stats. */
 json_t *json_stats(const struct view *v) MUST_CHECK;
 
+/* One row of an upstream's endpoints, as /stats has it. */
+json_t *json_endpoint(const struct view_endpoint *v) MUST_CHECK;
+
 /* {"error": all of it, "errors": [each]}: at least one. */
 json_t *json_errors(const struct conf_errors *errors) MUST_CHECK;
 

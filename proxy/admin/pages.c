@@ -7,15 +7,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "conf/value.h"
-#include "net/log.h"
 #include "proxy/admin/caller.h"
 #include "proxy/admin/census.h"
 #include "proxy/admin/dashboard.h"
 #include "proxy/admin/json.h"
+#include "proxy/admin/orders.h"
 #include "proxy/admin/prometheus.h"
+#include "proxy/admin/target.h"
 #include "proxy/history.h"
 #include "proxy/view.h"
 
@@ -145,107 +144,6 @@ get_dns(struct caller *c)
 	caller_reply_json(c, 200, json_dns(c->admin->rt));
 }
 
-/* ------------------------------------------------------------------ orders */
-
-static void
-post_reload(struct caller *c)
-{
-	struct conf_errors errors = { 0 };
-	struct runtime *rt = c->admin->rt;
-
-	if (runtime_reload(rt, &errors) < 0)
-		caller_reply_json(c, 422, json_errors(&errors));
-	else
-		caller_reply_json(c, 200, json_pack("{s:s,s:I}", "result", "ok",
-		    "generation", (json_int_t)rt->gen->number));
-	conf_errors_fini(&errors);
-}
-
-/* Both may end the process in this very turn: the answer goes first. */
-static void
-post_drain(struct caller *c)
-{
-	struct runtime *rt = c->admin->rt;
-
-	c->keep = false;
-	caller_reply_json(c, 200, json_pack("{s:s}", "result", "draining"));
-	caller_flush(c);
-	runtime_drain(rt);
-}
-
-static void
-post_stop(struct caller *c)
-{
-	struct runtime *rt = c->admin->rt;
-
-	c->keep = false;
-	caller_reply_json(c, 200, json_pack("{s:s}", "result", "stopping"));
-	caller_flush(c);
-	runtime_stop(rt);
-}
-
-static int
-level_of(const char *word)
-{
-	static const char *const levels[] = {
-		[LOG_LEVEL_ERROR] = "error",
-		[LOG_LEVEL_WARN] = "warn",
-		[LOG_LEVEL_INFO] = "info",
-		[LOG_LEVEL_DEBUG] = "debug"
-	};
-	size_t i;
-
-	for (i = 0; word != NULL && i < NELEMS(levels); i++)
-		if (strcmp(word, levels[i]) == 0)
-			return (int)i;
-	return -1;
-}
-
-static bool
-log_is_json(const struct admin *a)
-{
-	return a->conf->log.format == CONF_LOG_JSON;
-}
-
-void
-pages_quieten(struct admin *a)
-{
-	log_set((enum log_level)a->conf->log.level, log_is_json(a));
-	log_info(NULL, "the log's level is what the file says again");
-}
-
-/* ?level=debug, and for how long: "5m"; without &for until the next reload. */
-static void
-post_log(struct caller *c)
-{
-	static const struct conf_key row = {
-		.name = "for", .type = CONF_DURATION, .min = 1,
-		.max = 24 * 3600 * 1000
-	};
-	char word[16], time[32], why[VALUE_WHY_MAX];
-	const char *level = caller_query(c, "level", word, sizeof(word));
-	const char *until = caller_query(c, "for", time, sizeof(time));
-	struct admin *a = c->admin;
-	int64_t ms = CONF_OFF;
-
-	if (level_of(level) < 0) {
-		caller_reply_error(c, 400, "level: expected error, warn, info "
-		    "or debug, as in /log?level=debug&for=5m");
-		return;
-	}
-	if (until != NULL && value_parse(&row, until, until, &ms, why) < 0) {
-		char text[VALUE_WHY_MAX + 8];
-
-		snprintf(text, sizeof(text), "for: %s", why);
-		caller_reply_error(c, 400, text);
-		return;
-	}
-	log_set((enum log_level)level_of(level), log_is_json(a));
-	deadline_set(&a->rt->main, &a->quieten, ms);
-	caller_reply_json(c, 200, json_pack("{s:s,s:s}", "result", "ok",
-	    "level", level));
-}
-
 /* --------------------------------------------------------------- the table */
 
 static const struct page pages[] = {
@@ -258,10 +156,11 @@ static const struct page pages[] = {
 	{ "/config", false, false, get_config },
 	{ "/connections", false, false, get_connections },
 	{ "/dns", false, false, get_dns },
-	{ "/reload", true, false, post_reload },
-	{ "/drain", true, false, post_drain },
-	{ "/stop", true, false, post_stop },
-	{ "/log", true, false, post_log }
+	{ "/reload", true, false, order_reload },
+	{ "/drain", true, false, order_drain },
+	{ "/stop", true, false, order_stop },
+	{ "/log", true, false, order_log },
+	{ ORDER_ENDPOINT, true, false, order_endpoint }
 };
 
 const struct page *
@@ -270,7 +169,7 @@ page_find(const char *path)
 	size_t i;
 
 	for (i = 0; i < NELEMS(pages); i++)
-		if (strcmp(pages[i].path, path) == 0)
+		if (target_fits(pages[i].path, path))
 			return &pages[i];
 	return NULL;
 }

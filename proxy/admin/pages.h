@@ -13,7 +13,7 @@ struct admin;
 struct caller;
 
 struct page {
-	const char *path;
+	const char *path;               /* a pattern of target.h */
 	bool order;                     /* POST; otherwise GET and HEAD */
 	bool probe;                     /* served by probe_bind too */
 	/* Ends in a caller_reply, caller_wait or caller_stream. */
@@ -25,8 +25,5 @@ const struct page *page_find(const char *path);
 
 /* The moment's frame to everyone at /stats/stream. */
 void pages_beat(struct admin *a);
-
-/* The log's level is again what the file says. */
-void pages_quieten(struct admin *a);
 
 #endif

@@ -209,6 +209,22 @@ failures(FILE *out, const struct metric *m, const struct view *v)
 			    v->listeners[i].failures[k]);
 }
 
+/* One sample for each reason; the field is an array by enum limit. */
+static void
+listener_limits(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+	unsigned k;
+
+	for (i = 0; i < v->n_listeners; i++)
+		for (k = 0; k < N_LIMITS; k++)
+			print_sample(out, m, (struct label[]){
+			    { "listener", v->listeners[i].name },
+			    { "reason", limit_names[k] }, { 0 } },
+			    number_at(&v->listeners[i],
+			    m->field + k * sizeof(uint64_t)));
+}
+
 static void
 of_upstreams(FILE *out, const struct metric *m, const struct view *v)
 {
@@ -228,6 +244,22 @@ of_upstreams_times(FILE *out, const struct metric *m, const struct view *v)
 	for (i = 0; i < v->n_upstreams; i++)
 		print_hist(out, m, "upstream", v->upstreams[i].name,
 		    &hist_at(&v->upstreams[i], m->field)->all);
+}
+
+/* Likewise, by enum upstream_limit. */
+static void
+upstream_limits(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+	unsigned k;
+
+	for (i = 0; i < v->n_upstreams; i++)
+		for (k = 0; k < N_UPSTREAM_LIMITS; k++)
+			print_sample(out, m, (struct label[]){
+			    { "upstream", v->upstreams[i].name },
+			    { "reason", upstream_limit_names[k] }, { 0 } },
+			    number_at(&v->upstreams[i],
+			    m->field + k * sizeof(uint64_t)));
 }
 
 static void
@@ -323,6 +355,71 @@ of_endpoints(FILE *out, const struct metric *m, const struct view *v)
 	}
 }
 
+static uint64_t
+most_of_name(const struct view_upstream *up, size_t first, size_t field)
+{
+	uint64_t most = 0, n;
+	size_t k;
+
+	for (k = first; k < up->n_endpoints; k++) {
+		n = number_at(&up->endpoints[k], field);
+		if (strcmp(up->endpoints[k].name,
+		    up->endpoints[first].name) == 0 && n > most)
+			most = n;
+	}
+	return most;
+}
+
+/* Of several addresses the largest: for what does not add up. */
+static void
+of_endpoints_most(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i, k;
+
+	for (i = 0; i < v->n_upstreams; i++) {
+		const struct view_upstream *up = &v->upstreams[i];
+
+		for (k = 0; k < up->n_endpoints; k++)
+			if (!spoken_for(up, k))
+				print_sample(out, m, (struct label[]){
+				    { "upstream", up->name },
+				    { "endpoint", up->endpoints[k].name },
+				    { 0 } }, most_of_name(up, k, m->field));
+	}
+}
+
+static uint64_t
+count_of_state(const struct view_upstream *up, size_t first, const char *state)
+{
+	uint64_t n = 0;
+	size_t k;
+
+	for (k = first; k < up->n_endpoints; k++)
+		n += strcmp(up->endpoints[k].name,
+		    up->endpoints[first].name) == 0 &&
+		    strcmp(up->endpoints[k].state, state) == 0;
+	return n;
+}
+
+static void
+endpoint_states(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i, k, s;
+
+	for (i = 0; i < v->n_upstreams; i++) {
+		const struct view_upstream *up = &v->upstreams[i];
+
+		for (k = 0; k < up->n_endpoints; k++)
+			for (s = 0; view_states[s] != NULL &&
+			    !spoken_for(up, k); s++)
+				print_sample(out, m, (struct label[]){
+				    { "upstream", up->name },
+				    { "endpoint", up->endpoints[k].name },
+				    { "state", view_states[s] }, { 0 } },
+				    count_of_state(up, k, view_states[s]));
+	}
+}
+
 static void
 endpoint_failures(FILE *out, const struct metric *m, const struct view *v)
 {
@@ -352,6 +449,9 @@ endpoint_failures(FILE *out, const struct metric *m, const struct view *v)
 #define UPSTREAM(f) of_upstreams, offsetof(struct view_upstream, f)
 #define UPSTREAM_TIMES(f) of_upstreams_times, offsetof(struct view_upstream, f)
 #define ENDPOINT(f) of_endpoints, offsetof(struct view_endpoint, f)
+#define ENDPOINT_MOST(f) of_endpoints_most, offsetof(struct view_endpoint, f)
+#define LISTENER_LIMITS(f) listener_limits, offsetof(struct view_listener, f)
+#define UPSTREAM_LIMITS(f) upstream_limits, offsetof(struct view_upstream, f)
 
 static const struct metric metrics[] = {
 	/* The program. */
@@ -378,6 +478,18 @@ static const struct metric metrics[] = {
 	{ "weir_config_reloads_total", "counter",
 	    "Reloads that were asked for, by what came of them.",
 	    reloads, 0, PLAIN },
+	{ "weir_overrides", "gauge",
+	    "Endpoints changed by hand, beside the configuration.",
+	    PROGRAM(overrides), PLAIN },
+	{ "weir_log_dropped_total", "counter",
+	    "Lines of the logs for which there was no room.",
+	    PROGRAM(log_dropped), PLAIN },
+	{ "weir_memory_budget_bytes", "gauge",
+	    "Memory that weir may use; -1 means that nobody has set a limit.",
+	    PROGRAM(memory_budget), UNLIMITED_AS_MINUS_1 },
+	{ "weir_pressure", "gauge",
+	    "How near its budget memory is: 0 not, 1 tight, 2 full.",
+	    PROGRAM(pressure), PLAIN },
 
 	/* Listeners. */
 	{ "weir_listener_connections", "gauge", "Clients connected now.",
@@ -386,6 +498,12 @@ static const struct metric metrics[] = {
 	    "Connections accepted from clients.", LISTENER(accepted), PLAIN },
 	{ "weir_listener_rejected_total", "counter",
 	    "Connections turned away by a limit.", LISTENER(rejected), PLAIN },
+	{ "weir_listener_limited_total", "counter",
+	    "Connections and requests refused or slowed down by a limit.",
+	    LISTENER_LIMITS(limited), PLAIN },
+	{ "weir_listener_shadow_limited_total", "counter",
+	    "What a limit with shadow = true would have refused.",
+	    LISTENER_LIMITS(shadowed), PLAIN },
 	{ "weir_requests_total", "counter",
 	    "Requests begun; for raw TCP, sessions.",
 	    LISTENER(requests), PLAIN },
@@ -446,6 +564,12 @@ static const struct metric metrics[] = {
 	{ "weir_upstream_retries_total", "counter",
 	    "Requests sent once more on a fresh connection.",
 	    UPSTREAM(retries), PLAIN },
+	{ "weir_upstream_limited_total", "counter",
+	    "Requests and retries not sent because of a limit.",
+	    UPSTREAM_LIMITS(limited), PLAIN },
+	{ "weir_upstream_delayed_total", "counter",
+	    "Requests that waited because of a limit, and were then sent.",
+	    UPSTREAM_LIMITS(delayed), PLAIN },
 	{ "weir_upstream_connect_duration_seconds", "histogram",
 	    "From beginning to connect to a usable connection.",
 	    UPSTREAM_TIMES(connect), PLAIN },
@@ -457,6 +581,15 @@ static const struct metric metrics[] = {
 	{ "weir_endpoint_up", "gauge",
 	    "Usable addresses of the endpoint; 0 means none.",
 	    ENDPOINT(up), PLAIN },
+	{ "weir_endpoint_addresses", "gauge",
+	    "Addresses of the endpoint by their state.",
+	    endpoint_states, 0, PLAIN },
+	{ "weir_endpoint_weight", "gauge",
+	    "Weight of each address of the endpoint.",
+	    ENDPOINT_MOST(weight), PLAIN },
+	{ "weir_endpoint_held_seconds", "gauge",
+	    "What is left of a pause that the endpoint asked for.",
+	    ENDPOINT_MOST(held_us), MICROSECONDS },
 	{ "weir_endpoint_open_connections", "gauge",
 	    "Connections to the endpoint, in all states.",
 	    ENDPOINT(open), PLAIN },
@@ -464,6 +597,17 @@ static const struct metric metrics[] = {
 	    "Connections to the endpoint in use.", ENDPOINT(leased), PLAIN },
 	{ "weir_endpoint_failures_total", "counter",
 	    "What went wrong with the endpoint.", endpoint_failures, 0, PLAIN },
+	{ "weir_endpoint_ejections_total", "counter",
+	    "Times that an address was put aside for failing.",
+	    ENDPOINT(ejections), PLAIN },
+	{ "weir_endpoint_health_checks_total", "counter",
+	    "Active checks made.", ENDPOINT(health.checks), PLAIN },
+	{ "weir_endpoint_health_check_failures_total", "counter",
+	    "Active checks that did not go well.",
+	    ENDPOINT(health.failures), PLAIN },
+	{ "weir_endpoint_health_check_seconds", "gauge",
+	    "How long the last active check took; of the slowest address.",
+	    ENDPOINT_MOST(health.latency_us), MICROSECONDS },
 
 	/* The names that every Prometheus client library gives these. */
 	{ "process_cpu_seconds_total", "counter",

@@ -38,9 +38,10 @@ static const struct row rows[] = {
 	{ ROW_TOP, "workers = \"${file:/proc/version}\";",
 	    "weir.conf:1: workers: \"(hidden)\" is not understood, expected "
 	    "a number such as 10" },
-	{ ROW_TOP, "log = { access = \"${file:/proc/version}\"; };",
-	    "weir.conf:1: log.access: \"(hidden)\": only \"off\" is "
-	    "available" },
+	{ ROW_TOP, "log = { access = \"${file:/proc/sys/kernel/ostype}\"; };",
+	    "weir.conf:1: log.access: \"(hidden)\": expected "
+	    "\"off\", \"stdout\", \"stderr\", \"syslog\" or a path, which "
+	    "needs a \"/\", such as \"./access.log\"" },
 };
 
 static void

@@ -19,8 +19,26 @@ static const struct row rows[] = {
 	    "name of an upstream" },
 	{ ROW_LISTENER, "listen = 1;",
 	    "weir.conf:1: listeners.a: unknown key \"listen\", expected one "
-	    "of name, bind, protocol, upstream, routes, limits, timeouts, "
-	    "max_header, max_headers, max_body" },
+	    "of name, bind, protocol, upstream, routes, limits, allow, deny, "
+	    "timeouts, max_header, max_headers, max_body" },
+	{ ROW_LISTENER, "allow = \"10.0.0.0\"; deny = ( \"::1\", "
+	    "\"10.0.0.0/8\" );", "" },
+	{ ROW_LISTENER, "allow = ( \"10.0.0.1/8\" );",
+	    "weir.conf:1: listeners.a.allow: \"10.0.0.1/8\" is not a "
+	    "network, expected one such as \"10.0.0.0/8\" or \"::1\", host "
+	    "bits zero" },
+	{ ROW_LISTENER, "deny = ( \"10.0.0.0/8\", \"localhost\" );",
+	    "weir.conf:1: listeners.a.deny: \"localhost\" is not a "
+	    "network, expected one such as \"10.0.0.0/8\" or \"::1\", host "
+	    "bits zero" },
+	{ ROW_LISTENER, "deny = ( );", "" },
+	{ ROW_LISTENER, "allow = ( );",
+	    "weir.conf:1: listeners.a.allow: is an empty list, expected "
+	    "networks such as ( \"10.0.0.0/8\", \"::1\" ), or no allow where "
+	    "all may come in" },
+	{ ROW_LISTENER, "denny = \"::1\";",
+	    "weir.conf:1: listeners.a: unknown key \"denny\", did you mean "
+	    "\"deny\"?" },
 	{ ROW_LISTENER, "idle = \"5s\";",
 	    "weir.conf:1: listeners.a: unknown key \"idle\", did you mean "
 	    "\"timeouts.idle\"?" },
@@ -294,7 +312,11 @@ listeners_have_defaults_of_their_protocol(void **state)
 	assert_int_equal(a->timeouts.idle_ms, 60000);
 	assert_int_equal(a->timeouts.header_ms, 10000);
 	assert_int_equal(a->timeouts.body_ms, 30000);
-	assert_int_equal(a->limits.connections, CONF_OFF);
+	for (int i = 0; i < CONF_N_LIMITS; i++)
+		assert_int_equal(a->limits[i].most, CONF_OFF);
+	assert_null(a->client_header);
+	assert_int_equal(a->allow.n, 0);
+	assert_int_equal(a->deny.n, 0);
 	assert_int_equal(a->max_header_bytes, 32768);
 	assert_int_equal(a->max_headers, 100);
 	assert_int_equal(a->max_body_bytes, CONF_OFF);

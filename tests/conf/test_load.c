@@ -67,6 +67,10 @@ every_key_of_the_top_is_a_fact(void **state)
 	assert_int_equal(c->admin.n_hosts, 2);
 	assert_int_equal(c->log.level, 3);
 	assert_int_equal(c->log.format, CONF_LOG_JSON);
+	assert_string_equal(c->log.access, DATA "logs/access.log");
+	assert_int_equal(c->log.access_when, CONF_ACCESS_SLOW);
+	assert_int_equal(c->log.slow_ms, 500);
+	assert_int_equal(c->max_memory_bytes, 256 << 20);
 	assert_int_equal(c->n_listeners, 3);
 	assert_int_equal(c->n_upstreams, 3);
 	conf_free(c);
@@ -79,7 +83,7 @@ every_key_of_a_listener_is_a_fact(void **state)
 	const struct conf_listener *l = conf_listener_find(c, "web");
 
 	(void)state;
-	assert_int_equal(l->limits.connections, CONF_OFF);
+	assert_int_equal(l->limits[CONF_LIMIT_CONNECTIONS].most, CONF_OFF);
 	assert_int_equal(l->timeouts.header_ms, 1000);
 	assert_int_equal(l->timeouts.body_ms, 2000);
 	assert_int_equal(l->timeouts.idle_ms, 3000);
@@ -90,7 +94,14 @@ every_key_of_a_listener_is_a_fact(void **state)
 	assert_int_equal(l->n_binds, 3);
 	assert_int_equal(l->n_routes, 7);
 	assert_null(l->upstream);
-	assert_int_equal(l->limits.connections, 10000);
+	for (int i = 0; i < CONF_N_LIMITS; i++)
+		assert_in_range(l->limits[i].most, 1, 1 << 20);
+	assert_int_equal(l->limits[CONF_LIMIT_CONNECTIONS].most, 10000);
+	assert_string_equal(l->client_header, "X-Forwarded-For");
+	assert_int_equal(l->allow.n, 2);
+	assert_int_equal(l->deny.n, 1);
+	assert_int_equal(l->routes[0].retry, CONF_RETRY_IDEMPOTENT);
+	assert_int_equal(l->routes[l->n_routes - 1].retry, CONF_RETRY_SAFE);
 	conf_free(c);
 }
 
@@ -124,6 +135,30 @@ every_key_of_an_upstream_is_a_fact(void **state)
 	assert_int_equal(u->timeouts.response_ms, 2000);
 	assert_int_equal(u->timeouts.stall_ms, 3000);
 	assert_int_equal(u->timeouts.tunnel_ms, 4000);
+	assert_int_equal(u->timeouts.total_ms, 5000);
+	assert_false(u->endpoints[0].backup);
+	assert_true(u->endpoints[1].backup);
+	assert_int_equal(u->retry.max_retries, 2);
+	assert_int_equal(u->retry.backoff_ms, 10);
+	assert_int_equal(u->retry.max_backoff_ms, 20);
+	assert_true(u->retry.budget == 0.25);
+	assert_true(u->health.on);
+	assert_ptr_equal(u->health.type, &fake_http);
+	assert_string_equal(u->health.path, "/healthz?full=1");
+	assert_string_equal(u->health.host, "app.internal");
+	assert_int_equal(u->health.expect.n, 2);
+	assert_int_equal(u->health.interval_ms, 500);
+	assert_int_equal(u->health.timeout_ms, 250);
+	assert_int_equal(u->health.rise, 1);
+	assert_int_equal(u->health.fall, 4);
+	assert_int_equal(u->outlier.failures, 3);
+	assert_int_equal(u->outlier.eject_for_ms, 1000);
+	assert_true(u->outlier.max_ejected == 1);
+	assert_int_equal(u->when_all_down, CONF_ALL_DOWN_TRY);
+	assert_int_equal(u->slow_start_ms, 30000);
+	assert_int_equal(u->request_rate.most, 100);
+	assert_int_equal(u->request_rate.wait_ms, 3000);
+	assert_true(u->retry_after);
 	assert_string_equal(own->host, "up");
 	assert_string_equal(own->password, "pass\"word");
 	assert_string_equal(own->set_headers.v[0].value, "${weir}");
@@ -140,13 +175,13 @@ lines_name_their_file(void **state)
 	(void)state;
 	conf_place(c, conf_listener_find(c, "web")->line, place,
 	    sizeof(place));
-	assert_string_equal(place, DATA "good.conf:17");
+	assert_string_equal(place, DATA "good.conf:20");
 	conf_place(c, conf_listener_find(c, "raw")->line, place,
 	    sizeof(place));
 	assert_string_equal(place, DATA "raw.conf:2");
 	conf_place(c, conf_upstream_find(c, "app")->line, place,
 	    sizeof(place));
-	assert_string_equal(place, DATA "good.conf:41");
+	assert_string_equal(place, DATA "good.conf:52");
 	conf_place(c, 0, place, sizeof(place));
 	assert_string_equal(place, DATA "good.conf");
 	conf_free(c);

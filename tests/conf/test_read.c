@@ -30,8 +30,19 @@ static const struct row rows[] = {
 	    "weir.conf:1: unknown key \"worker\", did you mean \"workers\"?" },
 	{ ROW_TOP, "frobnicate = 1;",
 	    "weir.conf:1: unknown key \"frobnicate\", expected one of "
-	    "workers, drain_delay, drain_timeout, user, group, dns, admin, "
-	    "log, listeners, upstreams" },
+	    "workers, drain_delay, drain_timeout, user, group, max_memory, "
+	    "dns, admin, log, listeners, upstreams" },
+	{ ROW_TOP, "max_memory = 1;",
+	    "weir.conf:1: max_memory: 1 has no unit, expected a size such as "
+	    "\"16KiB\" or \"off\"" },
+	{ ROW_TOP, "max_memory = \"15MiB\";",
+	    "weir.conf:1: max_memory: \"15MiB\" is out of range, expected "
+	    "\"16MiB\" to \"1024GiB\", or \"off\"" },
+	{ ROW_TOP, "max_memory = \"16MiB\";", "" },
+	{ ROW_TOP, "max_memory = \"off\";", "" },
+	{ ROW_TOP, "max_memmory = \"16MiB\";",
+	    "weir.conf:1: unknown key \"max_memmory\", did you mean "
+	    "\"max_memory\"?" },
 	{ ROW_TOP, "drain_timeout = 20;",
 	    "weir.conf:1: drain_timeout: 20 has no unit, expected a "
 	    "duration such as \"20s\"" },
@@ -97,8 +108,34 @@ static const struct row rows[] = {
 	{ ROW_TOP, "log = { format = \"xml\"; };",
 	    "weir.conf:1: log.format: unknown \"xml\", expected \"text\" or "
 	    "\"json\"" },
-	{ ROW_TOP, "log = { access = \"stdout\"; };",
-	    "weir.conf:1: log.access: \"stdout\": only \"off\" is available" },
+	{ ROW_TOP, "log = { access = \"stdout\"; };", "" },
+	{ ROW_TOP, "log = { access = \"stderr\"; };", "" },
+	{ ROW_TOP, "log = { access = \"syslog\"; };", "" },
+	{ ROW_TOP, "log = { access = \"/var/log/a\"; };", "" },
+	{ ROW_TOP, "log = { access = \"access.log\"; };",
+	    "weir.conf:1: log.access: \"access.log\": expected \"off\", "
+	    "\"stdout\", \"stderr\", \"syslog\" or a path, which needs a "
+	    "\"/\", such as \"./access.log\"" },
+	{ ROW_TOP, "log = { access = \"\"; };",
+	    "weir.conf:1: log.access: \"\": expected \"off\", "
+	    "\"stdout\", \"stderr\", \"syslog\" or a path, which needs a "
+	    "\"/\", such as \"./access.log\"" },
+	{ ROW_TOP, "log = { access = \"logs/\"; };",
+	    "weir.conf:1: log.access: \"logs/\": a folder, expected the path "
+	    "of a file" },
+	{ ROW_TOP, "log = { access = true; };",
+	    "weir.conf:1: log.access: is a bool, expected text in quotes" },
+	{ ROW_TOP, "log = { access_when = \"fail\"; };",
+	    "weir.conf:1: log.access_when: unknown \"fail\", expected "
+	    "\"always\", \"failed\" or \"slow\"" },
+	{ ROW_TOP, "log = { access_when = \"slow\"; slow = \"250ms\"; };",
+	    "" },
+	{ ROW_TOP, "log = { slow = 1; };",
+	    "weir.conf:1: log.slow: 1 has no unit, expected a duration such as "
+	    "\"1s\"" },
+	{ ROW_TOP, "log = { slow = \"0s\"; };",
+	    "weir.conf:1: log.slow: \"0s\" is out of range, expected "
+	    "\"1ms\" to \"24h\"" },
 	{ ROW_TOP, "log = { acess = \"off\"; };",
 	    "weir.conf:1: log: unknown key \"acess\", did you mean "
 	    "\"access\"?" },

@@ -11,7 +11,12 @@ static void
 row_is_complete(const char *path, const struct conf_key *k)
 {
 	char why[VALUE_WHY_MAX] = "", expected[VALUE_WHY_MAX];
-	int64_t field = -1;
+	union {
+		int64_t number;
+		double share;
+		struct conf_limit limit;
+		struct conf_statuses statuses;
+	} field;
 
 	if (k->help == NULL || strlen(k->help) < 5)
 		fail_msg("%s.%s has no help", path, k->name);
@@ -22,6 +27,20 @@ row_is_complete(const char *path, const struct conf_key *k)
 	case CONF_SIZE:
 		if (k->min < 0 || k->max <= k->min || k->max == CONF_OFF)
 			fail_msg("%s.%s has no range", path, k->name);
+		break;
+	case CONF_LIMIT:
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		if (k->min < 1 || k->max <= k->min || !k->may_be_off)
+			fail_msg("%s.%s has no range", path, k->name);
+		for (k = schema_limit_keys(k); k->name != NULL; k++)
+			if (k->offset >= sizeof(struct conf_limit))
+				fail_msg("%s.%s is read by nobody", path,
+				    k->name);
+		return;
+	case CONF_SHARE:
+	case CONF_STATUSES:
+		assert_non_null(k->def);
 		break;
 	case CONF_ENUM:
 		if (k->words == NULL || k->words[0] == NULL)
@@ -171,6 +190,19 @@ help_tells_types_ranges_and_defaults(void **state)
 		"  trace (true or false; default: false)\n",
 		"  trusted (list of networks; default: (127.0.0.0/8, ::1))\n",
 		"  host (text; default: \"keep\")\n",
+		"  connections_per_client (number 1 to 10000000 or off; "
+		"default: \"off\")\n",
+		"  request_rate (rate 1/s to 10000000/s or off; default: "
+		"\"off\")\n",
+		"  bandwidth_per_client (bandwidth 16KiB/s to 10GiB/s or off; "
+		"default: \"off\")\n",
+		"\nKeys of upstreams[].limits.request_rate: a rate in full\n"
+		"  rate (rate 1/s to 10000000/s or off)\n",
+		"  wait (duration 0s to 1h; default: \"2s\")\n",
+		"  burst (size 16KiB to 1GiB)\n",
+		"  budget (share 0 to 1; default: 0.2)\n",
+		"  expect (statuses; default: \"200-399\")\n",
+		"  client (text; default: \"address\")\n",
 	};
 	char *text = help();
 

@@ -14,11 +14,12 @@ static const struct row rows[] = {
 	    "\"pool.max\"?" },
 	{ ROW_UPSTREAM, "balance = \"least_con\";",
 	    "weir.conf:2: upstreams.x.balance: unknown \"least_con\", did "
-	    "you mean \"least_conn\"? Expected \"round_robin\" or "
-	    "\"least_conn\"" },
-	{ ROW_UPSTREAM, "balance = \"random_two\";",
-	    "weir.conf:2: upstreams.x.balance: unknown \"random_two\", "
-	    "expected \"round_robin\" or \"least_conn\"" },
+	    "you mean \"least_conn\"? Expected \"round_robin\", "
+	    "\"least_conn\", \"random_two\" or \"source_hash\"" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\";",
+	    "weir.conf:2: upstreams.x.balance: unknown \"key_hash\", "
+	    "expected \"round_robin\", \"least_conn\", \"random_two\" or "
+	    "\"source_hash\"" },
 	{ ROW_UPSTREAM, "ready = \"never\";",
 	    "weir.conf:2: upstreams.x.ready: unknown \"never\", expected "
 	    "\"start\", \"always\" or \"ignore\"" },
@@ -94,7 +95,8 @@ static const struct row rows[] = {
 	    "group named http" },
 	{ ROW_UPSTREAM, "smtp = { };",
 	    "weir.conf:2: upstreams.x: unknown key \"smtp\", expected one "
-	    "of name, protocol, endpoints, balance, pool, timeouts, ready" },
+	    "of name, protocol, endpoints, balance, pool, timeouts, retry, "
+	    "health, outlier, when_all_down, slow_start, limits, ready" },
 	{ ROW_UPSTREAM, "protocol = \"tcp\";",
 	    "weir.conf:1: listeners.a.upstream: upstream \"x\" speaks tcp "
 	    "(by its own key protocol) and this listener http, expected one "
@@ -203,9 +205,25 @@ static const struct row endpoint_rows[] = {
 	{ ROW_ENDPOINTS, "{ address = \"h:1\"; max = 0; }",
 	    "weir.conf:2: upstreams.x.endpoints[0].max: 0 is out of range, "
 	    "expected 1 to 1000000, or \"off\"" },
+	{ ROW_ENDPOINTS, "{ address = \"h:1\"; backup = 1; }",
+	    "weir.conf:2: upstreams.x.endpoints[0].backup: is a number, "
+	    "expected true or false" },
+	{ ROW_ENDPOINTS, "{ address = \"h:1\"; spare = true; }",
+	    "weir.conf:2: upstreams.x.endpoints[0]: unknown key \"spare\", "
+	    "expected one of name, address, srv, weight, backup, max" },
 	{ ROW_ENDPOINTS, "{ address = \"h:1\"; backup = true; }",
-	    "weir.conf:2: upstreams.x.endpoints[0]: unknown key \"backup\", "
-	    "expected one of name, address, srv, weight, max" },
+	    "weir.conf:2: upstreams.x.endpoints: all of them are backups, "
+	    "expected at least one that is not" },
+	{ ROW_ENDPOINTS,
+	    "( { address = \"h:1\"; backup = true; }, { address = \"h:2\"; "
+	    "backup = true; } )",
+	    "weir.conf:2: upstreams.x.endpoints: all of them are backups, "
+	    "expected at least one that is not" },
+	/* Of the one refused nobody knows. */
+	{ ROW_ENDPOINTS, "( { address = \"h:1\"; backup = true; }, \"h\" )",
+	    "weir.conf:2: upstreams.x.endpoints[1]: \"h\" is no address: "
+	    "the port is missing, expected \"host:port\", \"[v6]:port\" or "
+	    "\"unix:/path\"" },
 };
 
 static void
@@ -280,7 +298,8 @@ static void
 endpoints_come_in_four_spellings(void **state)
 {
 	struct conf *c = conf_of(ROW_ENDPOINTS, "( \"app:80\", "
-	    "{ name = \"n\"; address = \"[::1]:1\"; weight = 1000; max = 1; }, "
+	    "{ name = \"n\"; address = \"[::1]:1\"; weight = 1000; max = 1; "
+	    "backup = true; }, "
 	    "{ srv = \"_redis._tcp.svc\"; }, \"unix:/run/a\" )");
 	const struct conf_upstream *u = &c->upstreams[0];
 
@@ -298,11 +317,32 @@ endpoints_come_in_four_spellings(void **state)
 	assert_true(u->endpoints[1].address.is_literal);
 	assert_int_equal(u->endpoints[1].weight, 1000);
 	assert_int_equal(u->endpoints[1].max, 1);
+	assert_true(u->endpoints[1].backup);
+	assert_false(u->endpoints[0].backup || u->endpoints[2].backup);
 	assert_string_equal(u->endpoints[2].name, "_redis._tcp.svc");
 	assert_string_equal(u->endpoints[2].srv, "_redis._tcp.svc");
 	assert_string_equal(u->endpoints[2].address.host, "");
 	assert_true(u->endpoints[3].address.is_unix);
 	conf_free(c);
+}
+
+static void
+each_balancer_is_known(void **state)
+{
+	static const char *const words[] = { "round_robin", "least_conn",
+		"random_two", "source_hash" };
+
+	(void)state;
+	for (unsigned i = 0; i < NELEMS(words); i++) {
+		struct conf *c;
+		char text[64];
+
+		snprintf(text, sizeof(text), "balance = \"%s\";", words[i]);
+		c = conf_of(ROW_UPSTREAM, text);
+		assert_int_equal(c->upstreams[0].balance,
+		    CONF_ROUND_ROBIN + i);
+		conf_free(c);
+	}
 }
 
 static void
@@ -349,7 +389,8 @@ unused_upstream_is_checked_all_the_same(void **state)
 	    "the port is missing, expected \"host:port\", \"[v6]:port\" or "
 	    "\"unix:/path\"\nweir.conf:2: upstreams.old: unknown key \"mox\", "
 	    "expected one of name, protocol, endpoints, balance, pool, "
-	    "timeouts, ready" } };
+	    "timeouts, retry, health, outlier, when_all_down, slow_start, "
+	    "limits, ready" } };
 
 	(void)state;
 	rows_hold(row, NELEMS(row));
@@ -366,6 +407,7 @@ main(void)
 		cmocka_unit_test(default_gives_way_to_what_is_written),
 		cmocka_unit_test(each_mode_is_its_bit),
 		cmocka_unit_test(endpoints_come_in_four_spellings),
+		cmocka_unit_test(each_balancer_is_known),
 		cmocka_unit_test(one_endpoint_needs_no_list),
 		cmocka_unit_test(unused_upstream_is_left_out),
 		cmocka_unit_test(unused_upstream_is_checked_all_the_same),

@@ -61,6 +61,109 @@ units_are_read_and_printed(void **state)
 	}
 }
 
+static const struct conf_key share = { .name = "h", .type = CONF_SHARE };
+static const struct conf_key statuses = { .name = "e",
+	.type = CONF_STATUSES };
+
+static void
+shares_are_read_and_printed(void **state)
+{
+	static const struct {
+		const char *text;
+		double      value;
+		const char *printed;
+	} rows[] = {
+		{ "0", 0, "0" }, { "1", 1, "1" }, { "0.2", 0.2, "0.2" },
+		{ "1.0", 1, "1" }, { ".5", 0.5, "0.5" }, { "0.", 0, "0" },
+		{ "1e-3", 0.001, "0.001" }, { "0.125", 0.125, "0.125" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(rows); i++) {
+		char why[VALUE_WHY_MAX], out[VALUE_TEXT_MAX];
+		double value = 7;
+
+		assert_int_equal(value_parse(&share, rows[i].text,
+		    rows[i].text, &value, why), 0);
+		assert_true(value == rows[i].value);
+		assert_string_equal(value_print(&share, &value, out),
+		    rows[i].printed);
+	}
+}
+
+static void
+other_shares_are_refused(void **state)
+{
+	static const char *const rows[] = { "", "-0.1", "1.1", "2", "nan",
+		"inf", "0x1p-2", " 0.2", "0.2 ", "20%", "0,2", "off", "1e400",
+		"." };
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(rows); i++) {
+		char why[VALUE_WHY_MAX] = "";
+		double value = 7;
+
+		if (value_parse(&share, rows[i], rows[i], &value, why) == 0)
+			fail_msg("%s is taken", rows[i]);
+		assert_true(value == 7);
+		assert_non_null(strstr(why, "expected "));
+		assert_non_null(strstr(why, "0.2"));
+	}
+}
+
+static void
+statuses_are_read_and_printed(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned    n, from, to;        /* of the last one */
+		const char *printed;
+	} rows[] = {
+		{ "200", 1, 200, 200, "200" },
+		{ "100-599", 1, 100, 599, "100-599" },
+		{ "200-200", 1, 200, 200, "200" },
+		{ "200-399,404", 2, 404, 404, "200-399,404" },
+		{ "200, 204,  401-403", 3, 401, 403, "200,204,401-403" },
+		{ "100-101,102-103,104-105,106-107,108-109,110-111,112-113,"
+		    "114-115", 8, 114, 115, "100-101,102-103,104-105,106-107,"
+		    "108-109,110-111,112-113,114-115" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(rows); i++) {
+		char why[VALUE_WHY_MAX], out[VALUE_TEXT_MAX];
+		struct conf_statuses s;
+
+		assert_int_equal(value_parse(&statuses, rows[i].text,
+		    rows[i].text, &s, why), 0);
+		assert_int_equal(s.n, rows[i].n);
+		assert_int_equal(s.v[s.n - 1].from, rows[i].from);
+		assert_int_equal(s.v[s.n - 1].to, rows[i].to);
+		assert_string_equal(value_print(&statuses, &s, out),
+		    rows[i].printed);
+	}
+}
+
+static void
+other_statuses_are_refused(void **state)
+{
+	static const char *const rows[] = { "", ",", "200,", ",200", "99",
+		"600", "399-200", "200-", "-200", "200-399-404", "2xx", "ok",
+		"200 ", "200;404", "0", "99999999999200", "200-600",
+		"1,2,3,4,5,6,7,8,9", "200,200,200,200,200,200,200,200,200" };
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(rows); i++) {
+		char why[VALUE_WHY_MAX] = "";
+		struct conf_statuses s = { .n = 7 };
+
+		if (value_parse(&statuses, rows[i], rows[i], &s, why) == 0)
+			fail_msg("%s is taken", rows[i]);
+		assert_int_equal(s.n, 7);
+		assert_non_null(strstr(why, "expected "));
+	}
+}
+
 static void
 other_spellings_change_nothing(void **state)
 {
@@ -154,6 +257,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(units_are_read_and_printed),
 		cmocka_unit_test(other_spellings_change_nothing),
+		cmocka_unit_test(shares_are_read_and_printed),
+		cmocka_unit_test(other_shares_are_refused),
+		cmocka_unit_test(statuses_are_read_and_printed),
+		cmocka_unit_test(other_statuses_are_refused),
 		cmocka_unit_test(largest_number_is_not_off),
 		cmocka_unit_test(nearest_word_is_a_slip_away),
 	};

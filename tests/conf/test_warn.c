@@ -82,6 +82,11 @@ descriptors_are_added_up(void **state)
 	warns(ROW_LISTENER, "limits = { connections = 72; };", "limits", false);
 	warns(ROW_LISTENER, "limits = { connections = \"off\"; };", "limits",
 	    false);
+	/* What only counts keeps nobody out: its number says nothing. */
+	warns(ROW_LISTENER, "limits = { connections = { max = 73; shadow = "
+	    "true; }; };", "limits", false);
+	warns(ROW_LISTENER, "limits = { connections = { max = 73; }; };",
+	    "limits", true);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
@@ -97,6 +102,53 @@ missing_folders_of_sockets_are_told(void **state)
 	warns(ROW_TOP, "admin = { bind = \"unix:/nonexistent/a.sock\"; };",
 	    "weir.conf:1: admin: the folder /nonexistent of the Unix socket "
 	    "is missing\n", true);
+}
+
+static void
+limits_for_clients_without_address_are_told(void **state)
+{
+	static const char *const keys[] = { "connections_per_client = 5",
+		"connection_rate_per_client = \"5/s\"",
+		"request_rate_per_client = \"5/s\"",
+		"bandwidth_per_client = \"1MiB/s\"" };
+	const char *end = " limits nobody, clients of Unix sockets have no "
+	    "address\n";
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(keys); i++) {
+		char line[200];
+
+		snprintf(line, sizeof(line), "weir.conf:1: listeners.a: "
+		    "limits.%.*s%s", (int)strcspn(keys[i], " "), keys[i], end);
+		assert_true(asprintf(&text, "\"unix:/tmp/a.sock\"; limits = { "
+		    "%s; }", keys[i]) > 0);
+		warns(ROW_BIND, text, line, true);
+		free(text);
+		assert_true(asprintf(&text, "( \"unix:/tmp/a.sock\", "
+		    "\"127.0.0.1:1\" ); limits = { %s; }", keys[i]) > 0);
+		warns(ROW_BIND, text, "limits nobody", false);
+		free(text);
+	}
+	warns(ROW_BIND, "\"unix:/tmp/a.sock\"; limits = { connections = 5; "
+	    "request_rate = \"5/s\"; request_rate_per_client = \"1/s\"; "
+	    "client = \"header:X-A\"; }", "limits nobody", false);
+	warns(ROW_BIND, "\"unix:/tmp/a.sock\"; deny = \"10.0.0.0/8\"",
+	    "weir.conf:1: listeners.a: allow and deny keep nobody out, clients "
+	    "of Unix sockets have no address\n", true);
+	warns(ROW_BIND, "\"127.0.0.1:1\"; deny = \"10.0.0.0/8\"",
+	    "keep nobody out", false);
+}
+
+static void
+networks_allowed_and_denied_are_told(void **state)
+{
+	(void)state;
+	warns(ROW_LISTENER, "allow = ( \"10.0.0.0/8\", \"::1\" ); deny = ( "
+	    "\"10.6.6.6\", \"::1/128\" );", "weir.conf:1: listeners.a: "
+	    "::1/128 is in allow and in deny; deny wins\n", true);
+	warns(ROW_LISTENER, "allow = ( \"10.0.0.0/8\", \"::1\" ); deny = ( "
+	    "\"10.0.0.0/9\" );", "deny wins", false);
 }
 
 static void
@@ -146,6 +198,8 @@ main(void)
 		cmocka_unit_test(staying_root_is_told),
 		cmocka_unit_test(descriptors_are_added_up),
 		cmocka_unit_test(missing_folders_of_sockets_are_told),
+		cmocka_unit_test(limits_for_clients_without_address_are_told),
+		cmocka_unit_test(networks_allowed_and_denied_are_told),
 		cmocka_unit_test(upstream_behind_a_route_for_all_is_told),
 		cmocka_unit_test(unused_upstreams_are_told),
 		cmocka_unit_test(protocols_have_their_say),

@@ -162,13 +162,163 @@ stats_name_everything(void **state)
 	free(text);
 }
 
+/* Everything that can be said of it. */
+static const char troubled[] = "{\"name\":\"app.test:80\","
+	"\"resolved\":\"10.0.0.1:80\",\"state\":\"ejected\","
+	"\"since\":1700000000,"
+	"\"weight\":7,\"override\":{\"state\":\"up\",\"weight\":7,"
+	"\"until\":1700000600},\"health\":{\"last\":\"status 500\"},"
+	"\"ejections_total\":3,\"held_ms\":1500,"
+	"\"last_error\":\"Connection \\u001brefused\"}";
+static const char healthy[] = "{\"name\":\"b:1\",\"resolved\":\"b:1\","
+	"\"state\":\"up\",\"since\":1700000000,\"weight\":1,\"override\":null,"
+	"\"health\":{\"last\":\"ok\"},\"ejections_total\":0,\"held_ms\":0,"
+	"\"last_error\":\"\"}";
+
+static unsigned
+longest_line(const char *text)
+{
+	size_t most = 0, len;
+
+	for (; *text != '\0'; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		if (len > most)
+			most = len;
+	}
+	return (unsigned)most;
+}
+
+/* Wherever a line of a note was broken. */
+static const char *
+joined(const char *text, char *out, size_t size)
+{
+	char *p;
+
+	snprintf(out, size, "%s", text);
+	while ((p = strstr(out, "\n    ")) != NULL) {
+		*p = ' ';
+		memmove(p + 1, p + 5, strlen(p + 5) + 1);
+	}
+	return out;
+}
+
+static void
+trouble_is_told_within_80_columns(void **state)
+{
+	static const char *const words[] = { "10.0.0.1:80", "ejected since",
+		"by hand: up, weight 7, until", "last check: status 500",
+		"ejected so far: 3", "asks for a pause of 1.5s",
+		"last error: Connection ?refused" };
+	char json[4096], flat[8192], *text;
+	size_t i;
+
+	(void)state;
+	snprintf(json, sizeof(json), "{\"upstreams\":[{\"name\":\"app\","
+	    "\"endpoints\":[%s,%s]}]}", troubled, healthy);
+	text = shown(show_stats, json, (struct show_filter){ 0 });
+	assert_in_range(longest_line(text), 60, 80);
+	joined(text, flat, sizeof(flat));
+	for (i = 0; i < NELEMS(words); i++)
+		if (strstr(flat, words[i]) == NULL)
+			fail_msg("no %s in %s", words[i], text);
+	/* Of one that is as it should be there is its row only. */
+	assert_null(strstr(strstr(text, "b:1") + 1, "b:1"));
+	free(text);
+}
+
+static void
+a_changed_endpoint_is_shown_with_its_addresses(void **state)
+{
+	json_t *j = json_loads(troubled, 0, NULL);
+	char *text = NULL, flat[2048];
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	(void)json_object_set_new(j, "others", json_pack("[o]",
+	    json_loads(healthy, 0, NULL)));
+	show_endpoint(out, "app", j);
+	fclose(out);
+	json_decref(j);
+	assert_int_equal(strncmp(text, "UPSTREAM", 8), 0);
+	assert_non_null(strstr(text, "app.test:80"));
+	assert_non_null(strstr(text, "b:1"));
+	assert_non_null(strstr(joined(text, flat, sizeof(flat)),
+	    "by hand: up, weight 7"));
+	free(text);
+}
+
+static void
+only_limits_that_did_something_are_shown(void **state)
+{
+	char *text = shown(show_stats, "{\"listeners\":[{\"name\":\"web\","
+	    "\"limited_total\":{\"request_rate\":17,\"denied\":0,\"memory\":0},"
+	    "\"shadow_total\":{\"request_rate\":0,\"denied\":0,\"memory\":4}}],"
+	    "\"upstreams\":[{\"name\":\"app\","
+	    "\"limited_total\":{\"retry_after\":0,\"request_rate\":0},"
+	    "\"delayed_total\":{\"retry_after\":0,\"request_rate\":9}}]}",
+	    (struct show_filter){ 0 });
+
+	(void)state;
+	assert_non_null(strstr(text,
+	    "LIMITS OF     LIMIT         REFUSED  DELAYED  SHADOW\n"
+	    "listener web  request_rate       17        0       0\n"
+	    "listener web  memory              0        0       4\n"
+	    "upstream app  request_rate        0        9       0\n"));
+	assert_null(strstr(text, "denied"));
+	assert_null(strstr(text, "retry_after"));
+	free(text);
+}
+
+static void
+shortage_is_told_of(void **state)
+{
+	char *text = shown(show_stats, "{\"reload\":{\"last\":\"ok\","
+	    "\"overrides\":2},\"process\":{\"memory_bytes\":60817408,"
+	    "\"memory_budget_bytes\":67108864,\"pressure\":\"tight\","
+	    "\"log_dropped_total\":5}}", (struct show_filter){ 0 });
+
+	(void)state;
+	assert_non_null(strstr(text, "memory 58.0 MiB of 64.0 MiB  "
+	    "pressure: tight  log lines lost 5\n"));
+	assert_non_null(strstr(text, "changed by hand: 2"));
+	free(text);
+	text = shown(show_stats, "{\"process\":{\"memory_bytes\":60817408,"
+	    "\"memory_budget_bytes\":null,\"pressure\":\"none\","
+	    "\"log_dropped_total\":0}}", (struct show_filter){ 0 });
+	assert_non_null(strstr(text, "memory 58.0 MiB\n"));
+	assert_null(strstr(text, "pressure"));
+	free(text);
+}
+
+static void
+notes_are_broken_at_blanks(void **state)
+{
+	static const char text[] = "one two three four five six seven eight "
+		"nine ten eleven twelve thirteen fourteen fifteen";
+	static const char expected[] = "head: one two three four five six "
+		"seven eight nine ten eleven twelve thirteen\n"
+		"    fourteen fifteen\n";
+	char *got = NULL;
+	size_t len;
+	FILE *out = open_memstream(&got, &len);
+
+	(void)state;
+	table_note(out, "head", text);
+	fclose(out);
+	assert_string_equal(got, expected);
+	free(got);
+}
+
 static void
 foreign_json_harms_nothing(void **state)
 {
 	static const char *const odd[] = { "{}", "[]", "[1,2]",
 		"{\"listeners\":7,\"upstreams\":\"x\",\"connections\":{},"
 		"\"names\":[1,null]}",
-		"{\"upstreams\":[{\"endpoints\":[3,{}]},[]],\"listeners\":[null],"
+		"{\"upstreams\":[{\"endpoints\":[3,{},{\"override\":[],"
+		"\"health\":7}],\"limited_total\":[3]},[]],"
+		"\"listeners\":[null],"
 		"\"connections\":[[],\"a\"]}" };
 	static show_fn *const shows[] = { show_stats, show_connections,
 		show_dns };
@@ -212,6 +362,11 @@ main(void)
 		cmocka_unit_test(connections_are_filtered),
 		cmocka_unit_test(an_incomplete_list_says_so),
 		cmocka_unit_test(stats_name_everything),
+		cmocka_unit_test(trouble_is_told_within_80_columns),
+		cmocka_unit_test(a_changed_endpoint_is_shown_with_its_addresses),
+		cmocka_unit_test(only_limits_that_did_something_are_shown),
+		cmocka_unit_test(shortage_is_told_of),
+		cmocka_unit_test(notes_are_broken_at_blanks),
 		cmocka_unit_test(foreign_json_harms_nothing),
 		cmocka_unit_test(names_show_age_and_addresses)
 	};

@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "proxy/live.h"
+#include "proxy/override.h"
 #include "proxy/view.h"
 
 enum { LANES = 2, MS = 1000000 };
@@ -40,6 +42,7 @@ struct world {
 	struct conf_endpoint conf_endpoints[2];
 	struct live_endpoint live_endpoints[2];
 	struct live_upstream live_upstream;
+	struct override override;       /* endpoint NULL = there is none */
 	bool ready, app_ready;
 };
 
@@ -60,6 +63,23 @@ live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
 	(void)lu;
 	snprintf(missing, size, "%s", w.app_ready ? "" : "app");
 	return w.app_ready;
+}
+
+const char *const override_states[] = { "conf", "up", "drain", "down", NULL };
+
+const struct override *
+override_find(const struct live_upstream *lu, const char *endpoint)
+{
+	assert_ptr_equal(lu, &w.live_upstream);
+	return w.override.endpoint != NULL &&
+	    strcmp(w.override.endpoint, endpoint) == 0 ? &w.override : NULL;
+}
+
+size_t
+override_count(const struct runtime *rt)
+{
+	assert_ptr_equal(rt, &w.rt);
+	return w.override.endpoint != NULL;
 }
 
 static struct addr
@@ -204,6 +224,8 @@ lanes_are_added_up(void **state)
 		count_add(&d->sent, 7);
 		count_add(&d->outcomes[OUTCOME_2XX], 900);
 		count_add(&d->failures[FAIL_QUEUE_FULL], 1 + i);
+		count_add(&d->limited[LIMIT_DENIED], 6 + i);
+		count_add(&d->shadowed[CONF_LIMIT_REQUEST_RATE], 8);
 		hist_add(&d->latency, (int64_t)(1 + i) * MS);
 		atomic_store(&p->idle, 2 + i);
 		atomic_store(&p->leased, 20);
@@ -211,6 +233,8 @@ lanes_are_added_up(void **state)
 		atomic_store(&p->waiting, 5);
 		count_add(&p->connects, 40);
 		count_add(&p->discards[DISCARD_LIFETIME], 4);
+		count_add(&p->limited[UPSTREAM_LIMIT_RETRY_AFTER], 3);
+		count_add(&p->delayed[UPSTREAM_LIMIT_RATE], 5 + i);
 		hist_add(&p->queue, 3 * MS);
 	}
 	atomic_store(&w.upstream->open, 47);
@@ -231,6 +255,9 @@ lanes_are_added_up(void **state)
 	assert_int_equal(l->outcomes[OUTCOME_2XX], 1800);
 	assert_int_equal(l->failures[FAIL_QUEUE_FULL], 3);
 	assert_int_equal(l->failures[FAIL_QUEUE_TIMEOUT], 0);
+	assert_int_equal(l->limited[LIMIT_DENIED], 13);
+	assert_int_equal(l->limited[CONF_LIMIT_REQUEST_RATE], 0);
+	assert_int_equal(l->shadowed[CONF_LIMIT_REQUEST_RATE], 16);
 	assert_int_equal(l->latency.all.count, 2);
 	assert_int_equal(l->latency.window.max, 2000);
 	assert_int_equal(v->n_upstreams, 1);
@@ -245,6 +272,9 @@ lanes_are_added_up(void **state)
 	assert_int_equal(up->waiting, 10);
 	assert_int_equal(up->connects, 80);
 	assert_int_equal(up->discards[DISCARD_LIFETIME], 8);
+	assert_int_equal(up->limited[UPSTREAM_LIMIT_RETRY_AFTER], 6);
+	assert_int_equal(up->delayed[UPSTREAM_LIMIT_RATE], 11);
+	assert_int_equal(up->delayed[UPSTREAM_LIMIT_RETRY_AFTER], 0);
 	assert_int_equal(up->queue.all.count, 2);
 	view_free(v);
 }
@@ -296,6 +326,130 @@ each_address_is_a_row_and_names_without_one_too(void **state)
 	assert_string_equal(e[2].last_error, "no such name");
 	assert_int_equal(e[2].weight, 5);
 	assert_int_equal(e[2].up, 0);
+	view_free(v);
+}
+
+static void
+an_endpoint_that_is_barred_is_not_up(void **state)
+{
+	static const struct { enum endpoint_bar bar; const char *state; }
+	rows[] = {
+		{ BAR_CHECK, "down" }, { BAR_EJECTED, "ejected" },
+		{ BAR_DRAIN, "drain" }, { BAR_DOWN, "down" }
+	};
+	struct endpoint *e = w.live_upstream.roster->v[1];
+	struct view *v;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < NELEMS(rows); i++) {
+		(void)endpoint_bar(e, rows[i].bar, true, NOW_NS);
+		v = take();
+		assert_int_equal(v->upstreams[0].endpoints[0].up, 1);
+		assert_int_equal(v->upstreams[0].endpoints[1].up, 0);
+		assert_string_equal(v->upstreams[0].endpoints[1].state,
+		    rows[i].state);
+		for (k = 0; view_states[k] != NULL; k++)
+			if (strcmp(view_states[k], rows[i].state) == 0)
+				break;
+		assert_non_null(view_states[k]);
+		view_free(v);
+		(void)endpoint_bar(e, rows[i].bar, false, NOW_NS);
+	}
+	v = take();
+	assert_int_equal(v->upstreams[0].endpoints[1].up, 1);
+	view_free(v);
+}
+
+static void
+an_endpoint_tells_of_its_health(void **state)
+{
+	struct endpoint *e = w.live_upstream.roster->v[1];
+	const struct view_endpoint *row;
+	struct view *v = take();
+
+	(void)state;
+	row = &v->upstreams[0].endpoints[1];
+	assert_string_equal(row->health.last, "");
+	assert_int_equal(row->health.checks, 0);
+	assert_int_equal(row->held_us, 0);
+	assert_int_equal(row->backup, 0);
+	view_free(v);
+
+	strcpy(e->health.last, "status 500");
+	e->health.checks = 7;
+	e->health.failures = 3;
+	e->health.latency_us = 180;
+	atomic_store(&e->ejections, 2);
+	atomic_store(&e->backup, true);
+	atomic_store(&e->hold_until_ns, NOW_NS + 1500 * MS);
+	v = take();
+	row = &v->upstreams[0].endpoints[1];
+	assert_string_equal(row->health.last, "status 500");
+	assert_int_equal(row->health.checks, 7);
+	assert_int_equal(row->health.failures, 3);
+	assert_int_equal(row->health.latency_us, 180);
+	assert_int_equal(row->ejections, 2);
+	assert_int_equal(row->backup, 1);
+	assert_int_equal(row->held_us, 1500000);
+	view_free(v);
+	/* A pause that is over. */
+	atomic_store(&e->hold_until_ns, NOW_NS - MS);
+	v = take();
+	assert_int_equal(v->upstreams[0].endpoints[1].held_us, 0);
+	view_free(v);
+}
+
+static void
+a_change_by_hand_is_of_all_addresses_of_the_name(void **state)
+{
+	static char one[] = "one", two[] = "two";
+	const struct view_endpoint *row;
+	time_t now = time(NULL);
+	struct view *v = take();
+
+	(void)state;
+	assert_null(v->upstreams[0].endpoints[0].override.state);
+	assert_int_equal(v->overrides, 0);
+	view_free(v);
+
+	w.override = (struct override){ .endpoint = one,
+	    .state = OVERRIDE_DRAIN, .weight = 9,
+	    .until_ns = NOW_NS + 600 * NS_PER_S };
+	v = take();
+	assert_int_equal(v->overrides, 1);
+	row = v->upstreams[0].endpoints;
+	assert_string_equal(row[0].override.state, "drain");
+	assert_string_equal(row[1].override.state, "drain");
+	assert_int_equal(row[1].override.weight, 9);
+	assert_in_range(row[1].override.until_s, now + 600, now + 602);
+	assert_null(row[2].override.state);
+	view_free(v);
+
+	/* For good, of one that has no address. */
+	w.override = (struct override){ .endpoint = two,
+	    .state = OVERRIDE_UP, .until_ns = INT64_MAX };
+	v = take();
+	row = v->upstreams[0].endpoints;
+	assert_null(row[0].override.state);
+	assert_string_equal(row[2].override.state, "up");
+	assert_int_equal(row[2].override.weight, 0);
+	assert_int_equal(row[2].override.until_s, 0);
+	view_free(v);
+}
+
+static void
+pressure_and_budget_are_told(void **state)
+{
+	struct view *v;
+
+	(void)state;
+	w.rt.pressure.budget = 64 << 20;
+	atomic_store(&w.rt.pressure_level, PRESSURE_FULL);
+	v = take();
+	assert_int_equal(v->memory_budget, 64 << 20);
+	assert_string_equal(view_pressures[v->pressure], "full");
+	assert_int_equal(v->log_dropped, 0);
 	view_free(v);
 }
 
@@ -372,6 +526,10 @@ main(void)
 		TEST(lanes_are_added_up),
 		TEST(the_oldest_wait_is_of_all_lanes),
 		TEST(each_address_is_a_row_and_names_without_one_too),
+		TEST(an_endpoint_that_is_barred_is_not_up),
+		TEST(an_endpoint_tells_of_its_health),
+		TEST(a_change_by_hand_is_of_all_addresses_of_the_name),
+		TEST(pressure_and_budget_are_told),
 		TEST(what_has_left_the_file_is_not_shown),
 		TEST(an_upstream_without_any_address_yet_is_shown),
 		TEST(the_program_tells_of_itself)

@@ -15,6 +15,7 @@
 
 enum {
 	INTERIM_MOST = 100,             /* 1xx before a final answer */
+	HOLD_MOST_MS = 600000,          /* Retry-After is believed up to here */
 	ANSWER_HEAD_MOST = HTTP_HEAD_MAX
 };
 
@@ -51,7 +52,6 @@ back_start(struct upconn *u, struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 
 	hx->giving = GIVING_HEAD;
-	hx->asked_ns = worker_of(x)->now_ns;
 	if (hx->answer == NULL)
 		hx->answer = answer_new(x);
 	if (hx->answer == NULL || http_write_request(x, u) < 0) {
@@ -112,6 +112,32 @@ heed_keep_alive(struct upconn *u, const struct http_head *a, const char *raw)
 		seconds = seconds * 10 + (unsigned long)(raw[at] - '0');
 	if (seconds > 0)
 		u->idle_hint_ms = (int64_t)seconds * 900;
+}
+
+/*
+ * 502, 503 and 504 say of the server itself that it cannot; anything else that
+ * it is in order. With limits.retry_after it may also ask to be left alone for
+ * a while.
+ */
+static void
+heed_status(struct upconn *u, struct exchange *x)
+{
+	const struct http_exchange *hx = http_of(x);
+	struct endpoint *e = u->shelf->site->endpoint;
+	unsigned status = hx->answer->status;
+	int64_t ms = 0;
+
+	if (status == 502 || status == 503 || status == 504)
+		endpoint_fault(e, FAULT_UNAVAILABLE, 0);
+	else
+		endpoint_ok(e);
+	if (x->upstream->retry_after && (status == 503 || status == 429))
+		ms = http_retry_after_ms(hx->answer, hx->answer_raw);
+	if (ms > HOLD_MOST_MS)
+		ms = HOLD_MOST_MS;
+	if (ms > 0)
+		atomic_store(&e->hold_until_ns, worker_of(x)->now_ns +
+		    ms * NS_PER_MS);
 }
 
 static void
@@ -186,8 +212,9 @@ final_head(struct upconn *u, struct exchange *x)
 	const struct http_head *a = hx->answer;
 	size_t size = a->size;
 
-	hist_add(&u->pool->first_byte, worker_of(x)->now_ns - hx->asked_ns);
+	exchange_first_byte(x);
 	heed_keep_alive(u, a, hx->answer_raw);
+	heed_status(u, x);
 	hx->down_left = a->body == HTTP_BODY_LENGTH ? a->length : 0;
 	hx->giving = GIVING_BODY;
 	hx->answer_ready = true;
@@ -346,25 +373,27 @@ back_late(struct upconn *u, struct exchange *x)
 	    FAIL_RESPONSE_TIMEOUT);
 }
 
-/* RFC 9110 9.2.2: idempotent, and nothing of it has been taken from the client
-   that could not be said again. */
+/* RFC 9110 9.2: safe, idempotent or as the route declares; and nothing of it has
+   been taken from the client that could not be said again. */
 static bool
-back_replayable(const struct exchange *x)
+back_replayable(const struct exchange *x, enum conf_retry_what what)
 {
 	const struct http_exchange *hx = http_of(x);
 
 	if (hx->answer_seen || hx->giving != GIVING_HEAD || !x->up_end ||
-	    hx->head->body == HTTP_BODY_CHUNKED || hx->head->length > 0)
+	    hx->head->body == HTTP_BODY_CHUNKED || hx->head->length > 0 ||
+	    what == CONF_RETRY_OFF)
 		return false;
 	switch ((enum http_method)hx->head->method) {
 	case HTTP_M_GET:
 	case HTTP_M_HEAD:
 	case HTTP_M_OPTIONS:
+		return true;
 	case HTTP_M_PUT:
 	case HTTP_M_DELETE:
-		return true;
+		return what != CONF_RETRY_SAFE;
 	default:
-		return false;
+		return what == CONF_RETRY_ALL;
 	}
 }
 

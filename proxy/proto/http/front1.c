@@ -44,7 +44,7 @@ say_failure(struct session *s, struct exchange *x, unsigned status,
 	if (hx->taking != TAKEN || session_is_leaving(s))
 		hx->keep = false;
 	x->outcome = status < 500 ? OUTCOME_4XX : OUTCOME_5XX;
-	hx->status = (uint16_t)status;
+	x->status = (uint16_t)status;
 	if (http_write_failure(x, status, name, text) < 0) {
 		session_close(s);
 		return;
@@ -144,6 +144,25 @@ keep_head(struct exchange *x)
 	return 0;
 }
 
+/* What there is of a head that is refused, for the access log. */
+static void
+keep_line(struct exchange *x)
+{
+	struct http_exchange *hx = http_of(x);
+	const struct buf *in = &x->s->conn.in;
+	size_t len;
+	const char *bytes = buf_front(in, &len);
+
+	hx->raw_block = block_new(exchange_blocks(x), BUF_SMALL);
+	if (hx->raw_block == NULL)
+		return;
+	if (len > BUF_SMALL - 1)
+		len = BUF_SMALL - 1;
+	memcpy(hx->raw_block->bytes, bytes, len);
+	hx->raw_block->bytes[len] = '\n';
+	hx->raw = hx->raw_block->bytes;
+}
+
 static bool
 has_token(const char *raw, struct http_span list, const char *token)
 {
@@ -174,6 +193,7 @@ dispatch(struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 	const struct http_head *h = hx->head;
 	const struct conf_upstream *to;
+	const struct conf_route *route;
 
 	hx->keep = h->keep_alive;
 	hx->upgrade = may_upgrade(hx);
@@ -198,9 +218,14 @@ dispatch(struct exchange *x)
 		exchange_fail(x, FAIL_TOO_LARGE);
 		return;
 	}
-	to = route_find(x->policy, hx->raw + h->host.at, h->host.len,
+	route = route_match(x->policy, hx->raw + h->host.at, h->host.len,
 	    h->path.len > 0 ? hx->raw + h->path.at : "/",
 	    h->path.len > 0 ? h->path.len : 1);
+	to = route != NULL ? route->upstream : x->policy->upstream;
+	if (route != NULL)
+		x->retry = route->retry;
+	if (x->policy->client_header != NULL)
+		x->client = http_client_key(x);
 	if (to == NULL)
 		exchange_fail(x, FAIL_NO_ROUTE);
 	else
@@ -233,6 +258,7 @@ take_head(struct exchange *x)
 			dispatch(x);
 		return true;
 	case PARSE_BAD:
+		keep_line(x);
 		exchange_fail(x, FAIL_BAD_REQUEST);
 		return true;
 	case PARSE_MORE:
@@ -483,8 +509,8 @@ give_head(struct exchange *x)
 	if (!interim) {
 		decide_framing(x);
 		x->answered = true;
-		hx->status = hx->answer->status;
-		x->outcome = outcome_of(hx->status);
+		x->status = hx->answer->status;
+		x->outcome = outcome_of(x->status);
 	}
 	return http_write_answer(x);
 }
@@ -565,5 +591,7 @@ const struct front_ops http1_front = {
 	.unchoke = front_unchoke,
 	.drained = front_drained,
 	.fail = front_fail,
-	.late = front_late
+	.late = front_late,
+	.refuse = http_write_refusal,
+	.words = http_words
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "net/worker.h"
 #include "proxy/proto/http/http.h"
 
 /*
@@ -28,6 +29,8 @@ put(struct pen *pen, const char *bytes, size_t len)
 		memcpy(pen->at, bytes, len);
 	pen->at += len;
 }
+
+enum { AGAIN_MAX = 48 };
 
 #define PUT(pen, literal) put(pen, literal, sizeof(literal) - 1)
 
@@ -113,8 +116,8 @@ upstream_conf(const struct exchange *x)
 	return x->upstream->own;
 }
 
-static bool
-is_trusted(const struct exchange *x)
+bool
+http_is_trusted(const struct exchange *x)
 {
 	const struct conf_nets *nets = &listener_conf(x)->trusted;
 	size_t i;
@@ -357,7 +360,7 @@ http_write_request(struct exchange *x, struct upconn *u)
 {
 	const struct http_exchange *hx = http_of(x);
 	int forwarded = listener_conf(x)->forwarded;
-	bool believed = forwarded == HTTP_FORWARDED_APPEND && is_trusted(x);
+	bool believed = forwarded == HTTP_FORWARDED_APPEND && http_is_trusted(x);
 	char *from = reserve(exchange_blocks(x), &u->conn.out,
 	    request_bound(x, u));
 	struct pen pen = { .at = from };
@@ -457,6 +460,7 @@ reason_of(unsigned status)
 	case 413: return "Content Too Large";
 	case 414: return "URI Too Long";
 	case 417: return "Expectation Failed";
+	case 429: return "Too Many Requests";
 	case 431: return "Request Header Fields Too Large";
 	case 501: return "Not Implemented";
 	case 502: return "Bad Gateway";
@@ -467,21 +471,52 @@ reason_of(unsigned status)
 	}
 }
 
+/* RFC 9110 10.2.3: whole seconds, and never too few. */
+static void
+print_retry_after(char out[AGAIN_MAX], int64_t ns)
+{
+	out[0] = '\0';
+	if (ns > 0)
+		snprintf(out, AGAIN_MAX, "Retry-After: %lld\r\n",
+		    (long long)((ns + NS_PER_S - 1) / NS_PER_S));
+}
+
+size_t
+http_write_refusal(enum limit why, int64_t retry_after_ns, char *out,
+    size_t size)
+{
+	const struct fail_row *row = &fail_rows[why < LIMIT_DENIED ?
+	    FAIL_LIMITED : FAIL_OVERLOADED];
+	char body[256], again[AGAIN_MAX];
+	int n;
+
+	n = snprintf(body, sizeof(body), "%u %s: %s\n", row->status, row->name,
+	    row->text);
+	print_retry_after(again, retry_after_ns > 0 ? retry_after_ns :
+	    NS_PER_S);
+	n = snprintf(out, size, "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: %d\r\nCache-Control: no-store\r\n%s"
+	    "Connection: close\r\n\r\n%s", row->status,
+	    reason_of(row->status), n, again, body);
+	return (size_t)n < size ? (size_t)n : 0;
+}
+
 int
 http_write_failure(struct exchange *x, unsigned status, const char *name,
     const char *text)
 {
 	const struct http_exchange *hx = http_of(x);
-	char body[256], head[512];
+	char body[256], head[512], again[AGAIN_MAX];
 	int body_len, head_len;
 
 	body_len = snprintf(body, sizeof(body), "%u %s: %s\n", status, name,
 	    text);
+	print_retry_after(again, x->retry_after_ns);
 	head_len = snprintf(head, sizeof(head), "HTTP/1.1 %u %s\r\n"
 	    "Content-Type: text/plain\r\nContent-Length: %d\r\n"
-	    "Cache-Control: no-store\r\n%s%s\r\n", status, reason_of(status),
-	    body_len, status == 405 ? "Allow: GET, HEAD, POST, PUT, DELETE, "
-	    "OPTIONS, PATCH\r\n" : "",
+	    "Cache-Control: no-store\r\n%s%s%s\r\n", status,
+	    reason_of(status), body_len, again, status == 405 ?
+	    "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n" : "",
 	    !hx->keep ? "Connection: close\r\n" : hx->head->minor == 0 ?
 	    "Connection: keep-alive\r\n" : "");
 	if (buf_append(exchange_blocks(x), &x->s->conn.out, head,

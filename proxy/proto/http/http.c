@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/proto/http/probe.h"
 #include "proxy/runtime.h"
 
 static const char *const forwarded_words[] = {
@@ -114,6 +115,10 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 	if (l == NULL)
 		return;
 	http = l->own;
+	if (l->client_header != NULL && http->trusted.n == 0)
+		say(arg, l->line, "limits.client is a header and http.trusted "
+		    "is empty: nobody's header is believed, expected the "
+		    "networks of the proxies in front in http.trusted");
 	if (http->forwarded != HTTP_FORWARDED_APPEND || http->trusted.n > 0)
 		return;
 	for (i = 0; i < l->n_binds; i++)
@@ -164,6 +169,8 @@ static const struct peer_ops http_peer = { .pins = pins };
 const struct proto proto_http = {
 	.conf = {
 		.name = "http",
+		.headers = true,
+		.probes = true,
 		.spans = CONF_SPAN_SESSION | CONF_SPAN_REQUEST,
 		.default_mode = "request",
 		.defaults = defaults,
@@ -178,6 +185,7 @@ const struct proto proto_http = {
 	.front = &http1_front,
 	.back = &http1_back,
 	.peer = &http_peer,
+	.probe = &http_probe,
 	.exchange_size = sizeof(struct http_exchange),
 	.exchange_zeroed = offsetof(struct http_exchange, inline_head),
 	.piece_size = HTTP_HEAD_SIZE(HTTP_FIELDS_MAX),

@@ -76,8 +76,6 @@ struct http_exchange {
 	uint64_t down_left;
 	struct buf down_trailers;
 	unsigned interim;               /* 1xx so far */
-	uint16_t status;                /* 0 = none yet */
-	int64_t asked_ns;               /* request given to the upstream */
 
 	/* Not zeroed from here. */
 	char inline_head[HTTP_HEAD_SIZE(HTTP_FIELDS_INLINE)]
@@ -103,6 +101,9 @@ int http_write_request(struct exchange *x, struct upconn *u) MUST_CHECK;
    about framing (hx->keep, chunk_down, cut_down). */
 int http_write_answer(struct exchange *x) MUST_CHECK;
 
+/* Does the client stand in http.trusted? What it forwards is believed. */
+bool http_is_trusted(const struct exchange *x);
+
 /* weir's own answer: one line of text. */
 int http_write_failure(struct exchange *x, unsigned status, const char *name,
     const char *text) MUST_CHECK;
@@ -112,6 +113,22 @@ int http_write_chunk(struct block_store *s, struct buf *out, struct buf *body)
     MUST_CHECK;
 int http_write_last_chunk(struct block_store *s, struct buf *out,
     struct buf *trailers) MUST_CHECK;
+
+/* What a client is told that is turned away at the door: front_ops.refuse. */
+size_t http_write_refusal(enum limit why, int64_t retry_after_ns, char *out,
+    size_t size);
+
+/* ------------------------------------------- who and what (facts.c) */
+
+/* limits.client = "header:NAME": who x's client is to the limits. */
+struct client_key http_client_key(const struct exchange *x);
+
+/* For the access log: front_ops.words. */
+void http_words(const struct exchange *x, struct access_words *w);
+
+/* An answer's Retry-After, in ms from now; 0 = has none that is valid
+   (RFC 9110 10.2.3). */
+int64_t http_retry_after_ms(const struct http_head *a, const char *raw);
 
 /* ---------------------------------------------------- bodies (body.c) */
 

@@ -47,6 +47,10 @@ sample_endpoint(struct view_endpoint *e, const char *name, const char *resolved,
 	e->open = open;
 	e->leased = open / 2;
 	e->failures[FAULT_RESET] = open + 1;
+	e->health.last = *resolved != '\0' ? "ok" : "";
+	e->health.checks = open * 3;
+	e->health.failures = open + 2;
+	e->health.latency_us = open * 10;
 }
 
 static inline void
@@ -65,6 +69,9 @@ sample_init(struct sample *s)
 	    .received = UINT64_C(5000000000), .sent = 9 };
 	s->listeners[0].outcomes[OUTCOME_2XX] = 812340;
 	s->listeners[0].failures[FAIL_QUEUE_TIMEOUT] = 3;
+	s->listeners[0].limited[CONF_LIMIT_REQUEST_RATE_PER_CLIENT] = 17;
+	s->listeners[0].shadowed[CONF_LIMIT_REQUEST_RATE] = 4;
+	s->listeners[0].limited[LIMIT_DENIED] = 6;
 	sample_hist(&s->listeners[0].latency, 5, 210 * 1000);
 	sample_hist(&s->listeners[0].latency, 2, 2000 * 1000);
 	s->listeners[1] = (struct view_listener){ .name = SAMPLE_NAME,
@@ -73,6 +80,17 @@ sample_init(struct sample *s)
 	sample_endpoint(&s->endpoints[0], "app.test:80", "10.0.0.1:80", 10);
 	sample_endpoint(&s->endpoints[1], "app.test:80", "10.0.0.2:80", 20);
 	sample_endpoint(&s->endpoints[2], "new.test:80", "", 0);
+	s->endpoints[1].up = 0;
+	s->endpoints[1].state = "ejected";
+	s->endpoints[1].ejections = 5;
+	s->endpoints[1].held_us = 1500001;
+	s->endpoints[1].weight = 7;
+	s->endpoints[1].health.last = "status 500";
+	s->endpoints[1].override.state = "up";
+	s->endpoints[1].override.weight = 7;
+	s->endpoints[1].override.until_s = 1700000600;
+	s->endpoints[2].override.state = "drain";
+	s->endpoints[2].backup = 1;
 	*up = (struct view_upstream){ .name = "app", .protocol = "http",
 	    .mode = "request", .ready = 1, .max = 64, .open = 63, .idle = 3,
 	    .leased = 59, .connecting = 1, .waiting = 12, .waiting_max = 40,
@@ -81,6 +99,9 @@ sample_init(struct sample *s)
 	    .endpoints = s->endpoints, .n_endpoints = 3 };
 	for (i = 0; i < N_DISCARDS; i++)
 		up->discards[i] = 100 + i;
+	up->limited[UPSTREAM_LIMIT_RATE] = 8;
+	up->limited[UPSTREAM_LIMIT_RETRY_BUDGET] = 1;
+	up->delayed[UPSTREAM_LIMIT_RATE] = 9;
 	sample_hist(&up->queue, 1, 800 * 1000);
 	sample_hist(&up->connect, 1, 300 * 1000);
 	sample_hist(&up->first_byte, 1, 70 * 1000000LL * 1000);
@@ -94,6 +115,10 @@ sample_init(struct sample *s)
 	v->reload_ok = 1;
 	v->reload_at_s = v->config_at_s = 1700000001;
 	v->config_hash = "0123456789abcdef";
+	v->overrides = 2;
+	v->log_dropped = 13;
+	v->memory_budget = 64 << 20;
+	v->pressure = PRESSURE_TIGHT;
 	v->usage = (struct usage){ .fds = 120, .fds_max = UINT64_MAX,
 	    .resident_bytes = 9000000, .cpu_us = 1500000 };
 	v->listeners = s->listeners;

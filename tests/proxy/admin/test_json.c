@@ -71,11 +71,12 @@ numbers_are_in_their_places(void **state)
 {
 	static const struct { const char *path; json_int_t n; } rows[] = {
 		{ "pid", 42 }, { "generation", 3 }, { "window_s", 60 },
-		{ "reload.at", 1700000001 }, { "reload.overrides", 0 },
+		{ "reload.at", 1700000001 }, { "reload.overrides", 2 },
 		{ "process.fds", 120 }, { "process.fds_max", INT64_MAX },
 		{ "process.memory_bytes", 9000000 },
 		{ "process.loop_lag_us.p99", 0 },
-		{ "process.log_dropped_total", 0 },
+		{ "process.log_dropped_total", 13 },
+		{ "process.memory_budget_bytes", 64 << 20 },
 		{ "listeners.0.connections.active", 4000 },
 		{ "listeners.0.connections.accepted_total", 5210 },
 		{ "listeners.0.connections.rejected_total", 7 },
@@ -83,6 +84,10 @@ numbers_are_in_their_places(void **state)
 		{ "listeners.0.outcomes_total.2xx", 812340 },
 		{ "listeners.0.outcomes_total.client_abort", 0 },
 		{ "listeners.0.failures_total.queue_timeout", 3 },
+		{ "listeners.0.limited_total.request_rate_per_client", 17 },
+		{ "listeners.0.limited_total.denied", 6 },
+		{ "listeners.0.limited_total.request_rate", 0 },
+		{ "listeners.0.shadow_total.request_rate", 4 },
 		{ "listeners.0.bytes.received_total", 5000000000 },
 		{ "listeners.0.bytes.sent_total", 9 },
 		{ "listeners.0.latency_us.p50", 11 },
@@ -103,11 +108,21 @@ numbers_are_in_their_places(void **state)
 		{ "upstreams.0.retries_total", 1 },
 		{ "upstreams.0.reused_total", 812275 },
 		{ "upstreams.0.discarded_total.unasked_bytes", 100 },
+		{ "upstreams.0.limited_total.request_rate", 8 },
+		{ "upstreams.0.limited_total.retry_budget", 1 },
+		{ "upstreams.0.delayed_total.request_rate", 9 },
 		{ "upstreams.0.queue_us.p99", 33 },
 		{ "upstreams.0.connect_us.max", 55 },
 		{ "upstreams.0.first_byte_us.p50", 11 },
 		{ "upstreams.0.endpoints.1.since", 1700000000 },
-		{ "upstreams.0.endpoints.1.weight", 2 },
+		{ "upstreams.0.endpoints.1.weight", 7 },
+		{ "upstreams.0.endpoints.1.ejections_total", 5 },
+		{ "upstreams.0.endpoints.1.held_ms", 1501 },
+		{ "upstreams.0.endpoints.1.health.checks_total", 60 },
+		{ "upstreams.0.endpoints.1.health.failures_total", 22 },
+		{ "upstreams.0.endpoints.1.health.latency_us", 200 },
+		{ "upstreams.0.endpoints.1.override.weight", 7 },
+		{ "upstreams.0.endpoints.1.override.until", 1700000600 },
 		{ "upstreams.0.endpoints.1.open", 20 },
 		{ "upstreams.0.endpoints.1.leased", 10 },
 		{ "upstreams.0.endpoints.1.failures_total.reset", 21 }
@@ -136,6 +151,13 @@ texts_are_in_their_places(void **state)
 		{ "upstreams.0.endpoints.0.resolved", "10.0.0.1:80" },
 		{ "upstreams.0.endpoints.0.state", "up" },
 		{ "upstreams.0.endpoints.0.last_error", "" },
+		{ "upstreams.0.endpoints.0.health.last", "ok" },
+		{ "upstreams.0.endpoints.1.state", "ejected" },
+		{ "upstreams.0.endpoints.1.health.last", "status 500" },
+		{ "upstreams.0.endpoints.1.override.state", "up" },
+		{ "upstreams.0.endpoints.2.health.last", "" },
+		{ "upstreams.0.endpoints.2.override.state", "drain" },
+		{ "process.pressure", "tight" },
 		{ "upstreams.0.endpoints.2.state", "unresolved" },
 		{ "upstreams.0.endpoints.2.resolved", "" },
 		{ "upstreams.0.endpoints.2.last_error", "no such name" }
@@ -153,6 +175,26 @@ texts_are_in_their_places(void **state)
 }
 
 static void
+what_there_is_not_is_null(void **state)
+{
+	json_t *j;
+
+	assert_true(json_is_null(at(*state,
+	    "upstreams.0.endpoints.0.override")));
+	assert_true(json_is_null(at(*state,
+	    "upstreams.0.endpoints.2.override.weight")));
+	assert_true(json_is_null(at(*state,
+	    "upstreams.0.endpoints.2.override.until")));
+	assert_true(json_is_false(at(*state,
+	    "upstreams.0.endpoints.0.backup")));
+	assert_true(json_is_true(at(*state, "upstreams.0.endpoints.2.backup")));
+	sample.view.memory_budget = UINT64_MAX;
+	j = stats();
+	assert_true(json_is_null(at(j, "process.memory_budget_bytes")));
+	json_decref(j);
+}
+
+static void
 every_reason_is_there(void **state)
 {
 	json_t *failures = at(*state, "listeners.1.failures_total");
@@ -166,6 +208,14 @@ every_reason_is_there(void **state)
 	    "upstreams.0.discarded_total")), N_DISCARDS);
 	assert_int_equal(json_object_size(at(*state,
 	    "listeners.0.outcomes_total")), N_OUTCOMES);
+	assert_int_equal(json_object_size(at(*state,
+	    "listeners.1.limited_total")), N_LIMITS);
+	assert_int_equal(json_object_size(at(*state,
+	    "listeners.1.shadow_total")), N_LIMITS);
+	assert_int_equal(json_object_size(at(*state,
+	    "upstreams.0.limited_total")), N_UPSTREAM_LIMITS);
+	assert_int_equal(json_object_size(at(*state,
+	    "upstreams.0.delayed_total")), N_UPSTREAM_LIMITS);
 }
 
 static void
@@ -228,6 +278,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(numbers_are_in_their_places),
 		TEST(texts_are_in_their_places),
+		TEST(what_there_is_not_is_null),
 		TEST(every_reason_is_there),
 		TEST(a_refused_reload_is_told),
 		TEST(any_bytes_become_text),

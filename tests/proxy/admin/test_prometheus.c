@@ -71,6 +71,22 @@ numbers_are_those_of_the_view(void **state)
 		    "reason=\"queue_timeout\"} 3",
 		"weir_failures_total{listener=\"web\","
 		    "reason=\"connect_failed\"} 0",
+		"weir_overrides 2",
+		"weir_log_dropped_total 13",
+		"weir_memory_budget_bytes 67108864",
+		"weir_pressure 1",
+		"weir_listener_limited_total{listener=\"web\","
+		    "reason=\"request_rate_per_client\"} 17",
+		"weir_listener_limited_total{listener=\"web\","
+		    "reason=\"memory\"} 0",
+		"weir_listener_shadow_limited_total{listener=\"web\","
+		    "reason=\"request_rate\"} 4",
+		"weir_upstream_limited_total{upstream=\"app\","
+		    "reason=\"request_rate\"} 8",
+		"weir_upstream_limited_total{upstream=\"app\","
+		    "reason=\"retry_after\"} 0",
+		"weir_upstream_delayed_total{upstream=\"app\","
+		    "reason=\"request_rate\"} 9",
 		"weir_pool_max_connections{upstream=\"app\"} 64",
 		"weir_pool_connections{upstream=\"app\",state=\"idle\"} 3",
 		"weir_pool_connections{upstream=\"app\",state=\"leased\"} 59",
@@ -155,10 +171,41 @@ addresses_of_one_name_are_summed_up(void **state)
 	assert_true(has_line(text, "weir_endpoint_failures_total"
 	    "{upstream=\"app\",endpoint=\"app.test:80\",reason=\"reset\"} 32"));
 	assert_true(has_line(text, "weir_endpoint_up"
-	    "{upstream=\"app\",endpoint=\"app.test:80\"} 2"));
+	    "{upstream=\"app\",endpoint=\"app.test:80\"} 1"));
 	assert_true(has_line(text, "weir_endpoint_up"
 	    "{upstream=\"app\",endpoint=\"new.test:80\"} 0"));
+	assert_true(has_line(text, "weir_endpoint_addresses{upstream=\"app\","
+	    "endpoint=\"app.test:80\",state=\"up\"} 1"));
+	assert_true(has_line(text, "weir_endpoint_addresses{upstream=\"app\","
+	    "endpoint=\"app.test:80\",state=\"ejected\"} 1"));
+	assert_true(has_line(text, "weir_endpoint_addresses{upstream=\"app\","
+	    "endpoint=\"app.test:80\",state=\"drain\"} 0"));
+	assert_true(has_line(text, "weir_endpoint_addresses{upstream=\"app\","
+	    "endpoint=\"new.test:80\",state=\"unresolved\"} 1"));
+	assert_true(has_line(text, "weir_endpoint_ejections_total"
+	    "{upstream=\"app\",endpoint=\"app.test:80\"} 5"));
+	assert_true(has_line(text, "weir_endpoint_health_checks_total"
+	    "{upstream=\"app\",endpoint=\"app.test:80\"} 90"));
+	assert_true(has_line(text, "weir_endpoint_health_check_failures_total"
+	    "{upstream=\"app\",endpoint=\"app.test:80\"} 34"));
 	assert_null(strstr(text, "10.0.0."));
+	free(text);
+}
+
+static void
+what_does_not_add_up_is_of_the_largest(void **state)
+{
+	char *text = print_sample_view();
+
+	(void)state;
+	assert_true(has_line(text, "weir_endpoint_health_check_seconds"
+	    "{upstream=\"app\",endpoint=\"app.test:80\"} 0.000200"));
+	assert_true(has_line(text, "weir_endpoint_weight"
+	    "{upstream=\"app\",endpoint=\"app.test:80\"} 7"));
+	assert_true(has_line(text, "weir_endpoint_held_seconds"
+	    "{upstream=\"app\",endpoint=\"app.test:80\"} 1.500001"));
+	assert_true(has_line(text, "weir_endpoint_held_seconds"
+	    "{upstream=\"app\",endpoint=\"new.test:80\"} 0.000000"));
 	free(text);
 }
 
@@ -286,6 +333,7 @@ main(void)
 		cmocka_unit_test(histograms_add_up),
 		cmocka_unit_test(labels_are_escaped),
 		cmocka_unit_test(addresses_of_one_name_are_summed_up),
+		cmocka_unit_test(what_does_not_add_up_is_of_the_largest),
 		cmocka_unit_test(form_is_right),
 		cmocka_unit_test(nothing_configured_is_still_right)
 	};

@@ -1,0 +1,229 @@
+/*
+ * One check. See check.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "health/check.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/conn.h"
+
+enum {
+	ANSWER_MOST = 64 * 1024,        /* unread bytes of an answer */
+	STALL_MS = 500                  /* what comes so late tells of this
+					   process, not of the peer */
+};
+
+struct check {
+	struct conn conn;
+	struct late late;
+	struct deadline deadline;
+	const struct conf_upstream *conf;
+	const struct probe_ops *probe;
+	const struct endpoint *endpoint;
+	check_done_fn *done;
+	void *arg;
+	_Alignas(max_align_t) char state[];     /* the probe's */
+};
+
+static void
+release(struct worker *main, struct late *l)
+{
+	(void)main;
+	free(container_of(l, struct check, late));
+}
+
+/* Also from inside its conn's callbacks: hence the late end of its memory. */
+void
+check_abandon(struct check *k)
+{
+	deadline_clear(&k->deadline);
+	conn_close(&k->conn);
+	worker_late(k->conn.w, &k->late, release);
+}
+
+static void
+finish(struct check *k, enum check_result result, const char *why)
+{
+	check_done_fn *done = k->done;
+	void *arg = k->arg;
+
+	check_abandon(k);
+	done(arg, result, why);
+}
+
+/*
+ * What goes wrong so long after the deadline does so because this process was
+ * stopped, or very late: the server may have lost patience, or a question that
+ * could not be asked in time was only just sent. (What is good counts: a worker
+ * that is late looks at its sockets before its deadlines.)
+ */
+static void
+finish_bad(struct check *k, const char *why)
+{
+	int64_t late_ns = k->conn.w->now_ns - k->deadline.at_ns;
+
+	finish(k, late_ns > STALL_MS * NS_PER_MS ? CHECK_NOTHING : CHECK_BAD,
+	    why);
+}
+
+/* "connection refused": for the middle of a sentence. */
+static void
+error_words(int error, char why[PROBE_WHY_MAX])
+{
+	const char *text = strerrordesc_np(error);
+
+	if (text == NULL)
+		snprintf(why, PROBE_WHY_MAX, "error %d", error);
+	else
+		snprintf(why, PROBE_WHY_MAX, "%c%s",
+		    text[0] >= 'A' && text[0] <= 'Z' ? text[0] - 'A' + 'a' :
+		    text[0], text + 1);
+}
+
+static void
+failed_with(struct check *k, int error)
+{
+	char why[PROBE_WHY_MAX];
+
+	error_words(error, why);
+	if (conn_is_shortage(error))
+		finish(k, CHECK_NOTHING, why);
+	else
+		finish_bad(k, why);
+}
+
+/* False when it is over. */
+static bool
+ask(struct check *k)
+{
+	if (k->probe == NULL) {
+		finish(k, CHECK_GOOD, NULL);
+		return false;
+	}
+	if (k->probe->ask(k->conf, k->endpoint, k->state,
+	    &k->conn.w->blocks, &k->conn.out) < 0) {
+		failed_with(k, ENOMEM);
+		return false;
+	}
+	conn_send(&k->conn);
+	return true;
+}
+
+static void
+on_connected(struct conn *c, int error)
+{
+	struct check *k = container_of(c, struct check, conn);
+
+	if (error != 0)
+		failed_with(k, error);
+	else
+		(void)ask(k);
+}
+
+static void
+on_input(struct conn *c)
+{
+	struct check *k = container_of(c, struct check, conn);
+	char why[PROBE_WHY_MAX] = "";
+
+	switch (k->probe->answer(k->conf, k->state, &c->w->blocks, &c->in,
+	    c->eof, why)) {
+	case PROBE_OK:
+		finish(k, CHECK_GOOD, NULL);
+		return;
+	case PROBE_BAD:
+		finish_bad(k, why);
+		return;
+	case PROBE_MORE:
+		break;
+	}
+	if (c->eof)
+		finish_bad(k, "closed without an answer");
+	else if (c->in.len > ANSWER_MOST)
+		finish_bad(k, "answer too long");
+}
+
+static void
+on_drained(struct conn *c)
+{
+	(void)c;
+}
+
+static void
+on_failed(struct conn *c, int error)
+{
+	failed_with(container_of(c, struct check, conn), error);
+}
+
+static const struct conn_ops conn_ops = {
+	.input = on_input,
+	.drained = on_drained,
+	.connected = on_connected,
+	.failed = on_failed
+};
+
+static void
+on_deadline(struct deadline *d)
+{
+	finish_bad(container_of(d, struct check, deadline), "timeout");
+}
+
+static struct addr
+address_of(const struct conf_upstream *conf, const struct endpoint *e)
+{
+	uint16_t port = htons((uint16_t)conf->health.port);
+	struct addr to = e->addr;
+
+	if (port != 0 && to.sa.sa_family == AF_INET)
+		((struct sockaddr_in *)&to.ss)->sin_port = port;
+	if (port != 0 && to.sa.sa_family == AF_INET6)
+		((struct sockaddr_in6 *)&to.ss)->sin6_port = port;
+	return to;
+}
+
+struct check *
+check_begin(struct worker *main, const struct conf_upstream *conf,
+    const struct probe_ops *probe, const struct endpoint *e,
+    check_done_fn *done, void *arg)
+{
+	size_t state = probe != NULL ? probe->state_size : 0;
+	struct check *k = calloc(1, sizeof(*k) + state);
+	struct addr to = address_of(conf, e);
+	char why[PROBE_WHY_MAX];
+	int got, error = ENOMEM;
+
+	if (k == NULL)
+		goto failed;
+	k->conf = conf;
+	k->probe = probe;
+	k->endpoint = e;
+	k->done = done;
+	k->arg = arg;
+	deadline_init(&k->deadline, on_deadline);
+	got = conn_connect(&k->conn, main, &to, WORKER_PRI_NEAR, &conn_ops);
+	if (got < 0) {
+		error = errno;
+		goto failed;
+	}
+	/* A server that answers early and then resets has answered. */
+	k->conn.hear_out = true;
+	deadline_set(main, &k->deadline, conf->health.timeout_ms);
+	return got == CONN_COMING || ask(k) ? k : NULL;
+failed:
+	free(k);
+	error_words(error, why);
+	done(arg, conn_is_shortage(error) ? CHECK_NOTHING : CHECK_BAD, why);
+	return NULL;
+}
+
+void
+check_configure(struct check *k, const struct conf_upstream *conf)
+{
+	k->conf = conf;
+}

@@ -1,0 +1,25 @@
+/*
+ * What the admin port can be told to do: the pages that are POST only. Each
+ * answers c once.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_ADMIN_ORDERS_H
+#define PROXY_ADMIN_ORDERS_H
+
+struct admin;
+struct caller;
+
+/* ORDER_ENDPOINT is the path of one of them, as target_part() wants it. */
+#define ORDER_ENDPOINT "/upstreams/NAME/endpoints/ENDPOINT"
+
+void order_reload(struct caller *c);
+void order_drain(struct caller *c);
+void order_stop(struct caller *c);
+void order_log(struct caller *c);
+void order_endpoint(struct caller *c);
+
+/* The log's level is again what the file says. */
+void orders_quieten(struct admin *a);
+
+#endif

@@ -1,0 +1,450 @@
+/*
+ * The commands of a running weir. See commands.h; how a request is made is in
+ * call.c.
+ *
+ * What is asked for goes to standard output, everything else to standard error.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/commands.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf/conf.h"
+#include "proxy/client.h"
+#include "proxy/show.h"
+
+/* Milliseconds. */
+enum {
+	CALL_MS = 10 * 1000,
+	RELOAD_MS = 120 * 1000,         /* resolves users, reads certificates */
+	PROBE_MS = 5 * 1000,
+	POLL_MS = 100
+};
+
+void
+client_complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("weir: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	putc('\n', stderr);
+}
+
+/* ------------------------------------------------------------------- calls */
+
+/* Without the query: that only repeats the command line. */
+static int
+page_len(const char *path)
+{
+	return (int)strcspn(path, "?");
+}
+
+/* The body of a 200; else what went wrong has been said, and NULL. */
+static char *
+fetch(struct order *o, const char *method, const char *path, int64_t ms)
+{
+	char *body = NULL, why[512];
+	int status = call_whole(&o->target, method, path, ms, &body, why,
+	    sizeof(why));
+	json_t *j;
+
+	if (status == 200)
+		return body;
+	if (status < 0) {
+		client_complain("%s", why);
+		return NULL;
+	}
+	j = json_loads(body, 0, NULL);
+	if (j != NULL && json_string_value(json_object_get(j, "error")) != NULL)
+		client_complain("%.*s: %d: %s", page_len(path), path, status,
+		    json_string_value(json_object_get(j, "error")));
+	else
+		client_complain("%.*s: %d: %s", page_len(path), path, status,
+		    body);
+	json_decref(j);
+	free(body);
+	return NULL;
+}
+
+/* Likewise, as JSON; with --json it is printed as it is. */
+static json_t *
+fetch_json(struct order *o, const char *path)
+{
+	char *body = fetch(o, "GET", path, CALL_MS);
+	json_error_t error;
+	json_t *j;
+
+	if (body == NULL)
+		return NULL;
+	j = json_loads(body, 0, &error);
+	if (j == NULL)
+		client_complain("%s of %s is not JSON: %s", path,
+		    o->target.shown, error.text);
+	else if (o->options & OPTION_JSON)
+		fputs(body, stdout);
+	free(body);
+	return j;
+}
+
+/* A page that is asked for and shown. */
+static int
+show_page(struct order *o, const char *path,
+    void (*show)(FILE *out, const json_t *j, const struct show_filter *f))
+{
+	const struct show_filter filter = {
+		.upstream = o->words[0],
+		.leased = (o->options & OPTION_LEASED) != 0,
+		.older_ms = o->older_ms
+	};
+	json_t *j = fetch_json(o, path);
+
+	if (j == NULL)
+		return CLIENT_FAILED;
+	if (!(o->options & OPTION_JSON))
+		show(stdout, j, &filter);
+	json_decref(j);
+	return CLIENT_OK;
+}
+
+/* ---------------------------------------------------------------- commands */
+
+int
+run_stats(struct order *o)
+{
+	return show_page(o, "/stats", show_stats);
+}
+
+int
+run_connections(struct order *o)
+{
+	return show_page(o, "/connections", show_connections);
+}
+
+int
+run_dns(struct order *o)
+{
+	return show_page(o, "/dns", show_dns);
+}
+
+/* Any page, as it comes: /stats/stream has no end. */
+int
+run_get(struct order *o)
+{
+	char out[8192], why[512];
+	struct call c;
+	int64_t n;
+
+	if (call_begin(&c, &o->target, "GET", o->words[0], CALL_MS, why,
+	    sizeof(why)) < 0) {
+		client_complain("%s", why);
+		return CLIENT_FAILED;
+	}
+	while ((n = call_read(&c, out, sizeof(out), why, sizeof(why))) > 0) {
+		fwrite(out, 1, (size_t)n, stdout);
+		fflush(stdout);
+	}
+	call_end(&c);
+	if (n < 0)
+		client_complain("%s", why);
+	else if (c.status != 200)
+		client_complain("GET %s: %u", o->words[0], c.status);
+	return n == 0 && c.status == 200 && !ferror(stdout) ? CLIENT_OK :
+	    CLIENT_FAILED;
+}
+
+static void
+print_errors(const json_t *errors)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(errors); i++) {
+		const char *text = json_string_value(json_array_get(errors, i));
+
+		fprintf(stderr, "%s\n", text != NULL ? text : "?");
+	}
+}
+
+static void
+print_reloaded(const json_t *j)
+{
+	long long changed = (long long)json_integer_value(json_object_get(j,
+	    "overrides"));
+
+	printf("reloaded: configuration #%lld", (long long)
+	    json_integer_value(json_object_get(j, "generation")));
+	if (changed > 0)
+		printf("; %lld endpoint%s still changed by hand", changed,
+		    changed == 1 ? " is" : "s are");
+	putchar('\n');
+}
+
+int
+run_reload(struct order *o)
+{
+	char *body = NULL, why[512];
+	int status = call_whole(&o->target, "POST",
+	    o->options & OPTION_DROP ? "/reload?drop_overrides=1" : "/reload",
+	    RELOAD_MS, &body, why, sizeof(why));
+	json_t *j = status > 0 ? json_loads(body, 0, NULL) : NULL;
+	const char *error = json_string_value(json_object_get(j, "error"));
+
+	if (status < 0)
+		client_complain("%s", why);
+	else if (o->options & OPTION_JSON)
+		fputs(body, stdout);
+	else if (status == 200)
+		print_reloaded(j);
+	else if (json_array_size(json_object_get(j, "errors")) > 0) {
+		print_errors(json_object_get(j, "errors"));
+		client_complain("the reload was refused, nothing has changed");
+	} else
+		client_complain("/reload: %d: %s", status,
+		    error != NULL ? error : body);
+	json_decref(j);
+	free(body);
+	return status == 200 ? CLIENT_OK : CLIENT_FAILED;
+}
+
+/* One part of a path or query, of any bytes (RFC 3986 2.1, 2.3). */
+static void
+print_escaped(FILE *out, const char *text)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789-._~:";
+
+	for (; *text != '\0'; text++)
+		if (strchr(plain, *text) != NULL)
+			putc(*text, out);
+		else
+			fprintf(out, "%%%02X", (unsigned char)*text);
+}
+
+/* malloc'd; NULL when out of memory. */
+static char *
+endpoint_path(const struct order *o)
+{
+	const char *between = "?";
+	char *path = NULL;
+	size_t len;
+	FILE *out = open_memstream(&path, &len);
+
+	if (out == NULL)
+		return NULL;
+	fputs("/upstreams/", out);
+	print_escaped(out, o->words[0]);
+	fputs("/endpoints/", out);
+	print_escaped(out, o->words[1]);
+	if (o->words[2] != NULL) {
+		fprintf(out, "?state=%s", o->words[2]);
+		between = "&";
+	}
+	if (o->options & OPTION_WEIGHT) {
+		fprintf(out, "%sweight=%lld", between, (long long)o->weight);
+		between = "&";
+	}
+	if (o->what != NULL) {
+		fprintf(out, "%sfor=", between);
+		print_escaped(out, o->what);
+	}
+	if (fclose(out) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+int
+run_endpoint(struct order *o)
+{
+	char *path = endpoint_path(o), *body;
+	json_t *j;
+
+	if (path == NULL) {
+		client_complain("out of memory");
+		return CLIENT_FAILED;
+	}
+	body = fetch(o, "POST", path, CALL_MS);
+	free(path);
+	if (body == NULL)
+		return CLIENT_FAILED;
+	j = json_loads(body, 0, NULL);
+	if (o->options & OPTION_JSON)
+		fputs(body, stdout);
+	else
+		show_endpoint(stdout, o->words[0], j);
+	json_decref(j);
+	free(body);
+	return CLIENT_OK;
+}
+
+int
+run_log(struct order *o)
+{
+	char path[128], *body;
+
+	snprintf(path, sizeof(path), "/log?level=%s%s%s", o->words[0],
+	    o->what != NULL ? "&for=" : "", o->what != NULL ? o->what : "");
+	body = fetch(o, "POST", path, CALL_MS);
+	free(body);
+	return body != NULL ? CLIENT_OK : CLIENT_FAILED;
+}
+
+/* ----------------------------------------------------------------- waiting */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void
+pause_ms(int64_t ms)
+{
+	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&ts, NULL);
+}
+
+/* A page's text without its last newline. */
+static void
+keep_line(char *to, size_t size, const char *body)
+{
+	snprintf(to, size, "%.*s", (int)strcspn(body, "\n"), body);
+}
+
+/* 200 at /readyz? If not, why says it. */
+static bool
+is_ready(struct order *o, int64_t ms, char *why, size_t size)
+{
+	char *body = NULL;
+	int status = call_whole(&o->target, "GET", "/readyz", ms, &body, why,
+	    size);
+
+	if (status >= 0 && status != 200)
+		keep_line(why, size, body);
+	free(body);
+	return status == 200;
+}
+
+/* Has every listener an address bound? */
+static bool
+is_bound(struct order *o, int64_t ms, char *why, size_t size)
+{
+	char *body = NULL;
+	int status = call_whole(&o->target, "GET", "/stats", ms, &body, why,
+	    size);
+	json_t *j = status == 200 ? json_loads(body, 0, NULL) : NULL;
+	const json_t *rows = json_object_get(j, "listeners");
+	size_t bound = 0, i;
+
+	for (i = 0; i < json_array_size(rows); i++)
+		bound += json_array_size(json_object_get(
+		    json_array_get(rows, i), "bind")) > 0;
+	if (status >= 0 && j == NULL)
+		snprintf(why, size, "/stats: %d", status);
+	else if (j != NULL)
+		snprintf(why, size, "%zu of %zu listeners are bound", bound,
+		    json_array_size(rows));
+	i = json_array_size(rows);
+	json_decref(j);
+	free(body);
+	return i > 0 && bound == i;
+}
+
+static int64_t
+at_most(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+int
+run_wait(struct order *o)
+{
+	int64_t until = o->timeout_ms == CONF_OFF ? INT64_MAX :
+	    now_ms() + o->timeout_ms;
+	bool (*done)(struct order *, int64_t, char *, size_t) =
+	    o->what != NULL && strcmp(o->what, "listeners") == 0 ? is_bound :
+	    is_ready;
+	char why[512];
+
+	for (;;) {
+		int64_t left = until - now_ms();
+
+		if (done(o, at_most(left > 1 ? left : 1, PROBE_MS), why,
+		    sizeof(why)))
+			return CLIENT_OK;
+		left = until - now_ms();
+		if (left <= 0)
+			break;
+		pause_ms(at_most(left, POLL_MS));
+	}
+	client_complain("still not so at %s: %s", o->target.shown, why);
+	return CLIENT_FAILED;
+}
+
+int
+run_ready(struct order *o)
+{
+	char why[512];
+
+	if (!is_ready(o, PROBE_MS, why, sizeof(why))) {
+		client_complain("%s", why);
+		return CLIENT_FAILED;
+	}
+	puts("ready");
+	return CLIENT_OK;
+}
+
+/*
+ * How long the weir there has been up; -1 = none answers. A port that is in
+ * use again by a weir that is younger was given up in between.
+ */
+static double
+uptime_s(struct order *o)
+{
+	char *body = NULL, why[512];
+	int status = call_whole(&o->target, "GET", "/stats", PROBE_MS, &body,
+	    why, sizeof(why));
+	json_t *j = status == 200 ? json_loads(body, 0, NULL) : NULL;
+	double up = -1;
+
+	if (j != NULL)
+		up = json_number_value(json_object_get(j, "uptime_s"));
+	json_decref(j);
+	free(body);
+	return up;
+}
+
+int
+run_stop(struct order *o)
+{
+	int64_t until = o->timeout_ms == CONF_OFF ? INT64_MAX :
+	    now_ms() + o->timeout_ms;
+	double before = uptime_s(o), now;
+	char *body = fetch(o, "POST", o->options & OPTION_NOW ? "/stop" :
+	    "/drain", CALL_MS);
+
+	if (body == NULL)
+		return CLIENT_FAILED;
+	free(body);
+	while ((now = uptime_s(o)) >= before && now >= 0) {
+		before = now;
+		if (now_ms() >= until) {
+			client_complain("%s still runs", o->target.shown);
+			return CLIENT_FAILED;
+		}
+		pause_ms(POLL_MS);
+	}
+	return CLIENT_OK;
+}

@@ -1,0 +1,56 @@
+/*
+ * Inside of the client: a command line that has been read (client.c), and the
+ * commands themselves (commands.c).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_COMMANDS_H
+#define PROXY_COMMANDS_H
+
+#include <stdint.h>
+
+#include "net/err.h"
+#include "proxy/call.h"
+
+enum option {
+	OPTION_JSON = 1,
+	OPTION_FOR = 2,
+	OPTION_TIMEOUT = 4,
+	OPTION_NOW = 8,
+	OPTION_LEASED = 16,
+	OPTION_OLDER = 32,
+	OPTION_WEIGHT = 64,
+	OPTION_DROP = 128
+};
+
+enum { WORDS_MOST = 3 };
+
+struct command;
+
+/* A command line, read. */
+struct order {
+	const struct command *command;
+	const char *words[WORDS_MOST];  /* its arguments; NULL = not given */
+	const char *conf_path, *admin;
+	unsigned options;               /* those given */
+	const char *what;               /* --for */
+	int64_t timeout_ms, older_ms, weight;
+	struct call_target target;
+};
+
+/* To standard error, as "weir: ...". */
+void client_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* Each does what its name says and returns the exit status. */
+int run_stats(struct order *o);
+int run_get(struct order *o);
+int run_connections(struct order *o);
+int run_dns(struct order *o);
+int run_endpoint(struct order *o);
+int run_log(struct order *o);
+int run_reload(struct order *o);
+int run_wait(struct order *o);
+int run_ready(struct order *o);
+int run_stop(struct order *o);
+
+#endif

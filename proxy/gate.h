@@ -1,0 +1,37 @@
+/*
+ * What may come in: connections and requests held against their listener's
+ * limits, allow and deny, and weir's own budget. Limits of a client come before
+ * those of all, so that one who is refused takes nothing from the others.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_GATE_H
+#define PROXY_GATE_H
+
+#include "proxy/exchange.h"
+
+/* Main, before a snapshot with conf runs: what its limits remember. What there
+   is already stays. -1 when out of memory. */
+int gate_provide(struct listener *l, const struct conf_listener *conf)
+    MUST_CHECK;
+/* Main, when the listener is freed. */
+void gate_fini(struct listener *l);
+
+/*
+ * A client has connected. N_LIMITS: it may come in and is counted, until
+ * gate_left(); *counted says whether as its address's. Else the limit that
+ * refuses it, counted, with the time after which it may try again (0 = not
+ * known).
+ */
+enum limit gate_connection(struct door *d, const struct addr_ip *client,
+    bool *counted, int64_t *retry_after_ns);
+void gate_left(struct door *d, const struct addr_ip *client, bool counted);
+
+/* Refused for want of something of weir's own. */
+void gate_refused(struct door *d, enum limit why);
+
+/* May x go on? False: the limit is counted, and x->retry_after_ns set; 0 = weir
+   itself has no room. */
+bool gate_request(struct exchange *x);
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * HTTP's question to an endpoint: is the status of a GET one of the expected?
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_PROTO_HTTP_PROBE_H
+#define PROXY_PROTO_HTTP_PROBE_H
+
+#include "health/probe.h"
+
+extern const struct probe_ops http_probe;
+
+#endif

@@ -1,0 +1,56 @@
+"""Sixteen upstream connections, five hundred clients that leave at random, an
+origin that answers late, early, in pieces, resets, closes or says nothing.
+"""
+# SPDX-License-Identifier: MIT
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from case import SLOW, case, check, eq, run
+from fault import VARIANT
+from p1 import Load, P1Origin
+from weir import Weir, one
+
+# tests/soak/p1 makes a million. Sanitizers take longer for each.
+EXCHANGES = int(os.environ.get("EXCHANGES", "20000" if VARIANT == "release"
+                               else "8000"))
+POOL = 'max = 16; max_waiting = 1000; queue_timeout = "60s";'
+
+
+def exchanges(workers=1, mix="wild", pool=POOL):
+    seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
+    o = P1Origin()
+    w = Weir(one(o, pool=pool, workers=workers,
+                 up='timeouts = { response = "%dms"; };' % (1000 * SLOW)))
+    r = Load(w, exchanges=EXCHANGES, seed=seed, mix=mix).result()
+    print(r)
+    w.balanced(o)
+    o.judge()
+    u = w.upstream()
+    eq(u["connects_total"], o.accepted, "connects_total")
+    check(r["answered"] > r["exchanges"] * 0.7, "answered: %r" % r)
+    return w, o, r
+
+
+@case
+def each_answer_is_ones_own_or_a_failure_that_shows():
+    w, o, r = exchanges()
+    check(r["left"] > 0 and r["cut"] > 0 and r["refused"] > 0, repr(r))
+    check(w.pool()["open"] <= 16, "open")
+
+
+@case
+def likewise_with_two_workers():
+    exchanges(workers=2)
+
+
+@case
+def origins_that_only_dawdle_lose_nothing():
+    w, o, r = exchanges(mix="mild")
+    eq((r["answered"], r["refused"], r["cut"]), (r["exchanges"], 0, 0),
+       "answered, refused, cut")
+    eq(w.failures(), {}, "failures")
+
+
+run()
