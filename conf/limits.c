@@ -29,11 +29,12 @@ is_token(const char *text)
 
 /* ------------------------------------------------------------- one of them */
 
-/* What nobody says when a limit is written as a bare value. */
-static void
-limit_defaults(struct load *w, const struct conf_key *keys,
+void
+limit_defaults(struct load *w, const struct conf_key *row,
     struct conf_limit *out)
 {
+	const struct conf_key *keys = schema_limit_keys(row);
+
 	for (; keys->name != NULL; keys++)
 		if (keys->def != NULL)
 			read_default(w, keys, keys->def,
@@ -78,7 +79,6 @@ read_limit(struct load *w, const struct spot *s, const struct conf_key *row,
 {
 	const struct conf_key *keys = schema_limit_keys(row);
 
-	limit_defaults(w, keys, out);
 	if (config_setting_is_group(v)) {
 		struct spot in = spot_in(w, s, row->name);
 

@@ -438,11 +438,23 @@ default_nets(struct load *w, const char *def, struct conf_nets *out)
 }
 
 /* A COUNT, DURATION or SIZE without default is -1: whoever reads it decides. */
+static void
+default_scalar(struct load *w, const struct conf_key *row, const char *def,
+    void *field)
+{
+	char why[VALUE_WHY_MAX];
+
+	if (def == NULL && row->type != CONF_BOOL && row->type != CONF_ENUM)
+		*(int64_t *)field = -1;
+	else if (def != NULL && value_parse(row, def, def, field, why) == -1)
+		problem_add(w->problems, 0, row->name, "the default is "
+		    "refused: %s", why);
+}
+
 void
 read_default(struct load *w, const struct conf_key *row, const char *def,
     void *field)
 {
-	char why[VALUE_WHY_MAX];
 	struct conf_names *names = field;
 
 	switch (row->type) {
@@ -462,14 +474,14 @@ read_default(struct load *w, const struct conf_key *row, const char *def,
 	case CONF_GROUP:
 	case CONF_LIST:
 		break;
+	case CONF_LIMIT:
+	case CONF_RATE:
+	case CONF_BANDWIDTH:
+		limit_defaults(w, row, field);
+		default_scalar(w, row, def, field);
+		break;
 	default:
-		if (def == NULL && row->type != CONF_BOOL &&
-		    row->type != CONF_ENUM)
-			*(int64_t *)field = -1;
-		else if (def != NULL &&
-		    value_parse(row, def, def, field, why) == -1)
-			problem_add(w->problems, 0, row->name, "the default "
-			    "is refused: %s", why);
+		default_scalar(w, row, def, field);
 	}
 }
 
@@ -540,7 +552,9 @@ unknown_key(struct load *w, const struct spot *s, const struct conf_key *keys,
 		snprintf(known + n, sizeof(known) - n, "%s%s", n == 0 ? "" :
 		    ", ", k->name);
 	}
-	better = better != NULL ? better : near.best;
+	/* "timeout" is one slip from "timeouts" and a key of health, too. */
+	if (better == NULL || (near.best != NULL && near.distance == 1))
+		better = near.best;
 	if (better != NULL)
 		complain(w, s, line_of(v), "", "unknown key \"%.60s\", did you "
 		    "mean \"%s\"?", name, better);

@@ -191,7 +191,10 @@ bool group_exists(const char *name);
 void read_listeners(struct load *w, const struct spot *top);
 void sort_routes(struct load *w);
 
-/* limits.c: one limit, as a bare value or a group; and those of a listener */
+/* limits.c: what of a limit a bare value, or "off", does not say; one limit, as
+   a bare value or a group; those of a listener */
+void limit_defaults(struct load *w, const struct conf_key *row,
+    struct conf_limit *out);
 void read_limit(struct load *w, const struct spot *s,
     const struct conf_key *row, const config_setting_t *v,
     struct conf_limit *out);

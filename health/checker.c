@@ -238,16 +238,18 @@ static bool
 may_eject(const struct watch *w)
 {
 	const struct checker *c = w->checker;
-	size_t n = 0, ejected = 0, usable = 0;
+	size_t n = 0, ejected = 0, usable = 1;
 	const struct list *l;
 
 	for (l = c->watches.next; l != &c->watches; l = l->next) {
 		const struct watch *o = container_of(l, struct watch, link);
-		unsigned bars = atomic_load(&o->endpoint->bars);
+		const struct endpoint *e = o->endpoint;
 
 		n++;
-		ejected += (bars & BAR_EJECTED) != 0;
-		usable += is_usable(o);
+		ejected += (atomic_load(&e->bars) & BAR_EJECTED) != 0;
+		/* One that asked for a pause cannot stand in for w now. */
+		usable += o != w && is_usable(o) &&
+		    atomic_load(&e->hold_until_ns) <= c->main->now_ns;
 	}
 	return ejection_allowed(n, ejected, usable,
 	    c->conf->outlier.max_ejected);

@@ -227,18 +227,19 @@ sink_name(const struct sink *s)
 static size_t
 portion(const struct sink *s, const char *lines, size_t len)
 {
-	const char *end;
+	size_t n = PIPE_BUF;
 
 	if (len <= PIPE_BUF || s->kind == KIND_FILE || s->kind == KIND_STREAM)
 		return len;
-	end = memrchr(lines, '\n', PIPE_BUF);
-	if (end != NULL)
-		return (size_t)(end + 1 - lines);
+	while (n > 0 && lines[n - 1] != '\n')
+		n--;
+	if (n > 0)
+		return n;
 	/* A line that is longer cannot be safe from others; but a blocking
 	   write must not be larger than what poll() promises. */
-	end = memchr(lines, '\n', len);
-	return s->kind == KIND_SHARED ? PIPE_BUF :
-	    (size_t)(end + 1 - lines);
+	for (n = PIPE_BUF; s->kind == KIND_PIPE && lines[n - 1] != '\n'; n++)
+		;
+	return n;
 }
 
 /* Bytes written, or -1 with errno; EAGAIN = it would wait. */

@@ -302,7 +302,7 @@ check_file(struct writer *w, int64_t now)
 		reopen(w);
 }
 
-/* Lines that were logged before go where they were meant to. */
+/* Lines that still wait go to the new target, unless there is none. */
 static void
 take_over(struct writer *w)
 {
@@ -317,7 +317,7 @@ take_over(struct writer *w)
 	pthread_mutex_unlock(&w->lock);
 	if (!changed)
 		return;
-	if (before != NULL)
+	if (next == NULL)
 		drain_access(w);
 	if (next != NULL && sink_is_stderr(next)) {
 		sink_close(next);
@@ -528,6 +528,7 @@ writer_start(struct writer *w)
 		errno = failed;
 		return -1;
 	}
+	(void)pthread_setname_np(w->thread, "weir-log");
 	w->started = true;
 	log_divert(w->errors);
 	return 0;

@@ -26,7 +26,8 @@ is_adrift(const struct ask *a, enum tier tier)
 {
 	const struct site *site = pool_site_of(a->pool, a->bound);
 
-	return site == NULL || site_tier(site) != tier || site_is_full(site);
+	return site == NULL || tier >= TIER_HELD || site_tier(site) != tier ||
+	    site_is_full(site);
 }
 
 /* The balancer's choice for a; NULL when nothing is usable. */

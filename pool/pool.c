@@ -44,7 +44,7 @@ const char *const upstream_limit_names[N_UPSTREAM_LIMITS] = {
 static void
 hold_ended(struct deadline *d)
 {
-	pool_serve(container_of(d, struct pool, holding));
+	pool_ask_around(container_of(d, struct pool, holding));
 }
 
 int
@@ -221,7 +221,7 @@ pool_set_roster(struct pool *p, struct roster *r)
 	drop_empty_sites(p);
 	list_each(l, tmp, &p->asks)
 		ask_rebind(container_of(l, struct ask, link));
-	pool_serve(p);
+	pool_ask_around(p);
 	upkeep_warm_returned(p);
 	upkeep_warm(p);
 }
@@ -317,6 +317,14 @@ pool_serve(struct pool *p)
 	transfer_slot(p);
 	if (p->unserved > 0)
 		pool_wait_for_held(p);
+}
+
+void
+pool_ask_around(struct pool *p)
+{
+	pool_serve(p);
+	if (p->unserved > 0)
+		transfer_wanted(p);
 }
 
 void

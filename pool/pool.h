@@ -183,6 +183,10 @@ void pool_fini(struct pool *p);
    oldest. */
 void pool_serve(struct pool *p);
 
+/* What had been of no use may be by now: serve those who wait, also with what
+   other workers have. */
+void pool_ask_around(struct pool *p);
+
 /* Somebody waits: if an endpoint is held, see to it when that ends. */
 void pool_wait_for_held(struct pool *p);
 

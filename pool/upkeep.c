@@ -312,6 +312,8 @@ tick(struct deadline *d)
 	if (p->conf != NULL) {
 		keep_alive(p);
 		pool_close_idle(p, idle_overdue);
+		/* Of a hold that began and ended elsewhere nobody tells. */
+		pool_ask_around(p);
 		upkeep_warm(p);
 	}
 	deadline_set(p->worker, &p->upkeep, tick_ms(p));

@@ -41,7 +41,7 @@ static const struct command commands[] = {
 	{ "dns", "[UPSTREAM] [--json]", "names, their addresses and age",
 	    { "UPSTREAM" }, 0, OPTION_JSON, 0, run_dns },
 	{ "endpoint", "UPSTREAM ENDPOINT up|drain|down|conf [--weight N] "
-	    "[--for 10m]", "change one endpoint by hand; conf ends it",
+	    "[--for 10m]", "change an endpoint by hand; conf ends it",
 	    { "UPSTREAM", "ENDPOINT", "STATE" }, 2,
 	    OPTION_JSON | OPTION_WEIGHT | OPTION_FOR, 0, run_endpoint },
 	{ "log", "LEVEL [--for 5m]", "log more or less for a while",

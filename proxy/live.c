@@ -14,6 +14,8 @@
 #include "proxy/lane.h"
 #include "proxy/override.h"
 
+enum { WHO_MAX = 400 };
+
 /* -------------------------------------------------------------- rosters */
 
 static unsigned
@@ -116,7 +118,7 @@ checker_renew(struct live_upstream *lu)
 
 	if (lu->roster != NULL && checker_configure(lu->checker, lu->conf,
 	    type != NULL ? proto_of(type)->probe : NULL, lu->roster) < 0)
-		log_error(lu->upstream->name, "out of memory: not all of its "
+		log_error(lu->conf->name, "out of memory: not all of its "
 		    "endpoints are checked");
 	override_apply(lu);
 }
@@ -157,18 +159,26 @@ usable_changed(void *arg)
 
 /* ------------------------------------------------------------------- names */
 
+static const char *
+who(const struct live_endpoint *le, char out[WHO_MAX])
+{
+	snprintf(out, WHO_MAX, "upstream %s endpoint %s",
+	    le->owner->upstream->name, le->conf->name);
+	return out;
+}
+
 static void
 answered(void *arg, const struct addr *addrs, size_t n, const char *error)
 {
 	struct live_endpoint *le = arg;
 	struct live_upstream *lu = le->owner;
+	char name[WHO_MAX];
 	struct addr *copy;
 
 	snprintf(le->error, sizeof(le->error), "%s",
 	    error != NULL ? error : "");
 	if (error != NULL) {
-		log_warn(lu->upstream->name, "endpoint %s: %s", le->conf->name,
-		    error);
+		log_warn(who(le, name), "%s", error);
 		return;
 	}
 	copy = malloc((n + 1) * sizeof(*copy));
@@ -180,8 +190,7 @@ answered(void *arg, const struct addr *addrs, size_t n, const char *error)
 	le->n_addrs = n;
 	if (roster_renew(lu) < 0)
 		return;
-	log_info(lu->upstream->name, "endpoint %s has %zu address%s",
-	    le->conf->name, n, n == 1 ? "" : "es");
+	log_info(who(le, name), "has %zu address%s", n, n == 1 ? "" : "es");
 	live_upstream_tell(lu);
 }
 
@@ -385,6 +394,18 @@ known_usable(const struct live_upstream *lu, const struct endpoint *e)
 	    (o != NULL && o->state == OVERRIDE_UP);
 }
 
+static void
+lacks_address(const struct live_upstream *lu, char *missing, size_t size)
+{
+	const char *error = "";
+	size_t i;
+
+	for (i = 0; i < lu->n_endpoints && error[0] == '\0'; i++)
+		error = lu->endpoints[i].error;
+	snprintf(missing, size, "upstream %s: no endpoint has an address yet"
+	    "%s%s", lu->conf->name, error[0] != '\0' ? ": " : "", error);
+}
+
 /* What keeps all its endpoints from being usable; false when one is. */
 static bool
 lacks_endpoint(const struct live_upstream *lu, char *missing, size_t size)
@@ -401,8 +422,7 @@ lacks_endpoint(const struct live_upstream *lu, char *missing, size_t size)
 			barred = e;
 	}
 	if (n == 0)
-		snprintf(missing, size, "upstream %s: no endpoint has an "
-		    "address yet", lu->conf->name);
+		lacks_address(lu, missing, size);
 	else if (barred == NULL)
 		snprintf(missing, size, "upstream %s: no endpoint has been "
 		    "checked yet", lu->conf->name);

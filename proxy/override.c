@@ -84,8 +84,12 @@ write_into(struct live_upstream *lu, struct endpoint *e)
 		atomic_store(&e->weight, o->weight);
 	else if (ce != NULL)
 		atomic_store(&e->weight, ce->weight);
-	(void)endpoint_bar(e, BAR_DRAIN, state == OVERRIDE_DRAIN, now_ns);
+	/* From one to the other without a moment in which there is neither. */
+	if (state == OVERRIDE_DRAIN)
+		(void)endpoint_bar(e, BAR_DRAIN, true, now_ns);
 	(void)endpoint_bar(e, BAR_DOWN, state == OVERRIDE_DOWN, now_ns);
+	if (state != OVERRIDE_DRAIN)
+		(void)endpoint_bar(e, BAR_DRAIN, false, now_ns);
 	checker_hand(lu->checker, e, state == OVERRIDE_UP);
 }
 
@@ -267,11 +271,12 @@ override_drop_all(struct runtime *rt)
 	list_each(l, tmp, &rt->upstreams) {
 		struct live_upstream *lu =
 		    container_of(l, struct live_upstream, link);
+		const struct override *o;
 
 		if (lu->overrides == NULL)
 			continue;
-		log_info(lu->upstream->name, "nothing is as set by hand any "
-		    "more");
+		for (o = lu->overrides; o != NULL; o = o->next)
+			log_change(lu, o->endpoint, NULL);
 		override_clear(lu);
 		live_upstream_tell(lu);
 	}

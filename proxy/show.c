@@ -350,13 +350,16 @@ say(FILE *out, const char *fmt, ...)
 static void
 say_override(FILE *out, const json_t *o)
 {
+	const char *state = text_of(o, "state");
+	bool own_state = strcmp(state, "conf") != 0;
 	char until[SHORT];
 
 	if (!json_is_object(o))
 		return;
-	say(out, "by hand: %s", text_of(o, "state"));
+	say(out, "by hand: %s", own_state ? state : "");
 	if (number_of(o, "weight") > 0)
-		fprintf(out, ", weight %lld", number_of(o, "weight"));
+		fprintf(out, "%sweight %lld", own_state ? ", " : "",
+		    number_of(o, "weight"));
 	if (number_of(o, "until") > 0)
 		fprintf(out, ", until %s", moment(number_of(o, "until"),
 		    until));
@@ -410,44 +413,88 @@ note_endpoint(FILE *out, const char *upstream, const json_t *e, bool *first)
 	free(text);
 }
 
+/* One pass over all endpoints: what is asked of each row. */
+struct endpoint_rows {
+	FILE *out;
+	struct table *t;                /* NULL = notes instead of rows */
+	bool with_address, none_yet;
+};
+
+static void
+print_row(struct endpoint_rows *rows, const char *upstream, const json_t *e)
+{
+	if (rows->t != NULL)
+		add_endpoint(rows->t, upstream, e, rows->with_address);
+	else
+		note_endpoint(rows->out, upstream, e, &rows->none_yet);
+}
+
+static void
+print_rows(struct endpoint_rows *rows, const json_t *upstreams)
+{
+	size_t i, k;
+
+	for (i = 0; i < json_array_size(upstreams); i++) {
+		const json_t *u = json_array_get(upstreams, i);
+		const json_t *each = json_object_get(u, "endpoints");
+
+		for (k = 0; k < json_array_size(each); k++)
+			print_row(rows, text_of(u, "name"),
+			    json_array_get(each, k));
+	}
+}
+
+static bool
+any_has_address(const json_t *upstreams)
+{
+	size_t i, k;
+
+	for (i = 0; i < json_array_size(upstreams); i++) {
+		const json_t *each = json_object_get(json_array_get(upstreams,
+		    i), "endpoints");
+
+		for (k = 0; k < json_array_size(each); k++)
+			if (has_address(json_array_get(each, k)))
+				return true;
+	}
+	return false;
+}
+
 static void
 show_endpoints(FILE *out, const json_t *upstreams)
 {
-	bool with_address = false, first = true;
-	const json_t *u, *e;
+	struct endpoint_rows rows = { .out = out, .none_yet = true };
 	struct table t;
-	size_t i, k;
 
-	json_array_foreach(upstreams, i, u)
-		json_array_foreach(json_object_get(u, "endpoints"), k, e)
-			with_address = with_address || has_address(e);
-	table_init(&t, endpoint_heads(with_address));
-	json_array_foreach(upstreams, i, u)
-		json_array_foreach(json_object_get(u, "endpoints"), k, e)
-			add_endpoint(&t, text_of(u, "name"), e, with_address);
+	rows.with_address = any_has_address(upstreams);
+	table_init(&t, endpoint_heads(rows.with_address));
+	rows.t = &t;
+	print_rows(&rows, upstreams);
 	table_end(&t, out);
-	json_array_foreach(upstreams, i, u)
-		json_array_foreach(json_object_get(u, "endpoints"), k, e)
-			note_endpoint(out, text_of(u, "name"), e, &first);
+	rows.t = NULL;
+	print_rows(&rows, upstreams);
 }
 
 void
 show_endpoint(FILE *out, const char *upstream, const json_t *first)
 {
-	const json_t *others = json_object_get(first, "others"), *e;
-	bool with_address = has_address(first), none_yet = true;
+	const json_t *others = json_object_get(first, "others");
+	struct endpoint_rows rows = { .out = out, .none_yet = true };
 	struct table t;
 	size_t i;
 
-	table_init(&t, endpoint_heads(with_address));
-	add_endpoint(&t, upstream, first, with_address);
-	json_array_foreach(others, i, e)
-		add_endpoint(&t, upstream, e, with_address);
+	rows.with_address = has_address(first);
+	table_init(&t, endpoint_heads(rows.with_address));
+	rows.t = &t;
+	print_row(&rows, upstream, first);
+	for (i = 0; i < json_array_size(others); i++)
+		print_row(&rows, upstream, json_array_get(others, i));
 	table_print(&t, out);
 	table_fini(&t);
-	note_endpoint(out, upstream, first, &none_yet);
-	json_array_foreach(others, i, e)
-		note_endpoint(out, upstream, e, &none_yet);
+	rows.t = NULL;
+	print_row(&rows, upstream, first);
+	for (i = 0; i < json_array_size(others); i++)
+		print_row(&rows, upstream, json_array_get(others, i));
 }
 
 void

@@ -276,7 +276,11 @@ upstreams_delay_by_default(void **state)
 	struct conf_limit l = delay_of("");
 
 	(void)state;
-	assert_int_equal(l.most, CONF_OFF);
+	/* Retry-After is sat out for so long, too: it needs no rate. */
+	limit_is(&l, (struct conf_limit){ CONF_OFF, 0, 0, 2000, false });
+	l = delay_of("limits = { request_rate = { rate = \"off\"; wait = "
+	    "\"5s\"; }; };");
+	limit_is(&l, (struct conf_limit){ CONF_OFF, 0, 0, 5000, false });
 	l = delay_of("limits = { request_rate = \"100/s\"; };");
 	limit_is(&l, (struct conf_limit){ 100, 1000, 10, 2000, false });
 	l = delay_of("limits = { request_rate = { rate = \"100/s\"; }; };");

@@ -133,6 +133,9 @@ static const struct row rows[] = {
 	{ ROW_UPSTREAM, "interval = \"1s\";",
 	    "weir.conf:2: upstreams.x: unknown key \"interval\", did you mean "
 	    "\"health.interval\"?" },
+	{ ROW_UPSTREAM, "timeout = \"1s\";",
+	    "weir.conf:2: upstreams.x: unknown key \"timeout\", did you mean "
+	    "\"timeouts\"?" },
 	/* outlier */
 	{ ROW_UPSTREAM, "outlier = { failures = 1000; eject_for = \"24h\"; "
 	    "max_ejected = 0; };", "" },

@@ -848,6 +848,19 @@ the_last_usable_one_stays(void **state)
 }
 
 static void
+one_that_asked_for_a_pause_stands_in_for_nobody(void **state)
+{
+	(void)state;
+	without_checks(2, 1.0);
+	atomic_store(&w.e[1]->hold_until_ns, w.turns.now_ns + NS_PER_S);
+	suspect(0);
+	assert_int_equal(bars(0), 0);
+	pass(1000);
+	suspect(0);
+	assert_int_equal(bars(0), BAR_EJECTED);
+}
+
+static void
 one_alone_is_never_ejected(void **state)
 {
 	(void)state;
@@ -957,6 +970,7 @@ main(void)
 		TEST(the_next_time_it_is_out_for_longer),
 		TEST(no_more_than_the_share_are_out),
 		TEST(the_last_usable_one_stays),
+		TEST(one_that_asked_for_a_pause_stands_in_for_nobody),
 		TEST(one_alone_is_never_ejected),
 		TEST(when_nothing_else_is_usable_nobody_stays_ejected),
 		TEST(the_last_that_is_left_in_the_roster_does_not_stay_ejected),

@@ -13,9 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "net/ring.h"
 
 /* Long enough for two lines of the longest kind. */
 static char out[16 * 1024];
@@ -189,6 +192,221 @@ long_lines_are_cut_and_still_whole(void **state)
 	free(many);
 }
 
+/* ---------------------------------------------------------- through a ring */
+
+static struct ring *ring;
+
+static int
+divert(void **state)
+{
+	(void)state;
+	log_set(LOG_LEVEL_INFO, false);
+	ring = ring_new(NULL, BELL_ANY);
+	assert_non_null(ring);
+	log_divert(ring);
+	return 0;
+}
+
+static int
+divert_no_more(void **state)
+{
+	(void)state;
+	log_divert(NULL);
+	ring_free(ring);
+	return 0;
+}
+
+/* All that has come through the ring since the last time. */
+static const char *
+diverted(void)
+{
+	const char *lines;
+	size_t len, all = 0;
+
+	while ((len = ring_front(ring, &lines)) > 0) {
+		assert_true(all + len < sizeof(out));
+		memcpy(out + all, lines, len);
+		all += len;
+		ring_take(ring, len);
+	}
+	out[all] = '\0';
+	return out;
+}
+
+static void
+diverted_lines_go_into_the_ring(void **state)
+{
+	(void)state;
+	catch();
+	log_info("listener web", "one");
+	log_warn(NULL, "two");
+	assert_string_equal(caught(), "");
+	is_like(diverted(), "^" STAMP " info listener web: one\n"
+	    STAMP " warn two\n$");
+	log_divert(NULL);
+	catch();
+	log_info(NULL, "three");
+	is_like(caught(), "^" STAMP " info three\n$");
+	assert_string_equal(diverted(), "");
+}
+
+static void
+repeated_lines_are_counted(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		log_warn("upstream app", "no endpoint");
+	is_like(diverted(), "^" STAMP " warn upstream app: no endpoint\n$");
+	log_info(NULL, "another");
+	is_like(diverted(), "^" STAMP " warn upstream app: no endpoint "
+	    "\\(repeated 99 times\\)\n" STAMP " info another\n$");
+	log_info(NULL, "another");
+	assert_string_equal(diverted(), "");
+	assert_int_equal(log_unfold(true), LOG_FOLD_MS);
+	is_like(diverted(), "^" STAMP " info another "
+	    "\\(repeated 1 time\\)\n$");
+	/* Nothing was counted since. */
+	assert_int_equal(log_unfold(true), -1);
+	assert_string_equal(diverted(), "");
+}
+
+/* Level, name and text: all must be the same. */
+static void
+lines_that_differ_are_not_folded(void **state)
+{
+	const char *text;
+	int lines = 0;
+
+	(void)state;
+	log_warn("a", "text");
+	log_info("a", "text");
+	log_info("b", "text");
+	log_info("b", "other text");
+	log_info(NULL, "other text");
+	for (text = diverted(); *text != '\0'; text++)
+		lines += *text == '\n';
+	assert_int_equal(lines, 5);
+	assert_null(strstr(out, "repeated"));
+}
+
+static void
+a_line_is_remembered_for_ten_seconds(void **state)
+{
+	int64_t left;
+
+	(void)state;
+	assert_int_equal(log_unfold(false), -1);
+	log_info(NULL, "once");
+	left = log_unfold(false);
+	assert_true(left > LOG_FOLD_MS - 5000 && left <= LOG_FOLD_MS);
+	is_like(diverted(), "once\n$");
+	log_info(NULL, "once");
+	assert_string_equal(diverted(), "");
+	left = log_unfold(false);
+	assert_true(left > LOG_FOLD_MS - 5000 && left <= LOG_FOLD_MS);
+}
+
+static void
+what_was_counted_is_said_before_the_way_changes(void **state)
+{
+	(void)state;
+	log_info(NULL, "same");
+	log_info(NULL, "same");
+	log_info(NULL, "same");
+	log_divert(NULL);
+	is_like(diverted(), " same\n" STAMP " info same "
+	    "\\(repeated 2 times\\)\n$");
+}
+
+static void
+long_line_that_was_repeated_is_cut(void **state)
+{
+	char *many = malloc(10001);
+
+	(void)state;
+	memset(many, 'x', 10000);
+	many[10000] = '\0';
+	log_info(NULL, "%s", many);
+	log_info(NULL, "%s", many);
+	(void)diverted();
+	(void)log_unfold(true);
+	is_like(diverted(), "xxx \\(repeated 1 time\\)\n$");
+	assert_true(strlen(out) < 3000);
+	free(many);
+}
+
+/* The ring is full and nobody empties it. */
+static void
+lines_without_room_are_dropped_not_waited_for(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < RING_BYTES / 50; i++)
+		log_info(NULL, "line %d of very many, of fifty bytes or so", i);
+	assert_true(ring_dropped(ring) > 0);
+}
+
+/* What the writer had no time for is what tells why. */
+static void
+abort_writes_what_is_in_the_ring(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	catch();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		log_error("door", "about to fall");
+		abort();
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	is_like(caught(), "^" STAMP " error door: about to fall\n");
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+/* json_loads() takes nothing that is not UTF-8. */
+static void
+json_line_is_json_whatever_the_bytes(void **state)
+{
+	json_t *o;
+
+	(void)state;
+	log_set(LOG_LEVEL_INFO, true);
+	log_warn("host \xff\xfe", "\xc0\xaf caf\xc3\xa9 \x01");
+	o = parsed(diverted());
+	assert_string_equal(json_string_value(json_object_get(o, "text")),
+	    "\xc3\x80\xc2\xaf caf\xc3\xa9 \x01");
+	json_decref(o);
+}
+
+/* Characters are not cut in two where a line is cut. */
+static void
+long_lines_are_cut_between_characters(void **state)
+{
+	char *many = malloc(3 * 3000 + 8);
+	int shift, i;
+
+	(void)state;
+	for (shift = 0; shift < 3; shift++) {
+		char *at = many;
+
+		for (i = 0; i < shift; i++)
+			*at++ = 'x';
+		for (i = 0; i < 600; i++)
+			at = stpcpy(at, "\xe2\x82\xac");
+		log_info(NULL, "%s", many);
+		assert_null(strchr(diverted(), '\\'));
+		assert_true(strlen(out) > 1800);
+	}
+	free(many);
+}
+
 int
 main(void)
 {
@@ -198,6 +416,17 @@ main(void)
 		cmocka_unit_test(json_line_is_json),
 		cmocka_unit_test(control_characters_are_escaped),
 		cmocka_unit_test(long_lines_are_cut_and_still_whole),
+#define THROUGH(f) cmocka_unit_test_setup_teardown(f, divert, divert_no_more)
+		THROUGH(diverted_lines_go_into_the_ring),
+		THROUGH(repeated_lines_are_counted),
+		THROUGH(lines_that_differ_are_not_folded),
+		THROUGH(a_line_is_remembered_for_ten_seconds),
+		THROUGH(what_was_counted_is_said_before_the_way_changes),
+		THROUGH(long_line_that_was_repeated_is_cut),
+		THROUGH(lines_without_room_are_dropped_not_waited_for),
+		THROUGH(abort_writes_what_is_in_the_ring),
+		THROUGH(json_line_is_json_whatever_the_bytes),
+		THROUGH(long_lines_are_cut_between_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,18 +157,19 @@ least_conn_counts_what_is_opening(void **state)
 static void
 avoided_endpoint_is_passed_over(void **state)
 {
+	struct ask a = { .since_ns = 0 };
 	struct pool *p;
 	unsigned i;
 
 	(void)state;
 	begin(3, CONF_ROUND_ROBIN);
 	p = scene_pool(&s, 0);
+	a.avoid = s.endpoints[1];
 	for (i = 0; i < 10; i++)
-		assert_ptr_not_equal(balance_pick(p, s.endpoints[1])->endpoint,
+		assert_ptr_not_equal(balance_pick(p, &a)->endpoint,
 		    s.endpoints[1]);
 	scene_set_roster(&s, 1u << 1);
-	assert_ptr_equal(balance_pick(p, s.endpoints[1])->endpoint,
-	    s.endpoints[1]);
+	assert_ptr_equal(balance_pick(p, &a)->endpoint, s.endpoints[1]);
 	scene_set_roster(&s, 0);
 	assert_null(balance_pick(p, NULL));
 	assert_null(balance_pick_warm(p));

@@ -37,6 +37,7 @@ struct guest {
 
 static struct scene s;
 static struct guest guests[GUESTS];
+static struct roster *roster;                   /* the newest */
 static struct roster *next_roster[TURNS_MOST];  /* not arrived yet */
 static struct {
 	bool due, identity_changed;
@@ -96,7 +97,8 @@ check_order(const struct guest *g)
 
 		if (h->state == CLIENT_WAITS && h->ask.pool == g->ask.pool &&
 		    h->serial < g->serial && same_key(g, h) && !h->ask.fresh &&
-		    h->ask.avoid == NULL && h->ask.opening == NULL)
+		    h->ask.avoid == NULL && h->ask.bound == NULL &&
+		    h->ask.opening == NULL)
 			fail_msg("ask %llu was overtaken by %llu",
 			    (unsigned long long)h->serial,
 			    (unsigned long long)g->serial);
@@ -121,8 +123,7 @@ check_grant(const struct guest *g)
 	    u->uses <= (uint64_t)p->conf->pool.max_requests);
 	if (g->ask.fresh)
 		assert_false(g->lease->reused);
-	if (g->ask.avoid == u->shelf->site->endpoint)
-		assert_int_equal(p->roster->n, 1);
+	assert_true(books_takes(p, u->shelf->site->endpoint));
 	/* No byte that came for somebody else. */
 	if (p->conf->pool.span != CONF_SPAN_SESSION || u->uses > 1)
 		assert_int_equal(u->conn.in.len, 0);
@@ -141,6 +142,25 @@ holds(struct guest *g)
 	TRACE("  granted %llu\n", (unsigned long long)g->serial);
 	check_grant(g);
 	check_order(g);
+}
+
+/* Only when nothing is usable, and only if a hold ends is it told when. */
+static void
+check_refusal(const struct guest *g)
+{
+	const struct ask *a = &g->ask;
+	bool none = a->refusal == REFUSAL_NO_ENDPOINT;
+	bool held = a->refusal == REFUSAL_HELD;
+	unsigned i;
+
+	refusals++;
+	assert_int_not_equal(a->refusal, REFUSAL_NONE);
+	assert_int_equal(a->held_ns > 0, held);
+	assert_int_equal(a->failed != NULL,
+	    a->refusal == REFUSAL_CONNECT_FAILED ||
+	    a->refusal == REFUSAL_CONNECT_TIMEOUT);
+	for (i = 0; (none || held) && i < ENDS; i++)
+		assert_false(books_takes(a->pool, s.endpoints[i]));
 }
 
 static void
@@ -165,7 +185,7 @@ refused(struct ask *a, enum refusal why)
 	assert_int_equal(a->refusal, why);
 	assert_int_not_equal(why, REFUSAL_QUEUE_FULL);
 	g->state = CLIENT_AWAY;
-	refusals++;
+	check_refusal(g);
 	if (g->asks_again) {
 		g->asks_again = false;
 		ask(g);
@@ -225,8 +245,7 @@ ask(struct guest *g)
 		g->state = CLIENT_WAITS;
 		return;
 	case ASK_REFUSED:
-		assert_int_not_equal(g->ask.refusal, REFUSAL_NONE);
-		refusals++;
+		check_refusal(g);
 		return;
 	}
 }
@@ -285,6 +304,17 @@ any_upconn(bool opening)
 
 /* -------------------------------------------------------------------- trace */
 
+static const char *
+name_of(const struct endpoint *e)
+{
+	unsigned i;
+
+	for (i = 0; i < ENDS; i++)
+		if (s.endpoints[i] == e)
+			return e->name;
+	return "?";
+}
+
 static void
 trace_pool(struct pool *p)
 {
@@ -312,6 +342,8 @@ trace_pool(struct pool *p)
 		    g->ask.avoid != NULL ? " not " : "");
 		if (g->ask.avoid != NULL)
 			TRACE("%s", g->ask.avoid->name);
+		if (g->ask.bound != NULL)
+			TRACE(" to %s", name_of(g->ask.bound));
 	}
 	TRACE("\n");
 }
@@ -340,10 +372,8 @@ step_ask(void)
 	g->ask.key = keys[n_keys == 1 ? 0 : 1 + up_to(n_keys - 2)];
 	g->ask.key_len = strlen(g->ask.key);
 	g->ask.fresh = chance(10);
-	/* Who avoids an endpoint may wait for another that is full, and whoever
-	   comes later waits behind: so not both. */
-	g->ask.avoid = chance(10) && !capped ?
-	    s.endpoints[up_to(ENDS - 1)] : NULL;
+	g->ask.avoid = chance(10) ? s.endpoints[up_to(ENDS - 1)] : NULL;
+	g->ask.hash = up_to(9);
 	g->returns_at_once = chance(10);
 	g->asks_again = chance(10);
 	ask(g);
@@ -442,27 +472,68 @@ step_reload(void)
 	}
 }
 
-static void
-step_roster(void)
+static struct roster *
+roster_of(unsigned bits)
 {
-	unsigned bits = chance(5) ? 0 : 1 + up_to((1u << ENDS) - 2);
 	struct roster *r = roster_new((size_t)__builtin_popcount(bits));
 	unsigned i, n = 0;
 
 	assert_non_null(r);
+	for (i = 0; i < ENDS; i++)
+		if (bits & (1u << i))
+			r->v[n++] = endpoint_keep(s.endpoints[i]);
+	return r;
+}
+
+static void
+step_roster(void)
+{
+	unsigned bits = chance(5) ? 0 : 1 + up_to((1u << ENDS) - 2), i;
+
 	TRACE("  endpoints %u\n", bits);
 	for (i = 0; i < ENDS; i++) {
 		atomic_store(&s.endpoints[i]->weight, 1 + up_to(3));
 		atomic_store(&s.endpoints[i]->most, capped && chance(30) ?
 		    1 + up_to(3) : UINT_MAX);
-		if (bits & (1u << i))
-			r->v[n++] = endpoint_keep(s.endpoints[i]);
 	}
+	roster_drop(roster);
+	roster = roster_of(bits);
 	for (i = 0; i < s.turns.n; i++) {
 		roster_drop(next_roster[i]);
-		next_roster[i] = roster_keep(r);
+		next_roster[i] = roster_keep(roster);
 	}
-	roster_drop(r);
+}
+
+/* A bar comes or goes; then the pools are told to look again. */
+static void
+step_bar(void)
+{
+	struct endpoint *e = s.endpoints[up_to(ENDS - 1)];
+	enum endpoint_bar bar = 1u << up_to(3);
+	unsigned i;
+
+	TRACE("  bar %u of %s\n", bar, e->name);
+	(void)endpoint_bar(e, bar, chance(50), s.turns.now_ns);
+	if (chance(60))
+		for (i = 0; i < 4; i++)
+			(void)endpoint_bar(e, 1u << i, false, s.turns.now_ns);
+	if (chance(20))
+		atomic_store(&e->backup, !atomic_load(&e->backup));
+	/* Also where nothing has changed. */
+	for (i = 0; i < s.turns.n; i++)
+		if (next_roster[i] == NULL)
+			next_roster[i] = roster_keep(roster);
+}
+
+/* Somebody's answer asked for a pause. */
+static void
+step_hold(void)
+{
+	struct endpoint *e = s.endpoints[up_to(ENDS - 1)];
+	int64_t until = s.turns.now_ns + up_to(300) * NS_PER_MS;
+
+	TRACE("  hold %s\n", e->name);
+	atomic_store(&e->hold_until_ns, until);
 }
 
 static void
@@ -497,15 +568,17 @@ static const struct {
 	void (*run)(void);
 	unsigned weight;
 } steps[] = {
-	{ "ask", step_ask, 36 },
+	{ "ask", step_ask, 33 },
 	{ "cancel", step_cancel, 5 },
-	{ "return", step_return, 27 },
+	{ "return", step_return, 26 },
 	{ "answer", step_answer, 8 },
 	{ "far end", step_far_end, 7 },
 	{ "reachable", step_reachable, 2 },
 	{ "time", step_time, 10 },
 	{ "reload", step_reload, 2 },
 	{ "roster", step_roster, 2 },
+	{ "bar", step_bar, 3 },
+	{ "hold", step_hold, 1 },
 	{ "retire", step_retire, 1 }
 };
 
@@ -602,7 +675,10 @@ run_begin(unsigned workers, uint64_t seed)
 	s.conf.pool.max_requests = chance(50) ? 0 : 1 + up_to(9);
 	s.conf.pool.tcp_keepalive_ms = chance(50) ? CONF_OFF : 1000;
 	s.conf.timeouts.connect_ms = chance(50) ? 100 : 400;
-	s.conf.balance = chance(50) ? CONF_ROUND_ROBIN : CONF_LEAST_CONN;
+	s.conf.balance = CONF_ROUND_ROBIN + up_to(3);
+	s.conf.when_all_down = chance(30) ? CONF_ALL_DOWN_TRY :
+	    CONF_ALL_DOWN_FAIL;
+	s.conf.slow_start_ms = chance(50) ? CONF_OFF : 1 + up_to(500);
 	n_keys = chance(50) ? 1 : NELEMS(keys);
 	capped = chance(50);
 	polite = chance(50);
@@ -610,6 +686,7 @@ run_begin(unsigned workers, uint64_t seed)
 		s.peer = (struct peer_ops){ .greet = polite_begin,
 			.wash = polite_begin };
 	scene_start(&s);
+	roster = roster_of((1u << ENDS) - 1);
 	open_before = atomic_load(&s.upstream->open);
 }
 
@@ -631,6 +708,7 @@ run_end(void)
 		arrive(i);
 		pool_revive(scene_pool(&s, i));
 	}
+	roster_drop(roster);
 	scene_end(&s);
 }
 

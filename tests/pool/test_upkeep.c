@@ -120,6 +120,7 @@ static void
 use_ends_the_backing_off(void **state)
 {
 	struct client c;
+	struct site *site;
 
 	(void)state;
 	scene_begin(&s, 1, 1);
@@ -127,10 +128,14 @@ use_ends_the_backing_off(void **state)
 	s.conf.pool.min_idle = 1;
 	scene_start(&s);
 	scene_pass(&s, 20000);
-	assert_true(scene_pool(&s, 0)->warm_failures > 5);
+	site = pool_site_of(scene_pool(&s, 0), s.endpoints[0]);
+	assert_true(site->rests > 5);
+	site->warm_failures = 7;
 	far_end_welcome(&s.ends[0]);
 	client_come(&c, &s, 0);
-	assert_int_equal(scene_pool(&s, 0)->warm_failures, 0);
+	assert_int_equal(site->rests, 0);
+	assert_int_equal(site->rest_until_ns, 0);
+	assert_int_equal(site->warm_failures, 0);
 	client_return(&c);
 	scene_end(&s);
 }

@@ -291,14 +291,16 @@ address_of(const char *ip, struct addr *a)
 int
 lane_scene_client(struct lane_scene *s, const char *ip)
 {
+	struct addr_ip client;
 	struct addr peer;
 	int fds[2];
 
 	address_of(ip, &peer);
+	addr_to_ip(&peer, &client);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, 0, fds), 0);
 	atomic_fetch_add(&s->listener->active, 1);
-	session_new(s->door, fds[0], &peer);
+	session_new(s->door, fds[0], &client, false);
 	lane_scene_run(s);
 	return fds[1];
 }

@@ -19,14 +19,12 @@ from weir import listening
 class P1Origin:
     """The origin. Its posts are remembered across restarts."""
 
-    kind = "tcp"
-    errors = ()
-
     def __init__(self, *options, number=None):
         self.number = number or port()
         self.program = built("p1-origin", "p1/origin.c")
         self.ledger = os.path.join(case.temp_dir(), "ledger%d" % self.number)
         self.options = options
+        self.errors = []        # what a scripted origin has
         self.before = {}        # counts of processes that have ended
         self.process = None
         self.start()

@@ -307,6 +307,60 @@ def metrics_are_well_formed():
 
 
 @case
+def what_limits_did_is_in_all_numbers():
+    o, w = start(front="limits = { request_rate_per_client = { rate = "
+                 '"1/m"; burst = 2; }; request_rate = { rate = "1/m"; '
+                 "burst = 1; shadow = true; }; };")
+    statuses = [once(w.conf.ports["front"]).status for _ in range(5)]
+    eq(statuses, [200, 200, 429, 429, 429], "statuses")
+    s = w.listener()
+    eq({k: n for k, n in s["limited_total"].items() if n},
+       {"request_rate_per_client": 3}, "limited_total")
+    eq({k: n for k, n in s["shadow_total"].items() if n},
+       {"request_rate": 1}, "shadow_total")
+    for line in ('limited_total{listener="front",'
+                 'reason="request_rate_per_client"} 3',
+                 'limited_total{listener="front",reason="denied"} 0',
+                 'shadow_limited_total{listener="front",'
+                 'reason="request_rate"} 1'):
+        check("weir_listener_%s\n" % line in w.metrics(), "no " + line)
+    text = command("-c", w.file, "stats").stdout
+    check(re.search("listener front +request_rate_per_client +3 +0 +0\n",
+                    text) and
+          re.search("listener front +request_rate +0 +0 +1\n", text) and
+          "denied" not in text, "weir stats: " + text)
+    o.had(1)
+
+
+@case
+def the_table_of_stats_fits_a_terminal():
+    # Names as short as they are in examples; what is long makes it wider.
+    o, w = start()
+    ok(once(w.conf.ports["front"]))
+    wide = [line for line in command("-c", w.file, "stats").stdout.split("\n")
+            if len(line) > 80]
+    eq(wide, [], "lines of more than 80 columns")
+    o.had(1)
+
+
+@case
+def the_dashboard_asks_for_nothing_outside():
+    o, w = start()
+    status, page, fields = w.admin_request("GET", "/")
+    eq(status, 200, "/")
+    # SVG's namespace is a name, not an address.
+    outside = set(re.findall(r"""(?:https?:)?//[^\s'"]+\.[^\s'"]+""", page)) - {
+        "http://www.w3.org/2000/svg"}
+    eq(outside, set(), "addresses in the page")
+    check("innerHTML" not in page and "document.write" not in page,
+          "what comes from elsewhere may become markup")
+    check("default-src 'none'" in fields["content-security-policy"],
+          "policy: %r" % fields)
+    check(len(page) < 30000, "%d bytes" % len(page))
+    o.had(0)
+
+
+@case
 def promtool_accepts_the_metrics():
     promtool = need("promtool")
     o, w = start()

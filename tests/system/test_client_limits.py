@@ -226,11 +226,11 @@ def ipv6_clients_are_told_apart_from_ipv4():
 # ------------------------------------------------------------------ bandwidth
 
 RATE = 1 << 20
-BURST = 65536
+BURST = 64 << 10
 # What one turn may move beyond: a read of 256 KiB for each connection.
 TURN = 256 << 10
 PACED = 'limits = { bandwidth_per_client = { rate = "1MiB/s"; ' \
-    "burst = %d; %%s }; };" % BURST
+    'burst = "64KiB"; }; };'
 
 
 def least_s(size, connections=1):
@@ -248,7 +248,7 @@ def timed_download(c, size):
 def download_is_paced():
     size = 2 << 20
     o = HttpOrigin(lambda q, link: answer(q, bytes(size)))
-    w = Weir(one(o, front=PACED % ""))
+    w = Weir(one(o, front=PACED))
     c = front(w)
     took = timed_download(c, size)
     check(took > least_s(size), "%d bytes in %.2f s" % (size, took))
@@ -261,7 +261,7 @@ def download_is_paced():
 def upload_is_paced():
     size = 2 << 20
     o = Origin(until_end)
-    w = Weir(one(o, protocol="tcp", front=PACED % ""))
+    w = Weir(one(o, protocol="tcp", front=PACED))
     c = front(w)
     c.limit = 60 * SLOW
     begin = time.monotonic()
@@ -277,7 +277,7 @@ def upload_is_paced():
 def connections_of_a_client_share_his_bandwidth():
     size = 1 << 20
     o = HttpOrigin(lambda q, link: answer(q, bytes(size)))
-    w = Weir(one(o, workers=2, front=PACED % ""))
+    w = Weir(one(o, workers=2, front=PACED))
     number = w.conf.ports["front"]
     begin = time.monotonic()
     crowd = [threading.Thread(target=timed_download, args=(
@@ -298,7 +298,7 @@ def shadowed_bandwidth_holds_nobody_back():
     size = 4 << 20
     o = HttpOrigin(lambda q, link: answer(q, bytes(size)))
     w = Weir(one(o, front='limits = { bandwidth_per_client = { rate = '
-                 '"16KiB/s"; burst = 65536; shadow = true; }; };'))
+                 '"16KiB/s"; burst = "64KiB"; shadow = true; }; };'))
     # Held back it would take four minutes.
     took = timed_download(front(w), size)
     check(took < 30 * SLOW, "%.2f s" % took)
@@ -310,7 +310,7 @@ def shadowed_bandwidth_holds_nobody_back():
 @case
 def paced_client_that_leaves_leaves_nothing_behind():
     o = HttpOrigin(lambda q, link: answer(q, bytes(4 << 20)))
-    w = Weir(one(o, front=PACED % ""))
+    w = Weir(one(o, front=PACED))
     for n in range(6):
         c = From("127.0.0.%d" % (2 + n), w.conf.ports["front"])
         c.send(request())

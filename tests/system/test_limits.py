@@ -272,7 +272,7 @@ def connections_beyond_the_limit_are_turned_away():
         got = late.send(request()).read_to_end()
     except OSError:
         got = b""
-    check(got == b"" or got.startswith(b"HTTP/1.1 503 "), "got %r" % got)
+    check(got == b"" or got.startswith(b"HTTP/1.1 429 "), "got %r" % got)
     eq(w.listener()["connections"]["rejected_total"], 1, "rejected_total")
     held[0].close()
     until(lambda: w.listener()["connections"]["active"] == 2, "one leaves")

@@ -22,9 +22,9 @@ def exchanges(workers=1, mix="wild", pool=POOL):
     seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
     o = P1Origin()
     w = Weir(one(o, pool=pool, workers=workers,
-                 up='timeouts = { response = "%dms"; };' % (1000 * SLOW)))
+                 up='timeouts = { response = "%dms"; stall = "%dms"; };' % (
+                     1000 * SLOW, 1000 * SLOW)))
     r = Load(w, exchanges=EXCHANGES, seed=seed, mix=mix).result()
-    print(r)
     w.balanced(o)
     o.judge()
     u = w.upstream()
@@ -50,7 +50,9 @@ def origins_that_only_dawdle_lose_nothing():
     w, o, r = exchanges(mix="mild")
     eq((r["answered"], r["refused"], r["cut"]), (r["exchanges"], 0, 0),
        "answered, refused, cut")
-    eq(w.failures(), {}, "failures")
+    # An early answer may find its client still sending, who then has no use
+    # for the connection any more.
+    check(set(w.failures()) <= {"client_abort"}, repr(w.failures()))
 
 
 run()

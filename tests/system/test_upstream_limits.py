@@ -9,7 +9,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, case, check, eq, run, until
+from case import case, check, eq, run, until
 from senders import limited
 from weir import Weir, one
 from web import HttpOrigin, answer, ask, ok, once, plain
@@ -42,6 +42,8 @@ def together(w, n):
         t.start()
     for t in crowd:
         t.join()
+    for c in clients:
+        c.close()
     return got
 
 
@@ -91,6 +93,7 @@ def who_would_wait_too_long_is_told_at_once():
     eq(counts(w, "limited_total"), {"request_rate": 3}, "limited_total")
     eq(w.failures(), {"upstream_limited": 3}, "failures")
     eq((o.accepted, o.requests), (1, 2), "upstream")
+    c.close()
     w.balanced(o)
 
 
@@ -160,7 +163,7 @@ def client_that_leaves_while_it_waits_is_not_asked_for():
     for n, c in enumerate(waiting):
         c.rst() if n % 2 else c.close()
     until(lambda: w.listener()["connections"]["active"] == 0, "they left")
-    until(lambda: ask(front(w)).status == 200, "the next one", 30 * SLOW)
+    ok(once(w.conf.ports["front"]))
     check(sum(q.target == "/never" for q in o.seen) <= 1,
           "asked for clients that had gone")
     w.balanced(o)
@@ -203,12 +206,13 @@ def gets_its_pause(o, least):
     eq((r.status, r.body), (o.status, b"later"), "the plea")
     check(r.get("Retry-After") is not None, "Retry-After is passed on")
     limited(ask(c), 503, "upstream_limited", most=5)
-    limited(ask(front(w)), 503, "upstream_limited", most=5)
+    limited(once(w.conf.ports["front"]), 503, "upstream_limited", most=5)
     eq(o.requests, 1, "requests upstream in the pause")
     limits = counts(w, "limited_total")
     eq(limits, {"retry_after": 2}, "limited_total")
     until(lambda: ask(c).status == 200, "after it")
     check(o.came_after() > least, "came after %.2f s" % o.came_after())
+    c.close()
     w.balanced(o)
 
 
@@ -239,6 +243,7 @@ def requests_wait_for_the_end_of_the_pause():
     check(o.came_after() > 0.9, "came after %.2f s" % o.came_after())
     eq(counts(w, "limited_total"), {}, "limited_total")
     check(counts(w, "delayed_total").get("retry_after", 0) >= 1, "delayed")
+    c.close()
     w.balanced(o)
 
 

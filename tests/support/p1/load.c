@@ -68,6 +68,7 @@ struct client {
 	uint64_t origin_conn;   /* who has answered; 0 = nobody yet */
 	unsigned left;          /* exchanges still to be begun here */
 	bool connecting, minor_0, fin_sent, ending;
+	bool gave_up;           /* of a request only a part was sent */
 	struct exchange open[DEPTH];
 	unsigned first, n_open;
 	/* What is to be sent. */
@@ -214,7 +215,8 @@ exchange_make(struct client *c, struct exchange *x)
 	/* A body that ends with its connection must not be cut by FIN: then
 	   nobody could tell. */
 	if (percent(3) && x->how != HOW_CUT && x->how != HOW_STOP &&
-	    x->how != HOW_EARLY && x->how != HOW_TWICE)
+	    x->how != HOW_EARLY && x->how != HOW_TWICE &&
+	    (wild || (x->method != HEAD && !tcp)))
 		x->frame = FRAME_CLOSE;
 	/* With the response in the same segment; later would be the next. */
 	if (x->how == HOW_TWICE)
@@ -390,6 +392,7 @@ leave_now(struct client *c)
 		/* What was not sent whole is given up; what was, is owed. */
 		while (c->n_open > 0 && c->open[(c->first + c->n_open - 1) %
 		    DEPTH].end > c->out_at) {
+			c->gave_up = true;
 			count.left++;
 			c->n_open--;
 		}
@@ -420,7 +423,9 @@ exchange_over(struct client *c)
 	c->n_open--;
 	c->phase = IN_HEAD;
 	c->head_len = 0;
-	if (c->last) {
+	if (c->n_open == 0 && c->gave_up)       /* its part may be answered */
+		disconnect(c, false);
+	else if (c->last) {
 		all_over(c, &count.cut);
 		c->left = 0;
 		c->ending = true;
@@ -704,7 +709,7 @@ join(struct client *c)
 	c->origin_conn = c->came = 0;
 	c->left = 1 + (unsigned)below(20);
 	c->connecting = true;
-	c->fin_sent = c->ending = false;
+	c->fin_sent = c->ending = c->gave_up = false;
 	c->out_len = c->out_at = c->head_len = 0;
 	c->phase = IN_HEAD;
 	c->moved_ms = now_ms;

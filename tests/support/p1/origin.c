@@ -273,7 +273,8 @@ response_make(struct conn *c)
 	c->out_may = c->out_len;
 	if (c->how == HOW_PIECES) {
 		c->piece = c->out_len / PIECES_MOST + 1 + c->cut % 300;
-		c->out_may = c->piece;
+		if (c->out_may > c->piece)
+			c->out_may = c->piece;
 	}
 }
 
