@@ -211,8 +211,6 @@ check_begin(struct worker *main, const struct conf_upstream *conf,
 		error = errno;
 		goto failed;
 	}
-	/* A server that answers early and then resets has answered. */
-	k->conn.hear_out = true;
 	deadline_set(main, &k->deadline, conf->health.timeout_ms);
 	return got == CONN_COMING || ask(k) ? k : NULL;
 failed:

@@ -15,7 +15,7 @@
 struct verdict {
 	bool known;                     /* there was a result */
 	bool up;
-	int64_t against;                /* results in a row that say otherwise */
+	int64_t against;                /* results in a row that differ */
 };
 
 /*

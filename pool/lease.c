@@ -460,6 +460,9 @@ ask_serve(struct ask *a, struct upconn **u)
 	if (site == NULL)
 		return no_site(a);
 	*u = take_idle(a, site);
+	/* What another has is better than opening one there. */
+	if (*u == NULL && !site_has_room(site))
+		*u = take_idle_elsewhere(a, site);
 	if (*u != NULL)
 		return true;
 	if (!open_at(a, site, u))

@@ -562,10 +562,13 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	const struct conf_upstream *conf = p->conf;
 	struct shelf *sh = shelf_get(site, key, key_len);
 	struct upconn *u;
+	int error;
 
 	u = calloc(1, sizeof(*u) + p->upstream->peer->state_size);
-	if (sh == NULL || u == NULL)
+	if (sh == NULL || u == NULL) {
+		errno = ENOMEM;
 		goto fail;
+	}
 	if (conn_connect(&u->conn, p->worker, &site->endpoint->addr,
 	    WORKER_PRI_FAR, &upconn_ops) < 0)
 		goto fail;
@@ -598,11 +601,13 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	deadline_set(p->worker, &u->deadline, 0);
 	return u;
 fail:
+	error = errno;
 	if (sh != NULL && sh->open == 0 && sh->key_len > 0) {
 		sh->open++;
 		site->open++;
 		shelf_left(sh);
 	}
 	free(u);
+	errno = error;
 	return NULL;
 }

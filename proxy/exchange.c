@@ -306,7 +306,8 @@ keep_to_rate(struct exchange *x)
 		ask_after(x, ns);
 		return false;
 	}
-	count_add(&p->limited[UPSTREAM_LIMIT_RATE], 1);
+	count_add(rate->shadow ? &p->shadowed[UPSTREAM_LIMIT_RATE] :
+	    &p->limited[UPSTREAM_LIMIT_RATE], 1);
 	if (rate->shadow)
 		return true;
 	x->retry_after_ns = ready_ns;

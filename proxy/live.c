@@ -224,7 +224,8 @@ begin_following(struct live_endpoint *le)
 	const struct conf_endpoint *ce = le->conf;
 	struct resolver *r = le->owner->runtime->resolver;
 
-	if (ce->srv == NULL && (ce->address.is_unix || ce->address.is_literal)) {
+	if (ce->srv == NULL &&
+	    (ce->address.is_unix || ce->address.is_literal)) {
 		le->addrs = malloc(sizeof(*le->addrs));
 		if (le->addrs == NULL ||
 		    addr_from_text(&ce->address, le->addrs) < 0)

@@ -208,6 +208,7 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 	for (i = 0; i < N_UPSTREAM_LIMITS; i++) {
 		v->limited[i] += count_read(&p->limited[i]);
 		v->delayed[i] += count_read(&p->delayed[i]);
+		v->shadowed[i] += count_read(&p->shadowed[i]);
 	}
 	hist_sum_add(&v->queue.all, &p->queue);
 	hist_sum_add(&v->connect.all, &p->connect);

@@ -74,6 +74,7 @@ struct view_upstream {
 	const char *const *pin_names;   /* NULL-terminated; NULL = none */
 	uint64_t    pins[POOL_PINS_MOST];       /* by index in pin_names */
 	uint64_t    limited[N_UPSTREAM_LIMITS], delayed[N_UPSTREAM_LIMITS];
+	uint64_t    shadowed[N_UPSTREAM_LIMITS];
 	struct view_hist queue, connect, first_byte;
 	struct view_endpoint *endpoints;        /* owned */
 	size_t      n_endpoints;

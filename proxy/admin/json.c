@@ -247,6 +247,8 @@ upstream(const struct view_upstream *v)
 	    N_UPSTREAM_LIMITS));
 	put(o, "delayed_total", tally(upstream_limit_names, v->delayed,
 	    N_UPSTREAM_LIMITS));
+	put(o, "shadow_total", tally(upstream_limit_names, v->shadowed,
+	    N_UPSTREAM_LIMITS));
 	put(o, "queue_us", times(&v->queue.window));
 	put(o, "connect_us", times(&v->connect.window));
 	put(o, "first_byte_us", times(&v->first_byte.window));

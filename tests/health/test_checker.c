@@ -682,7 +682,7 @@ hand(unsigned i, enum endpoint_bar bar, bool on, bool forced)
 }
 
 static void
-down_by_hand_is_not_checked_and_checked_at_once_when_that_ends(void **state)
+down_by_hand_is_not_checked_and_then_at_once(void **state)
 {
 	unsigned before;
 
@@ -961,7 +961,7 @@ main(void)
 		TEST(an_endpoint_that_left_is_checked_no_more),
 		TEST(an_upstream_that_left_is_checked_no_more),
 		TEST(another_probe_begins_anew),
-		TEST(down_by_hand_is_not_checked_and_checked_at_once_when_that_ends),
+		TEST(down_by_hand_is_not_checked_and_then_at_once),
 		TEST(drained_by_hand_is_checked_all_the_same),
 		TEST(forced_up_it_stays_usable_whatever_is_found),
 		TEST(forced_up_it_is_not_ejected_and_no_longer_is),

@@ -72,6 +72,94 @@ faults_are_counted_and_the_last_is_told(void **state)
 	endpoint_drop(e);
 }
 
+static unsigned suspicions;
+
+static void
+suspect(void *arg, struct endpoint *e)
+{
+	assert_ptr_equal(arg, e);
+	suspicions++;
+}
+
+static void
+faults_in_a_row_make_it_suspect(void **state)
+{
+	struct endpoint *e = new_one();
+	unsigned i;
+
+	(void)state;
+	suspicions = 0;
+	e->suspect = suspect;
+	e->suspect_arg = e;
+	for (i = 0; i < 10; i++)
+		endpoint_fault(e, FAULT_RESET, 0);
+	assert_int_equal(suspicions, 0);
+	assert_int_equal(atomic_load(&e->failing), 10);
+	endpoint_ok(e);
+	assert_int_equal(atomic_load(&e->failing), 0);
+	atomic_store(&e->eject_after, 3);
+	for (i = 1; i <= 9; i++) {
+		endpoint_fault(e, i % N_FAULTS, 0);
+		assert_int_equal(suspicions, i / 3);
+	}
+	/* A row that is broken begins anew. */
+	endpoint_ok(e);
+	endpoint_fault(e, FAULT_RESET, 0);
+	endpoint_fault(e, FAULT_RESET, 0);
+	endpoint_ok(e);
+	endpoint_fault(e, FAULT_RESET, 0);
+	assert_int_equal(suspicions, 3);
+	e->suspect = NULL;
+	for (i = 0; i < 6; i++)
+		endpoint_fault(e, FAULT_RESET, 0);
+	endpoint_drop(e);
+}
+
+static void
+bars_come_and_go_each_by_itself(void **state)
+{
+	struct endpoint *e = new_one();
+
+	(void)state;
+	assert_int_equal(atomic_load(&e->up_since_ns), 0);
+	assert_false(endpoint_bar(e, BAR_CHECK, false, 5));
+	assert_int_equal(atomic_load(&e->up_since_ns), 0);
+	atomic_store(&e->since_s, 1);
+	assert_true(endpoint_bar(e, BAR_CHECK, true, 10));
+	assert_true(atomic_load(&e->since_s) > 1);
+	atomic_store(&e->since_s, 1);
+	assert_false(endpoint_bar(e, BAR_CHECK, true, 11));
+	assert_false(endpoint_bar(e, BAR_DRAIN, true, 12));
+	assert_false(endpoint_bar(e, BAR_CHECK, false, 13));
+	assert_int_equal(atomic_load(&e->bars), BAR_DRAIN);
+	assert_int_equal(atomic_load(&e->up_since_ns), 0);
+	assert_int_equal(atomic_load(&e->since_s), 1);
+	assert_true(endpoint_bar(e, BAR_DRAIN, false, 14));
+	assert_int_equal(atomic_load(&e->up_since_ns), 14);
+	assert_true(atomic_load(&e->since_s) > 1);
+	assert_false(endpoint_bar(e, BAR_DRAIN, false, 15));
+	assert_int_equal(atomic_load(&e->up_since_ns), 14);
+	endpoint_drop(e);
+}
+
+static void
+state_is_named_by_its_strongest_bar(void **state)
+{
+	struct endpoint *e = new_one();
+
+	(void)state;
+	assert_string_equal(endpoint_state(e), "up");
+	(void)endpoint_bar(e, BAR_EJECTED, true, 1);
+	assert_string_equal(endpoint_state(e), "ejected");
+	(void)endpoint_bar(e, BAR_CHECK, true, 1);
+	assert_string_equal(endpoint_state(e), "down");
+	(void)endpoint_bar(e, BAR_DRAIN, true, 1);
+	assert_string_equal(endpoint_state(e), "drain");
+	(void)endpoint_bar(e, BAR_DOWN, true, 1);
+	assert_string_equal(endpoint_state(e), "down");
+	endpoint_drop(e);
+}
+
 static void
 every_reason_has_a_name(void **state)
 {
@@ -82,6 +170,8 @@ every_reason_has_a_name(void **state)
 		assert_non_null(endpoint_fault_names[i]);
 	for (i = 0; i < N_DISCARDS; i++)
 		assert_non_null(discard_names[i]);
+	for (i = 0; i < N_UPSTREAM_LIMITS; i++)
+		assert_non_null(upstream_limit_names[i]);
 	for (i = 0; i <= UPCONN_CLOSED; i++)
 		assert_non_null(upconn_state_names[i]);
 }
@@ -146,6 +236,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoint_is_what_it_was_made_of),
 		cmocka_unit_test(faults_are_counted_and_the_last_is_told),
+		cmocka_unit_test(faults_in_a_row_make_it_suspect),
+		cmocka_unit_test(bars_come_and_go_each_by_itself),
+		cmocka_unit_test(state_is_named_by_its_strongest_bar),
 		cmocka_unit_test(every_reason_has_a_name),
 		cmocka_unit_test(
 		    roster_lets_its_endpoints_go_with_its_last_reference),

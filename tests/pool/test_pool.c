@@ -469,6 +469,97 @@ closing_many_while_grants_give_back_at_once(void **state)
 	scene_end(&s);
 }
 
+/* ------------------------------------------------------------ retry budget */
+
+static unsigned
+retries_allowed(unsigned most)
+{
+	unsigned n = 0;
+
+	while (n < most && pool_budget_retry(scene_pool(&s, 0)))
+		n++;
+	return n;
+}
+
+static void
+requests(unsigned n)
+{
+	while (n-- > 0)
+		pool_budget_request(scene_pool(&s, 0));
+}
+
+static void
+retries_are_a_share_of_the_requests_and_three(void **state)
+{
+	struct pool *p;
+
+	(void)state;
+	scene_begin(&s, 1, 1);
+	s.conf.retry.budget = 0.2;
+	scene_start(&s);
+	p = scene_pool(&s, 0);
+	assert_int_equal(retries_allowed(100), 3);
+	assert_int_equal(count_read(
+	    &p->limited[UPSTREAM_LIMIT_RETRY_BUDGET]), 1);
+	requests(50);
+	assert_int_equal(retries_allowed(100), 10);
+	assert_int_equal(count_read(
+	    &p->limited[UPSTREAM_LIMIT_RETRY_BUDGET]), 2);
+	/* None beyond the three, whatever comes. */
+	s.conf.retry.budget = 0;
+	requests(1000);
+	assert_int_equal(retries_allowed(100), 0);
+	/* All of them, and three. */
+	s.conf.retry.budget = 1;
+	assert_int_equal(retries_allowed(2000), 1050 + 3 - 13);
+	scene_end(&s);
+}
+
+/* The newest span and the one before it. */
+static void
+retry_budget_looks_back_on_two_spans(void **state)
+{
+	struct pool *p;
+
+	(void)state;
+	scene_begin(&s, 1, 1);
+	s.conf.retry.budget = 0.5;
+	scene_start(&s);
+	p = scene_pool(&s, 0);
+	turns_leap(&s.turns, 10000 - s.turns.now_ns / NS_PER_MS % 10000);
+	requests(20);
+	assert_int_equal(retries_allowed(100), 13);
+	scene_pass(&s, 10000);
+	assert_int_equal(retries_allowed(100), 0);
+	requests(4);
+	assert_int_equal(retries_allowed(100), 2);
+	/* What is older is forgotten, on both sides. */
+	scene_pass(&s, 10000);
+	assert_int_equal(p->budget.requests[0] + p->budget.requests[1], 24);
+	assert_int_equal(retries_allowed(100), 3 + 2 - 2);
+	scene_pass(&s, 20000);
+	assert_int_equal(retries_allowed(100), 3);
+	scene_end(&s);
+}
+
+static void
+each_lease_is_a_request_of_the_budget(void **state)
+{
+	struct client c;
+	struct pool *p;
+	unsigned i;
+
+	(void)state;
+	begin(1, 1);
+	p = scene_pool(&s, 0);
+	for (i = 0; i < 5; i++) {
+		client_come(&c, &s, 0);
+		client_return(&c);
+	}
+	assert_int_equal(p->budget.requests[0] + p->budget.requests[1], 5);
+	scene_end(&s);
+}
+
 int
 main(void)
 {
@@ -493,6 +584,9 @@ main(void)
 		cmocka_unit_test(retired_pool_keeps_nothing_that_fits_nobody),
 		cmocka_unit_test(closing_all_closes_what_is_leased_and_opening),
 		cmocka_unit_test(closing_many_while_grants_give_back_at_once),
+		cmocka_unit_test(retries_are_a_share_of_the_requests_and_three),
+		cmocka_unit_test(retry_budget_looks_back_on_two_spans),
+		cmocka_unit_test(each_lease_is_a_request_of_the_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

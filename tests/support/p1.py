@@ -90,7 +90,7 @@ class Load:
         argv = ["%s=%s" % o for o in options.items()] + ["tcp"] * tcp
         self.seed = options.get("seed")
         self.process = subprocess.Popen(
-            [built("p1-load", "p1/load.c"),
+            [built("p1-load", "p1/load.c", "p1/answer.c"),
              "port=%d" % w.conf.ports[listener], *argv],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors="replace",

@@ -47,7 +47,7 @@ def likewise_with_warm_connections_and_two_workers():
 @case
 def servers_that_only_dawdle_lose_nothing():
     w, o, r = exchanges(mix="mild")
-    check(r["answered"] == r["exchanges"], repr(r))
+    check(r["answered"] == r["exchanges"], "%r, %r" % (r, w.failures()))
 
 
 run()

@@ -22,7 +22,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "p1.h"
+#include "load.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,82 +30,23 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DEPTH = 4, HEAD_MOST = 8192, READ_SIZE = 65536, STATUSES = 600,
-	FIRST_TOLD = 20 };
-enum method { GET, HEAD, POST, PUT };
-enum leave { STAY, LEAVE_CLOSE, LEAVE_RST, LEAVE_FIN };
-
-/* Where the reading of a response is. */
-enum phase {
-	IN_HEAD, IN_LENGTH, IN_SIZE, IN_DATA, IN_DATA_END, IN_TRAILER,
-	IN_CLOSE, IN_OVER
-};
-
-struct exchange {
-	struct token token;
-	enum method method;
-	unsigned how, frame;
-	uint64_t size;          /* of the response's body */
-	uint64_t up;            /* of the request's */
-	uint64_t up_sum;
-	size_t end;             /* where the request ends in out */
-	int64_t begun_ms;
-};
-
-struct client {
-	int fd;                 /* -1 = between connections */
-	unsigned index;
-	uint64_t session;       /* number of this connection */
-	uint64_t origin_conn;   /* who has answered; 0 = nobody yet */
-	unsigned left;          /* exchanges still to be begun here */
-	bool connecting, minor_0, fin_sent, ending;
-	bool gave_up;           /* of a request only a part was sent */
-	struct exchange open[DEPTH];
-	unsigned first, n_open;
-	/* What is to be sent. */
-	unsigned char *out;
-	size_t out_len, out_at, out_room, out_step;
-	enum leave leave;
-	size_t leave_out;       /* leaves when so much has been sent... */
-	uint64_t leave_in;      /* ...and so much has come */
-	uint64_t came;
-	/* What comes. */
-	enum phase phase;
-	char head[HEAD_MOST + 1];
-	size_t head_len;
-	bool own, last;         /* the origin's response; the connection's end */
-	int status;
-	uint64_t body, body_left;
-	int64_t moved_ms, wake_ms;
-	uint32_t watched;
-};
-
-static struct {
-	uint64_t begun, answered, refused, cut, left, connects, bytes;
-	uint64_t failed_plain, no_connect, violations, lost;
-	uint64_t status[STATUSES], of_how[N_HOW];
-	uint64_t posts, slowest_ms;
-} count;
-
+struct counts count;
+bool tcp;
 static int epoll_fd, port_number;
 static uint64_t seed = 1, wanted = 20000, body_most = 65536, n_sessions;
 static unsigned n_clients = 500, leave_percent = 12, pace_ms;
 static int64_t now_ms, patience_ms = 30000;
-static bool tcp, plain, wild = true;
+static bool plain, wild = true;
 static volatile sig_atomic_t stopping;
 static struct client *clients;
 static unsigned resting;        /* clients that have ended for good */
-
-static void step(struct client *c);
 
 static int64_t
 clock_ms(void)
@@ -128,13 +69,7 @@ percent(unsigned p)
 	return below(100) < p;
 }
 
-static struct exchange *
-oldest(struct client *c)
-{
-	return &c->open[c->first];
-}
-
-static void
+void
 violation(struct client *c, const char *format, ...)
 {
 	const struct exchange *x = oldest(c);
@@ -404,7 +339,7 @@ leave_now(struct client *c)
 	disconnect(c, c->leave == LEAVE_RST);
 }
 
-static void
+void
 exchange_over(struct client *c)
 {
 	struct exchange *x = oldest(c);
@@ -432,195 +367,11 @@ exchange_over(struct client *c)
 	}
 }
 
-/* ----------------------------------------------------------- what comes */
-
-static const char *
-field(const char *head, const char *name)
-{
-	const char *at = strcasestr(head, name);
-
-	if (at == NULL || at[-1] != '\n')
-		return NULL;
-	at += strlen(name);
-	return at + strspn(at, " ");
-}
-
-/* The response says whose it is: is it the one that is awaited? */
-static void
-whose(struct client *c, const struct exchange *x, const char *token)
-{
-	const char *got = field(c->head, "X-Got:");
-	const char *conn = field(c->head, "X-Conn:");
-	uint64_t a = 0, b = 0, n = 0, sum = 0, number = 0;
-
-	if (sscanf(token, "%16" SCNx64 "%16" SCNx64, &a, &b) != 2 ||
-	    a != x->token.a || b != x->token.b)
-		violation(c, "misdelivered: %.40s for %016" PRIx64 "%016" PRIx64,
-		    token, x->token.a, x->token.b);
-	if (got == NULL || sscanf(got, "%" SCNu64 " %" SCNx64, &n, &sum) != 2 ||
-	    conn == NULL || sscanf(conn, "%" SCNu64, &number) != 1)
-		violation(c, "a response without its fields: %.300s", c->head);
-	if (x->how != HOW_EARLY && x->how != HOW_EARLY_CLOSE &&
-	    (n != x->up || (n > 0 && sum != x->up_sum)))
-		violation(c, "the origin got %" PRIu64 " bytes, sum %016"
-		    PRIx64, n, sum);
-	if (tcp && c->origin_conn != 0 && c->origin_conn != number)
-		violation(c, "two connections serve one session");
-	c->origin_conn = number;
-}
-
-static void
-head_over(struct client *c)
-{
-	const struct exchange *x = oldest(c);
-	const char *length = field(c->head, "Content-Length:");
-	const char *coding = field(c->head, "Transfer-Encoding:");
-	const char *token = field(c->head, "X-Token:");
-	const char *end = field(c->head, "Connection:");
-	int minor = -1;
-
-	c->status = 0;
-	if (sscanf(c->head, "HTTP/1.%d %3d ", &minor, &c->status) != 2 ||
-	    c->status < 100 || c->status >= STATUSES ||
-	    (length != NULL && coding != NULL)) {
-		violation(c, "not a response: %.300s", c->head);
-		c->status = 599;
-	}
-	if (c->status < 200) {
-		if (c->minor_0)         /* RFC 9110 15.2 */
-			violation(c, "%d for HTTP/1.0", c->status);
-		c->head_len = 0;
-		return;
-	}
-	c->own = token != NULL;
-	c->body = 0;
-	c->last = c->minor_0 || (end != NULL &&
-	    strncasecmp(end, "close", 5) == 0);
-	if (c->own)
-		whose(c, x, token);
-	c->body_left = length != NULL ? strtoull(length, NULL, 10) : 0;
-	if (x->method == HEAD)
-		exchange_over(c);
-	else if (coding != NULL)
-		c->phase = IN_SIZE;
-	else if (length == NULL)
-		c->phase = IN_CLOSE;
-	else if (c->body_left > 0)
-		c->phase = IN_LENGTH;
-	else
-		c->phase = IN_OVER;
-	c->head_len = 0;
-}
-
-/* A response's last byte has come. */
-static void
-response_over(struct client *c)
-{
-	const struct exchange *x = oldest(c);
-
-	if (c->own && x->method != HEAD && c->body != x->size)
-		violation(c, "%" PRIu64 " of %" PRIu64 " bytes look whole",
-		    c->body, x->size);
-	exchange_over(c);
-}
-
-static void
-body_bytes(struct client *c, const char *p, size_t n)
-{
-	const struct exchange *x = oldest(c);
-
-	if (c->own && (c->body + n > x->size || !p1_same(x->token, P1_DOWN,
-	    c->body, (const unsigned char *)p, n)))
-		violation(c, "foreign bytes within %zu at %" PRIu64 ": %.60s",
-		    n, c->body, p);
-	c->body += n;
-	c->body_left -= n;
-}
-
-/* A line of a chunked body, with LF, is at head. */
-static void
-chunk_line(struct client *c)
-{
-	char *end;
-
-	c->head[c->head_len] = '\0';
-	c->head_len = 0;
-	if (c->phase == IN_SIZE) {
-		c->body_left = strtoull(c->head, &end, 16);
-		if (end == c->head || (*end != '\r' && *end != ';'))
-			violation(c, "not a chunk size: %.60s", c->head);
-		c->phase = c->body_left > 0 ? IN_DATA : IN_TRAILER;
-	} else if (strcmp(c->head, "\r\n") != 0) {
-		if (c->phase == IN_DATA_END)
-			violation(c, "not a chunk's end: %.60s", c->head);
-	} else if (c->phase == IN_DATA_END)
-		c->phase = IN_SIZE;
-	else
-		response_over(c);
-}
-
-/* Take a line that ends in these bytes, or what there is of it. */
-static size_t
-line_bytes(struct client *c, const char *p, size_t n)
-{
-	const char *end = memchr(p, '\n', n);
-	size_t take = end != NULL ? (size_t)(end - p) + 1 : n;
-
-	if (c->head_len + take > HEAD_MOST) {
-		violation(c, "a line or head without end");
-		c->head_len = 0;
-		return n;
-	}
-	memcpy(c->head + c->head_len, p, take);
-	c->head_len += take;
-	c->head[c->head_len] = '\0';
-	if (end == NULL)
-		return take;
-	if (c->phase != IN_HEAD)
-		chunk_line(c);
-	else if (c->head_len >= 4 && memcmp(c->head + c->head_len - 4,
-	    "\r\n\r\n", 4) == 0) {
-		head_over(c);
-		if (c->phase == IN_OVER)
-			response_over(c);
-	}
-	return take;
-}
-
-static void
-bytes(struct client *c, const char *p, size_t n)
-{
-	size_t take;
-
-	while (n > 0 && c->fd >= 0) {
-		if (c->n_open == 0 || c->ending) {
-			violation(c, "bytes that nobody asked for: %.*s",
-			    (int)(n < 200 ? n : 200), p);
-			return;
-		}
-		if (c->phase == IN_LENGTH || c->phase == IN_DATA ||
-		    c->phase == IN_CLOSE) {
-			take = c->phase == IN_CLOSE || n < c->body_left ? n :
-			    c->body_left;
-			body_bytes(c, p, take);
-			if (c->phase == IN_DATA && c->body_left == 0)
-				c->phase = IN_DATA_END;
-			else if (c->phase == IN_LENGTH && c->body_left == 0)
-				response_over(c);
-		} else
-			take = line_bytes(c, p, n);
-		p += take;
-		n -= take;
-	}
-}
-
 static void
 peer_ended(struct client *c, bool reset)
 {
-	if (c->n_open > 0 && c->phase == IN_CLOSE && !reset) {
-		c->last = true;
-		response_over(c);
-	}
+	if (!reset)
+		answer_ended(c);
 	all_over(c, &count.cut);
 	disconnect(c, false);
 }
@@ -646,7 +397,7 @@ input(struct client *c)
 	}
 	c->came += (uint64_t)n;
 	count.bytes += (uint64_t)n;
-	bytes(c, data, (size_t)n);
+	answer_bytes(c, data, (size_t)n);
 	/* Some read slowly. */
 	if (c->fd >= 0 && n == READ_SIZE && below(10) == 0)
 		c->wake_ms = now_ms + 1 + (int64_t)below(20);

@@ -46,7 +46,9 @@ struct conn {
 	int64_t due;
 	uint64_t session;               /* of its first request; 0 = none */
 	bool stale;                     /* closes at the next request */
-	bool watched_out;
+	bool blocked;                   /* by a full socket */
+	bool fin;                       /* nothing more will come */
+	uint32_t watched;
 	/* The request. */
 	enum reading reading;
 	struct token token;
@@ -295,9 +297,11 @@ exchange_over(struct conn *c)
 	case HOW_HALF:
 		(void)shutdown(c->fd, SHUT_WR);
 		c->mute = true;
+		c->have = 0;
 		return true;
 	case HOW_STOP:
 		c->mute = true;
+		c->have = 0;
 		return true;
 	case HOW_STALE:
 		c->stale = true;
@@ -317,14 +321,16 @@ exchange_over(struct conn *c)
 }
 
 static void
-watch(struct conn *c, bool out)
+watch(struct conn *c)
 {
-	struct epoll_event e = { .events = EPOLLIN | (out ? EPOLLOUT : 0),
-	    .data.ptr = c };
+	struct epoll_event e = { .data.ptr = c };
 
-	if (c->watched_out == out)
+	/* What is pipelined behind a full buffer waits in the socket. */
+	e.events = (c->have < IN_SIZE && !c->fin ? EPOLLIN : 0) |
+	    (c->blocked ? EPOLLOUT : 0);
+	if (c->watched == e.events)
 		return;
-	c->watched_out = out;
+	c->watched = e.events;
 	(void)epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &e);
 }
 
@@ -339,7 +345,8 @@ response_send(struct conn *c)
 		most = c->out_may - c->out_at;
 		n = send(c->fd, c->out + c->out_at, most, MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN) {
-			watch(c, true);
+			c->blocked = true;
+			watch(c);
 			return true;
 		}
 		if (n < 0) {
@@ -349,7 +356,8 @@ response_send(struct conn *c)
 		}
 		c->out_at += (size_t)n;
 	}
-	watch(c, false);
+	c->blocked = false;
+	watch(c);
 	if (c->out_at < c->out_len) {
 		timer_start(c, c->delay);
 		return true;
@@ -537,24 +545,13 @@ consider(struct conn *c)
 	return true;
 }
 
+/* Read on in what has come; the next request waits for this one's answer. */
 static void
-input(struct conn *c)
+digest(struct conn *c)
 {
 	ssize_t n;
 
-	n = recv(c->fd, c->in + c->have, IN_SIZE - c->have, 0);
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n <= 0) {
-		count.aborted += c->reading != READ_HEAD || c->have > 0;
-		conn_close(c, n < 0);
-		return;
-	}
-	if (c->mute)                    /* what it reads now is let go */
-		return;
-	c->have += (size_t)n;
-	/* The next request waits until this one is answered. */
-	while (c->have > 0 && c->reading != READ_DONE) {
+	while (c->have > 0 && c->reading != READ_DONE && !c->mute) {
 		n = take(c);
 		if (n < 0)
 			return;
@@ -565,23 +562,41 @@ input(struct conn *c)
 		if (!consider(c))
 			return;
 	}
+	if (c->fin && c->out == NULL)
+		conn_close(c, false);
+	else
+		watch(c);
 }
 
-/* After an answer what came meanwhile is read on. */
+/* A client that has said its last word still hears what it is owed. */
+static bool
+owes(const struct conn *c)
+{
+	return !c->fin && !c->mute && c->out != NULL;
+}
+
 static void
-resume(struct conn *c)
+input(struct conn *c)
 {
 	ssize_t n;
 
-	while (c->have > 0 && c->reading != READ_DONE && !c->mute) {
-		n = take(c);
-		if (n <= 0)
-			return;
-		c->have -= (size_t)n;
-		memmove(c->in, c->in + n, c->have);
-		if (!consider(c))
-			return;
+	n = recv(c->fd, c->in + c->have, IN_SIZE - c->have, 0);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n == 0 && owes(c)) {
+		c->fin = true;
+		watch(c);
+		return;
 	}
+	if (n <= 0) {
+		count.aborted += c->reading != READ_HEAD || c->have > 0;
+		conn_close(c, n < 0);
+		return;
+	}
+	if (c->mute)                    /* what it reads now is let go */
+		return;
+	c->have += (size_t)n;
+	digest(c);
 }
 
 static void
@@ -596,7 +611,7 @@ tick(void)
 				continue;
 			timer_stop(c);
 			if (timer_passed(c))
-				resume(c);
+				digest(c);
 			/* Others may have gone meanwhile: from the start. */
 			next = wheel[wheel_ms % SLOTS];
 		}
@@ -618,6 +633,7 @@ accept_some(int fd)
 		    sizeof(one));
 		c->fd = got;
 		c->slot = -1;
+		c->watched = EPOLLIN;
 		c->number = (unsigned)++count.accepted;
 		count.open++;
 		e.data.ptr = c;
@@ -679,10 +695,11 @@ serve(int fd)
 				accept_some(fd);
 			else if ((void *)c == (void *)&count)
 				tell();
-			else if ((events[i].events & EPOLLOUT) == 0)
+			else if (events[i].events & EPOLLOUT && c->blocked) {
+				if (response_send(c))
+					digest(c);
+			} else
 				input(c);
-			else if (c->out != NULL && response_send(c))
-				resume(c);
 		}
 		if (timers > 0)
 			tick();
