@@ -277,15 +277,15 @@ aborted(int number)
 	ssize_t done;
 	int i;
 
-	(void)number;
-	if (r == NULL)
-		return;
-	ring_look(r, lines, len);
-	for (i = 0; i < 2; i++)
+	if (r != NULL)
+		ring_look(r, lines, len);
+	for (i = 0; r != NULL && i < 2; i++)
 		if (len[i] > 0 && poll(&p, 1, ABORT_WAIT_MS) > 0) {
 			done = write(STDERR_FILENO, lines[i], len[i]);
 			(void)done;
 		}
+	/* abort() does so itself, a supervisor that sends it does not. */
+	(void)raise(number);
 }
 
 void

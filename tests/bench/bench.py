@@ -8,6 +8,8 @@ usage: tests/bench/bench.py [--rounds N] [--seconds S] [SCENARIO ...]
   http-close  64 clients, a connection for each request
   http-big    64 keep-alive clients, answers of 1 MiB
   tcp, tcp-big, tcp-close    the same without looking into the bytes
+  http-full   as http: weir with health checks, limits for all and for each
+              client and a JSON access log, beside weir without
   idle        memory for each idle keep-alive client, of 9000
 
 Without a name: all. $WEIR is the program (else build/weir).
@@ -54,6 +56,7 @@ SCENARIOS = {
     "tcp":        ("tcp", "/1k", 64, ()),
     "tcp-big":    ("tcp", "/1m", 64, ()),
     "tcp-close":  ("tcp", "/1k", 64, ("-H", "Connection: close")),
+    "http-full":  ("http", "/1k", 64, ()),
     "idle":       ("http", "/1k", 9000, ()),
 }
 POOL = 64               # upstream connections of the http scenarios
@@ -140,19 +143,33 @@ def put(folder, name, text):
 # They are set up alike: one worker, no logs, no time limits that matter, the
 # same forwarded fields, upstream connections kept as the scenario has them.
 
-def weir(folder, here, origin, mode):
+def weir(folder, here, origin, mode, log="", front="", back=""):
     if not os.access(BINARY, os.X_OK):
         raise Skip("there is no program at %s" % BINARY)
     pool = "max = %d; max_waiting = 10000; queue_timeout = \"60s\";" % POOL \
         if mode == "http" else ""
     return [BINARY, "-c", put(folder, "weir.conf", """workers = 1;
 admin = { bind = "127.0.0.1:%d"; };
-log = { level = "error"; };
+log = { level = "error"; %s };
 listeners = ( { name = "front"; bind = "127.0.0.1:%d"; protocol = "%s";
-    upstream = "back"; timeouts = { idle = "10m"; }; } );
+    upstream = "back"; timeouts = { idle = "10m"; }; %s } );
 upstreams = ( { name = "back"; endpoints = ( "127.0.0.1:%d" );
-    pool = { %s }; } );
-""" % (port(), here, mode, origin, pool))]
+    pool = { %s }; %s } );
+""" % (port(), log, here, mode, front, origin, pool, back))]
+
+
+def full(folder, here, origin, mode):
+    """weir with all that looks at each exchange; nothing is refused."""
+    rate = '{ rate = "1000000/s"; burst = 1000000; }'
+    return weir(
+        folder, here, origin, mode,
+        'format = "json"; access = "%s/access.log";' % folder,
+        "limits = { connections = 10000; connections_per_client = 10000; "
+        "connection_rate = %s; connection_rate_per_client = %s; "
+        "request_rate = %s; request_rate_per_client = %s; };"
+        % (rate, rate, rate, rate),
+        'health = { type = "http"; path = "/1k"; interval = "1s"; }; '
+        "outlier = { }; retry = { }; ")
 
 
 NGINX = """%s
@@ -261,10 +278,10 @@ def start_origin(stack, folder):
     return running
 
 
-def start_contenders(stack, folder, origin, mode, missing):
+def start_contenders(stack, contenders, folder, origin, mode, missing):
     """Those that this machine has; missing says what was left out."""
     found = []
-    for make in CONTENDERS:
+    for make in contenders:
         name = make.__name__
         own = os.path.join(folder, name)
         os.makedirs(own, exist_ok=True)
@@ -357,8 +374,9 @@ def idle(running, scenario, seconds):
 def measure(scenario, folder, origin, rounds, seconds, missing):
     """{contender: a row for each round}."""
     with contextlib.ExitStack() as stack:
-        there = start_contenders(stack, folder, origin,
-                                 SCENARIOS[scenario][0], missing)
+        there = start_contenders(
+            stack, (weir, full) if scenario == "http-full" else CONTENDERS,
+            folder, origin, SCENARIOS[scenario][0], missing)
         rows = {c.name: [] for c in there}
         if scenario != "idle":
             for c in there:

@@ -1,7 +1,8 @@
 /*
  * Pools of one upstream on workers in threads of their own, in real time: under
  * bursts that contend for a few connections, the cap holds at every moment and
- * nobody is forgotten. What ThreadSanitizer has to look at.
+ * nobody is forgotten, also while endpoints go up and down. What ThreadSanitizer
+ * has to look at.
  *
  * A lost wake-up shows as soon as all fall quiet but one, so each worker pauses
  * between its bursts.
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,7 +25,10 @@
 #include "tests/support/far_end.h"
 #include "tests/support/turns.h"
 
-enum { WORKERS_MOST = 3, CLIENTS = 5, BURSTS = 600, PATIENCE_MS = 20000 };
+enum {
+	WORKERS_MOST = 3, ENDS = 2, CLIENTS = 5, BURSTS = 600,
+	PATIENCE_MS = 20000
+};
 
 struct side;
 
@@ -41,16 +46,19 @@ struct side {
 	struct pool *pool;
 	struct visitor visitors[CLIENTS];
 	struct deadline pause, look;
-	unsigned left, bursts, served, refused, over_cap;
+	unsigned left, bursts, served, granted, refused, wrong, over_cap;
 	uint64_t dice;
 };
 
 static struct side sides[WORKERS_MOST];
 static unsigned n_sides;
 static struct upstream *upstream;
-static struct endpoint *endpoint;
+static struct endpoint *endpoints[ENDS];
+static unsigned n_ends;
+static _Atomic unsigned suspicions;
 static struct far_end far_end;
 static struct conf_upstream conf;
+static enum conf_balance balance;
 static const struct peer_ops peer;
 static _Atomic unsigned done;
 
@@ -80,7 +88,14 @@ served(struct visitor *v)
 static void
 give_back(struct visitor *v)
 {
-	if (roll(v->side, 20) == 0)
+	struct endpoint *e = v->lease->u->shelf->site->endpoint;
+
+	if (roll(v->side, 20) == 0) {
+		upconn_mark(v->lease->u, MARK_BROKEN, "test");
+		endpoint_fault(e, FAULT_RESET, 0);
+	} else if (roll(v->side, 4) == 0)
+		endpoint_ok(e);
+	if (!upconn_may_go_on(v->lease->u))
 		upconn_mark(v->lease->u, MARK_BROKEN, "test");
 	lease_return(&v->lease);
 	served(v);
@@ -92,6 +107,7 @@ holds(struct visitor *v)
 	struct side *s = v->side;
 
 	v->lease = v->ask.lease;
+	s->granted++;
 	if (atomic_load(&upstream->open) > (unsigned)conf.pool.max)
 		s->over_cap++;
 	/* Some hold it for a while. */
@@ -115,8 +131,8 @@ refused(struct ask *a, enum refusal why)
 {
 	struct visitor *v = a->holder;
 
-	(void)why;
 	v->side->refused++;
+	v->side->wrong += why != REFUSAL_NO_ENDPOINT && why != REFUSAL_HELD;
 	served(v);
 }
 
@@ -144,7 +160,7 @@ static void
 come(struct visitor *v)
 {
 	v->ask = (struct ask){ .pool = v->side->pool, .ops = &visitor_ops,
-		.holder = v };
+		.holder = v, .hash = roll(v->side, 20) };
 	switch (lease_ask(&v->ask)) {
 	case ASK_GRANTED:
 		holds(v);
@@ -183,18 +199,27 @@ look(struct deadline *d)
 	worker_stop(&s->worker);
 }
 
-static void *
-live(void *arg)
+static struct roster *
+new_roster(void)
 {
-	struct side *s = arg;
-	struct roster *r = roster_new(1);
+	struct roster *r = roster_new(n_ends);
 	unsigned i;
 
 	if (r == NULL)
 		abort();
-	r->v[0] = endpoint_keep(endpoint);
+	for (i = 0; i < n_ends; i++)
+		r->v[i] = endpoint_keep(endpoints[i]);
+	return r;
+}
+
+static void *
+live(void *arg)
+{
+	struct side *s = arg;
+	unsigned i;
+
 	pool_configure(s->pool, &conf, false);
-	pool_set_roster(s->pool, r);
+	pool_set_roster(s->pool, new_roster());
 	for (i = 0; i < CLIENTS; i++) {
 		s->visitors[i].side = s;
 		deadline_init(&s->visitors[i].deadline, held);
@@ -205,6 +230,70 @@ live(void *arg)
 	deadline_set(&s->worker, &s->look, 5);
 	worker_run(&s->worker);
 	return NULL;
+}
+
+/* What main does when a bar has changed. */
+struct look {
+	struct mail mail;
+	struct pool *pool;
+	struct roster *roster;
+};
+
+static void
+look_again(struct worker *w, struct mail *m)
+{
+	struct look *look_at = container_of(m, struct look, mail);
+
+	(void)w;
+	pool_set_roster(look_at->pool, look_at->roster);
+	free(look_at);
+}
+
+static void
+look_dropped(struct mail *m)
+{
+	struct look *look_at = container_of(m, struct look, mail);
+
+	roster_drop(look_at->roster);
+	free(look_at);
+}
+
+static void
+flap(unsigned n)
+{
+	struct endpoint *e = endpoints[n % n_ends];
+	struct roster *r = new_roster();
+	struct timespec now;
+	int64_t now_ns;
+	unsigned i;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = now.tv_sec * NS_PER_S + now.tv_nsec;
+	/* Each is down for one of four, so that both are, now and then. */
+	(void)endpoint_bar(e, n % 3 == 0 ? BAR_CHECK : BAR_EJECTED,
+	    n % 8 < 2, now_ns);
+	(void)endpoint_bar(e, n % 3 == 0 ? BAR_EJECTED : BAR_CHECK, false,
+	    now_ns);
+	if (n % 50 == 0)
+		atomic_store(&e->hold_until_ns, now_ns + 3 * NS_PER_MS);
+	for (i = 0; i < n_sides; i++) {
+		struct look *look_at = malloc(sizeof(*look_at));
+
+		assert_non_null(look_at);
+		*look_at = (struct look){ .pool = sides[i].pool,
+			.roster = roster_keep(r),
+			.mail = { .deliver = look_again,
+			    .drop = look_dropped } };
+		worker_post(&sides[i].worker, &look_at->mail);
+	}
+	roster_drop(r);
+}
+
+static void
+suspect(void *arg, struct endpoint *e)
+{
+	(void)arg, (void)e;
+	atomic_fetch_add(&suspicions, 1);
 }
 
 static void
@@ -219,8 +308,18 @@ begin(unsigned workers, int64_t max, int64_t min_idle)
 	atomic_store(&done, 0);
 	n_sides = workers;
 	far_end_open(&far_end);
-	endpoint = endpoint_new("end", "end", &far_end.addr, 1, UINT32_MAX);
-	assert_non_null(endpoint);
+	for (i = 0; i < n_ends; i++) {
+		struct endpoint *e = endpoint_new(i == 0 ? "one" : "other",
+		    "end", &far_end.addr, 1, UINT32_MAX);
+
+		assert_non_null(e);
+		e->suspect = suspect;
+		atomic_store(&e->eject_after, 2);
+		endpoints[i] = e;
+	}
+	atomic_store(&suspicions, 0);
+	conf.balance = balance;
+	conf.slow_start_ms = 20;
 	conf.pool = (struct conf_pool){ .span = CONF_SPAN_REQUEST, .max = max,
 		.max_idle = max, .min_idle = min_idle, .max_waiting = 1000,
 		.max_per_endpoint = CONF_OFF,
@@ -243,30 +342,39 @@ begin(unsigned workers, int64_t max, int64_t min_idle)
 static void
 end(void)
 {
-	unsigned i, total = 0;
+	unsigned i, total = 0, granted_total = 0, refused_total = 0;
 
 	for (i = 0; i < n_sides; i++)
 		worker_fini(&sides[i].worker);
 	assert_int_equal(atomic_load(&upstream->open), 0);
-	assert_int_equal(atomic_load(&endpoint->open), 0);
-	assert_int_equal(atomic_load(&endpoint->leased), 0);
-	assert_int_equal(atomic_load(&endpoint->opening), 0);
 	upstream_free(upstream);
-	assert_int_equal(atomic_load(&endpoint->refs), 1);
-	endpoint_drop(endpoint);
+	for (i = 0; i < n_ends; i++) {
+		assert_int_equal(atomic_load(&endpoints[i]->open), 0);
+		assert_int_equal(atomic_load(&endpoints[i]->leased), 0);
+		assert_int_equal(atomic_load(&endpoints[i]->opening), 0);
+		assert_int_equal(atomic_load(&endpoints[i]->refs), 1);
+		endpoint_drop(endpoints[i]);
+	}
 	far_end_close(&far_end);
 	for (i = 0; i < n_sides; i++) {
-		assert_int_equal(sides[i].refused, 0);
+		assert_int_equal(sides[i].wrong, 0);
 		assert_int_equal(sides[i].over_cap, 0);
 		total += sides[i].served;
+		granted_total += sides[i].granted;
+		refused_total += sides[i].refused;
 	}
 	assert_true(total > n_sides * BURSTS);
+	if (n_ends == 1)
+		assert_int_equal(refused_total, 0);
+	/* It was about something. */
+	assert_true(granted_total > total / 4);
+	assert_true(atomic_load(&suspicions) > 0);
 }
 
 static void
 contend(unsigned workers, int64_t max, int64_t min_idle)
 {
-	unsigned before = open_descriptors(), i;
+	unsigned before = open_descriptors(), flaps = 0, i;
 
 	begin(workers, max, min_idle);
 	for (i = 0; i < workers; i++)
@@ -274,6 +382,8 @@ contend(unsigned workers, int64_t max, int64_t min_idle)
 		    &sides[i]), 0);
 	while (atomic_load(&done) < workers) {
 		far_end_tidy(&far_end);
+		if (n_ends > 1)
+			flap(flaps++);
 		usleep(1000);
 	}
 	for (i = 0; i < workers; i++)
@@ -283,24 +393,56 @@ contend(unsigned workers, int64_t max, int64_t min_idle)
 }
 
 static void
+steady(unsigned workers, int64_t max, int64_t min_idle)
+{
+	n_ends = 1;
+	balance = CONF_ROUND_ROBIN;
+	contend(workers, max, min_idle);
+}
+
+static void
+flapping(unsigned workers, int64_t max, enum conf_balance by)
+{
+	n_ends = ENDS;
+	balance = by;
+	contend(workers, max, 2);
+}
+
+static void
 one_connection_serves_two_threads(void **state)
 {
 	(void)state;
-	contend(2, 1, 0);
+	steady(2, 1, 0);
 }
 
 static void
 few_connections_serve_two_threads(void **state)
 {
 	(void)state;
-	contend(2, 3, 2);
+	steady(2, 3, 2);
 }
 
 static void
 few_connections_serve_three_threads(void **state)
 {
 	(void)state;
-	contend(3, 2, 1);
+	steady(3, 2, 1);
+}
+
+static void
+flapping_endpoints_serve_or_refuse_two_threads(void **state)
+{
+	(void)state;
+	flapping(2, 3, CONF_LEAST_CONN);
+	flapping(2, 2, CONF_RANDOM_TWO);
+}
+
+static void
+flapping_endpoints_forget_no_bound_ask(void **state)
+{
+	(void)state;
+	flapping(2, 1, CONF_SOURCE_HASH);
+	flapping(2, 3, CONF_SOURCE_HASH);
 }
 
 int
@@ -310,6 +452,9 @@ main(void)
 		cmocka_unit_test(one_connection_serves_two_threads),
 		cmocka_unit_test(few_connections_serve_two_threads),
 		cmocka_unit_test(few_connections_serve_three_threads),
+		cmocka_unit_test(
+		    flapping_endpoints_serve_or_refuse_two_threads),
+		cmocka_unit_test(flapping_endpoints_forget_no_bound_ask),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

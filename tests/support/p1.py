@@ -7,6 +7,7 @@ SPDX-License-Identifier: MIT
 """
 import json
 import os
+import random
 import signal
 import subprocess
 
@@ -86,9 +87,10 @@ class Load:
     """The clients: Load(w, exchanges=20000, tcp=True, mix="mild")."""
 
     def __init__(self, w, listener="front", tcp=False, **options):
+        options.setdefault("seed", random.randrange(1 << 32))
         options.setdefault("patience", int(30 * SLOW))
         argv = ["%s=%s" % o for o in options.items()] + ["tcp"] * tcp
-        self.seed = options.get("seed")
+        self.seed = options["seed"]
         self.process = subprocess.Popen(
             [built("p1-load", "p1/load.c", "p1/answer.c"),
              "port=%d" % w.conf.ports[listener], *argv],

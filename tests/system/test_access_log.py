@@ -148,6 +148,7 @@ def a_line_says_what_happened():
     ok(ask(c))
     r = records(path, 2)[1]
     eq((r["reused"], r["connect_us"]), (True, 0), "the second one")
+    c.close()
     w.balanced(o)
 
 
@@ -235,7 +236,7 @@ def a_client_that_leaves_is_told_as_such():
     c.rst()
     r, = records(path, 1)
     eq((r["outcome"], r["failure"], r["request"]),
-       ("client_abort", "client_gone", "GET /slow HTTP/1.1"), "the line")
+       ("client_abort", "client_abort", "GET /slow HTTP/1.1"), "the line")
     eq(r["endpoint"], o.address, "endpoint")
 
 
@@ -576,7 +577,7 @@ def piped(conf, redirect):
         preexec_fn=cases.die_with_parent)
     later(reader.wait)
     later(reader.kill)
-    w = Weir(conf, before=("sh", "-c", 'exec "$@" %s"$0"' % redirect, fifo))
+    w = Weir(conf, before=("sh", "-c", 'exec "$@" ' + redirect, fifo))
     reader.send_signal(signal.SIGSTOP)
     return w, reader, copy
 
@@ -586,7 +587,7 @@ def a_stopped_reader_of_standard_output_never_stops_traffic():
     o = HttpOrigin(keep=False)
     conf = one(o)
     conf.log = log_keys("stdout")
-    w, reader, copy = piped(conf, ">")
+    w, reader, copy = piped(conf, '>"$0"')
     with flood(w):
         until(lambda: dropped(w) > 1000, "dropped lines")
         flows(w)
@@ -601,18 +602,25 @@ def a_stopped_reader_of_standard_output_never_stops_traffic():
 
 
 @case
-def both_outputs_blocked_and_it_still_ends():
+def both_logs_in_one_blocked_pipe_and_it_still_ends():
     o = HttpOrigin(keep=False)
     conf = one(o)
     conf.log = log_keys("stdout")
-    w, _, _ = piped(conf, ">")
+    w, reader, copy = piped(conf, '>"$0" 2>&1')
     with flood(w):
         until(lambda: dropped(w) > 1000, "dropped lines")
         flows(w)
+        w.reload()
     began = time.monotonic()
     w.stop()
     check(time.monotonic() - began < 8 * cases.SLOW, "ending took %.1f s" %
           (time.monotonic() - began))
+    # What had been written: whole lines of both, none within another.
+    reader.send_signal(signal.SIGCONT)
+    eq(reader.wait(), 0, "the reader's end")
+    got = [json.loads(line) for line in lines(copy)]
+    check(any("request" in r for r in got), "no line of the access log")
+    check(any("level" in r for r in got), "no line of the error log")
 
 
 @case
