@@ -187,6 +187,20 @@ read_all(struct load *w, const config_t *tree)
 
 /* ----------------------------------------------------------------- loading */
 
+/*
+ * libconfig 1.5 does not look whether it got memory: it crashes, or forgets
+ * settings without a word. So it is made sure beforehand that there is plenty,
+ * which free() leaves with the allocator.
+ */
+static bool
+set_memory_aside(const struct text *text)
+{
+	void *plenty = malloc(strlen(text->bytes) * 64 + 65536);
+
+	free(plenty);
+	return plenty != NULL;
+}
+
 static void
 read_file(struct load *w)
 {
@@ -199,6 +213,10 @@ read_file(struct load *w)
 	if (w->problems->n > 0)
 		return;
 	snprintf(w->c->hash, sizeof(w->c->hash), "%016" PRIx64, text->hash);
+	if (!set_memory_aside(text)) {
+		w->problems->failed = true;
+		return;
+	}
 	config_init(&tree);
 	if (config_read_string(&tree, text->bytes) == CONFIG_TRUE)
 		read_all(w, &tree);

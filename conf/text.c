@@ -343,6 +343,8 @@ file_add(struct text *t, const struct source_file *includer, const char *path,
 		bytes += 3;
 	if (name_file(t, path) == 0)
 		result = file_copy(&f, bytes);
+	else
+		p->failed = true;
 	if (f.failed && p->n == 0)
 		problem_add(p, 0, NULL, "the configuration does not fit in "
 		    "memory, expected at most 16 MiB with all includes");

@@ -45,10 +45,13 @@ is_plain(unsigned char c)
 }
 
 static char *
-put_u00(char *out, unsigned char c)
+put_u(char *out, unsigned c)
 {
-	memcpy(out, "\\u00", 4);
-	out[4] = hex[c >> 4];
+	out[0] = '\\';
+	out[1] = 'u';
+	out[2] = hex[c >> 12];
+	out[3] = hex[c >> 8 & 15];
+	out[4] = hex[c >> 4 & 15];
 	out[5] = hex[c & 15];
 	return out + 6;
 }
@@ -89,13 +92,11 @@ put_character(char *out, const unsigned char *p, size_t len, size_t *used)
 
 	*used = n > 0 ? n : 1;
 	if (n == 0)
-		return put_u00(out, p[0]);
+		return put_u(out, p[0]);
 	if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0)
-		return put_u00(out, p[1]);
-	if (n == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] & 0xfe) == 0xa8) {
-		memcpy(out, p[2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
-		return out + 6;
-	}
+		return put_u(out, p[1]);
+	if (n == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] & 0xfe) == 0xa8)
+		return put_u(out, 0x2000 | (p[2] & 0x3f));
 	memcpy(out, p, n);
 	return out + n;
 }
@@ -109,7 +110,7 @@ put_odd(char *out, const unsigned char *p, size_t len, bool quotes,
 		return put_character(out, p, len, used);
 	*used = 1;
 	if (p[0] < 0x20 || p[0] == 0x7f)
-		return put_u00(out, p[0]);
+		return put_u(out, p[0]);
 	if (quotes)
 		*out++ = '\\';
 	*out++ = (char)p[0];

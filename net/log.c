@@ -59,7 +59,7 @@ log_level(void)
 	    memory_order_relaxed);
 }
 
-/* -------------------------------------------------------------------- a line */
+/* ------------------------------------------------------------------- a line */
 
 /* So many bytes of text, at most n, that no character is cut in two. */
 static size_t
@@ -104,7 +104,7 @@ static size_t
 line_build(char *line, enum log_level level, const char *who, const char *text)
 {
 	bool json = atomic_load_explicit(&as_json, memory_order_relaxed);
-	const char *end = line + LINE_MAX_BYTES - 4;
+	const char *end = line + (LINE_MAX_BYTES - 4);
 	char stamp[32], *out = line;
 	struct timespec ts;
 	struct tm tm;
@@ -159,7 +159,7 @@ say_through(struct ring *r, enum log_level level, const char *who,
 		ring_commit(r, line_build(line, level, who, text));
 }
 
-/* ------------------------------------------------------------------- folding */
+/* ------------------------------------------------------------------ folding */
 
 static int64_t
 now_ns(void)
@@ -263,7 +263,7 @@ log_line(enum log_level level, const char *who, const char *fmt, ...)
 		say_directly(level, who, text);
 }
 
-/* ------------------------------------------------------------------- the way */
+/* ------------------------------------------------------------------ the way */
 
 /* The process dies: what the writer has not written yet is perhaps why. Better
    a line twice than not at all. */

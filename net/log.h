@@ -41,7 +41,7 @@ void log_line(enum log_level level, const char *who, const char *fmt, ...)
 		log_line(LOG_LEVEL_DEBUG, who, __VA_ARGS__);                  \
 } while (0)
 
-/* --------------------------------------------------------- for the writer */
+/* ----------------------------------------------------------- for the writer */
 
 enum { LOG_FOLD_MS = 10000 };           /* how long a line is remembered */
 

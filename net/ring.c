@@ -18,7 +18,7 @@
 
 enum { CACHE_LINE = 64 };
 
-_Static_assert((RING_BYTES & (RING_BYTES - 1)) == 0, "positions wrap by a mask");
+_Static_assert((RING_BYTES & (RING_BYTES - 1)) == 0, "wraps by a mask");
 _Static_assert(RING_LINE_MAX <= RING_BYTES / 4, "a long line must find room");
 
 struct ring {
@@ -94,7 +94,7 @@ bell_ring(struct bell *b, enum bell_level level)
 	(void)n;                        /* full = it has been rung */
 }
 
-/* ---------------------------------------------------------------------- ring */
+/* --------------------------------------------------------------------- ring */
 
 struct ring *
 ring_new(struct bell *b, enum bell_level level)

@@ -57,10 +57,10 @@ struct ring *ring_new(struct bell *b, enum bell_level level) MUST_CHECK;
 void ring_free(struct ring *r);
 
 /*
- * For the one thread that fills it. Room for a line of at most `most` bytes; NULL:
- * there is none, and the line is counted as dropped. Then write it there and
- * say its length, with the newline at its end, which is the only one in it; or
- * do nothing, and there was no line.
+ * For the one thread that fills it. Room for a line of at most `most` bytes;
+ * NULL: there is none, and the line is counted as dropped. Then write it there
+ * and say its length, with the newline at its end, which is the only one in it;
+ * or do nothing, and there was no line.
  */
 char *ring_reserve(struct ring *r, size_t most) MUST_CHECK;
 void ring_commit(struct ring *r, size_t len);

@@ -33,7 +33,7 @@
 enum {
 	FILE_MODE = 0640,
 	SYSLOG_LINE_MAX = 7000,         /* rsyslog and journald take 8 KiB */
-	SYSLOG_PRIORITY = 3 * 8 + 6,    /* RFC 3164 4.1.1: daemon, informational */
+	SYSLOG_PRIORITY = 3 * 8 + 6,    /* RFC 3164 4.1.1: daemon, info */
 	SYSLOG_RETRY_S = 1
 };
 
@@ -58,7 +58,7 @@ struct sink {
 	char rest[RING_LINE_MAX];
 };
 
-/* ---------------------------------------------------------------------- open */
+/* --------------------------------------------------------------------- open */
 
 static int
 set_why(char *why, size_t size, const char *target, const char *what)
@@ -221,7 +221,7 @@ sink_name(const struct sink *s)
 	return s->name;
 }
 
-/* --------------------------------------------------------------------- write */
+/* -------------------------------------------------------------------- write */
 
 /* How much of the lines to hand to the kernel at once. */
 static size_t
@@ -311,7 +311,7 @@ write_stream(struct sink *s, const char *lines, size_t len, size_t *taken)
 	return SINK_TAKEN;
 }
 
-/* -------------------------------------------------------------------- syslog */
+/* ------------------------------------------------------------------- syslog */
 
 static time_t
 seconds(void)
@@ -421,7 +421,7 @@ sink_poll_fd(const struct sink *s)
 	return s->kind == KIND_FILE ? -1 : s->fd;
 }
 
-/* -------------------------------------------------------------------- reopen */
+/* ------------------------------------------------------------------- reopen */
 
 bool
 sink_is_file(const struct sink *s)

@@ -30,12 +30,13 @@ enum {
 	RETRY_MS = 20,                  /* a sink is full and cannot be polled,
 					   or poll() has lied about it */
 	REPORT_MS = 10000,              /* between two words about lost lines */
-	END_MS = 1000, END_GRACE_MS = 500
+	END_MS = 1000,
+	END_GRACE_MS = 1500             /* a last word to a slow reader */
 };
 
 struct writer {
 	struct bell bell;
-	int ended_fd;                   /* readable when the thread is through */
+	int ended_fd;                   /* readable when the thread has ended */
 	pthread_t thread;
 	bool started;
 	_Atomic bool ending;
@@ -65,7 +66,7 @@ struct writer {
 	struct ring *rings[];
 };
 
-/* --------------------------------------------------------------- life, death */
+/* -------------------------------------------------------------- life, death */
 
 static void
 writer_free(struct writer *w)
@@ -160,7 +161,7 @@ writer_dropped(const struct writer *w)
 	return sum;
 }
 
-/* ------------------------------------------------------------------- writing */
+/* ------------------------------------------------------------------ writing */
 
 static int64_t
 now_ns(void)
@@ -262,7 +263,7 @@ has_line(struct ring *r)
 	return !ring_is_empty(r);
 }
 
-/* --------------------------------------------------------------- other duties */
+/* ------------------------------------------------------------- other duties */
 
 static void
 reopen(struct writer *w)
@@ -362,7 +363,7 @@ drain_errors(struct writer *w, int64_t now)
 		w->reported = writer_dropped(w);
 }
 
-/* ------------------------------------------------------------------- sleeping */
+/* ----------------------------------------------------------------- sleeping */
 
 static int64_t
 sooner(int64_t a, int64_t b)
@@ -443,7 +444,7 @@ rest(struct writer *w, int64_t ms)
 	w->no_poll = p[1].revents != 0 || p[2].revents != 0;
 }
 
-/* ----------------------------------------------------------------- the thread */
+/* --------------------------------------------------------------- the thread */
 
 /* Whether lines are to be written now, or wait for others. */
 static bool
@@ -477,8 +478,8 @@ give_up(struct writer *w)
 		for (; (len = ring_front(w->rings[i], &lines)) > 0;
 		    ring_take(w->rings[i], len))
 			count_add(&w->lost, lines_in(lines, len));
-	/* Directly by now, which may wait for its reader. */
-	if (!w->error_full)
+	/* Directly by now, which would wait for its reader. */
+	if (!w->error_full && !(w->access_full && w->access == w->error))
 		(void)report(w, w->reported_ns + REPORT_MS * NS_IN_MS);
 }
 

@@ -38,7 +38,7 @@ is_among(const struct site *site, const struct among *m)
 	    m->resting || !site_rests(site)) && site_tier(site) == m->tier;
 }
 
-/* ----------------------------------------------------------- weight and load */
+/* --------------------------------------------------------- weight and load */
 
 /* Part of the weight in percent: it has come up a while ago. */
 static unsigned
@@ -80,25 +80,32 @@ load_of(const struct site *site)
 	    memory_order_relaxed);
 }
 
-/* Is a less loaded than b, each for its weight? <0, 0, >0 */
-static int
-load_order(const struct site *a, const struct site *b)
-{
-	uint64_t la = (load_of(a) + 1) * weight_of(b);
-	uint64_t lb = (load_of(b) + 1) * weight_of(a);
+/* Load with one more, and the weight that it is for. */
+struct burden {
+	uint64_t load, weight;
+};
 
-	return la < lb ? -1 : la > lb;
+static inline struct burden
+burden_of(const struct site *site)
+{
+	return (struct burden){ load_of(site) + 1, weight_of(site) };
 }
 
-/* ------------------------------------------------- round robin, least loaded */
+static inline bool
+is_lighter(const struct burden *a, const struct burden *b)
+{
+	return a->load * b->weight < b->load * a->weight;
+}
+
+/* ----------------------------------------------- round robin, least loaded */
 
 /*
- * Smooth weighted round robin over the sites that `least` does not beat: each
- * gains its weight, the one with most wins and pays the sum. At light load
+ * Smooth weighted round robin over the sites that bear no more than `least`:
+ * each gains its weight, the one with most wins and pays the sum. At light load
  * least_conn ties all the time, and this is what spreads it then.
  */
-static struct site *
-take_turn(struct pool *p, const struct among *m, const struct site *least)
+static inline struct site *
+take_turn(struct pool *p, const struct among *m, const struct burden *least)
 {
 	struct site *winner = NULL;
 	struct list *l, *tmp;
@@ -106,15 +113,18 @@ take_turn(struct pool *p, const struct among *m, const struct site *least)
 
 	list_each(l, tmp, &p->sites) {
 		struct site *site = site_of(l);
-		int64_t weight;
+		struct burden burden = { 0, 0 };
 
 		if (!is_among(site, m))
 			continue;
-		if (least != NULL && load_order(least, site) < 0)
-			continue;
-		weight = (int64_t)weight_of(site);
-		site->turn += weight;
-		sum += weight;
+		if (least != NULL) {
+			burden = burden_of(site);
+			if (is_lighter(least, &burden))
+				continue;
+		} else
+			burden.weight = weight_of(site);
+		site->turn += (int64_t)burden.weight;
+		sum += (int64_t)burden.weight;
 		if (winner == NULL || site->turn > winner->turn)
 			winner = site;
 	}
@@ -126,20 +136,23 @@ take_turn(struct pool *p, const struct among *m, const struct site *least)
 static struct site *
 least_loaded(struct pool *p, const struct among *m)
 {
-	struct site *least = NULL;
+	struct burden least = { UINT32_MAX, 1 };
+	struct site *winner;
 	struct list *l, *tmp;
 
-	list_each(l, tmp, &p->sites) {
-		struct site *site = site_of(l);
+	list_each(l, tmp, &p->sites)
+		if (is_among(site_of(l), m)) {
+			struct burden burden = burden_of(site_of(l));
 
-		if (is_among(site, m) &&
-		    (least == NULL || load_order(site, least) < 0))
-			least = site;
-	}
-	return least;
+			if (is_lighter(&burden, &least))
+				least = burden;
+		}
+	/* Other workers may have loaded it since. */
+	winner = take_turn(p, m, &least);
+	return winner != NULL ? winner : take_turn(p, m, NULL);
 }
 
-/* ---------------------------------------------------------------- random two */
+/* -------------------------------------------------------------- random two */
 
 /* One drawn by weight, but not `except`; NULL when there is no other. */
 static struct site *
@@ -177,10 +190,16 @@ random_two(struct pool *p, const struct among *m)
 	struct site *one = draw(p, m, NULL);
 	struct site *other = one != NULL ? draw(p, m, one) : NULL;
 
-	return other != NULL && load_order(other, one) < 0 ? other : one;
+	struct burden a, b;
+
+	if (other == NULL)
+		return one;
+	a = burden_of(one);
+	b = burden_of(other);
+	return is_lighter(&b, &a) ? other : one;
 }
 
-/* --------------------------------------------------------------- source hash */
+/* ------------------------------------------------------------- source hash */
 
 static uint64_t
 mixed(uint64_t z)
@@ -239,7 +258,7 @@ source_hash(struct pool *p, const struct among *m, uint64_t client)
 	return fit != NULL ? fit : best;
 }
 
-/* ------------------------------------------------------------------- picking */
+/* ----------------------------------------------------------------- picking */
 
 static struct site *
 pick_among(struct pool *p, const struct among *m, const struct ask *a)
@@ -248,7 +267,7 @@ pick_among(struct pool *p, const struct among *m, const struct ask *a)
 	case CONF_ROUND_ROBIN:
 		return take_turn(p, m, NULL);
 	case CONF_LEAST_CONN:
-		return take_turn(p, m, least_loaded(p, m));
+		return least_loaded(p, m);
 	case CONF_RANDOM_TWO:
 		return random_two(p, m);
 	case CONF_SOURCE_HASH:
@@ -257,21 +276,13 @@ pick_among(struct pool *p, const struct among *m, const struct ask *a)
 	return NULL;
 }
 
-struct site *
-balance_pick(struct pool *p, const struct ask *a)
+static struct site *
+pick_of_tier(struct pool *p, const struct ask *a, enum tier tier)
 {
-	struct among m = { .avoid = a != NULL ? a->avoid : NULL };
-	struct site *only, *picked;
+	struct among m = { .tier = tier,
+		.avoid = a != NULL ? a->avoid : NULL };
+	struct site *picked = pick_among(p, &m, a);
 
-	if (list_empty(&p->sites))
-		return NULL;
-	only = site_of(p->sites.next);
-	if (only->link.next == &p->sites)
-		return site_tier(only) < TIER_HELD ? only : NULL;
-	m.tier = pool_tier(p);
-	if (m.tier >= TIER_HELD)
-		return NULL;
-	picked = pick_among(p, &m, a);
 	if (likely(picked != NULL))
 		return picked;
 	m.resting = true;
@@ -282,7 +293,31 @@ balance_pick(struct pool *p, const struct ask *a)
 	return pick_among(p, &m, a);
 }
 
-/* ------------------------------------------------------------------- warming */
+struct site *
+balance_pick(struct pool *p, const struct ask *a)
+{
+	struct site *only, *picked;
+	enum tier tier;
+	unsigned tries;
+
+	if (list_empty(&p->sites))
+		return NULL;
+	only = site_of(p->sites.next);
+	if (only->link.next == &p->sites)
+		return site_tier(only) < TIER_HELD ? only : NULL;
+	/* A bar may come while this looks: then another tier's turn has. */
+	for (tries = 0; tries < 3; tries++) {
+		tier = pool_tier(p);
+		if (tier >= TIER_HELD)
+			return NULL;
+		picked = pick_of_tier(p, a, tier);
+		if (likely(picked != NULL))
+			return picked;
+	}
+	return NULL;
+}
+
+/* ----------------------------------------------------------------- warming */
 
 static bool
 is_to_be_warm(const struct site *site)
@@ -330,7 +365,7 @@ balance_warm_share(const struct site *site)
 	    atomic_load(&site->endpoint->weight) / sum));
 }
 
-/* -------------------------------------------------------------------- places */
+/* ------------------------------------------------------------------ places */
 
 bool
 endpoint_slot_take(struct endpoint *e)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/patient.h"
+
 const char *const endpoint_fault_names[N_FAULTS] = {
 	[FAULT_CONNECT_FAILED] = "connect_failed",
 	[FAULT_CONNECT_TIMEOUT] = "connect_timeout",
@@ -23,12 +25,12 @@ struct endpoint *
 endpoint_new(const char *name, const char *authority, const struct addr *addr,
     unsigned weight, unsigned most)
 {
-	struct endpoint *e = calloc(1, sizeof(*e));
+	struct endpoint *e = patient_zeroed(sizeof(*e));
 
 	if (e == NULL)
 		return NULL;
-	e->name = strdup(name);
-	e->authority = strdup(authority);
+	e->name = patient_copy(name);
+	e->authority = patient_copy(authority);
 	if (e->name == NULL || e->authority == NULL) {
 		free(e->name);
 		free(e->authority);
@@ -115,7 +117,7 @@ endpoint_state(const struct endpoint *e)
 struct roster *
 roster_new(size_t n)
 {
-	struct roster *r = calloc(1, sizeof(*r) + n * sizeof(r->v[0]));
+	struct roster *r = patient_zeroed(sizeof(*r) + n * sizeof(r->v[0]));
 
 	if (r != NULL) {
 		atomic_init(&r->refs, 1);

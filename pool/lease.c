@@ -37,14 +37,15 @@ pick(struct ask *a)
 	struct pool *p = a->pool;
 	struct site *site;
 
+	if (p->conf->balance != CONF_SOURCE_HASH)
+		return balance_pick(p, a);
 	if (is_bound(a) && !is_adrift(a, pool_tier(p))) {
 		site = pool_site_of(p, a->bound);
 		if (!site_rests(site))
 			return site;
 	}
 	site = balance_pick(p, a);
-	if (p->conf->balance == CONF_SOURCE_HASH)
-		a->bound = site != NULL ? site->endpoint : NULL;
+	a->bound = site != NULL ? site->endpoint : NULL;
 	return site;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/patient.h"
 #include "net/worker.h"
 #include "pool/lease.h"
 #include "pool/site.h"
@@ -139,7 +140,7 @@ site_add(struct pool *p, struct endpoint *e)
 	struct site *site = pool_site_of(p, e);
 
 	if (site == NULL) {
-		site = calloc(1, sizeof(*site));
+		site = patient_zeroed(sizeof(*site));
 		if (site == NULL)
 			return -1;
 		site->pool = p;

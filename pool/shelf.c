@@ -16,6 +16,7 @@
 /* Without memory a shelf is not made; uthash would end the process. */
 #define HASH_NONFATAL_OOM 1
 
+#include "net/patient.h"
 #include "pool/pool.h"
 
 struct site *
@@ -50,7 +51,9 @@ shelf_get(struct site *site, const void *key, size_t len)
 
 	if (sh != NULL)
 		return sh;
-	sh = calloc(1, sizeof(*sh) + len);
+	/* The keyless one comes with the roster, which cannot fail. */
+	sh = len == 0 ? patient_zeroed(sizeof(*sh)) :
+	    calloc(1, sizeof(*sh) + len);
 	if (sh == NULL)
 		return NULL;
 	sh->site = site;

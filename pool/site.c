@@ -101,6 +101,15 @@ tier_has_room(const struct pool *p, enum tier tier)
 	return false;
 }
 
+bool
+pool_wants_a_place(const struct pool *p)
+{
+	enum tier tier = pool_tier(p);
+
+	return tier < TIER_HELD && upstream_is_full(p->upstream) &&
+	    tier_has_room(p, tier);
+}
+
 /* -------------------------------------------------------------------- rest */
 
 void

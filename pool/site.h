@@ -48,7 +48,7 @@ enum tier pool_tier(const struct pool *p);
 /* Does new work go there now? */
 bool site_takes(const struct site *site);
 
-/* The shortest time that one of those that are held is held yet; 0 = none is. */
+/* For how long yet is the one held that is so for the shortest? 0 = none is. */
 int64_t pool_held_ns(const struct pool *p);
 
 /* Has the endpoint a place under its own cap? */
@@ -68,6 +68,10 @@ site_is_full(const struct site *site)
 
 /* One of the tier that has room. */
 bool tier_has_room(const struct pool *p, enum tier tier);
+
+/* Would one more place under the upstream's cap be of use: there is none, and
+   an endpoint that takes new work has room? */
+bool pool_wants_a_place(const struct pool *p);
 
 static inline bool
 site_rests(const struct site *site)

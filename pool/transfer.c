@@ -228,7 +228,7 @@ wish_arrived(struct worker *w, struct mail *m)
 		if (pool_elder(p) == NULL)
 			break;
 		if (!site_takes(u->shelf->site)) {
-			if (!upstream_is_full(p->upstream))
+			if (!pool_wants_a_place(p))
 				continue;
 			upconn_close(u, DISCARD_OTHER_KEY);
 			return;

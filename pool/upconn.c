@@ -39,7 +39,8 @@ is_opening(enum upconn_state state)
 static void
 count_state(struct upconn *u, enum upconn_state state, int change)
 {
-	struct endpoint *e = u->shelf->site->endpoint;
+	struct site *site = u->shelf->site;
+	struct endpoint *e = site->endpoint;
 	struct pool *p = u->pool;
 
 	if (state == UPCONN_LEASED) {
@@ -47,7 +48,7 @@ count_state(struct upconn *u, enum upconn_state state, int change)
 		pool_publish(p, &p->leased, change);
 	} else if (state == UPCONN_IDLE) {
 		pool_publish(p, &p->idle, change);
-		u->shelf->site->idle += (unsigned)change;
+		site->idle += (unsigned)change;
 	} else if (is_opening(state)) {
 		atomic_fetch_add(&e->opening, (unsigned)change);
 		pool_publish(p, &p->opening, change);
@@ -146,8 +147,8 @@ upconn_overdue(const struct upconn *u)
 	if (!site->current)
 		return DISCARD_ENDPOINT_GONE;
 	/* Where all are down it may be in use all the same. */
-	if (atomic_load_explicit(&site->endpoint->bars,
-	    memory_order_relaxed) != 0 && !site_takes(site))
+	if (unlikely(atomic_load_explicit(&site->endpoint->bars,
+	    memory_order_relaxed) != 0) && !site_takes(site))
 		return DISCARD_ENDPOINT_DOWN;
 	if (u->identity != p->identity)
 		return DISCARD_IDENTITY;
@@ -245,7 +246,7 @@ leave_to_elder(struct upconn *u)
 		return false;
 	if (site_takes(u->shelf->site))
 		return transfer_idle(u);
-	if (!upstream_is_full(p->upstream))
+	if (!pool_wants_a_place(p))
 		return false;
 	upconn_close(u, DISCARD_OTHER_KEY);
 	return true;

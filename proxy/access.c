@@ -41,7 +41,7 @@ struct line {
 	int64_t total_ns;
 };
 
-/* --------------------------------------------------------------------- pieces */
+/* ------------------------------------------------------------------- pieces */
 
 /* Of text that is constant. */
 #define put_text(out, text) put_bytes(out, text, sizeof(text) - 1)
@@ -93,7 +93,8 @@ cut(const struct word *word)
 {
 	size_t n = word->most;
 
-	while (n > word->most - 4 && ((unsigned char)word->at[n] & 0xc0) == 0x80)
+	/* Continuation bytes (RFC 3629 3). */
+	while (n > word->most - 4 && (word->at[n] & 0xc0) == 0x80)
 		n--;
 	return n;
 }
@@ -148,7 +149,7 @@ put_client(char *out, const struct addr_ip *client)
 	return put_number(out, client->port);
 }
 
-/* ----------------------------------------------------------------------- time */
+/* --------------------------------------------------------------------- time */
 
 /*
  * Wall-clock time from that of the loop turn. How far they are apart is looked
@@ -188,7 +189,7 @@ put_time(char *out, struct access_clock *c, int64_t now_ns)
 	return out;
 }
 
-/* ---------------------------------------------------------------------- lines */
+/* -------------------------------------------------------------------- lines */
 
 /*
  * TIME CLIENT LISTENER UPSTREAM/ENDPOINT "REQUEST" STATUS OUTCOME RECEIVED SENT
@@ -287,7 +288,7 @@ write_json(char *out, const struct line *l, struct access_clock *clock,
 	return put_text(out, "\"}\n");
 }
 
-/* ---------------------------------------------------------------- an exchange */
+/* -------------------------------------------------------------- an exchange */
 
 static struct word
 name(const char *text)

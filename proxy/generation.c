@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "net/patient.h"
+
 struct generation *
 generation_new(struct runtime *rt, struct conf *conf)
 {
@@ -78,7 +80,7 @@ generation_done(struct lane *lane, struct generation *g)
 
 	if (atomic_fetch_sub(&g->lanes, 1) != 1)
 		return;
-	f = malloc(sizeof(*f));
+	f = patient_alloc(sizeof(*f));
 	if (f == NULL)
 		return;         /* kept until the end: a leak of one snapshot */
 	f->mail.deliver = farewell_arrived;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "net/log.h"
+#include "net/patient.h"
 #include "proxy/exchange.h"
 #include "proxy/generation.h"
 #include "proxy/session.h"
@@ -247,7 +248,7 @@ roster_dropped(struct mail *m)
 void
 lane_post_roster(struct lane *lane, struct pool *pool, struct roster *r)
 {
-	struct roster_mail *rm = malloc(sizeof(*rm));
+	struct roster_mail *rm = patient_alloc(sizeof(*rm));
 
 	if (rm == NULL) {
 		roster_drop(r);         /* the next answer tries again */
@@ -275,7 +276,7 @@ static void
 plain_post(struct worker *w, void (*deliver)(struct worker *, struct mail *),
     int64_t number)
 {
-	struct plain_mail *pm = calloc(1, sizeof(*pm));
+	struct plain_mail *pm = patient_zeroed(sizeof(*pm));
 
 	if (pm == NULL)
 		return;
@@ -420,7 +421,7 @@ lane_post_forget(struct runtime *rt, struct listener *l)
 	size_t i;
 
 	for (i = 0; i < rt->n_lanes; i++) {
-		struct forget_mail *fm = malloc(sizeof(*fm));
+		struct forget_mail *fm = patient_alloc(sizeof(*fm));
 
 		if (fm == NULL)
 			abort();        /* a freed door on a list is worse */

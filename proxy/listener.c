@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/log.h"
+#include "net/patient.h"
 #include "proxy/gate.h"
 #include "proxy/generation.h"
 #include "proxy/runtime.h"
@@ -285,7 +286,7 @@ door_session_left(struct door *d)
 void
 door_open_socket(struct door *d, int fd, const struct addr *addr, bool shared)
 {
-	struct socket *sock = calloc(1, sizeof(*sock));
+	struct socket *sock = patient_zeroed(sizeof(*sock));
 
 	if (sock == NULL) {
 		log_error(d->listener->name, "out of memory: a socket is not "

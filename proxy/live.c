@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "net/log.h"
+#include "net/patient.h"
 #include "proxy/lane.h"
 #include "proxy/override.h"
 
@@ -181,7 +182,7 @@ answered(void *arg, const struct addr *addrs, size_t n, const char *error)
 		log_warn(who(le, name), "%s", error);
 		return;
 	}
-	copy = malloc((n + 1) * sizeof(*copy));
+	copy = patient_alloc((n + 1) * sizeof(*copy));
 	if (copy == NULL)
 		return;
 	memcpy(copy, addrs, n * sizeof(*copy));
@@ -209,12 +210,14 @@ endpoint_fini(struct live_endpoint *le)
 static char *
 key_of(const struct conf_endpoint *ce)
 {
-	char *key;
+	const char *host = ce->address.host != NULL ? ce->address.host : "";
+	const char *srv = ce->srv != NULL ? ce->srv : "";
+	size_t size = strlen(ce->name) + strlen(host) + strlen(srv) + 16;
+	char *key = patient_alloc(size);
 
-	if (asprintf(&key, "%s %s %u %s", ce->name,
-	    ce->address.host != NULL ? ce->address.host : "",
-	    ce->address.port, ce->srv != NULL ? ce->srv : "") < 0)
-		return NULL;
+	if (key != NULL)
+		snprintf(key, size, "%s %s %u %s", ce->name, host,
+		    ce->address.port, srv);
 	return key;
 }
 
@@ -226,7 +229,7 @@ begin_following(struct live_endpoint *le)
 
 	if (ce->srv == NULL &&
 	    (ce->address.is_unix || ce->address.is_literal)) {
-		le->addrs = malloc(sizeof(*le->addrs));
+		le->addrs = patient_alloc(sizeof(*le->addrs));
 		if (le->addrs == NULL ||
 		    addr_from_text(&ce->address, le->addrs) < 0)
 			return -1;
@@ -267,7 +270,7 @@ live_upstream_configure(struct live_upstream *lu,
 	size_t i, n_old = lu->n_endpoints;
 
 	lu->conf = conf;
-	now = calloc(conf->n_endpoints + 1, sizeof(*now));
+	now = patient_zeroed((conf->n_endpoints + 1) * sizeof(*now));
 	if (now == NULL) {
 		checker_renew(lu);
 		return -1;

@@ -6,17 +6,17 @@
 #include "proxy/relief.h"
 
 #include <ev.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "net/log.h"
+#include "net/patient.h"
 #include "proxy/lane.h"
 
 enum {
 	LOOK_MS = 100,
-	ROOM_AT_A_LOOK = 256,           /* clients closed by a lane at most */
-	EV_TRIES = 50, EV_PAUSE_US = 20000
+	ROOM_AT_A_LOOK = 256            /* clients closed by a lane at most */
 };
 
 static const char *const words[] = {
@@ -59,29 +59,20 @@ relief_configure(struct runtime *rt, const struct conf *conf)
 	pressure_set(&rt->pressure, conf->max_memory_bytes);
 }
 
-/* ------------------------------------------------------------ libev's memory */
+/* --------------------------------------------------------------- libraries */
 
-/* Other threads free memory all the time: whoever waits a little gets some. */
 static void *
-patient(void *old, long size)
+for_libev(void *old, long size)
 {
-	void *p;
-	int i;
-
-	if (size == 0) {
-		free(old);
-		return NULL;
-	}
-	for (i = 0; (p = realloc(old, (size_t)size)) == NULL && i < EV_TRIES;
-	    i++) {
-		(void)malloc_trim(0);
-		usleep(i == 0 ? 0 : EV_PAUSE_US);
-	}
-	return p;
+	if (size > 0)
+		return patient_resize(old, (size_t)size);
+	free(old);
+	return NULL;
 }
 
 void
 relief_patience(void)
 {
-	ev_set_allocator(patient);
+	ev_set_allocator(for_libev);
+	json_set_alloc_funcs(patient_alloc, free);
 }

@@ -15,8 +15,9 @@ void relief_start(struct runtime *rt);
 void relief_configure(struct runtime *rt, const struct conf *conf);
 
 /*
- * libev ends the process when it gets no memory for its tables. From here on it
- * asks again for a second before it does.
+ * libev ends the process when it gets no memory for its tables, and of jansson's
+ * objects what it gets none for is missing: from here on both ask for a second
+ * before they give up.
  */
 void relief_patience(void);
 

@@ -8,16 +8,17 @@ usage: tests/bench/limits.py [--seconds S] [--rounds N] [rate] [flood]
           for each client, under as much load as wrk makes; off by at most 2 %
   flood   16 clients with addresses of their own ask at leisure, without and
           with one address that floods from 64 connections; their p99 rises by
-          at most half. Four floods: over its request rate; the same with a
-          connection for each request; over its connection rate; and over its
-          number of connections
+          at most half. Five floods: over its request rate; the same a hundred
+          requests at once; the same with a connection for each; over its
+          connection rate; over its number of connections and request rate
 
 Without a name: both. $WEIR is the program (else build/weir). Exit status 1 when
 a figure is beyond its bound.
 
 weir has core 0 to itself. On core 1 are the origin (an nginx), the clients who
 are measured, and wrk, which gets only what they leave (SCHED_IDLE): else this
-would measure how the load takes the core from those it is compared with.
+would measure how the load takes the core from those it is compared with. Run it
+on a machine that does nothing else: a p99 shows whatever else runs there.
 
 SPDX-License-Identifier: MIT
 """
@@ -25,7 +26,6 @@ import argparse
 import contextlib
 import gc
 import os
-import re
 import selectors
 import signal
 import socket
@@ -52,11 +52,21 @@ PER_CLIENT = 'request_rate_per_client = { rate = "%d/s"; burst = %d; };'
 # name: limits, further arguments of wrk
 FLOODS = {
     "requests": (PER_CLIENT % (500, 100), ()),
+    "pipelined": (PER_CLIENT % (500, 100), ("-s", "pipelined.lua")),
     "closing": (PER_CLIENT % (500, 100), ("-H", "Connection: close")),
     "connects": ('connection_rate_per_client = { rate = "100/s"; '
                  "burst = 50; };", ("-H", "Connection: close")),
-    "numbers": ("connections_per_client = 10;", ())
+    "numbers": ("connections_per_client = 10; " + PER_CLIENT % (500, 100),
+                ())
 }
+
+PIPELINED = """init = function(args)
+	local r = {}
+	for i = 1, 100 do r[i] = wrk.format() end
+	all = table.concat(r)
+end
+request = function() return all end
+"""
 
 load_core = "0"
 
@@ -68,6 +78,8 @@ def on_load_core(*argv, idle=False):
 
 def start_origin(stack, folder):
     number = port()
+    with open(os.path.join(folder, "pipelined.lua"), "w") as f:
+        f.write(PIPELINED)
     path = os.path.join(folder, "origin.conf")
     with open(path, "w") as f:
         f.write("""daemon off; worker_processes 1; pid %s/pid;
@@ -105,14 +117,14 @@ def weir(origin, limits):
 
 
 @contextlib.contextmanager
-def flooding(w, more=()):
+def flooding(w, more=(), folder=None):
     """wrk, from 127.0.0.1, for as long as this lasts."""
     running = subprocess.Popen(
         on_load_core(need("wrk"), "-t1", "-c%d" % FLOODERS, "-d1h", *more,
                      "http://127.0.0.1:%d/" % w.conf.ports["front"],
                      idle=True),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        stderr=subprocess.DEVNULL, preexec_fn=die_with_parent, cwd=folder)
     try:
         yield
     finally:
@@ -130,7 +142,7 @@ def look(w):
             sum(s["limited_total"].values()))
 
 
-def rate(o, origin):
+def rate(o, origin, _):
     print("\n%-28s%10s%12s%9s" % ("rate", "accepted/s", "refused/s", "off"))
     good = True
     for key in ("request_rate", "request_rate_per_client"):
@@ -210,7 +222,7 @@ def p99_ms(took):
     return sorted(took)[int(len(took) * 0.99)] * 1000
 
 
-def flood(o, origin):
+def flood(o, origin, folder):
     print("\n%-12s%14s%14s%14s%10s" % ("flood", "refused/s", "p99 ms alone",
                                        "p99 ms flood", "ratio"))
     good = True
@@ -221,7 +233,7 @@ def flood(o, origin):
             ask_at_leisure(number, 1)
             for _ in range(o.rounds):
                 alone = p99_ms(ask_at_leisure(number, o.seconds / 2))
-                with flooding(w, more):
+                with flooding(w, more, folder):
                     until(lambda: look(w)[2] > 0, "the first refusal")
                     at, _, refused = look(w)
                     beset = p99_ms(ask_at_leisure(number, o.seconds / 2))
@@ -274,7 +286,8 @@ def main():
             os.chmod(folder, 0o755)
             origin = start_origin(stack, folder)
             for what in o.what:
-                good = (rate if what == "rate" else flood)(o, origin) and good
+                good = (rate if what == "rate" else flood)(
+                    o, origin, folder) and good
     except KeyboardInterrupt:
         return 130
     except (Failed, Skip) as e:

@@ -192,7 +192,7 @@ long_lines_are_cut_and_still_whole(void **state)
 	free(many);
 }
 
-/* ---------------------------------------------------------- through a ring */
+/* ----------------------------------------------------------- through a ring */
 
 static struct ring *ring;
 

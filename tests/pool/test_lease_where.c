@@ -66,7 +66,7 @@ look_again(void)
 	scene_set_roster(&s, (1u << s.n_ends) - 1);
 }
 
-/* -------------------------------------------------------------------- bound */
+/* ------------------------------------------------------------------- bound */
 
 static void
 client_comes_back_to_its_endpoint(void **state)
@@ -173,7 +173,7 @@ bound_ask_goes_elsewhere_when_its_endpoint_is_full(void **state)
 static void
 waiting_ask_is_bound_anew_when_its_endpoint_goes_down(void **state)
 {
-	struct client held, c;
+	struct client held, c, next;
 	uint64_t to[2];
 
 	(void)state;
@@ -182,14 +182,19 @@ waiting_ask_is_bound_anew_when_its_endpoint_goes_down(void **state)
 	to[1] = hash_for(1);
 	come(&held, 0, to[1]);
 	come(&c, 0, to[0]);
+	come(&next, 0, to[0]);
 	assert_ptr_equal(c.ask.bound, s.endpoints[0]);
+	assert_ptr_equal(next.ask.bound, s.endpoints[0]);
 	(void)endpoint_bar(s.endpoints[0], BAR_CHECK, true, s.turns.now_ns);
 	look_again();
 	assert_ptr_equal(c.ask.bound, s.endpoints[1]);
+	assert_ptr_equal(next.ask.bound, s.endpoints[1]);
 	client_return(&held);
 	assert_int_equal(end_of(&c), 1);
 	assert_true(c.lease->reused);
 	client_return(&c);
+	assert_int_equal(end_of(&next), 1);
+	client_return(&next);
 	/* So do new ones, and back. */
 	come(&c, 0, to[0]);
 	assert_int_equal(end_of(&c), 1);
@@ -305,7 +310,7 @@ other_policy_unbinds_who_waits(void **state)
 	scene_end(&s);
 }
 
-/* -------------------------------------------------------------------- avoid */
+/* ------------------------------------------------------------------- avoid */
 
 static void
 avoided_endpoint_is_taken_when_others_have_no_room(void **state)
@@ -387,7 +392,7 @@ avoided_endpoint_is_taken_when_it_is_the_only_usable_one(void **state)
 	scene_end(&s);
 }
 
-/* -------------------------------------------------------------- where it was */
+/* ------------------------------------------------------------ where it was */
 
 static void
 failed_names_the_endpoint_to_avoid_next(void **state)

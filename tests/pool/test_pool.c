@@ -537,7 +537,11 @@ retry_budget_looks_back_on_two_spans(void **state)
 	scene_pass(&s, 10000);
 	assert_int_equal(p->budget.requests[0] + p->budget.requests[1], 24);
 	assert_int_equal(retries_allowed(100), 3 + 2 - 2);
+	requests(20);
 	scene_pass(&s, 20000);
+	assert_int_equal(retries_allowed(100), 3);
+	requests(20);
+	scene_pass(&s, 30000);
 	assert_int_equal(retries_allowed(100), 3);
 	scene_end(&s);
 }

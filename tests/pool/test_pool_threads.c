@@ -1,8 +1,8 @@
 /*
  * Pools of one upstream on workers in threads of their own, in real time: under
  * bursts that contend for a few connections, the cap holds at every moment and
- * nobody is forgotten, also while endpoints go up and down. What ThreadSanitizer
- * has to look at.
+ * nobody is forgotten, also while endpoints go up and down. What
+ * ThreadSanitizer has to look at.
  *
  * A lost wake-up shows as soon as all fall quiet but one, so each worker pauses
  * between its bursts.

@@ -1,22 +1,17 @@
 /*
- * pool/site: which endpoints take new work, what becomes of connections and
- * waiters when that changes, and when an endpoint rests.
+ * pool/site: which endpoints take new work, and what becomes of connections and
+ * waiters when that changes.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "pool/site.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "pool/upkeep.h"
 #include "tests/support/scene.h"
 
 static struct scene s;
@@ -104,7 +99,7 @@ return_all(struct client *c, unsigned n)
 			client_return(&c[i]);
 }
 
-/* --------------------------------------------------------------------- bars */
+/* -------------------------------------------------------------------- bars */
 
 static void
 barred_endpoint_gets_nothing_new(void **state)
@@ -363,7 +358,7 @@ endpoint_that_is_usable_again_serves_who_waits(void **state)
 	scene_end(&s);
 }
 
-/* ------------------------------------------------------------------ backups */
+/* ----------------------------------------------------------------- backups */
 
 static void
 backup_is_used_only_when_no_other_is_usable(void **state)
@@ -431,7 +426,7 @@ backup_that_comes_home_is_given_to_nobody(void **state)
 	scene_end(&s);
 }
 
-/* ------------------------------------------------------------ when all are down */
+/* ------------------------------------------------------- when all are down */
 
 static void
 all_down_may_be_tried(void **state)
@@ -473,7 +468,7 @@ all_down_may_be_tried(void **state)
 	scene_end(&s);
 }
 
-/* -------------------------------------------------------------------- holds */
+/* ------------------------------------------------------------------- holds */
 
 static void
 held_endpoint_rests_and_keeps_its_connections(void **state)
@@ -575,272 +570,116 @@ end_of_a_hold_serves_who_waits_at_once(void **state)
 	scene_end(&s);
 }
 
-/* It is the other worker that has the connection. */
+static void
+who_leaves_takes_his_timer_along(void **state)
+{
+	struct client a, c;
+
+	(void)state;
+	scene_begin(&s, 1, 2);
+	atomic_store(&s.endpoints[0]->most, 1);
+	scene_start(&s);
+	hold(1, 700);
+	client_come(&a, &s, 0);
+	client_come(&c, &s, 0);
+	assert_true(deadline_armed(&scene_pool(&s, 0)->holding));
+	client_cancel(&c);
+	assert_false(deadline_armed(&scene_pool(&s, 0)->holding));
+	client_return(&a);
+	scene_end(&s);
+}
+
+/* It is the other worker that has the connection; nobody tells of the hold, be
+   it long or over before anybody has looked. */
 static void
 end_of_a_hold_serves_who_waits_elsewhere(void **state)
+{
+	static const int64_t longs[] = { 100, 500, 1900 };
+	struct client a, b, c;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(longs); i++) {
+		scene_begin(&s, 2, 2);
+		s.conf.pool.max = 2;
+		s.conf.pool.queue_timeout_ms = 5000;
+		atomic_store(&s.endpoints[0]->most, 1);
+		atomic_store(&s.endpoints[1]->most, 1);
+		scene_start(&s);
+		client_come(&a, &s, 0);
+		client_come(&b, &s, 0);
+		client_come(&c, &s, 1);
+		assert_int_equal(c.state, CLIENT_WAITS);
+		hold(1, longs[i]);
+		client_return(&b);
+		scene_run(&s);
+		assert_int_equal(c.state, CLIENT_WAITS);
+		/* Of no use there, it has not moved. */
+		assert_int_equal(scene_pool(&s, 0)->idle, 1);
+		scene_pass(&s, longs[i] + 1000);
+		assert_int_equal(end_of(&c), 1);
+		assert_true(c.lease->reused);
+		client_return(&a);
+		client_return(&c);
+		scene_end(&s);
+	}
+}
+
+/* Where there is room it is the place that another worker's waiter gets. */
+static void
+held_connection_leaves_its_place_to_another_worker(void **state)
+{
+	struct client a, b;
+	unsigned when;
+
+	(void)state;
+	/* It comes home before somebody waits, or after. */
+	for (when = 0; when < 2; when++) {
+		scene_begin(&s, 2, 2);
+		s.conf.pool.max = 1;
+		scene_start(&s);
+		client_come(&a, &s, 0);
+		assert_int_equal(end_of(&a), 0);
+		hold(0, 60000);
+		if (when == 0)
+			client_return(&a);
+		client_init(&b, &s, 1);
+		client_ask(&b);
+		assert_int_equal(b.state, CLIENT_WAITS);
+		if (when == 1)
+			client_return(&a);
+		scene_run(&s);
+		assert_int_equal(end_of(&b), 1);
+		assert_int_equal(count_read(&scene_pool(&s, 0)->closes), 1);
+		assert_int_equal(count_read(&scene_pool(&s, 1)->closes), 0);
+		client_return(&b);
+		scene_end(&s);
+	}
+}
+
+/* Where its place would not help, it stays. */
+static void
+held_connection_stays_when_its_place_is_of_no_use(void **state)
 {
 	struct client a, b, c;
 
 	(void)state;
 	scene_begin(&s, 2, 2);
-	s.conf.pool.max = 2;
-	atomic_store(&s.endpoints[0]->most, 1);
 	atomic_store(&s.endpoints[1]->most, 1);
 	scene_start(&s);
 	client_come(&a, &s, 0);
 	client_come(&b, &s, 0);
+	assert_int_equal(end_of(&b), 1);
+	hold(0, 60000);
+	client_return(&a);
 	client_come(&c, &s, 1);
 	assert_int_equal(c.state, CLIENT_WAITS);
-	hold(1, 500);
+	assert_int_equal(scene_pool(&s, 0)->idle, 1);
 	client_return(&b);
 	scene_run(&s);
-	assert_int_equal(c.state, CLIENT_WAITS);
-	scene_pass(&s, 1500);
 	assert_int_equal(end_of(&c), 1);
-	client_return(&a);
+	assert_int_equal(scene_pool(&s, 0)->idle, 1);
 	client_return(&c);
-	scene_end(&s);
-}
-
-/* -------------------------------------------------------------------- rests */
-
-static void
-endpoint_rests_longer_each_time_connecting_fails(void **state)
-{
-	int64_t expected = 100, rest;
-	struct client c;
-	struct site *site;
-	unsigned i;
-
-	(void)state;
-	begin(1, 10);
-	site = site_at(0);
-	far_end_refuse(&s.ends[0]);
-	for (i = 0; i < 12; i++) {
-		assert_int_equal(refused_visit(), REFUSAL_CONNECT_FAILED);
-		rest = (site->rest_until_ns - s.turns.now_ns) / NS_PER_MS;
-		assert_in_range(rest, expected * 74 / 100,
-		    expected * 126 / 100);
-		/* Others that fail meanwhile are the same failure. */
-		assert_int_equal(refused_visit(), REFUSAL_CONNECT_FAILED);
-		assert_int_equal(site->rests, i + 1);
-		scene_pass(&s, rest + 1);
-		expected = expected * 2 < 10000 ? expected * 2 : 10000;
-	}
-	far_end_welcome(&s.ends[0]);
-	client_come(&c, &s, 0);
-	assert_int_equal(site->rests, 0);
-	assert_int_equal(site->rest_until_ns, 0);
-	client_return(&c);
-	scene_end(&s);
-}
-
-static void
-resting_endpoint_is_passed_over(void **state)
-{
-	unsigned i;
-
-	(void)state;
-	begin(2, 10);
-	far_end_refuse(&s.ends[0]);
-	assert_int_equal(refused_visit(), REFUSAL_CONNECT_FAILED);
-	for (i = 0; i < 10; i++)
-		assert_int_equal(visit(), 1);
-	assert_int_equal(site_at(0)->rests, 1);
-	far_end_welcome(&s.ends[0]);
-	assert_int_equal(visit(), 1);
-	scene_pass(&s, 126);
-	assert_int_not_equal(visit(), visit());
-	scene_end(&s);
-}
-
-static void
-all_that_rest_are_used(void **state)
-{
-	struct client c;
-
-	(void)state;
-	begin(2, 10);
-	far_end_refuse(&s.ends[0]);
-	far_end_refuse(&s.ends[1]);
-	assert_int_equal(refused_visit(), REFUSAL_CONNECT_FAILED);
-	assert_int_equal(refused_visit(), REFUSAL_CONNECT_FAILED);
-	assert_true(site_rests(site_at(0)) && site_rests(site_at(1)));
-	far_end_welcome(&s.ends[1]);
-	client_init(&c, &s, 0);
-	c.ask.avoid = s.endpoints[0];
-	client_ask(&c);
-	assert_int_equal(end_of(&c), 1);
-	client_return(&c);
-	assert_true(site_rests(site_at(0)) && !site_rests(site_at(1)));
-	scene_end(&s);
-}
-
-/* What it has is good still, and it is first of all an endpoint. */
-static void
-resting_endpoint_is_better_than_none_with_room(void **state)
-{
-	struct client a, b;
-
-	(void)state;
-	scene_begin(&s, 1, 2);
-	atomic_store(&s.endpoints[1]->most, 1);
-	scene_start(&s);
-	far_end_refuse(&s.ends[0]);
-	assert_int_equal(refused_visit(), REFUSAL_CONNECT_FAILED);
-	far_end_welcome(&s.ends[0]);
-	client_come(&a, &s, 0);
-	assert_int_equal(end_of(&a), 1);
-	client_come(&b, &s, 0);
-	assert_int_equal(end_of(&b), 0);
-	client_return(&a);
-	client_return(&b);
-	scene_end(&s);
-}
-
-static void
-refuse_greeting(struct upconn *u)
-{
-	upconn_broken(u, FAULT_BAD_ANSWER, 0);
-}
-
-static void
-failed_greeting_is_a_failed_connect(void **state)
-{
-	struct client a;
-
-	(void)state;
-	scene_begin(&s, 1, 1);
-	s.peer.greet = refuse_greeting;
-	scene_start(&s);
-	client_come(&a, &s, 0);
-	assert_int_equal(a.refusal, REFUSAL_CONNECT_FAILED);
-	assert_ptr_equal(a.ask.failed, s.endpoints[0]);
-	assert_int_equal(site_at(0)->rests, 1);
-	scene_end(&s);
-}
-
-/* Of descriptors, say: no endpoint is to blame. */
-static void
-shortage_of_this_machine_blames_nobody(void **state)
-{
-	struct rlimit before, now;
-	struct client a;
-	int next;
-
-	(void)state;
-	scene_begin(&s, 1, 1);
-	s.conf.pool.min_idle = 0;
-	scene_start(&s);
-	next = dup(0);
-	close(next);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	now = before;
-	now.rlim_cur = (rlim_t)next;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
-	client_init(&a, &s, 0);
-	client_ask(&a);
-	s.conf.pool.min_idle = 1;
-	scene_reload(&s, false);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	assert_int_equal(a.refusal, REFUSAL_NO_DESCRIPTORS);
-	assert_null(a.ask.failed);
-	assert_int_equal(site_at(0)->rests, 0);
-	assert_int_equal(atomic_load(&s.endpoints[0]->failing), 0);
-	assert_int_equal(atomic_load(
-	    &s.endpoints[0]->faults[FAULT_CONNECT_FAILED]), 0);
-	/* Warming backs off all the same. */
-	assert_int_equal(site_at(0)->warm_failures, 1);
-	scene_pass(&s, 1000);
-	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
-	scene_end(&s);
-}
-
-static void
-look_again_ends_no_rest_but_coming_back_does(void **state)
-{
-	struct site *site;
-
-	(void)state;
-	begin(2, 10);
-	site = site_at(0);
-	far_end_refuse(&s.ends[0]);
-	assert_int_equal(refused_visit(), REFUSAL_CONNECT_FAILED);
-	assert_true(site_rests(site));
-	look_again();
-	bar(1, BAR_CHECK, true);
-	bar(1, BAR_CHECK, false);
-	assert_true(site_rests(site));
-	assert_int_equal(site->rests, 1);
-	bar(0, BAR_CHECK, true);
-	assert_true(site_rests(site));
-	bar(0, BAR_CHECK, false);
-	assert_false(site_rests(site));
-	assert_int_equal(site->rests, 0);
-	scene_end(&s);
-}
-
-/* --------------------------------------------------------------------- warm */
-
-static void
-only_what_takes_work_is_kept_warm(void **state)
-{
-	(void)state;
-	scene_begin(&s, 1, 4);
-	s.conf.pool.min_idle = 6;
-	atomic_store(&s.endpoints[3]->backup, true);
-	atomic_store(&s.endpoints[0]->bars, BAR_CHECK);
-	hold(1, 3000);
-	scene_start(&s);
-	assert_int_equal(site_at(0)->idle, 0);
-	assert_int_equal(site_at(1)->idle, 0);
-	assert_int_equal(site_at(2)->idle, 6);
-	assert_int_equal(site_at(3)->idle, 0);
-	/* Then there is only the backup. */
-	bar(2, BAR_DOWN, true);
-	assert_int_equal(site_at(2)->idle, 0);
-	assert_int_equal(site_at(3)->idle, 6);
-	scene_end(&s);
-}
-
-/* Half of what is kept, although the other endpoint has it all by now. */
-static void
-endpoint_that_comes_back_is_warmed_at_once(void **state)
-{
-	(void)state;
-	scene_begin(&s, 1, 2);
-	s.conf.pool.min_idle = 4;
-	scene_start(&s);
-	assert_int_equal(site_at(0)->idle, 2);
-	bar(0, BAR_CHECK, true);
-	assert_int_equal(site_at(0)->idle, 0);
-	assert_int_equal(site_at(1)->idle, 4);
-	bar(0, BAR_CHECK, false);
-	assert_int_equal(site_at(0)->idle, 2);
-	assert_int_equal(site_at(1)->idle, 4);
-	/* And not once more. */
-	look_again();
-	assert_int_equal(site_at(0)->idle, 2);
-	scene_end(&s);
-}
-
-/* One that refuses does not keep the others from being warmed. */
-static void
-warming_goes_round_an_endpoint_that_refuses(void **state)
-{
-	unsigned before;
-
-	(void)state;
-	scene_begin(&s, 1, 2);
-	s.conf.pool.min_idle = 4;
-	far_end_refuse(&s.ends[0]);
-	before = connects_begun;
-	scene_start(&s);
-	assert_int_equal(site_at(1)->idle, 4);
-	scene_pass(&s, 60000);
-	/* Nor is it asked again: there is enough. conn_connect() asks the kernel
-	   twice for each. */
-	assert_int_equal(connects_begun - before, 2 * 5);
 	scene_end(&s);
 }
 
@@ -872,19 +711,12 @@ main(void)
 		cmocka_unit_test(
 		    hold_refuses_who_waits_when_a_lease_comes_home),
 		cmocka_unit_test(end_of_a_hold_serves_who_waits_at_once),
+		cmocka_unit_test(who_leaves_takes_his_timer_along),
 		cmocka_unit_test(end_of_a_hold_serves_who_waits_elsewhere),
 		cmocka_unit_test(
-		    endpoint_rests_longer_each_time_connecting_fails),
-		cmocka_unit_test(resting_endpoint_is_passed_over),
-		cmocka_unit_test(all_that_rest_are_used),
+		    held_connection_leaves_its_place_to_another_worker),
 		cmocka_unit_test(
-		    resting_endpoint_is_better_than_none_with_room),
-		cmocka_unit_test(failed_greeting_is_a_failed_connect),
-		cmocka_unit_test(shortage_of_this_machine_blames_nobody),
-		cmocka_unit_test(look_again_ends_no_rest_but_coming_back_does),
-		cmocka_unit_test(only_what_takes_work_is_kept_warm),
-		cmocka_unit_test(endpoint_that_comes_back_is_warmed_at_once),
-		cmocka_unit_test(warming_goes_round_an_endpoint_that_refuses),
+		    held_connection_stays_when_its_place_is_of_no_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ number(const json_t *o, const char *key)
 	return json_integer_value(n);
 }
 
-/* ------------------------------------------------------------------ the facts */
+/* ---------------------------------------------------------------- the facts */
 
 static void
 text_has_every_fact_in_its_place(void **state)
@@ -311,7 +311,7 @@ numbers_of_every_length(void **state)
 	}
 }
 
-/* ----------------------------------------------------------------------- time */
+/* --------------------------------------------------------------------- time */
 
 /* Seconds since 1970 of the line's time, with its milliseconds. */
 static double
@@ -351,7 +351,7 @@ time_is_that_of_the_loop_turn(void **state)
 	}
 }
 
-/* ------------------------------------------------------------- hostile clients */
+/* ---------------------------------------------------------- hostile clients */
 
 static void
 nobody_forges_a_line_or_a_field(void **state)
@@ -361,9 +361,10 @@ nobody_forges_a_line_or_a_field(void **state)
 	(void)state;
 	say("GET /\"\n2026-01-01T00:00:00.000Z HTTP/1.1", "h\r\x1b[2J",
 	    "\\\",\"status\":999,\"x\":\"");
-	assert_string_equal(strstr(text(), "\"GET"), "\"GET /\\\"\\x0a2026-01-01T"
-	    "00:00:00.000Z HTTP/1.1\" 200 2xx 100 1000 12/9/1500/2345 reused 0 "
-	    "- \"h\\x0d\\x1b[2J\" \"\\\\\\\",\\\"status\\\":999,\\\"x\\\":\\\"\"");
+	assert_string_equal(strstr(text(), "\"GET"),
+	    "\"GET /\\\"\\x0a2026-01-01T00:00:00.000Z HTTP/1.1\" 200 2xx "
+	    "100 1000 12/9/1500/2345 reused 0 - \"h\\x0d\\x1b[2J\" "
+	    "\"\\\\\\\",\\\"status\\\":999,\\\"x\\\":\\\"\"");
 	o = json();
 	assert_string_equal(string(o, "request"), words.request);
 	assert_string_equal(string(o, "host"), words.host);
@@ -448,7 +449,7 @@ long_words_are_cut_with_a_mark(void **state)
 	json_decref(o);
 }
 
-/* ------------------------------------------------------------------------ when */
+/* --------------------------------------------------------------------- when */
 
 static void
 access_when_chooses(void **state)

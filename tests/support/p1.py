@@ -86,10 +86,12 @@ class P1Origin:
 class Load:
     """The clients: Load(w, exchanges=20000, tcp=True, mix="mild")."""
 
-    def __init__(self, w, listener="front", tcp=False, **options):
+    def __init__(self, w, listener="front", tcp=False, framed=False,
+                 **options):
         options.setdefault("seed", random.randrange(1 << 32))
         options.setdefault("patience", int(30 * SLOW))
-        argv = ["%s=%s" % o for o in options.items()] + ["tcp"] * tcp
+        argv = ["%s=%s" % o for o in options.items()] + ["tcp"] * tcp + \
+            ["framed"] * framed
         self.seed = options["seed"]
         self.process = subprocess.Popen(
             [built("p1-load", "p1/load.c", "p1/answer.c"),

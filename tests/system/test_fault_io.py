@@ -30,8 +30,8 @@ def completes(rates, protocol="http", workers=1, exchanges=EXCHANGES):
         s.rate(fault, share)
     r = Load(w, tcp=tcp, mix="mild", clients=100, exchanges=exchanges,
              seed=seed, body=300000).result()
-    eq((r["answered"], r["refused"], r["cut"]), (r["exchanges"], 0, 0),
-       "answered, refused, cut")
+    eq((r["answered"], r["failed"]), (r["exchanges"], {}),
+       "answered, failed")
     # The admin port goes through the same.
     eq(w.get("/metrics")[0], 200, "/metrics")
     for fault in rates:
@@ -97,7 +97,7 @@ def accept_that_fails_is_tried_again():
     for error in ("ECONNABORTED", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM",
                   "EPROTO"):
         w, r = failing("accept", error)
-        eq(w.failures(), {}, "failures with " + error)
+        check(set(w.failures()) <= {"client_abort"}, error + repr(w.failures()))
 
 
 @case

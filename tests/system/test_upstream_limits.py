@@ -130,7 +130,9 @@ def shadowed_rate_delays_nobody():
     c = front(w)
     for _ in range(6):
         ok(ask(c))
+    eq(counts(w, "shadow_total"), {"request_rate": 4}, "shadow_total")
     eq(counts(w, "delayed_total"), {}, "delayed_total")
+    eq(counts(w, "limited_total"), {}, "limited_total")
     eq(o.requests, 6, "requests upstream")
 
 
@@ -191,7 +193,8 @@ class Pausing(Clocked):
         return self.at[1] - self.told
 
 
-OBEYS = "limits = { retry_after = true; };"
+OBEYS = 'limits = { retry_after = true; request_rate = { ' \
+    'rate = "10000/s"; burst = 100; wait = "%s"; }; };'
 
 
 def in_s(seconds):
@@ -199,7 +202,7 @@ def in_s(seconds):
 
 
 def gets_its_pause(o, least):
-    w = Weir(one(o, up=OBEYS))
+    w = Weir(one(o, up=OBEYS % "0s"))
     c = front(w)
     # The answer itself goes to its client as it is.
     r = ask(c)
@@ -235,8 +238,7 @@ def too_many_requests_asks_for_a_pause_too():
 @case
 def requests_wait_for_the_end_of_the_pause():
     o = Pausing("1")
-    w = Weir(one(o, up='limits = { retry_after = true; request_rate = { '
-                 'rate = "1000/s"; burst = 100; wait = "30s"; }; };'))
+    w = Weir(one(o, up=OBEYS % "30s"))
     c = front(w)
     eq(ask(c).status, 503, "the plea")
     ok(ask(c))
@@ -250,7 +252,7 @@ def requests_wait_for_the_end_of_the_pause():
 @case
 def others_serve_meanwhile():
     busy, free = Pausing("3600"), Clocked()
-    w = Weir(one(busy, free, up=OBEYS))
+    w = Weir(one(busy, free, up=OBEYS % "0s"))
     c = front(w)
     until(lambda: ask(c).status == 503, "the plea")
     for _ in range(20):
@@ -263,7 +265,7 @@ def pleas_that_make_no_sense_are_not_heard():
     for text in ("-1", "soon", "", "1.5", "0", "99999999999999999999x",
                  "Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 32 Foo 2999"):
         o = Pausing(text)
-        w = Weir(one(o, up=OBEYS))
+        w = Weir(one(o, up=OBEYS % "0s"))
         c = front(w)
         eq(ask(c).status, 503, "the plea")
         ok(ask(c))

@@ -2,7 +2,7 @@
  * The clients of the P1 harness: one process, one thread, epoll.
  *
  * usage: load port=N [clients=N] [exchanges=N] [seed=N] [mix=NAME] [tcp]
- *             [body=BYTES] [patience=S] [leave=PERCENT] [pace=MS]
+ *             [body=BYTES] [patience=S] [leave=PERCENT] [pace=MS] [framed]
  *
  * Each client connects, makes some exchanges (p1.h) whose kinds follow from the
  * seed, and leaves: in order, or at a random byte of what it sends or gets, by
@@ -17,8 +17,10 @@
  *
  * A violation is anything else: another's token, a wrong byte, an end that
  * makes less look whole, bytes that nobody asked for, a silence longer than
- * patience. Mixes: "wild" (peers misbehave, clients leave), "mild" (late,
- * early, in pieces), "plain".
+ * patience. With "framed" no body ends with its connection: for origins that
+ * are killed, whose kernel then says FIN, after which nobody can tell. Mixes:
+ * "wild" (peers misbehave, clients leave), "mild" (late, early, in pieces),
+ * "plain".
  *
  * SPDX-License-Identifier: MIT
  */
@@ -43,7 +45,7 @@ static int epoll_fd, port_number;
 static uint64_t seed = 1, wanted = 20000, body_most = 65536, n_sessions;
 static unsigned n_clients = 500, leave_percent = 12, pace_ms;
 static int64_t now_ms, patience_ms = 30000;
-static bool plain, wild = true;
+static bool plain, wild = true, unframed = true;
 static volatile sig_atomic_t stopping;
 static struct client *clients;
 static unsigned resting;        /* clients that have ended for good */
@@ -149,7 +151,7 @@ exchange_make(struct client *c, struct exchange *x)
 	x->size = choose_size();
 	/* A body that ends with its connection must not be cut by FIN: then
 	   nobody could tell. */
-	if (percent(3) && x->how != HOW_CUT && x->how != HOW_STOP &&
+	if (unframed && percent(3) && x->how != HOW_CUT && x->how != HOW_STOP &&
 	    x->how != HOW_EARLY && x->how != HOW_TWICE &&
 	    (wild || (x->method != HEAD && !tcp)))
 		x->frame = FRAME_CLOSE;
@@ -158,7 +160,6 @@ exchange_make(struct client *c, struct exchange *x)
 		x->size = below(1000);
 	if (x->method == POST || x->method == PUT)
 		x->up = choose_size();
-	count.of_how[x->how]++;
 	count.posts += x->method == POST;
 	(void)c;
 }
@@ -310,9 +311,8 @@ all_over(struct client *c, uint64_t *as)
 	unsigned i;
 
 	*as += c->n_open;
-	for (i = 0; i < c->n_open; i++)
-		count.failed_plain += as == &count.cut &&
-		    c->open[(c->first + i) % DEPTH].how == HOW_PLAIN;
+	for (i = 0; i < c->n_open && as == &count.cut; i++)
+		count.failed[c->open[(c->first + i) % DEPTH].how]++;
 	c->n_open = 0;
 }
 
@@ -350,7 +350,7 @@ exchange_over(struct client *c)
 	else {
 		count.refused++;
 		count.status[c->status]++;
-		count.failed_plain += x->how == HOW_PLAIN;
+		count.failed[x->how]++;
 	}
 	if (took > (int64_t)count.slowest_ms)
 		count.slowest_ms = (uint64_t)took;
@@ -592,6 +592,9 @@ run(void)
 static void
 report(int64_t took_ms)
 {
+	static const char *const hows[N_HOW] = { "plain", "late", "early",
+	    "early close", "pieces", "reset", "cut", "stop", "half",
+	    "close unsaid", "close said", "stale", "twice", "interim" };
 	const char *comma = "";
 	unsigned i;
 
@@ -599,22 +602,25 @@ report(int64_t took_ms)
 	    ", \"refused\": %" PRIu64 ", \"cut\": %" PRIu64 ", \"left\": %"
 	    PRIu64 ", \"lost\": %" PRIu64 ", \"violations\": %" PRIu64
 	    ", \"connects\": %" PRIu64 ", \"no_connect\": %" PRIu64
-	    ", \"posts\": %" PRIu64 ", \"failed_plain\": %" PRIu64
-	    ", \"bytes\": %" PRIu64 ", \"slowest_ms\": %" PRIu64
+	    ", \"posts\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"slowest_ms\": %" PRIu64
 	    ", \"seconds\": %.1f, \"status\": {", count.begun, count.answered,
 	    count.refused, count.cut, count.left, count.lost,
 	    count.violations, count.connects, count.no_connect, count.posts,
-	    count.failed_plain, count.bytes, count.slowest_ms,
+	    count.bytes, count.slowest_ms,
 	    (double)took_ms / 1000);
 	for (i = 0; i < STATUSES; i++)
 		if (count.status[i] > 0) {
 			printf("%s\"%u\": %" PRIu64, comma, i, count.status[i]);
 			comma = ", ";
 		}
-	printf("}, \"how\": [");
-	for (i = 0; i < N_HOW; i++)
-		printf("%s%" PRIu64, i > 0 ? ", " : "", count.of_how[i]);
-	printf("]}\n");
+	printf("}, \"failed\": {");
+	for (i = 0, comma = ""; i < N_HOW; i++)
+		if (count.failed[i] > 0) {
+			printf("%s\"%s\": %" PRIu64, comma, hows[i],
+			    count.failed[i]);
+			comma = ", ";
+		}
+	printf("}}\n");
 }
 
 static void
@@ -649,7 +655,9 @@ option(const char *text)
 	else if (strncmp(text, "mix=", 4) == 0) {
 		plain = strcmp(text, "mix=plain") == 0;
 		wild = strcmp(text, "mix=wild") == 0;
-	} else if (strcmp(text, "tcp") == 0)
+	} else if (strcmp(text, "framed") == 0)
+		unframed = false;
+	else if (strcmp(text, "tcp") == 0)
 		tcp = true;
 	else {
 		fprintf(stderr, "load: what is %s?\n", text);

@@ -65,8 +65,8 @@ struct client {
 
 struct counts {
 	uint64_t begun, answered, refused, cut, left, connects, bytes;
-	uint64_t failed_plain, no_connect, violations, lost;
-	uint64_t status[STATUSES], of_how[N_HOW];
+	uint64_t no_connect, violations, lost;
+	uint64_t status[STATUSES], failed[N_HOW];
 	uint64_t posts, slowest_ms;
 };
 
