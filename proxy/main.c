@@ -6,12 +6,13 @@
  */
 #include <errno.h>
 #include <ev.h>
-#include <getopt.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "net/log.h"
 #include "proxy/client.h"
@@ -108,6 +109,20 @@ raise_descriptors(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* One that is closed would be some client's socket soon, and get what is meant
+   for the log. */
+static void
+fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* -------------------------------------------------------------------- checking */
@@ -275,6 +290,7 @@ main(int argc, char **argv)
 		free(o.rest);
 		return EXIT_USAGE;
 	}
+	fill_standard_descriptors();
 	raise_descriptors();
 	path = o.path != NULL ? o.path : DEFAULT_PATH;
 	command = o.n_rest > 0 ? o.rest[0] : NULL;

@@ -327,10 +327,13 @@ reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 	struct resolver_options options = resolver_options_of(conf);
 	struct admin_change *admin = NULL;
 	struct change *change = NULL;
+	/* The same target stays open: a file that was rotated and given to
+	   somebody else must not make every reload fail. */
+	bool same = strcmp(conf->log.access, rt->gen->conf->log.access) == 0;
 	struct sink *access = NULL;
 	char why[512];
 
-	if (open_access(conf, &access, why, sizeof(why)) == 0)
+	if (same || open_access(conf, &access, why, sizeof(why)) == 0)
 		change = change_prepare(rt, conf, why, sizeof(why));
 	if (change != NULL)
 		admin = admin_prepare(rt, conf, why, sizeof(why));
@@ -347,7 +350,8 @@ reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 	log_set((enum log_level)conf->log.level,
 	    conf->log.format == CONF_LOG_JSON);
 	resolver_set(rt->resolver, &options);
-	writer_set_access(rt->writer, &access);
+	if (!same)
+		writer_set_access(rt->writer, &access);
 	relief_configure(rt, conf);
 	change_commit(change);
 	admin_commit(rt, admin);
