@@ -227,7 +227,6 @@ make_lease(struct ask *a, struct upconn *u)
 	upconn_set_state(u, UPCONN_LEASED);
 	upkeep_warm_soon(p);
 	count_add(&p->requests, 1);
-	pool_budget_request(p);
 	if (l->reused)
 		count_add(&p->reused, 1);
 	else

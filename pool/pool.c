@@ -145,6 +145,8 @@ site_add(struct pool *p, struct endpoint *e)
 			return -1;
 		site->pool = p;
 		site->endpoint = endpoint_keep(e);
+		/* It is new, not back: min_idle is dealt as for all. */
+		site->was_usable = atomic_load(&e->bars) == 0;
 		list_append(&p->sites, &site->link);
 	}
 	site->current = true;
@@ -203,8 +205,8 @@ close_barred(struct pool *p)
 	p->serving = nested;
 }
 
-void
-pool_set_roster(struct pool *p, struct roster *r)
+static void
+take_roster(struct pool *p, struct roster *r)
 {
 	struct list *l, *tmp;
 	size_t i;
@@ -216,7 +218,20 @@ pool_set_roster(struct pool *p, struct roster *r)
 	for (i = 0; i < r->n; i++)
 		(void)site_add(p, r->v[i]);
 	roster_drop(p->roster);
-	p->roster = r;
+	p->roster = roster_keep(r);
+	pool_hash_sites(p);
+}
+
+void
+pool_set_roster(struct pool *p, struct roster *r)
+{
+	struct list *l, *tmp;
+
+	/* The one that it has means: look at the bars again. There may be
+	   thousands of endpoints, and as many calls. */
+	if (r != p->roster)
+		take_roster(p, r);
+	roster_drop(r);
 	pool_look_at_sites(p);
 	close_barred(p);
 	drop_empty_sites(p);

@@ -56,7 +56,8 @@ struct site {
 	struct shelf *keyless;
 	struct shelf *keyed;            /* uthash by key */
 	bool current;                   /* in the roster */
-	bool was_usable;                /* when the pool last looked */
+	bool known;                     /* the pool has looked at it ... */
+	bool was_usable;                /* ... and last found it so */
 	bool came_back;                 /* it had not been, but now is */
 };
 
@@ -204,12 +205,12 @@ void pool_publish(struct pool *p, _Atomic unsigned *what, int change);
    Returns its pool or NULL. With one worker nobody is. */
 struct pool *pool_elder(struct pool *p);
 
-/* One more lease was granted: what retries are measured by. */
+/* One more request, its retries not counted: what they are measured by. */
 void pool_budget_request(struct pool *p);
 
 /*
  * May a request be sent once more? Of this worker's, within the newest 10 to 20
- * s, not more than conf->retry.budget of the leases granted, and three. True
+ * s, not more than conf->retry.budget of the requests, and three. True
  * counts it as done; false as limited[UPSTREAM_LIMIT_RETRY_BUDGET].
  */
 bool pool_budget_retry(struct pool *p);

@@ -150,25 +150,36 @@ hash_of(const struct site *site)
 }
 
 void
+pool_hash_sites(struct pool *p)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &p->sites) {
+		const char *name = site_of(l)->endpoint->name;
+
+		site_of(l)->name_hash = XXH64(name, strlen(name), 0);
+	}
+	list_each(l, tmp, &p->sites)
+		site_of(l)->hash = hash_of(site_of(l));
+}
+
+void
 pool_look_at_sites(struct pool *p)
 {
 	struct list *l, *tmp;
 
 	list_each(l, tmp, &p->sites) {
 		struct site *site = site_of(l);
-		const char *name = site->endpoint->name;
 		bool usable = site->current && atomic_load_explicit(
 		    &site->endpoint->bars, memory_order_relaxed) == 0;
 
-		site->name_hash = XXH64(name, strlen(name), 0);
-		site->came_back = usable && !site->was_usable;
+		site->came_back = usable && site->known && !site->was_usable;
 		site->was_usable = usable;
+		site->known = true;
 		if (!site->came_back)
 			continue;
 		site_connected(site);
 		site->warm_after_ns = 0;
 		site->warm_failures = 0;
 	}
-	list_each(l, tmp, &p->sites)
-		site_of(l)->hash = hash_of(site_of(l));
 }

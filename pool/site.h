@@ -86,7 +86,10 @@ void site_rest(struct site *site);
 /* A connection was made and greeted. */
 void site_connected(struct site *site);
 
-/* The roster is new, or a bar has changed: note which have become usable. They
+/* The roster is new: what source_hash knows its sites by. */
+void pool_hash_sites(struct pool *p);
+
+/* The roster is new, or a bar has changed: note which are usable again. They
    begin anew, without rest. */
 void pool_look_at_sites(struct pool *p);
 

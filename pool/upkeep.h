@@ -16,8 +16,8 @@ void upkeep_stop(struct pool *p);
 /* Open what is missing of min_idle, unless backing off or somebody waits. */
 void upkeep_warm(struct pool *p);
 
-/* Open its part of min_idle at each endpoint that has become usable, also when
-   the others have enough. */
+/* Open its part of min_idle at each endpoint that is usable again, also when the
+   others have enough. */
 void upkeep_warm_returned(struct pool *p);
 
 /* One fewer is idle or open: see to min_idle soon, not at once, so that a busy

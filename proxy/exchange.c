@@ -433,6 +433,7 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 	if (back_of(x)->key != NULL)
 		x->ask.key = back_of(x)->key(x, &x->ask.key_len);
 	count_add(&x->s->door->requests, 1);
+	pool_budget_request(x->ask.pool);
 	if (to->timeouts.total_ms < CONF_OFF)
 		deadline_set(x->s->conn.w, &x->total, to->timeouts.total_ms);
 	if (to->request_rate.most >= CONF_OFF || keep_to_rate(x))

@@ -332,6 +332,22 @@ endpoint_that_comes_back_is_warmed_at_once(void **state)
 	scene_end(&s);
 }
 
+/* What is new has not come back: there is no more than is asked for. */
+static void
+endpoints_that_are_new_get_no_part_of_their_own(void **state)
+{
+	(void)state;
+	scene_begin(&s, 2, 3);
+	s.conf.pool.min_idle = 6;
+	scene_start(&s);
+	assert_int_equal(scene_count(&s, UPCONN_IDLE), 6);
+	scene_set_roster(&s, 3);
+	assert_int_equal(scene_count(&s, UPCONN_IDLE), 6);
+	look_again();
+	assert_int_equal(scene_count(&s, UPCONN_IDLE), 6);
+	scene_end(&s);
+}
+
 /* One that refuses does not keep the others from being warmed. */
 static void
 warming_goes_round_an_endpoint_that_refuses(void **state)
@@ -391,6 +407,8 @@ main(void)
 		cmocka_unit_test(look_again_ends_no_rest_but_coming_back_does),
 		cmocka_unit_test(only_what_takes_work_is_kept_warm),
 		cmocka_unit_test(endpoint_that_comes_back_is_warmed_at_once),
+		cmocka_unit_test(
+		    endpoints_that_are_new_get_no_part_of_their_own),
 		cmocka_unit_test(warming_goes_round_an_endpoint_that_refuses),
 		cmocka_unit_test(warming_does_not_wait_for_one_that_is_gone),
 	};

@@ -142,11 +142,20 @@ def memory_of_a_crowd_goes_back():
     w = Weir(one(o, front=HEADS))
     ok(once(w.conf.ports["front"]))
     before = w.rss()
-    for c in crowd(w, 1500, 48 << 10):
-        c.close()
-    until(lambda: w.listener()["connections"]["active"] == 0, "they left")
+    # Large blocks come from the heap once one has been given back. Those who
+    # stay came at different times: nothing is free in one piece.
+    for kept in (0, 5):
+        clients = crowd(w, 1500, 48 << 10)
+        stay = clients[99::300][:kept]
+        for c in clients:
+            if c not in stay:
+                c.close()
+        until(lambda: w.listener()["connections"]["active"] == kept,
+              "they left")
     until(lambda: w.rss() < before + 16 * MIB, "it goes back", 30 * SLOW)
     ok(once(w.conf.ports["front"]))
+    for c in stay:
+        c.close()
     w.balanced(o)
 
 

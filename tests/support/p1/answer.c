@@ -70,6 +70,7 @@ head_over(struct client *c)
 		return;
 	}
 	c->own = token != NULL;
+	c->was_head = x->method == HEAD;
 	c->body = 0;
 	c->last = c->minor_0 || (end != NULL &&
 	    strncasecmp(end, "close", 5) == 0);
@@ -170,6 +171,10 @@ answer_bytes(struct client *c, const char *p, size_t n)
 	size_t take;
 
 	while (n > 0 && c->fd >= 0) {
+		/* Refused before the request was read: that it was HEAD, and
+		   its answer has no body, could not be known. */
+		if (c->ending && !c->own && c->was_head)
+			return;
 		if (c->n_open == 0 || c->ending) {
 			violation(c, "bytes that nobody asked for: %.*s",
 			    (int)(n < 200 ? n : 200), p);
