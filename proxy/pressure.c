@@ -22,7 +22,7 @@ enum {                                  /* percent of the budget */
 };
 
 #define TRIM_PAUSE_NS INT64_C(5000000000)
-#define TRIM_WORTH (UINT64_C(32) << 20)
+#define TRIM_WORTH (UINT64_C(8) << 20)
 
 /* ------------------------------------------------------------- the cgroup */
 

@@ -64,7 +64,7 @@ uint64_t pressure_used(const struct pressure_watch *p);
  * After a look: should malloc_trim(0) be called now? Then the caller does. At
  * most every 5 s: while there is pressure (what clients gave back is still
  * resident until then) and once when it has fallen; without, when more than
- * half of what is resident, and 32 MiB, is heap that nobody uses.
+ * half of what is resident, and 8 MiB, is heap that nobody uses.
  */
 bool pressure_wants_trim(struct pressure_watch *p, int64_t now_ns);
 

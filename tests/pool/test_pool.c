@@ -546,24 +546,6 @@ retry_budget_looks_back_on_two_spans(void **state)
 	scene_end(&s);
 }
 
-static void
-each_lease_is_a_request_of_the_budget(void **state)
-{
-	struct client c;
-	struct pool *p;
-	unsigned i;
-
-	(void)state;
-	begin(1, 1);
-	p = scene_pool(&s, 0);
-	for (i = 0; i < 5; i++) {
-		client_come(&c, &s, 0);
-		client_return(&c);
-	}
-	assert_int_equal(p->budget.requests[0] + p->budget.requests[1], 5);
-	scene_end(&s);
-}
-
 int
 main(void)
 {
@@ -590,7 +572,6 @@ main(void)
 		cmocka_unit_test(closing_many_while_grants_give_back_at_once),
 		cmocka_unit_test(retries_are_a_share_of_the_requests_and_three),
 		cmocka_unit_test(retry_budget_looks_back_on_two_spans),
-		cmocka_unit_test(each_lease_is_a_request_of_the_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,7 +293,7 @@ trim_when_most_of_the_heap_is_unused(void **state)
 	assert_int_equal(w.asked, 1);
 	assert_true(pressure_wants_trim(&w.p, now + 5 * SECOND));
 	/* It went back: nothing more to do. */
-	look_at(30 * MIB);
+	look_at(19 * MIB);
 	assert_false(pressure_wants_trim(&w.p, now + 10 * SECOND));
 	assert_int_equal(w.asked, 2);
 }
@@ -305,11 +305,17 @@ little_is_not_worth_a_trim(void **state)
 	begin(CONF_OFF);
 	w.heap = 2 * MIB;
 	look_at(10 * MIB);
-	look_at(41 * MIB);
+	look_at(19 * MIB);
 	assert_false(pressure_wants_trim(&w.p, SECOND));
 	assert_int_equal(w.asked, 0);
-	look_at(43 * MIB);
+	look_at(21 * MIB);
 	assert_true(pressure_wants_trim(&w.p, 10 * SECOND));
+	/* Small as it is: 3 and 7 MiB above the least. */
+	w.heap = 1 * MIB;
+	begin(CONF_OFF);
+	look_at(3 * MIB);
+	look_at(10 * MIB);
+	assert_false(pressure_wants_trim(&w.p, SECOND));
 	/* Nor is a part of much. */
 	w.heap = 400 * MIB;
 	look_at(600 * MIB);

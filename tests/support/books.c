@@ -118,6 +118,21 @@ check_idle_list(const struct shelf *sh)
 	}
 }
 
+static unsigned
+idle_at(const struct pool *p, const struct site *site)
+{
+	const struct list *l;
+	unsigned n = 0;
+
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		n += u->state == UPCONN_IDLE && u->shelf->site == site;
+	}
+	return n;
+}
+
 static void
 check_site(struct pool *p, struct site *site)
 {
@@ -138,6 +153,7 @@ check_site(struct pool *p, struct site *site)
 		open += sh->open;
 	}
 	SAME("open of the site", site->open, open);
+	SAME("idle of the site", site->idle, idle_at(p, site));
 }
 
 /* ------------------------------------------------------------------- queues */
@@ -260,13 +276,107 @@ books_check(const struct upstream *up, bool at_rest)
 
 /* ------------------------------------------------------------ lost wake-ups */
 
+/* Which endpoints take new work, worked out anew: those of the lowest rank. */
+enum { PRIMARY, BACKUP, TRIED, TRIED_BACKUP, NOWHERE };
+
+static unsigned
+rank_of(const struct pool *p, const struct site *site)
+{
+	const struct endpoint *e = site->endpoint;
+	unsigned bars = atomic_load(&e->bars);
+	unsigned second = atomic_load(&e->backup) ? BACKUP : PRIMARY;
+
+	if (!site->current ||
+	    atomic_load(&e->hold_until_ns) > p->worker->now_ns)
+		return NOWHERE;
+	if (bars == 0)
+		return second;
+	return p->conf->when_all_down == CONF_ALL_DOWN_TRY &&
+	    (bars & ~(unsigned)(BAR_CHECK | BAR_EJECTED)) == 0 ?
+	    TRIED + second : NOWHERE;
+}
+
+bool
+books_takes(const struct pool *p, const struct endpoint *e)
+{
+	unsigned lowest = NOWHERE, its = NOWHERE;
+	const struct list *l;
+
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		const struct site *site =
+		    container_of(l, const struct site, link);
+		unsigned rank = rank_of(p, site);
+
+		if (site->endpoint == e)
+			its = rank;
+		if (rank < lowest)
+			lowest = rank;
+	}
+	return its < NOWHERE && its == lowest;
+}
+
+/* A hold may have begun or ended so lately that the pool has not seen to it:
+   nobody tells it. */
+static bool
+is_settling(const struct pool *p)
+{
+	const struct list *l;
+
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		int64_t until = atomic_load(&container_of(l,
+		    const struct site, link)->endpoint->hold_until_ns);
+
+		if (until != 0 &&
+		    until > p->worker->now_ns - 1100 * NS_PER_MS)
+			return true;
+	}
+	return false;
+}
+
+static bool
+room_at(const struct site *site)
+{
+	return atomic_load(&site->endpoint->open) <
+	    atomic_load(&site->endpoint->most);
+}
+
+/* Is another endpoint to be avoided for, or the one that a is bound to to be
+   waited for? */
+static bool
+goes_elsewhere(const struct pool *p, const struct ask *a,
+    const struct site *here)
+{
+	bool bound = a->bound != NULL &&
+	    p->conf->balance == CONF_SOURCE_HASH;
+	const struct list *l;
+
+	if (bound ? a->bound == here->endpoint : a->avoid != here->endpoint)
+		return false;
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		const struct site *site =
+		    container_of(l, const struct site, link);
+
+		if (site == here || !books_takes(p, site->endpoint))
+			continue;
+		if (bound ? site->endpoint == a->bound &&
+		    (room_at(site) || site->idle > 0) : room_at(site))
+			return true;
+	}
+	return false;
+}
+
+static bool
+may_go(const struct pool *p, const struct ask *a, const struct site *site)
+{
+	return books_takes(p, site->endpoint) && !goes_elsewhere(p, a, site);
+}
+
 static bool
 fits_wish(const struct pool *p, const struct ask *a, const struct upconn *u)
 {
 	const struct shelf *sh = u->shelf;
 
-	return !(a->fresh && u->uses > 0) &&
-	    !(a->avoid == sh->site->endpoint && p->roster->n > 1) &&
+	return !(a->fresh && u->uses > 0) && may_go(p, a, sh->site) &&
 	    a->key_len == sh->key_len &&
 	    memcmp(a->key != NULL ? a->key : "", sh->key, sh->key_len) == 0;
 }
@@ -285,9 +395,8 @@ has_room(const struct pool *p, const struct ask *a, const struct site *site,
 {
 	const struct endpoint *e = site->endpoint;
 
-	return site->current &&
-	    !(a->avoid == e && p->roster->n > 1) &&
-	    atomic_load(&e->open) < atomic_load(&e->most) + freed;
+	return may_go(p, a, site) &&
+	    atomic_load(&e->open) < (uint64_t)atomic_load(&e->most) + freed;
 }
 
 static bool
@@ -323,6 +432,24 @@ something_comes(const struct pool *p, const struct ask *a)
 	return false;
 }
 
+/* Has p idle connections that may go, or whose places alone would help? */
+static bool
+has_to_give(const struct upstream *up, const struct pool *p, bool places)
+{
+	const struct list *l;
+
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		if (u->state == UPCONN_IDLE &&
+		    (books_takes(p, u->shelf->site->endpoint) || (places &&
+		    atomic_load(&up->open) >= atomic_load(&up->most))))
+			return true;
+	}
+	return false;
+}
+
 /* The first of a pool for which nothing is opening: the others wait for it. */
 static void
 check_head(const struct upstream *up, struct pool *p, const struct ask *a)
@@ -344,7 +471,8 @@ check_head(const struct upstream *up, struct pool *p, const struct ask *a)
 			    "connection that does not fit");
 	}
 	for (i = 0; i < up->n_pools; i++)
-		if (up->pools[i] != p && atomic_load(&up->pools[i]->idle) > 0 &&
+		if (up->pools[i] != p && has_to_give(up, up->pools[i],
+		    room_somewhere(p, a, NULL)) &&
 		    pool_elder(up->pools[i]) == p && !something_comes(p, a))
 			fail_msg("an ask waits beside an idle connection of "
 			    "another worker");
@@ -360,6 +488,8 @@ books_check_nobody_forgotten(const struct upstream *up)
 		const struct ask *head = NULL;
 		struct list *l, *m;
 
+		if (is_settling(p))
+			continue;
 		for (l = p->asks.next; l != &p->asks; l = l->next) {
 			const struct ask *a =
 			    container_of(l, const struct ask, link);

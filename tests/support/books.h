@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+struct endpoint;
+struct pool;
 struct upstream;
 
 /*
@@ -23,5 +25,8 @@ void books_check(const struct upstream *up, bool at_rest);
  * a free place, or a place that an idle connection takes up which does not.
  */
 void books_check_nobody_forgotten(const struct upstream *up);
+
+/* Does new work of the pool go to e now, by bars, holds and backups? */
+bool books_takes(const struct pool *p, const struct endpoint *e);
 
 #endif

@@ -307,7 +307,7 @@ def exchanges_tcp(w):
             attempt(session, 1000, 12), attempt(session, 1)]
 
 
-def torture(conf, origin, exchanges, about):
+def torture(conf, origin, exchanges, about, felt=True):
     """Fail an allocation of the series in a fresh process each time."""
     s = Shim("heap")
     w = Weir(conf, env=s.env)
@@ -332,19 +332,19 @@ def torture(conf, origin, exchanges, about):
             sweep.failed(number, str(e), w.log())
             put_down(w)
     sweep.over("%d series noticed" % noticed)
-    check(noticed > 0, "none was of consequence")
+    check(noticed > 0 or not felt, "none was of consequence")
 
 
 @case.case
 def each_allocation_of_http_exchanges():
     o = HttpOrigin(handler, keep=False)
-    torture(one(o, pool="max = 40; max_idle = 2;"), o, exchanges_http, 14)
+    torture(one(o, pool="max = 40; max_idle = 2;"), o, exchanges_http, 12)
 
 
 @case.case
 def each_allocation_of_the_admin_pages():
     o = HttpOrigin(handler, keep=False)
-    torture(one(o, pool="max = 4;"), o, admin_pages, 14)
+    torture(one(o, pool="max = 4;"), o, admin_pages, 14, felt=False)
 
 
 @case.case
@@ -354,13 +354,13 @@ def each_allocation_of_a_reload():
     conf.other = copy.deepcopy(conf).listener("more").upstream(
         "back", o, pool="max = 6;").upstream("two", o)
     conf.origin = o
-    torture(conf, o, reloads, 20)
+    torture(conf, o, reloads, 10, felt=False)
 
 
 @case.case
 def each_allocation_of_raw_sessions():
     o = Origin(echo)
-    torture(one(o, protocol="tcp", pool="max = 40;"), o, exchanges_tcp, 14)
+    torture(one(o, protocol="tcp", pool="max = 40;"), o, exchanges_tcp, 12)
 
 
 run()
