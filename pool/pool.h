@@ -56,8 +56,8 @@ struct site {
 	struct shelf *keyless;
 	struct shelf *keyed;            /* uthash by key */
 	bool current;                   /* in the roster */
-	bool known;                     /* the pool has looked at it ... */
-	bool was_usable;                /* ... and last found it so */
+	bool was_usable;                /* when the pool last looked, or it was
+					   new */
 	bool came_back;                 /* it had not been, but now is */
 };
 

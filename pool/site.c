@@ -173,9 +173,8 @@ pool_look_at_sites(struct pool *p)
 		bool usable = site->current && atomic_load_explicit(
 		    &site->endpoint->bars, memory_order_relaxed) == 0;
 
-		site->came_back = usable && site->known && !site->was_usable;
+		site->came_back = usable && !site->was_usable;
 		site->was_usable = usable;
-		site->known = true;
 		if (!site->came_back)
 			continue;
 		site_connected(site);

@@ -310,17 +310,24 @@ little_is_not_worth_a_trim(void **state)
 	assert_int_equal(w.asked, 0);
 	look_at(21 * MIB);
 	assert_true(pressure_wants_trim(&w.p, 10 * SECOND));
-	/* Small as it is: 3 and 7 MiB above the least. */
-	w.heap = 1 * MIB;
-	begin(CONF_OFF);
-	look_at(3 * MIB);
-	look_at(10 * MIB);
-	assert_false(pressure_wants_trim(&w.p, SECOND));
 	/* Nor is a part of much. */
 	w.heap = 400 * MIB;
 	look_at(600 * MIB);
 	assert_false(pressure_wants_trim(&w.p, 20 * SECOND));
 	assert_int_equal(w.asked, 2);
+}
+
+static void
+little_is_little_however_much_more_it_is(void **state)
+{
+	(void)state;
+	begin(CONF_OFF);
+	w.heap = 1 * MIB;
+	look_at(3 * MIB);
+	look_at(10 * MIB);
+	assert_false(pressure_wants_trim(&w.p, SECOND));
+	look_at(12 * MIB);
+	assert_true(pressure_wants_trim(&w.p, SECOND));
 }
 
 /* --------------------------------------------------------- the real things */
@@ -367,6 +374,7 @@ main(void)
 		TEST(trim_while_pressed_and_once_after),
 		TEST(trim_when_most_of_the_heap_is_unused),
 		TEST(little_is_not_worth_a_trim),
+		TEST(little_is_little_however_much_more_it_is),
 		cmocka_unit_test(this_process_is_seen_to_grow)
 	};
 
