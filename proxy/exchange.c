@@ -40,6 +40,8 @@ deadline_passed(struct deadline *d)
 	back_of(x)->late(x->lease->u, x);
 }
 
+static void pause_over(struct deadline *d);
+
 static void
 total_passed(struct deadline *d)
 {
@@ -64,6 +66,7 @@ exchange_new(struct session *s)
 	x->in_at = s->conn.received - s->conn.in.len;
 	x->out_at = s->conn.sent + s->conn.out.len;
 	deadline_init(&x->deadline, deadline_passed);
+	deadline_init(&x->pause, pause_over);
 	deadline_init(&x->total, total_passed);
 	list_init(&x->ask.link);
 	list_append(&s->exchanges, &x->link);
@@ -94,6 +97,7 @@ finish(struct exchange *x, enum outcome outcome)
 	access_log(x);
 	x->s->idle_since_s = (uint32_t)(w->now_ns / NS_PER_S);
 	deadline_clear(&x->deadline);
+	deadline_clear(&x->pause);
 	deadline_clear(&x->total);
 	buf_clear(&w->blocks, &x->up);
 	buf_clear(&w->blocks, &x->down);
@@ -209,13 +213,19 @@ begin(struct exchange *x)
 
 /* -------------------------------------------------------- pauses and retries */
 
+/* The lease goes back, and with it what was known of where. */
+static void
+give_back(struct exchange *x)
+{
+	deadline_clear(&x->deadline);
+	x->endpoint = NULL;
+	lease_return(&x->lease);
+}
+
 static void
 pause_over(struct deadline *d)
 {
-	struct exchange *x = container_of(d, struct exchange, deadline);
-
-	d->passed = deadline_passed;
-	ask(x);
+	ask(container_of(d, struct exchange, pause));
 }
 
 /* To whoever looks, it waits for its lease meanwhile. */
@@ -223,9 +233,8 @@ static void
 ask_after(struct exchange *x, int64_t ns)
 {
 	x->asked = true;
-	x->endpoint = NULL;
-	x->deadline.passed = pause_over;
-	deadline_set_ns(x->s->conn.w, &x->deadline, ns);
+	x->pause.passed = pause_over;
+	deadline_set_ns(x->s->conn.w, &x->pause, ns);
 }
 
 /* Exponential, and a random part of it: those who failed together must not come
@@ -414,14 +423,38 @@ hash_of(const struct exchange *x)
 	return k.a * 0x9e3779b97f4a7c15u ^ k.b;
 }
 
+static void
+told_late(struct deadline *d)
+{
+	struct exchange *x = container_of(d, struct exchange, pause);
+
+	x->asked = false;
+	exchange_fail(x, FAIL_LIMITED);
+}
+
+/* What the session sends after it waits, too: it is read no further. */
+static void
+turn_down(struct exchange *x, enum fail why, bool flood)
+{
+	if (!flood) {
+		exchange_fail(x, why);
+		return;
+	}
+	x->asked = true;
+	x->pause.passed = told_late;
+	deadline_set(x->s->conn.w, &x->pause, gate_flood_ms(x->s->door));
+}
+
 void
 exchange_route(struct exchange *x, const struct conf_upstream *to)
 {
 	struct upstream *up = generation_upstream(x->gen, to);
+	enum fail why;
+	bool flood;
 
-	if (!gate_request(x)) {
-		exchange_fail(x, x->retry_after_ns > 0 ? FAIL_LIMITED :
-		    FAIL_OVERLOADED);
+	why = gate_request(x, &flood);
+	if (why != FAIL_NONE) {
+		turn_down(x, why, flood);
 		return;
 	}
 	x->upstream = to;
@@ -440,25 +473,29 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 		ask(x);
 }
 
+static bool
+may_repeat(const struct exchange *x, enum conf_retry_what what)
+{
+	return x->retry != CONF_RETRY_OFF && back_of(x)->replayable != NULL &&
+	    back_of(x)->replayable(x, what);
+}
+
 /*
- * What may be sent again, at most once for each policy: a connection that died
- * of age while the request was on its way (nobody's fault, and sent anew at
- * once), then what `retry` allows.
+ * A connection that had been idle and died while the request was on its way
+ * died of age: nobody's fault, and the request is sent anew at once, for the
+ * first time. Any other loss is the endpoint's, and the upstream's `retry` says
+ * what becomes of the request.
  */
 void
 exchange_lost(struct exchange *x, enum fail why)
 {
 	struct endpoint *e = x->lease->u->shelf->site->endpoint;
-	const struct back_ops *back = back_of(x);
-	bool aged = x->tries == 1 && x->lease->reused &&
-	    x->retry != CONF_RETRY_OFF;
 
 	upconn_mark(x->lease->u, MARK_BROKEN, fail_rows[why].name);
-	if (aged && back->replayable != NULL &&
-	    back->replayable(x, CONF_RETRY_IDEMPOTENT)) {
+	if (x->tries == 1 && x->lease->reused &&
+	    may_repeat(x, CONF_RETRY_IDEMPOTENT)) {
 		count_add(&x->ask.pool->retries, 1);
-		deadline_clear(&x->deadline);
-		lease_return(&x->lease);
+		give_back(x);
 		x->ask.fresh = true;
 		ask(x);
 		return;
@@ -466,12 +503,10 @@ exchange_lost(struct exchange *x, enum fail why)
 	if (!x->lease->reused || x->answered)
 		endpoint_fault(e, why == FAIL_UPSTREAM_RESET ? FAULT_RESET :
 		    FAULT_CLOSED, 0);
-	if (back->replayable != NULL && back->replayable(x, x->retry) &&
-	    retry(x, e)) {
-		lease_return(&x->lease);
-		return;
-	}
-	exchange_fail(x, why);
+	if (may_repeat(x, x->retry) && retry(x, e))
+		give_back(x);
+	else
+		exchange_fail(x, why);
 }
 
 void

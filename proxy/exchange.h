@@ -24,9 +24,9 @@ struct exchange {
 	struct ask ask;
 	struct lease *lease;            /* NULL before and after */
 	struct buf up, down;            /* bodies, or wire bytes */
-	struct deadline deadline;       /* the back's: response, stall, tunnel;
-					   without lease: a pause before asking
-					   (once more) */
+	struct deadline deadline;       /* the back's: response, stall, tunnel */
+	struct deadline pause;          /* before it asks (once more), or is
+					   told that it may not */
 	struct deadline total;          /* timeouts.total */
 	struct late late;
 	int64_t begun_ns;
@@ -49,8 +49,8 @@ struct exchange {
 	bool reused;                    /* its connection had been used before */
 	unsigned tries;                 /* leases asked for */
 	unsigned retries;               /* of them by the retry policy */
-	bool asked : 1;                 /* waits for its lease, or for the time
-					   to ask for one */
+	bool asked : 1;                 /* waits for its lease: in the pool's
+					   queue or in a pause */
 	bool up_end : 1;                /* nothing more will come in up */
 	bool down_end : 1;
 	bool answered : 1;              /* a final answer was begun */

@@ -12,6 +12,9 @@
    share (limit.h). 1 MiB a limit. */
 enum { BUCKETS = 64 * 1024 };
 
+/* Tells the bucket of a client's refusals from his own. */
+#define REFUSALS (UINT64_C(1) << 63)
+
 /* ------------------------------------------------------------ made by main */
 
 static bool
@@ -70,28 +73,55 @@ refuses(struct door *d, const struct conf_limit *limit, unsigned name)
 	return !limit->shadow;
 }
 
-/* A rate of all, or of one client. False when it refuses. */
+/* A rate of all. False when it refuses. */
 static bool
-take(struct door *d, unsigned name, const struct client_key *client,
-    int64_t *retry_after_ns)
+take(struct door *d, unsigned name, int64_t *retry_after_ns)
 {
 	const struct conf_limit *limit = &d->conf->limits[name];
-	int64_t now = d->lane->worker.now_ns, ns;
+	int64_t ns;
 
 	if (!is_on(limit))
 		return true;
-	if (client == NULL)
-		ns = bucket_take(&d->listener->full_ns[name], limit, now, 1);
-	else if (client_key_is_nobody(client))
-		return true;
-	else
-		ns = bucket_table_take(atomic_load_explicit(
-		    &d->listener->buckets[name], memory_order_relaxed),
-		    client, limit, now, 1);
+	ns = bucket_take(&d->listener->full_ns[name], limit,
+	    d->lane->worker.now_ns, 1);
 	if (ns == 0 || !refuses(d, limit, name))
 		return true;
 	*retry_after_ns = ns;
 	return false;
+}
+
+/* One client's. Refusals are counted in a bucket of their own, as if somebody
+   else had come in as often as he was refused. */
+static bool
+take_own(struct door *d, unsigned name, const struct client_key *client,
+    int64_t *retry_after_ns, bool *flood)
+{
+	const struct conf_limit *limit = &d->conf->limits[name];
+	struct client_key refusals = { client->a, client->b ^ REFUSALS };
+	int64_t now = d->lane->worker.now_ns, ns;
+	struct bucket_table *t;
+
+	if (!is_on(limit) || client_key_is_nobody(client))
+		return true;
+	t = atomic_load_explicit(&d->listener->buckets[name],
+	    memory_order_relaxed);
+	ns = bucket_table_take(t, client, limit, now, 1);
+	if (ns == 0 || !refuses(d, limit, name))
+		return true;
+	*retry_after_ns = ns;
+	*flood = bucket_table_take(t, &refusals, limit, now, 1) > 0;
+	return false;
+}
+
+/* Less than a burst usually takes to be made (0.1 s), and not for all the same:
+   who floods with many connections would have them come all at once, and find
+   no more than a burst. */
+int64_t
+gate_flood_ms(struct door *d)
+{
+	static const int64_t ms[] = { 30, 70, 50, 90 };
+
+	return ms[d->told_late++ % NELEMS(ms)];
 }
 
 static bool
@@ -147,13 +177,13 @@ leave_client(struct door *d, const struct client_key *client, bool counted)
 
 enum limit
 gate_connection(struct door *d, const struct addr_ip *ip, bool *counted,
-    int64_t *retry_after_ns)
+    int64_t *retry_after_ns, bool *flood)
 {
 	const struct conf_listener *conf = d->conf;
 	struct client_key client = client_key_of(ip);
 	enum limit why;
 
-	*counted = false;
+	*counted = *flood = false;
 	*retry_after_ns = 0;
 	if ((conf->allow.n > 0 || conf->deny.n > 0) &&
 	    !limit_admits(&conf->allow, &conf->deny, ip)) {
@@ -164,16 +194,18 @@ gate_connection(struct door *d, const struct addr_ip *ip, bool *counted,
 		count_add(&d->limited[LIMIT_MEMORY], 1);
 		return LIMIT_MEMORY;
 	}
-	if (!enter_client(d, &client, counted))
+	if (!enter_client(d, &client, counted)) {
+		*flood = true;          /* nothing says how often he may try */
 		return (enum limit)CONF_LIMIT_CONNECTIONS_PER_CLIENT;
+	}
 	why = (enum limit)CONF_LIMIT_CONNECTION_RATE_PER_CLIENT;
-	if (!take(d, why, &client, retry_after_ns))
+	if (!take_own(d, why, &client, retry_after_ns, flood))
 		goto refused;
 	why = (enum limit)CONF_LIMIT_CONNECTIONS;
 	if (!enter_all(d))
 		goto refused;
 	why = (enum limit)CONF_LIMIT_CONNECTION_RATE;
-	if (take(d, why, NULL, retry_after_ns))
+	if (take(d, why, retry_after_ns))
 		return N_LIMITS;
 	atomic_fetch_sub(&d->listener->active, 1);
 refused:
@@ -199,19 +231,21 @@ gate_refused(struct door *d, enum limit why)
 
 /* ---------------------------------------------------------------- requests */
 
-bool
-gate_request(struct exchange *x)
+enum fail
+gate_request(struct exchange *x, bool *flood)
 {
 	struct door *d = x->s->door;
 
+	*flood = false;
 	if (is_full(d)) {
 		count_add(&d->limited[LIMIT_MEMORY], 1);
-		return false;
+		return FAIL_OVERLOADED;
 	}
 	if (is_on(&d->conf->limits[CONF_LIMIT_REQUEST_RATE_PER_CLIENT]) &&
 	    client_key_is_nobody(&x->client))
 		x->client = client_key_of(&x->s->client);
-	return take(d, CONF_LIMIT_REQUEST_RATE_PER_CLIENT, &x->client,
-	    &x->retry_after_ns) &&
-	    take(d, CONF_LIMIT_REQUEST_RATE, NULL, &x->retry_after_ns);
+	return take_own(d, CONF_LIMIT_REQUEST_RATE_PER_CLIENT, &x->client,
+	    &x->retry_after_ns, flood) &&
+	    take(d, CONF_LIMIT_REQUEST_RATE, &x->retry_after_ns) ?
+	    FAIL_NONE : FAIL_LIMITED;
 }

@@ -18,20 +18,27 @@ int gate_provide(struct listener *l, const struct conf_listener *conf)
 void gate_fini(struct listener *l);
 
 /*
+ * To refuse costs work too, and who floods asks again the moment he is told.
+ * What is refused to a client more often than his limit would have let him
+ * through is told him some time later: others do not notice his flood then.
+ */
+int64_t gate_flood_ms(struct door *d);
+
+/*
  * A client has connected. N_LIMITS: it may come in and is counted, until
  * gate_left(); *counted says whether as its address's. Else the limit that
  * refuses it, counted, with the time after which it may try again (0 = not
- * known).
+ * known), and whether it is to be told late.
  */
 enum limit gate_connection(struct door *d, const struct addr_ip *client,
-    bool *counted, int64_t *retry_after_ns);
+    bool *counted, int64_t *retry_after_ns, bool *flood);
 void gate_left(struct door *d, const struct addr_ip *client, bool counted);
 
 /* Refused for want of something of weir's own. */
 void gate_refused(struct door *d, enum limit why);
 
-/* May x go on? False: the limit is counted, and x->retry_after_ns set; 0 = weir
-   itself has no room. */
-bool gate_request(struct exchange *x);
+/* FAIL_NONE: x may go on. Else the limit is counted, and x->retry_after_ns set
+   where it is known. *flood: tell it late. */
+enum fail gate_request(struct exchange *x, bool *flood);
 
 #endif

@@ -202,6 +202,9 @@ order_arrived(struct worker *w, struct mail *m)
 	struct lane *lane = w->owner;
 	size_t i;
 
+	/* Doors lead to the new snapshot before the lane does, and what comes
+	   in and ends meanwhile must not be the last that uses it. */
+	(void)generation_use(lane, o->gen);
 	/* Pools that are in the new snapshot first: doors lead to them. What
 	   leaves goes last, when nobody is sent there any more. */
 	for (i = 0; i < o->n_pools; i++)
@@ -215,6 +218,7 @@ order_arrived(struct worker *w, struct mail *m)
 		if (o->pools[i].conf == NULL)
 			carry_out_pool(&o->pools[i]);
 	generation_switch(lane, o->gen);
+	generation_leave(lane, o->gen);
 	order_free(o);
 }
 
@@ -303,14 +307,19 @@ close_sessions(struct lane *lane, bool idle_only)
 	list_each(d, tmp, &lane->doors) {
 		struct door *door = container_of(d, struct door, link);
 
-		list_each(l, next, &door->sessions) {
+		for (l = door->sessions.next; l != &door->sessions; l = next) {
 			struct session *s =
 			    container_of(l, struct session, link);
 
+			next = l->next;
 			if (exchange_first(s) == NULL)
 				session_finish(s);
 			else if (!idle_only)
 				session_cut(s);
+			/* Its lease may have gone to the next one, and that
+			   may have failed and gone too. */
+			if (next != &door->sessions && !list_linked(next))
+				next = door->sessions.next;
 		}
 		left = left || !list_empty(&door->sessions);
 	}
@@ -433,17 +442,18 @@ lane_post_forget(struct runtime *rt, struct listener *l)
 
 /* ---------------------------------------------------------------- roll call */
 
+struct roll_mail {
+	struct mail mail;
+	struct roll *roll;
+};
+
 struct roll {
 	_Atomic size_t lanes_left;
 	struct runtime *runtime;
 	void (*done)(void *arg);
 	void *arg;
 	struct mail home;
-};
-
-struct roll_mail {
-	struct mail mail;
-	struct roll *roll;
+	struct roll_mail out[];         /* by lane */
 };
 
 static void
@@ -457,55 +467,50 @@ roll_home(struct worker *w, struct mail *m)
 }
 
 static void
-roll_dropped(struct mail *m)
+roll_home_dropped(struct mail *m)
 {
 	free(container_of(m, struct roll, home));
 }
 
 static void
-roll_mail_dropped(struct mail *m)
+roll_dropped(struct mail *m)
 {
-	struct roll_mail *rm = container_of(m, struct roll_mail, mail);
+	struct roll *roll = container_of(m, struct roll_mail, mail)->roll;
 
 	/* A lane that has ended: nobody waits for the answer any more. */
-	if (atomic_fetch_sub(&rm->roll->lanes_left, 1) == 1)
-		free(rm->roll);
-	free(rm);
+	if (atomic_fetch_sub(&roll->lanes_left, 1) == 1)
+		free(roll);
 }
 
 static void
 roll_arrived(struct worker *w, struct mail *m)
 {
-	struct roll_mail *rm = container_of(m, struct roll_mail, mail);
-	struct roll *roll = rm->roll;
+	struct roll *roll = container_of(m, struct roll_mail, mail)->roll;
 
 	(void)w;
-	free(rm);
 	if (atomic_fetch_sub(&roll->lanes_left, 1) == 1)
 		worker_post(&roll->runtime->main, &roll->home);
 }
 
-void
+int
 lane_roll_call(struct runtime *rt, void (*done)(void *arg), void *arg)
 {
-	struct roll *roll = calloc(1, sizeof(*roll));
+	struct roll *roll = calloc(1, sizeof(*roll) +
+	    rt->n_lanes * sizeof(roll->out[0]));
 	size_t i;
 
 	if (roll == NULL)
-		return;         /* whoever called calls again */
+		return -1;
 	atomic_init(&roll->lanes_left, rt->n_lanes);
 	roll->runtime = rt;
 	roll->done = done;
 	roll->arg = arg;
 	roll->home = (struct mail){ .deliver = roll_home,
-	    .drop = roll_dropped };
+	    .drop = roll_home_dropped };
 	for (i = 0; i < rt->n_lanes; i++) {
-		struct roll_mail *rm = malloc(sizeof(*rm));
-
-		if (rm == NULL)
-			return; /* never completes: the caller calls again */
-		*rm = (struct roll_mail){ .roll = roll, .mail = {
-		    .deliver = roll_arrived, .drop = roll_mail_dropped } };
-		worker_post(&rt->lanes[i]->worker, &rm->mail);
+		roll->out[i] = (struct roll_mail){ .roll = roll, .mail = {
+		    .deliver = roll_arrived, .drop = roll_dropped } };
+		worker_post(&rt->lanes[i]->worker, &roll->out[i].mail);
 	}
+	return 0;
 }

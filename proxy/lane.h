@@ -67,8 +67,10 @@ void lane_post_forget(struct runtime *rt, struct listener *l);
 
 /*
  * Call done(arg) on main when every lane has worked off all the mail that was
- * posted to it before.
+ * posted to it before; never, if lanes end meanwhile. -1 when out of memory:
+ * nothing comes of it.
  */
-void lane_roll_call(struct runtime *rt, void (*done)(void *arg), void *arg);
+int lane_roll_call(struct runtime *rt, void (*done)(void *arg), void *arg)
+    MUST_CHECK;
 
 #endif

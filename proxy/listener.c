@@ -19,8 +19,10 @@
 #include "proxy/session.h"
 
 enum {
-	ACCEPT_BATCH = 64,              /* then others get their turn */
-	FULL_PAUSE_MS = 50
+	ACCEPT_BATCH = 16,              /* then others get their turn */
+	FULL_PAUSE_MS = 50,
+	REFUSED_MOST = 256              /* that wait to be told; others are told
+					   at once */
 };
 
 const char *const outcome_names[N_OUTCOMES] = {
@@ -53,9 +55,42 @@ door_new(struct listener *l, struct lane *lane)
 	d->draining = &lane->runtime->draining;
 	list_init(&d->sockets);
 	list_init(&d->sessions);
+	list_init(&d->refused);
 	list_init(&d->link);
 	deadline_init(&d->pause, pause_over);
 	return d;
+}
+
+/* Refused, and not told yet. */
+struct refused {
+	struct list link;               /* door->refused */
+	struct deadline deadline;
+	struct door *door;
+	enum limit why;
+	int64_t retry_after_ns;
+	int fd;
+};
+
+static void
+refused_end(struct refused *r)
+{
+	list_remove(&r->link);
+	r->door->n_refused--;
+	close(r->fd);
+	free(r);
+}
+
+/* The lane has ended. */
+static void
+door_free(struct door *d)
+{
+	struct list *l, *tmp;
+
+	if (d == NULL)
+		return;
+	list_each(l, tmp, &d->refused)
+		refused_end(container_of(l, struct refused, link));
+	free(d);
 }
 
 struct listener *
@@ -91,7 +126,7 @@ listener_free(struct listener *l)
 	if (l == NULL)
 		return;
 	for (i = 0; i < l->n_doors; i++)
-		free(l->doors[i]);
+		door_free(l->doors[i]);
 	gate_fini(l);
 	free(l->name);
 	free(l);
@@ -105,13 +140,12 @@ listener_free(struct listener *l)
  * overtake the words.
  */
 static void
-turn_away(struct door *d, int fd, enum limit why, int64_t retry_after_ns)
+tell(const struct door *d, int fd, enum limit why, int64_t retry_after_ns)
 {
 	const struct front_ops *front = d->listener->proto->front;
 	char words[512];
 	size_t n = 0;
 
-	count_add(&d->rejected, 1);
 	if (front->refuse != NULL && why != LIMIT_DENIED)
 		n = front->refuse(why, retry_after_ns, words, sizeof(words));
 	if (n > 0) {
@@ -119,7 +153,37 @@ turn_away(struct door *d, int fd, enum limit why, int64_t retry_after_ns)
 		(void)shutdown(fd, SHUT_WR);
 		(void)recv(fd, words, sizeof(words), MSG_DONTWAIT);
 	}
-	close(fd);
+}
+
+static void
+refused_late(struct deadline *d)
+{
+	struct refused *r = container_of(d, struct refused, deadline);
+
+	tell(r->door, r->fd, r->why, r->retry_after_ns);
+	refused_end(r);
+}
+
+static void
+turn_away(struct door *d, int fd, enum limit why, int64_t retry_after_ns,
+    bool flood)
+{
+	struct refused *r = NULL;
+
+	count_add(&d->rejected, 1);
+	if (flood && d->n_refused < REFUSED_MOST)
+		r = calloc(1, sizeof(*r));
+	if (r == NULL) {
+		tell(d, fd, why, retry_after_ns);
+		close(fd);
+		return;
+	}
+	*r = (struct refused){ .door = d, .why = why, .fd = fd,
+	    .retry_after_ns = retry_after_ns };
+	deadline_init(&r->deadline, refused_late);
+	list_append(&d->refused, &r->link);
+	d->n_refused++;
+	deadline_set(&d->lane->worker, &r->deadline, gate_flood_ms(d));
 }
 
 static void
@@ -129,20 +193,20 @@ begin_session(struct door *d, int fd, const struct addr *peer)
 	int64_t retry_after_ns;
 	struct addr_ip client;
 	enum limit why;
-	bool counted;
+	bool counted, flood;
 
 	/* Descriptors beyond this are for upstreams: somebody who is idle makes
 	   room, or there is none. */
 	if (fd > lane->runtime->client_fds &&
 	    sessions_make_room(lane, 2) == 0) {
 		gate_refused(d, LIMIT_DESCRIPTORS);
-		turn_away(d, fd, LIMIT_DESCRIPTORS, 0);
+		turn_away(d, fd, LIMIT_DESCRIPTORS, 0, false);
 		return;
 	}
 	addr_to_ip(peer, &client);
-	why = gate_connection(d, &client, &counted, &retry_after_ns);
+	why = gate_connection(d, &client, &counted, &retry_after_ns, &flood);
 	if (why != N_LIMITS)
-		turn_away(d, fd, why, retry_after_ns);
+		turn_away(d, fd, why, retry_after_ns, flood);
 	else
 		session_new(d, fd, &client, counted);
 }

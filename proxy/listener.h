@@ -47,6 +47,9 @@ struct door {
 					   had this listener: then counted */
 	struct list sockets;
 	struct list sessions;
+	struct list refused;            /* clients that are told so later */
+	unsigned n_refused;
+	unsigned told_late;             /* ever; see gate_flood_ms() */
 	struct list link;               /* lane->doors */
 	bool closed;                    /* accepts no more */
 	bool holds_gen;                 /* closed, with sessions left */

@@ -275,15 +275,15 @@ live_upstream_configure(struct live_upstream *lu,
 		checker_renew(lu);
 		return -1;
 	}
-	lu->going = false;
-	lu->rolls = 0;
 	atomic_store(&lu->upstream->most, (unsigned)conf->pool.max);
 	for (i = 0; i < conf->n_endpoints; i++) {
 		now[i].owner = lu;
 		now[i].conf = &conf->endpoints[i];
 		now[i].key = key_of(now[i].conf);
-		if (now[i].key == NULL || begin_following(&now[i]) < 0)
+		if (now[i].key == NULL || begin_following(&now[i]) < 0) {
+			endpoint_fini(&now[i]);
 			break;
+		}
 		if (now[i].follow != NULL)
 			inherit(&now[i], old, n_old);
 	}
@@ -324,6 +324,8 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 fail:
 	if (lu != NULL && lu->upstream != NULL)
 		upstream_free(lu->upstream);
+	if (lu != NULL && lu->checker != NULL)
+		checker_free(lu->checker);
 	free(workers);
 	free(lu);
 	return NULL;
@@ -561,8 +563,7 @@ sweep_upstream(struct runtime *rt, struct live_upstream *lu)
 		live_upstream_free(lu);
 		return;
 	}
-	lu->going = true;
-	lane_roll_call(rt, upstream_rolled, lu);
+	lu->going = lane_roll_call(rt, upstream_rolled, lu) == 0;
 }
 
 static void
@@ -578,8 +579,7 @@ sweep_listener(struct runtime *rt, struct live_listener *ll)
 		live_listener_free(ll);
 		return;
 	}
-	ll->going = true;
-	lane_roll_call(rt, listener_rolled, ll);
+	ll->going = lane_roll_call(rt, listener_rolled, ll) == 0;
 }
 
 void

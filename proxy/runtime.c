@@ -475,15 +475,23 @@ runtime_ready(struct runtime *rt, char *missing, size_t size)
 	return true;
 }
 
-void
-runtime_run(struct runtime *rt)
+static void
+join_lanes(struct runtime *rt)
 {
 	size_t i;
 
-	worker_run(&rt->main);
 	for (i = 0; i < rt->n_lanes; i++)
 		if (rt->lanes[i]->started)
 			pthread_join(rt->lanes[i]->thread, NULL);
+	for (i = 0; i < rt->n_lanes; i++)
+		rt->lanes[i]->started = false;
+}
+
+void
+runtime_run(struct runtime *rt)
+{
+	worker_run(&rt->main);
+	join_lanes(rt);
 }
 
 void
@@ -494,6 +502,9 @@ runtime_fini(struct runtime *rt)
 
 	if (rt->main.loop == NULL)
 		return;
+	/* A start that failed half way has lanes that run. */
+	end_lanes(rt);
+	join_lanes(rt);
 	admin_stop(rt);
 	change_unlink_sockets(rt);
 	writer_end(rt->writer);

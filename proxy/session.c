@@ -107,7 +107,10 @@ deadline_passed(struct deadline *d)
 {
 	struct session *s = container_of(d, struct session, deadline);
 
-	if (s->lingering || s->finishing)
+	/* It may not write yet: weir's own doing (limits). */
+	if (s->lingering && s->conn.held)
+		deadline_set(s->conn.w, d, LINGER_MS);
+	else if (s->lingering || s->finishing)
 		session_reset(s);
 	else
 		front_of(s)->late(s);
@@ -270,6 +273,13 @@ session_reset(struct session *s)
 	end(s, FAIL_CLIENT_GONE, true);
 }
 
+bool
+session_is_idle(const struct session *s)
+{
+	return list_empty(&s->exchanges) && !s->finishing && !s->lingering &&
+	    s->conn.in.len == 0 && s->conn.out.len == 0;
+}
+
 /* The next one that has been idle for a while; those looked at go to the end of
    the list, so that the next call looks at others. */
 static struct session *
@@ -284,8 +294,7 @@ idle_session(struct door *d, uint32_t now_s, unsigned *looks)
 			return NULL;
 		list_remove(l);
 		list_append(&d->sessions, l);
-		if (exchange_first(s) == NULL && !s->finishing &&
-		    s->conn.in.len == 0 && now_s != s->idle_since_s)
+		if (session_is_idle(s) && now_s - s->idle_since_s >= 2)
 			return s;
 	}
 	return NULL;

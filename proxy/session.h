@@ -24,8 +24,8 @@ struct session {
 	struct deadline deadline;       /* head, body or idle: the front's */
 	struct late late;
 	struct addr_ip client;
-	uint32_t idle_since_s;          /* worker time: its last exchange ended;
-					   who is idle longest makes room */
+	uint32_t idle_since_s;          /* worker time: its last exchange
+					   ended */
 	struct throttle *throttle;      /* NULL = no limit on its bandwidth */
 	bool counted : 1;               /* as one of its address's */
 	bool closed : 1;
@@ -43,8 +43,11 @@ void session_new(struct door *d, int fd, const struct addr_ip *client,
 /* Call the front's bytes(), without ever nesting it. */
 void session_bytes(struct session *s);
 
-/* Close sessions of this lane that have no exchange, about the longest idle
-   first; returns how many of `most` there were. */
+/* Nothing is under way, nothing unread or unsent: may be closed at any time. */
+bool session_is_idle(const struct session *s);
+
+/* Close sessions of this lane that have been idle for a second, those first
+   that were looked at longest ago; returns how many of `most` there were. */
 unsigned sessions_make_room(struct lane *lane, unsigned most);
 
 /* End it: exchanges that are under way are given up. Twice is fine. */

@@ -153,11 +153,14 @@ order_log(struct caller *c)
 		.name = "for", .type = CONF_DURATION, .min = 1,
 		.max = 24 * 3600 * 1000
 	};
+	static const char *const known[] = { "level", "for", NULL };
 	char word[16];
 	const char *level = caller_query(c, "level", word, sizeof(word));
 	struct admin *a = c->admin;
 	int64_t ms = CONF_OFF;
 
+	if (!query_is_known(c, known))
+		return;
 	if (level_of(level) < 0) {
 		caller_reply_error(c, 400, "level: expected error, warn, info "
 		    "or debug, as in /log?level=debug&for=5m");

@@ -8,6 +8,7 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 
@@ -107,11 +108,18 @@ class Load:
             self.process.kill()
             self.process.wait()
 
+    def _hears(self):
+        with open("/proc/%d/status" % self.process.pid) as f:
+            caught = re.search(r"SigCgt:\s*(\w+)", f.read())
+        return not self.running() or (
+            caught and int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
     def running(self):
         return self.process.poll() is None
 
     def stop(self):
         """No new exchanges; those under way end."""
+        until(self._hears, "the load catches SIGTERM")
         self.process.send_signal(signal.SIGTERM)
 
     def result(self, wait=None):

@@ -40,6 +40,11 @@ def at_the_end(w, load, *origins, tcp=False):
     r = load.result()
     w.balanced(*origins)
     check(r["answered"] > 0, repr(r))
+    # Connections of which it has made up its mind to close them go.
+    for o in origins:
+        o.kill(ask=True)
+        o.start()
+    w.wait_pool(open=0)
     again = Load(w, tcp=tcp, mix="mild", clients=50, exchanges=1000).result()
     eq((again["answered"], again["failed"]), (again["exchanges"], {}),
        "answered, failed afterwards")

@@ -8,7 +8,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, WAIT, case, check, eq, need, run, until
+from case import SLOW, WAIT, case, check, eq, later, need, run, \
+    until
 from netns import enter, local_ports
 from p1 import Load, P1Origin
 from weir import Weir, one
@@ -16,7 +17,15 @@ from web import HttpOrigin, answer, ok, once, read_response, request
 from wire import Client
 
 FEW = 12
+WIDE = 32768, 60999
 POOL = 'max = 100; max_waiting = 1000; queue_timeout = "60s";'
+
+
+def narrow(first):
+    """Few ports for the rest of the case; the admin port is asked seldom
+    then, for each question takes one for a while."""
+    later(lambda: local_ports(*WIDE))
+    local_ports(first, first + FEW - 1)
 
 
 def no_blame(w):
@@ -36,10 +45,11 @@ def at_rest(w):
 @case
 def few_local_ports_under_load():
     enter()
-    local_ports(40000, 40000 + FEW - 1)
     o = P1Origin()
     w = Weir(one(o, pool=POOL))
+    narrow(40000)
     r = Load(w, mix="mild", clients=200, exchanges=4000).result()
+    local_ports(*WIDE)
     w.balanced(o)
     o.judge()
     # Nobody was refused: they waited for what there was.
@@ -51,7 +61,6 @@ def few_local_ports_under_load():
 @case
 def no_local_port_at_all_is_told_and_passes():
     enter()
-    local_ports(40100, 40100 + FEW - 1)
     gate = threading.Event()
 
     def handler(q, link):
@@ -61,7 +70,8 @@ def no_local_port_at_all_is_told_and_passes():
     # Another upstream at the same address takes all the ports there are.
     w = Weir(one(o, pool='max = 100;').listener("other", "more").upstream(
         "more", o, pool='max = 100; queue_timeout = "%dms";' % (500 * SLOW)))
-    # Clients have addresses of their own: ports are per pair of addresses.
+    narrow(40100)
+    # Ports are per pair of addresses: theirs are other ones.
     held = [Client(w.conf.ports["front"]).send(request())
             for _ in range(FEW)]
     until(lambda: o.requests == FEW, "all ports in use")
@@ -76,7 +86,7 @@ def no_local_port_at_all_is_told_and_passes():
     for c in held:
         ok(read_response(c))
         c.close()
-    local_ports(41000, 42000)
+    local_ports(*WIDE)
     ok(once(w.conf.ports["other"]))
     no_blame(w)
     w.balanced(o)

@@ -329,6 +329,54 @@ def many_who_come_and_go_leave_no_count_behind():
         eq(turned_away(From(source, number)), b"", source)
 
 
+# ---------------------------------------------------------------------- flood
+
+@case
+def flood_is_answered_at_leisure():
+    o = HttpOrigin()
+    w = Weir(one(o, front=few("request_rate_per_client", 4)))
+    c = From("127.0.0.2", w.conf.ports["front"])
+    # As many as are let through are refused at once.
+    eq(statuses(c, 8), [200] * 4 + [429] * 4, "at once")
+    begin = time.monotonic()
+    c.send(request() * 20)
+    for _ in range(20):
+        limited(read_response(c))
+    took = time.monotonic() - begin
+    check(took > 20 * 0.03, "20 refusals in %.3f s" % took)
+    # Who leaves meanwhile leaves nothing behind, and others are served.
+    c.send(request() * 20).rst()
+    ok(ask(From("127.0.0.3", w.conf.ports["front"])))
+    eq(counted(w)["request_rate_per_client"] >= 24, True, "limited_total")
+
+
+@case
+def flood_of_connections_is_turned_away_at_leisure():
+    o = Origin(echo)
+    w = Weir(one(o, protocol="tcp", front=limits(
+        "connections_per_client = 1;")))
+    number = w.conf.ports["front"]
+    held = From("127.0.0.2", number).send("ping")
+    eq(held.read_exact(4), b"ping", "the one")
+    begin = time.monotonic()
+    for _ in range(5):
+        eq(turned_away(From("127.0.0.2", number)), b"", "another")
+    took = time.monotonic() - begin
+    check(took > 5 * 0.03, "five refusals in %.3f s" % took)
+    # More than wait at a time: all are closed in the end.
+    crowd = [From("127.0.0.2", number) for _ in range(400)]
+    for c in crowd:
+        eq(turned_away(c), b"", "one of a crowd")
+    eq(counted(w), {"connections_per_client": 405}, "limited_total")
+    held.close()
+    w.balanced(o)
+    # It ends while some wait to be told.
+    last = [From("127.0.0.2", number) for _ in range(50)]
+    w.stop()
+    for c in last:
+        turned_away(c)
+
+
 # --------------------------------------------------------------------- shadow
 
 @case

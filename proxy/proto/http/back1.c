@@ -125,7 +125,7 @@ heed_status(struct upconn *u, struct exchange *x)
 	const struct http_exchange *hx = http_of(x);
 	struct endpoint *e = u->shelf->site->endpoint;
 	unsigned status = hx->answer->status;
-	int64_t ms = 0;
+	int64_t ms = 0, until_ns;
 
 	if (status == 502 || status == 503 || status == 504)
 		endpoint_fault(e, FAULT_UNAVAILABLE, 0);
@@ -135,9 +135,10 @@ heed_status(struct upconn *u, struct exchange *x)
 		ms = http_retry_after_ms(hx->answer, hx->answer_raw);
 	if (ms > HOLD_MOST_MS)
 		ms = HOLD_MOST_MS;
-	if (ms > 0)
-		atomic_store(&e->hold_until_ns, worker_of(x)->now_ns +
-		    ms * NS_PER_MS);
+	until_ns = worker_of(x)->now_ns + ms * NS_PER_MS;
+	/* An answer that was slower to come does not shorten a pause. */
+	if (ms > 0 && until_ns > atomic_load(&e->hold_until_ns))
+		atomic_store(&e->hold_until_ns, until_ns);
 }
 
 static void

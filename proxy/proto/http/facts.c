@@ -127,18 +127,18 @@ http_words(const struct exchange *x, struct access_words *w)
 {
 	const struct http_exchange *hx = http_of(x);
 	const struct http_head *h = hx->head;
+	const char *at = hx->raw, *end = hx->raw + hx->raw_len;
 	unsigned i;
 
-	if (hx->raw == NULL)
-		return;
 	/* Empty lines may stand before it (RFC 9112 2.2). */
-	for (w->request = hx->raw; *w->request == '\r' || *w->request == '\n';
-	    w->request++)
-		if (w->request == hx->raw_block->bytes + BUF_SMALL - 1)
-			return;
-	while (w->request[w->request_len] != '\r' &&
-	    w->request[w->request_len] != '\n')
-		w->request_len++;
+	while (at < end && (*at == '\r' || *at == '\n'))
+		at++;
+	if (at == end)
+		return;
+	w->request = at;
+	while (at < end && *at != '\r' && *at != '\n')
+		at++;
+	w->request_len = (size_t)(at - w->request);
 	if (hx->taking == TAKING_HEAD)
 		return;                 /* refused: its fields are not known */
 	w->host = hx->raw + h->host.at;

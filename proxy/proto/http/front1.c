@@ -140,6 +140,7 @@ keep_head(struct exchange *x)
 		hx->raw_block = block_keep(in->first->block);
 		hx->raw = in->first->block->bytes + in->first->at;
 	}
+	hx->raw_len = (uint32_t)size;
 	buf_drop(store, in, size);
 	return 0;
 }
@@ -156,11 +157,11 @@ keep_line(struct exchange *x)
 	hx->raw_block = block_new(exchange_blocks(x), BUF_SMALL);
 	if (hx->raw_block == NULL)
 		return;
-	if (len > BUF_SMALL - 1)
-		len = BUF_SMALL - 1;
+	if (len > BUF_SMALL)
+		len = BUF_SMALL;
 	memcpy(hx->raw_block->bytes, bytes, len);
-	hx->raw_block->bytes[len] = '\n';
 	hx->raw = hx->raw_block->bytes;
+	hx->raw_len = (uint32_t)len;
 }
 
 static bool

@@ -52,6 +52,8 @@ struct http_exchange {
 	/* The request. Its head stays readable as long as the exchange. */
 	struct block *raw_block;        /* one reference */
 	const char *raw;                /* what head's spans point into */
+	uint32_t raw_len;               /* of a head that is refused: what had
+					   come of it */
 	struct http_head *head;         /* inline or a piece */
 	uint8_t taking;                 /* enum http_taking */
 	struct http_chunks up_chunks;

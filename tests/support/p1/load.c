@@ -137,7 +137,7 @@ choose_size(void)
 }
 
 static void
-exchange_make(struct client *c, struct exchange *x)
+exchange_make(struct exchange *x, bool is_last)
 {
 	static const enum method methods[] = { GET, GET, GET, POST, POST,
 	    PUT, HEAD, GET };
@@ -147,6 +147,10 @@ exchange_make(struct client *c, struct exchange *x)
 	x->token.b = p1_next(&seed);
 	x->method = methods[below(8)];
 	x->how = choose_how();
+	/* An answer before the end of its request may end the connection, with
+	   what is behind it. */
+	if (!wild && !is_last && x->how == HOW_EARLY)
+		x->how = HOW_PLAIN;
 	x->frame = (unsigned)below(2);
 	x->size = choose_size();
 	/* A body that ends with its connection must not be cut by FIN: then
@@ -161,7 +165,6 @@ exchange_make(struct client *c, struct exchange *x)
 	if (x->method == POST || x->method == PUT)
 		x->up = choose_size();
 	count.posts += x->method == POST;
-	(void)c;
 }
 
 static void
@@ -268,7 +271,7 @@ begin(struct client *c)
 		n = 1 + (unsigned)below(DEPTH - 1);
 	for (i = 0; i < n && c->left > 0; i++, c->left--) {
 		x = &c->open[(c->first + c->n_open) % DEPTH];
-		exchange_make(c, x);
+		exchange_make(x, i + 1 == n || c->left == 1);
 		c->n_open++;
 		request_add(c, x);
 		count.begun++;
