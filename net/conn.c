@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -374,6 +375,14 @@ conn_is_quiet(const struct conn *c)
 		return false;
 	return recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	    errno == EAGAIN;
+}
+
+bool
+conn_is_reset(const struct conn *c)
+{
+	struct pollfd p = { .fd = c->io.fd };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 void

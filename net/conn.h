@@ -111,6 +111,10 @@ void conn_hold(struct conn *c, bool on);
  */
 bool conn_is_quiet(const struct conn *c);
 
+/* Has the peer reset the connection? For one that is held, or paused, and hears
+   nothing of it. One system call. */
+bool conn_is_reset(const struct conn *c);
+
 /* Take the socket off this worker's loop and onto another one's. The queues
    must be empty of shared blocks: input that only this conn holds may stay. */
 void conn_detach(struct conn *c);

@@ -116,6 +116,9 @@ let_go(struct exchange *x, bool early)
 		x->asked = false;
 		ask_cancel(&x->ask);
 	}
+	if (x->reserved)
+		bucket_give_back(&x->ask.pool->upstream->rate_full_ns,
+		    &x->upstream->request_rate);
 	if (x->lease != NULL) {
 		if (early && back_of(x)->drop != NULL)
 			back_of(x)->drop(x->lease->u, x);
@@ -312,6 +315,7 @@ keep_to_rate(struct exchange *x)
 		return true;
 	if (ns > 0 && !rate->shadow) {
 		count_add(&p->delayed[UPSTREAM_LIMIT_RATE], 1);
+		x->reserved = true;
 		ask_after(x, ns);
 		return false;
 	}
@@ -393,6 +397,7 @@ static void
 ask(struct exchange *x)
 {
 	x->asked = false;
+	x->reserved = false;
 	x->asked_once = true;
 	x->tries++;
 	if (session_take_kept(x->s, &x->ask)) {

@@ -56,6 +56,7 @@ struct exchange {
 	bool answered : 1;              /* a final answer was begun */
 	bool ended : 1;
 	bool asked_once : 1;            /* it got as far as the pool */
+	bool reserved : 1;              /* a token of request_rate awaits it */
 	enum outcome outcome;
 	enum family family;             /* set at the end, for the pile */
 	/* the family's state follows */

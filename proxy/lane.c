@@ -312,10 +312,10 @@ close_sessions(struct lane *lane, bool idle_only)
 			    container_of(l, struct session, link);
 
 			next = l->next;
-			if (exchange_first(s) == NULL)
-				session_finish(s);
-			else if (!idle_only)
+			if (!idle_only)
 				session_cut(s);
+			else if (exchange_first(s) == NULL)
+				session_finish(s);
 			/* Its lease may have gone to the next one, and that
 			   may have failed and gone too. */
 			if (next != &door->sessions && !list_linked(next))

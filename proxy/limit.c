@@ -169,6 +169,13 @@ bucket_reserve(_Atomic int64_t *full_ns, const struct conf_limit *l,
 	return -1;
 }
 
+void
+bucket_give_back(_Atomic int64_t *full_ns, const struct conf_limit *l)
+{
+	atomic_fetch_sub_explicit(full_ns, cost_ns(l, 1),
+	    memory_order_relaxed);
+}
+
 /* Where a bucket is after it was made to owe p. */
 static int64_t
 owing(const struct price *p, int64_t full_ns, int64_t now_ns)

@@ -58,6 +58,10 @@ int64_t bucket_owe(_Atomic int64_t *full_ns, const struct conf_limit *l,
 int64_t bucket_reserve(_Atomic int64_t *full_ns, const struct conf_limit *l,
     int64_t now_ns, int64_t most_ns, int64_t *ready_ns);
 
+/* What bucket_reserve() has promised for a later moment is not needed: the token
+   goes back, for who comes next. */
+void bucket_give_back(_Atomic int64_t *full_ns, const struct conf_limit *l);
+
 /* ---------------------------------------------------------- keyed by client */
 
 /* Who it is to the limits. All zero = nobody: no limit per client holds. */

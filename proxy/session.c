@@ -107,13 +107,10 @@ deadline_passed(struct deadline *d)
 {
 	struct session *s = container_of(d, struct session, deadline);
 
-	/* It may not write yet: weir's own doing (limits). */
-	if (s->lingering && s->conn.held)
-		deadline_set(s->conn.w, d, LINGER_MS);
-	else if (s->lingering || s->finishing)
-		session_reset(s);
-	else
+	if (!s->lingering && !s->finishing)
 		front_of(s)->late(s);
+	else if (!session_still_takes(s, s->lingering ? LINGER_MS : FINISH_MS))
+		session_reset(s);
 }
 
 /* ------------------------------------------------------------ kept leases */
@@ -264,13 +261,26 @@ session_close(struct session *s)
 void
 session_cut(struct session *s)
 {
-	end(s, FAIL_DRAINED, true);
+	end(s, FAIL_DRAINED, !session_is_idle(s));
 }
 
 void
 session_reset(struct session *s)
 {
 	end(s, FAIL_CLIENT_GONE, true);
+}
+
+bool
+session_still_takes(struct session *s, int64_t ms)
+{
+	uint32_t sent = (uint32_t)s->conn.sent;
+
+	if (s->conn.out.len == 0 ||
+	    (!s->conn.held && sent == s->sent_seen))
+		return false;
+	s->sent_seen = sent;
+	deadline_set(s->conn.w, &s->deadline, ms);
+	return true;
 }
 
 bool

@@ -26,6 +26,8 @@ struct session {
 	struct addr_ip client;
 	uint32_t idle_since_s;          /* worker time: its last exchange
 					   ended */
+	uint32_t sent_seen;             /* of conn.sent, when its deadline
+					   passed with output left */
 	struct throttle *throttle;      /* NULL = no limit on its bandwidth */
 	bool counted : 1;               /* as one of its address's */
 	bool closed : 1;
@@ -42,6 +44,10 @@ void session_new(struct door *d, int fd, const struct addr_ip *client,
 
 /* Call the front's bytes(), without ever nesting it. */
 void session_bytes(struct session *s);
+
+/* s->deadline has passed, but there is output that the client still takes, or may
+   not take yet: armed anew, true. */
+bool session_still_takes(struct session *s, int64_t ms);
 
 /* Nothing is under way, nothing unread or unsent: may be closed at any time. */
 bool session_is_idle(const struct session *s);

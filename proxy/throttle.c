@@ -13,12 +13,30 @@ struct throttle {
 	struct session *s;
 	struct client_key client;
 	struct deadline pause;
+	int64_t left_ns;                /* of it, when the deadline passes */
 };
+
+/* Whoever is held hears nothing of its client: it looks now and then. */
+#define LOOK_NS (500 * NS_PER_MS)
+
+static void
+pause_for(struct throttle *t, int64_t ns)
+{
+	t->left_ns = ns > LOOK_NS ? ns - LOOK_NS : 0;
+	deadline_set_ns(t->s->conn.w, &t->pause, ns - t->left_ns);
+}
 
 static void
 pause_over(struct deadline *d)
 {
-	conn_hold(&container_of(d, struct throttle, pause)->s->conn, false);
+	struct throttle *t = container_of(d, struct throttle, pause);
+
+	if (conn_is_reset(&t->s->conn))
+		session_close(t->s);
+	else if (t->left_ns > 0)
+		pause_for(t, t->left_ns);
+	else
+		conn_hold(&t->s->conn, false);
 }
 
 static const struct conf_limit *
@@ -64,7 +82,7 @@ throttle_moved(struct session *s, size_t n)
 	if (limit->shadow)
 		return;
 	conn_hold(&s->conn, true);
-	deadline_set_ns(s->conn.w, &s->throttle->pause, ns);
+	pause_for(s->throttle, ns);
 }
 
 void

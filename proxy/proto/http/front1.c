@@ -575,7 +575,12 @@ front_late(struct session *s)
 {
 	struct exchange *x = exchange_first(s);
 
-	if (x == NULL) {
+	if (x == NULL && s->conn.out.len > 0) {
+		if (!session_still_takes(s, s->door->conf->timeouts.idle_ms)) {
+			count_add(&s->door->failures[FAIL_CLIENT_STALLED], 1);
+			session_reset(s);
+		}
+	} else if (x == NULL) {
 		count_add(&s->door->failures[FAIL_IDLE_TIMEOUT], 1);
 		session_close(s);
 	} else if (http_of(x)->taking == TAKING_HEAD)
