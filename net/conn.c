@@ -21,7 +21,10 @@
 
 #include "net/worker.h"
 
-enum { IOV_MOST = 64, READ_LEAST = 1024 };
+enum {
+	IOV_MOST = 64, READ_LEAST = 1024,
+	COUNTED_STEP = 16 * 1024        /* written before who counts has a say */
+};
 
 /*
  * read() and write() are points where a thread may be cancelled, and in a
@@ -273,8 +276,10 @@ write_some(struct conn *c)
 	size_t total;
 	ssize_t n;
 
-	if (c->out.first->next == NULL) {
+	if (c->out.first->next == NULL || c->ops->moved != NULL) {
 		bytes = buf_front(&c->out, &total);
+		if (c->ops->moved != NULL && total > COUNTED_STEP)
+			total = COUNTED_STEP;
 		n = plain_write(c->io.fd, bytes, total);
 	} else
 		n = write_many(c, &total);
@@ -304,6 +309,8 @@ conn_flush(struct conn *c)
 
 	if (!c->open || c->broken || c->connecting || c->held)
 		return;
+	if (c->ops->moved != NULL && c->out.len > 0)
+		c->ops->moved(c, 0);
 	while (c->out.len > 0 && !c->stuck && !c->held) {
 		n = write_some(c);
 		if (n < 0)

@@ -35,7 +35,8 @@ struct conn_ops {
 	void (*drained)(struct conn *c);
 	/* conn_connect() came to an end: error 0, or an errno. */
 	void (*connected)(struct conn *c, int error);
-	/* n bytes came in or went out. Optional: for those who count them. */
+	/* n bytes came in or went out; 0: some are about to. Optional: for
+	   those who count them, and may conn_hold() it. */
 	void (*moved)(struct conn *c, size_t n);
 	/* Reading or writing failed: the peer is gone; the conn still has to
 	   be closed. */

@@ -31,7 +31,7 @@
 #include "proxy/relief.h"
 
 enum {
-	SWEEP_S = 1, FDS_OF_OUR_OWN = 32,
+	SWEEP_S = 1, FDS_OF_OUR_OWN = 32, FEW_FDS = 48,
 	IDLE_GRACE_MS = 1000            /* draining: an idle client may be
 					   sending a request just now */
 };
@@ -72,6 +72,10 @@ plan_descriptors(struct runtime *rt, const struct conf *conf)
 	if (upstreams > (int64_t)limit.rlim_cur / 2)
 		upstreams = (int64_t)limit.rlim_cur / 2;
 	rt->client_fds = (int)((int64_t)limit.rlim_cur - upstreams);
+	if (rt->client_fds < FEW_FDS)
+		log_warn(NULL, "%llu descriptors are permitted, of which %d "
+		    "are for clients and weir itself: hardly enough",
+		    (unsigned long long)limit.rlim_cur, rt->client_fds);
 }
 
 /* "off" gives *out NULL. */

@@ -26,23 +26,42 @@ pause_for(struct throttle *t, int64_t ns)
 	deadline_set_ns(t->s->conn.w, &t->pause, ns - t->left_ns);
 }
 
-static void
-pause_over(struct deadline *d)
-{
-	struct throttle *t = container_of(d, struct throttle, pause);
-
-	if (conn_is_reset(&t->s->conn))
-		session_close(t->s);
-	else if (t->left_ns > 0)
-		pause_for(t, t->left_ns);
-	else
-		conn_hold(&t->s->conn, false);
-}
-
 static const struct conf_limit *
 limit_of(const struct session *s)
 {
 	return &s->door->conf->limits[CONF_LIMIT_BANDWIDTH_PER_CLIENT];
+}
+
+/* In how many ns it may go on. A reload may have taken the limit away. */
+static int64_t
+charge(const struct session *s, size_t n)
+{
+	const struct listener *l = s->door->listener;
+
+	if (limit_of(s)->most >= CONF_OFF)
+		return 0;
+	return bucket_table_owe(atomic_load_explicit(
+	    &l->buckets[CONF_LIMIT_BANDWIDTH_PER_CLIENT],
+	    memory_order_relaxed), &s->throttle->client, limit_of(s),
+	    s->conn.w->now_ns, n);
+}
+
+static void
+pause_over(struct deadline *d)
+{
+	struct throttle *t = container_of(d, struct throttle, pause);
+	int64_t ns;
+
+	if (conn_is_reset(&t->s->conn)) {
+		session_close(t->s);
+		return;
+	}
+	/* Others of the same client may have gone on meanwhile. */
+	ns = t->left_ns > 0 ? t->left_ns : charge(t->s, 0);
+	if (ns > 0)
+		pause_for(t, ns);
+	else
+		conn_hold(&t->s->conn, false);
 }
 
 void
@@ -67,13 +86,9 @@ throttle_moved(struct session *s, size_t n)
 	struct door *d = s->door;
 	int64_t ns;
 
-	/* A reload may have taken the limit away. */
-	if (s->throttle == NULL || limit->most >= CONF_OFF)
+	if (s->throttle == NULL)
 		return;
-	ns = bucket_table_owe(atomic_load_explicit(
-	    &d->listener->buckets[CONF_LIMIT_BANDWIDTH_PER_CLIENT],
-	    memory_order_relaxed), &s->throttle->client, limit,
-	    s->conn.w->now_ns, n);
+	ns = charge(s, n);
 	if (ns == 0 || s->conn.held)
 		return;
 	count_add(limit->shadow ?
