@@ -83,7 +83,9 @@ def lengths(frame):
     return len(data), data.index(b"\r\n\r\n") + 4
 
 
-def every_offset(how, frame):
+def every_offset(how, frame, minor=1):
+    """minor 0: the client of HTTP/1.0 knows the end of what has no length by
+    that of the connection, which then has to be a RST."""
     o = HttpOrigin(cutter, keep=False)
     w = Weir(one(o, pool='max = 4; max_waiting = 1000; '
                  'queue_timeout = "60s";'))
@@ -95,10 +97,12 @@ def every_offset(how, frame):
         c = Client(port)
         t = token()
         c.send(request(target="/%s/%s/%d" % (how, frame, n),
-                       fields=[("X-Token", t)]))
+                       fields=[("X-Token", t)], minor=minor))
         try:
             r = read_response(c)
         except Ended:
+            r = None
+        if r is None or c.ended == "rst":
             cut.append(n)           # it shows
             r = None
         if r is not None and r.status == 200:
@@ -129,6 +133,19 @@ def reset_within_a_chunked_answer():
 @case
 def reset_within_an_answer_that_ends_with_its_connection():
     every_offset("rst", "close")
+
+
+@case
+def reset_within_answers_for_http_1_0():
+    every_offset("rst", "length", 0)
+    every_offset("rst", "chunked", 0)
+    every_offset("rst", "close", 0)
+
+
+@case
+def end_within_answers_for_http_1_0():
+    every_offset("fin", "length", 0)
+    every_offset("fin", "chunked", 0)
 
 
 @case

@@ -34,7 +34,7 @@ def first_holds(links):
 @case
 def idle_server_that_vanished_is_found_by_the_next_request():
     permitted()
-    for method, body in (("GET", None), ("POST", b"pay")):
+    for method, body in (("GET", None), ("POST", b"pay"), ("POST", b"")):
         links = {}
         o = HttpOrigin(first_holds(links))
         w = Weir(one(o, pool="max = 4;"))

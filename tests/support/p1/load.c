@@ -43,7 +43,7 @@ struct counts count;
 bool tcp;
 static int epoll_fd, port_number;
 static uint64_t seed = 1, wanted = 20000, body_most = 65536, n_sessions;
-static unsigned n_clients = 500, leave_percent = 12, pace_ms;
+static unsigned n_clients = 500, leave_percent = 15, pace_ms;
 static int64_t now_ms, patience_ms = 30000;
 static bool plain, wild = true, unframed = true;
 static volatile sig_atomic_t stopping;
@@ -162,7 +162,8 @@ exchange_make(struct exchange *x, bool is_last)
 	/* With the response in the same segment; later would be the next. */
 	if (x->how == HOW_TWICE)
 		x->size = below(1000);
-	if (x->method == POST || x->method == PUT)
+	/* Without a body it would be easy to send once more. */
+	if ((x->method == POST || x->method == PUT) && !percent(30))
 		x->up = choose_size();
 	count.posts += x->method == POST;
 }
@@ -395,7 +396,7 @@ input(struct client *c)
 		return;
 	c->moved_ms = now_ms;
 	if (n <= 0) {
-		peer_ended(c, n < 0);
+		peer_ended(c, n < 0 || c->was_reset);
 		return;
 	}
 	c->came += (uint64_t)n;
@@ -419,7 +420,9 @@ output(struct client *c)
 		if (got < 0 && errno == EAGAIN)
 			return;
 		if (got < 0) {
-			/* It may have been answered before it was closed. */
+			/* It may have been answered before it was closed. The
+			   reset is told only once, here or by recv(). */
+			c->was_reset = true;
 			c->out_at = c->out_len = c->leave_out = 0;
 			c->leave = STAY;
 			c->left = 0;
@@ -463,7 +466,7 @@ join(struct client *c)
 	c->origin_conn = c->came = 0;
 	c->left = 1 + (unsigned)below(20);
 	c->connecting = true;
-	c->fin_sent = c->ending = c->gave_up = false;
+	c->fin_sent = c->ending = c->gave_up = c->was_reset = false;
 	c->out_len = c->out_at = c->head_len = 0;
 	c->phase = IN_HEAD;
 	c->moved_ms = now_ms;

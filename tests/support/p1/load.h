@@ -43,6 +43,7 @@ struct client {
 	unsigned left;          /* exchanges still to be begun here */
 	bool connecting, minor_0, fin_sent, ending;
 	bool gave_up;           /* of a request only a part was sent */
+	bool was_reset;         /* a send() has said so */
 	struct exchange open[DEPTH];
 	unsigned first, n_open;
 	/* What is to be sent. */

@@ -506,11 +506,13 @@ take(struct conn *c)
 			return c->have == IN_SIZE ?
 			    (malformed(c, "head"), -1) : 0;
 		n = (size_t)(end - c->in) + 4;
-		if (c->stale) {         /* case 6: it goes as one comes */
-			conn_close(c, c->cut & 1);
+		if (!head_read(c, n))
 			return -1;
-		}
-		return head_read(c, n) ? (ssize_t)n : -1;
+		if (!c->stale)
+			return (ssize_t)n;
+		/* It goes as one comes, who may have been heard. */
+		conn_close(c, c->cut & 1);
+		return -1;
 	}
 	if (c->reading == READ_LENGTH || c->reading == READ_DATA) {
 		n = c->left < c->have ? c->left : c->have;
