@@ -33,7 +33,7 @@ enum {
 };
 
 static struct lane_scene s;
-static bool counted;
+static bool counted, flood;
 static int64_t retry_after_ns;
 
 /* As main does before a snapshot runs. */
@@ -74,7 +74,9 @@ comes(const struct addr_ip *a)
 {
 	counted = true;
 	retry_after_ns = -1;
-	return (int)gate_connection(s.door, a, &counted, &retry_after_ns);
+	flood = true;
+	return (int)gate_connection(s.door, a, &counted, &retry_after_ns,
+	    &flood);
 }
 
 static int
@@ -164,6 +166,7 @@ last_place_is_given_and_comes_back(void **state)
 	assert_int_equal(client_comes(3), CONNECTIONS);
 	assert_int_equal(client_comes(1), CONNECTIONS);
 	assert_int_equal(retry_after_ns, 0);
+	assert_false(flood);
 	assert_int_equal(limited(CONNECTIONS), 2);
 	assert_int_equal(inside(), 2);
 	client_leaves(2, false);
@@ -428,6 +431,46 @@ reload_gives_nobody_a_fresh_bucket(void **state)
 	lane_scene_end(&s);
 }
 
+/* Refusals have a bucket like that of what comes in: a client that is refused
+   more often than he may come is told late, and so is he alone. */
+static void
+who_floods_is_told_late(void **state)
+{
+	int i;
+
+	(void)state;
+	begin("limits = { connections_per_client = 9; "
+	    "connection_rate = { rate = \"60/h\"; burst = 5; }; "
+	    "connection_rate_per_client = { rate = \"60/h\"; burst = 2; }; };");
+	for (i = 0; i < 6; i++) {
+		assert_int_equal(client_comes(1), i < 2 ? N_LIMITS :
+		    RATE_OF_CLIENT);
+		assert_int_equal(flood, i >= 4);
+	}
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(client_comes(2), i < 2 ? N_LIMITS :
+		    RATE_OF_CLIENT);
+		assert_false(flood);
+	}
+	/* For want of a place for anybody nobody is to blame. */
+	assert_int_equal(client_comes(3), N_LIMITS);
+	assert_int_equal(client_comes(3), RATE);
+	assert_false(flood);
+	/* To be refused does not make it longer until he may come again. */
+	lane_scene_pass(&s, 60000);
+	assert_int_equal(client_comes(1), N_LIMITS);
+	assert_false(flood);
+	for (i = 1; i <= 100; i++)
+		assert_in_range(gate_flood_ms(s.door), 1, 100);
+	client_leaves(1, true);
+	client_leaves(1, true);
+	client_leaves(1, true);
+	client_leaves(2, true);
+	client_leaves(2, true);
+	client_leaves(3, true);
+	lane_scene_end(&s);
+}
+
 static void
 want_of_descriptors_is_counted(void **state)
 {
@@ -538,12 +581,15 @@ counts_balance_whatever_comes(void **state)
 
 /* ----------------------------------------------------------------- requests */
 
+enum { LATE_MS = 100 };                 /* whoever is told late is told by then */
+
 /* One request on a connection of its own: what the client is told. */
 static const char *
 asks(const char *address, int *fd)
 {
 	*fd = lane_scene_client(&s, address);
 	lane_scene_say(&s, *fd, GET("/"));
+	lane_scene_pass(&s, LATE_MS);
 	return lane_scene_hear(*fd);
 }
 
@@ -602,13 +648,49 @@ refusal_says_when_to_come_again(void **state)
 	assert_non_null(strstr(asks("10.0.0.1", &client),
 	    "\r\nRetry-After: 60\r\n"));
 	/* The connection goes on, and it is right about the time. */
-	lane_scene_pass(&s, 59000);
+	lane_scene_pass(&s, 59000 - 2 * LATE_MS);
 	lane_scene_say(&s, client, GET("/"));
+	lane_scene_pass(&s, LATE_MS);
 	assert_non_null(strstr(lane_scene_hear(client),
 	    "\r\nRetry-After: 1\r\n"));
 	lane_scene_pass(&s, 1000);
 	lane_scene_say(&s, client, GET("/"));
 	assert_string_equal(lane_scene_hear(client), "");
+	close(client);
+	lane_scene_run(&s);
+	lane_scene_end(&s);
+}
+
+/* What he sends after it waits, too; and he may give up. */
+static void
+flood_of_requests_is_told_late(void **state)
+{
+	int client;
+
+	(void)state;
+	begin("limits = { request_rate_per_client = { rate = \"60/h\"; "
+	    "burst = 1; }; };");
+	asks_and_leaves("10.0.0.1", true);
+	client = lane_scene_client(&s, "10.0.0.1");
+	lane_scene_say(&s, client, GET("/"));
+	assert_non_null(strstr(lane_scene_hear(client), "HTTP/1.1 429 "));
+	/* Of three at once the second is not looked at before the first is
+	   told. */
+	lane_scene_say(&s, client, GET("/") GET("/") GET("/"));
+	assert_string_equal(lane_scene_hear(client), "");
+	assert_int_equal(limited(REQUESTS_OF_CLIENT), 2);
+	lane_scene_pass(&s, LATE_MS);
+	assert_non_null(strstr(lane_scene_hear(client), "HTTP/1.1 429 "));
+	assert_true(limited(REQUESTS_OF_CLIENT) >= 3);
+	close(client);
+	lane_scene_run(&s);
+	assert_null(lane_scene_session(&s));
+	lane_scene_pass(&s, LATE_MS);
+	/* Others are told at once. */
+	asks_and_leaves("10.0.0.2", true);
+	client = lane_scene_client(&s, "10.0.0.2");
+	lane_scene_say(&s, client, GET("/"));
+	assert_non_null(strstr(lane_scene_hear(client), "HTTP/1.1 429 "));
 	close(client);
 	lane_scene_run(&s);
 	lane_scene_end(&s);
@@ -651,10 +733,12 @@ main(void)
 		TEST(shadow_counts_and_lets_in),
 		TEST(reload_keeps_the_counts_right),
 		TEST(reload_gives_nobody_a_fresh_bucket),
+		TEST(who_floods_is_told_late),
 		TEST(want_of_descriptors_is_counted),
 		TEST(counts_balance_whatever_comes),
 		TEST(client_that_asks_too_often_takes_nothing_from_others),
 		TEST(refusal_says_when_to_come_again),
+		TEST(flood_of_requests_is_told_late),
 		TEST(one_client_is_a_64_of_addresses)
 	};
 

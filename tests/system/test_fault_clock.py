@@ -115,7 +115,7 @@ def stopped_under_load(protocol="http", workers=1, more=""):
                  up='timeouts = { tunnel = "%s"; };' % LIMIT if tcp
                  else TIMES + more))
     load = Load(w, tcp=tcp, mix="mild", clients=16 if tcp else 100, pace=5,
-                exchanges=0, patience=int(STOPPED + 30 * SLOW))
+                exchanges=0, patience=int(2 * STOPPED + 30 * SLOW))
     for _ in range(2):
         before = o.counts()["requests"]
         until(lambda: o.counts()["requests"] > before + 200, "traffic")
