@@ -1,5 +1,5 @@
-"""Each allocation fails in turn: at start that is a word and an exit, later one
-exchange that visibly fails; the process lives and the next one is served.
+"""Each allocation fails in turn: at start that is a word and an exit, later
+one exchange that visibly fails; the process lives, the next one is served.
 
 STRIDE=1 sweeps every allocation, which takes long; else each run takes every
 so manieth, from a random first one on.
@@ -16,11 +16,10 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import case
 from case import Failed, check, eq, run, until
-from fault import VARIANT
 from origin import Origin, echo
 from shim import Shim, places
 from weir import BINARY, Weir, listening, one
-from web import (HttpOrigin, answer, ask, chunks, ok, once, read_response,
+from web import (HttpOrigin, answer, chunks, ok, once, read_response,
                  request)
 from wire import Client
 

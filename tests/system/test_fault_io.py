@@ -97,7 +97,8 @@ def accept_that_fails_is_tried_again():
     for error in ("ECONNABORTED", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM",
                   "EPROTO"):
         w, r = failing("accept", error)
-        check(set(w.failures()) <= {"client_abort"}, error + repr(w.failures()))
+        check(set(w.failures()) <= {"client_abort"}, "%s: %r" % (
+            error, w.failures()))
 
 
 @case

@@ -9,12 +9,14 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import case as cases
 from case import SLOW, WAIT, case, check, eq, run, until
 from p1 import Load, P1Origin
 from weir import Weir, one
 
 # tests/soak/soak and RELOADS=1000 do the full measure.
 RELOADS = int(os.environ.get("RELOADS", "100"))
+cases.FILE_LIMIT += RELOADS / 5
 EVERY_S = 0.05
 POOL = 'max = 16; max_waiting = 1000; queue_timeout = "60s";'
 BAD = ("oops = = ;\n", "workers = 1; workers = 2;\n", "no_such_key = 1;\n",

@@ -11,8 +11,7 @@ from case import SLOW, WAIT, case, check, eq, run, until
 from origin import Origin, echo
 from vanish import permitted, vanish
 from weir import Weir, one
-from web import HttpOrigin, answer, ask, ok, once, read_response, refused, \
-    request
+from web import HttpOrigin, answer, ask, ok, once, refused, request
 from wire import Client
 
 SHORT = "%dms" % (400 * SLOW)

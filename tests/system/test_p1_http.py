@@ -62,6 +62,11 @@ def likewise_with_retries_checks_and_ejection():
 
 
 @case
+def likewise_when_a_client_keeps_its_connection():
+    exchanges(pool='mode = "session"; ' + POOL)
+
+
+@case
 def origins_that_only_dawdle_lose_nothing():
     w, o, r = exchanges(mix="mild")
     eq((r["answered"], r["failed"]), (r["exchanges"], {}),

@@ -312,11 +312,11 @@ take_body(struct exchange *x)
 		return false;
 	}
 	if (!has_room(x)) {
-		/* The client waits for us: its clock stands still. */
-		if (in->held >= AHEAD_MOST) {
-			conn_pause(&s->conn);
+		/* What it has sent waits for us: its clock stands still. */
+		if (in->len > 0)
 			deadline_clear(&s->deadline);
-		}
+		if (in->held >= AHEAD_MOST)
+			conn_pause(&s->conn);
 		return false;
 	}
 	conn_resume(&s->conn);

@@ -32,8 +32,8 @@ whose(struct client *c, const struct exchange *x, const char *token)
 
 	if (sscanf(token, "%16" SCNx64 "%16" SCNx64, &a, &b) != 2 ||
 	    a != x->token.a || b != x->token.b)
-		violation(c, "misdelivered: %.40s for %016" PRIx64 "%016" PRIx64,
-		    token, x->token.a, x->token.b);
+		violation(c, "misdelivered: %.40s for %016" PRIx64 "%016"
+		    PRIx64, token, x->token.a, x->token.b);
 	if (got == NULL || sscanf(got, "%" SCNu64 " %" SCNx64, &n, &sum) != 2 ||
 	    conn == NULL || sscanf(conn, "%" SCNu64, &number) != 1)
 		violation(c, "a response without its fields: %.300s", c->head);

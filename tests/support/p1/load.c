@@ -608,7 +608,8 @@ report(int64_t took_ms)
 	    ", \"refused\": %" PRIu64 ", \"cut\": %" PRIu64 ", \"left\": %"
 	    PRIu64 ", \"lost\": %" PRIu64 ", \"violations\": %" PRIu64
 	    ", \"connects\": %" PRIu64 ", \"no_connect\": %" PRIu64
-	    ", \"posts\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"slowest_ms\": %" PRIu64
+	    ", \"posts\": %" PRIu64 ", \"bytes\": %" PRIu64
+	    ", \"slowest_ms\": %" PRIu64
 	    ", \"seconds\": %.1f, \"status\": {", count.begun, count.answered,
 	    count.refused, count.cut, count.left, count.lost,
 	    count.violations, count.connects, count.no_connect, count.posts,

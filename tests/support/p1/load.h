@@ -57,7 +57,8 @@ struct client {
 	enum phase phase;
 	char head[HEAD_MOST + 1];
 	size_t head_len;
-	bool own, last;         /* the origin's response; the connection's end */
+	bool own, last;         /* the origin's response, the
+				   connection's end */
 	bool was_head;          /* it is the answer to HEAD */
 	int status;
 	uint64_t body, body_left;

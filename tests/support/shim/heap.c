@@ -1,5 +1,5 @@
 /*
- * To be preloaded: one allocation fails, the one that the page says (control.h).
+ * To be preloaded: one allocation fails, that which the page says (control.h).
  * Who asked for it is written to standard error, and likewise who was about
  * when the process died of it.
  *
