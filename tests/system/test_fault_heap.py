@@ -1,8 +1,8 @@
 """Each allocation fails in turn: at start that is a word and an exit, later
 one exchange that visibly fails; the process lives, the next one is served.
 
-STRIDE=1 sweeps every allocation, which takes long; else each run takes every
-so manieth, from a random first one on.
+STRIDE=1 sweeps every allocation, which takes minutes; else a run takes every
+n-th, from a random first one on.
 """
 # SPDX-License-Identifier: MIT
 import copy
