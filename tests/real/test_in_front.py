@@ -63,8 +63,9 @@ def behind():
     return o, Weir(one(o, pool="max = 4; queue_timeout = \"20s\";"))
 
 
-def as_wanted(w, o):
-    eq(w.failures(), {}, "failures")
+def as_wanted(w, o, may=()):
+    eq({k: n for k, n in w.failures().items() if k not in may}, {},
+       "failures")
     check(1 <= o.accepted <= 4, "upstream connections: %d" % o.accepted)
     until(lambda: w.pool()["leased"] == 0, "at rest")
     eq(w.upstream()["connects_total"], o.accepted, "connects_total")
@@ -107,7 +108,8 @@ def haproxy_with_checks():
     until(lambda: o.requests >= 1, "a health check")
     work(front)
     check(o.requests >= CLIENTS * (EACH + 1), "requests: %d" % o.requests)
-    as_wanted(w, o)
+    # A check may be cut short by haproxy when the machine is slow.
+    as_wanted(w, o, ["client_abort"])
 
 
 @case

@@ -260,6 +260,21 @@ def reset_before_an_answer_each_as_its_route_says():
 
 
 @case
+def other_endpoint_is_asked_whatever_the_balance():
+    """Also where the same one would be chosen again."""
+    for keys in ('balance = "least_conn";', 'balance = "random_two";',
+                 'balance = "source_hash";', ""):
+        fails = first_time()
+        origins = [HttpOrigin(moody(fails)) for _ in range(2)]
+        heavy = '{ address = "%s"; weight = 100; }' % origins[0].address
+        w = Weir(one(heavy, origins[1], pool="max_requests = 1;",
+                     up=policy(1) + keys))
+        for _ in range(8):
+            once_or_twice(w, origins, "GET", "/", None, True)
+        eq(w.upstream()["retries_total"], 8, "retries_total")
+
+
+@case
 def off_does_without_the_free_attempt_too():
     """A connection that had served before dies: elsewhere this is nobody's
     fault, and a safe request is sent anew at once."""

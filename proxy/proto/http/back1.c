@@ -25,12 +25,35 @@ worker_of(const struct exchange *x)
 	return x->s->conn.w;
 }
 
+static void
+arm_stall(struct exchange *x, const struct conn *taker)
+{
+	http_of(x)->taken = taker->sent;
+	deadline_set(worker_of(x), &x->deadline,
+	    x->upstream->timeouts.stall_ms);
+}
+
 /* The answer is due from now on, or the upstream has to go on taking. */
 static void
 arm(struct exchange *x)
 {
-	deadline_set(worker_of(x), &x->deadline, x->up_end ?
-	    x->upstream->timeouts.response_ms : x->upstream->timeouts.stall_ms);
+	const struct conn *server = &x->lease->u->conn;
+
+	if (x->up_end && server->out.held < CONN_LOW)
+		deadline_set(worker_of(x), &x->deadline,
+		    x->upstream->timeouts.response_ms);
+	else
+		arm_stall(x, server);
+}
+
+/* A stall is a pause: who has taken some since has none. */
+static bool
+goes_on_taking(struct exchange *x, const struct conn *taker)
+{
+	if (taker->out.len == 0 || taker->sent == http_of(x)->taken)
+		return false;
+	arm_stall(x, taker);
+	return true;
 }
 
 /* ----------------------------------------------------------------- request */
@@ -86,7 +109,7 @@ static void
 back_drained(struct upconn *u, struct exchange *x)
 {
 	(void)u;
-	if (http_of(x)->giving == GIVING_HEAD && !x->up_end)
+	if (http_of(x)->giving == GIVING_HEAD && http_of(x)->up_total > 0)
 		arm(x);
 }
 
@@ -327,8 +350,7 @@ take_answer_body(struct upconn *u, struct exchange *x)
 		return;
 	if (x->s->conn.out.held >= CONN_HIGH)
 		conn_pause(&u->conn);
-	deadline_set(worker_of(x), &x->deadline,
-	    x->upstream->timeouts.stall_ms);
+	arm_stall(x, &x->s->conn);
 }
 
 static void
@@ -365,6 +387,9 @@ back_late(struct upconn *u, struct exchange *x)
 		tunnel_late(x);
 		return;
 	}
+	if (goes_on_taking(x, hx->giving == GIVING_BODY ? &x->s->conn :
+	    &u->conn))
+		return;
 	if (hx->giving == GIVING_BODY && x->s->conn.out.held >= CONN_LOW) {
 		exchange_fail(x, FAIL_CLIENT_STALLED);
 		return;

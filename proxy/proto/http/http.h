@@ -78,6 +78,8 @@ struct http_exchange {
 	uint64_t down_left;
 	struct buf down_trailers;
 	unsigned interim;               /* 1xx so far */
+	uint64_t taken;                 /* bytes that whoever is waited for had
+					   taken when the deadline was set */
 
 	/* Not zeroed from here. */
 	char inline_head[HTTP_HEAD_SIZE(HTTP_FIELDS_INLINE)]
