@@ -110,7 +110,7 @@ is_all_over(void)
 	assert_int_equal(connects_begun, before);
 }
 
-/* ------------------------------------------------------------ what and what not */
+/* -------------------------------------------------------- what and what not */
 
 #define HEAD_OF(method) method " /r HTTP/1.1\r\nHost: a\r\nX-A: b\r\n"
 
@@ -279,7 +279,7 @@ answers_and_slow_servers_are_no_failed_attempts(void **state)
 	end();
 }
 
-/* ----------------------------------------------- what could not be connected */
+/* ---------------------------------------------- what could not be connected */
 
 static void
 what_was_not_sent_goes_again_whatever_it_is(void **state)
@@ -544,29 +544,7 @@ budget_bounds_attempts_and_comes_back(void **state)
 	end();
 }
 
-static void
-budget_is_a_share_of_the_requests(void **state)
-{
-	unsigned i;
-
-	(void)state;
-	begin("", "retry = { max_retries = 4; backoff = \"0s\"; "
-	    "max_backoff = \"0s\"; budget = 0.5; };");
-	far_end_refuse(&s.far);
-	for (i = 0; i < 100; i++) {
-		lane_scene_say(&s, client, GET("/"));
-		lane_scene_pass(&s, 1);
-		hears(client, "HTTP/1.1 502 ");
-	}
-	/* Attempts do not count as requests: else it would feed itself. */
-	assert_int_equal(retries(), 100 / 2 + 3);
-	/* One for each exchange that wanted one more. */
-	assert_in_range(count_read(
-	    &s.pool->limited[UPSTREAM_LIMIT_RETRY_BUDGET]), 80, 100);
-	end();
-}
-
-/* ----------------------------------------------------------- another endpoint */
+/* --------------------------------------------------------- another endpoint */
 
 static struct far_end second;
 
@@ -650,26 +628,6 @@ other_endpoint_is_asked(void **state)
 		assert_int_equal(retries(), 8);
 		end_with_two();
 	}
-}
-
-/* The one that failed is not asked while another has room; when it is the only
-   one it is. */
-static void
-failed_endpoint_is_better_than_none(void **state)
-{
-	(void)state;
-	begin_with_two(FOUR);
-	far_end_refuse(&second);
-	endpoint_bar(s.roster->v[1], BAR_DOWN, true, s.now_ns);
-	pool_set_roster(s.pool, roster_keep(s.roster));
-	lane_scene_run(&s);
-	lane_scene_say(&s, client, GET("/"));
-	end_last(false);
-	lane_scene_pass(&s, LONG_MS);
-	hears(lane_scene_far(&s, 0), "GET / ");
-	lane_scene_say(&s, lane_scene_far(&s, 0), NO_CONTENT);
-	hears(client, "HTTP/1.1 204 ");
-	end_with_two();
 }
 
 static void
@@ -824,9 +782,7 @@ main(void)
 		TEST(those_who_failed_together_do_not_come_back_together),
 		TEST(pause_of_nothing_is_allowed),
 		TEST(budget_bounds_attempts_and_comes_back),
-		TEST(budget_is_a_share_of_the_requests),
 		TEST(other_endpoint_is_asked),
-		TEST(failed_endpoint_is_better_than_none),
 		TEST(all_down_in_the_pause_is_told_at_its_end),
 		TEST(client_that_leaves_in_a_pause_leaves_nothing_behind),
 		TEST(total_runs_on_in_a_pause),

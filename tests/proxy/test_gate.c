@@ -581,7 +581,7 @@ counts_balance_whatever_comes(void **state)
 
 /* ----------------------------------------------------------------- requests */
 
-enum { LATE_MS = 100 };                 /* whoever is told late is told by then */
+enum { LATE_MS = 100 };         /* whoever is told late is told by then */
 
 /* One request on a connection of its own: what the client is told. */
 static const char *

@@ -472,12 +472,12 @@ def budget_holds(workers):
 
 @case
 def attempts_keep_to_the_budget():
-    budget_holds(1)
+    budget_holds(workers=1)
 
 
 @case
 def budget_is_each_workers_own():
-    budget_holds(2)
+    budget_holds(workers=2)
 
 
 @case
