@@ -160,7 +160,7 @@ def wait_returns_when_it_becomes_ready():
     o.refuse()
     w = Weir(one(o, pool="min_idle = 1;"))
     prints(BAD, "back", argv=["-c", w.file, "ready"])
-    prints(BAD, "back", argv=["-c", w.file, "wait", "--timeout", "300ms"])
+    prints(BAD, "back", argv=["-c", w.file, "wait", "--timeout", "2s"])
     o.listen()
     prints(0, argv=["-c", w.file, "wait", "--timeout", "60s"])
     prints(0, argv=["-c", w.file, "ready"])

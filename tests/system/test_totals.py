@@ -1,5 +1,5 @@
-"""timeouts.total ends an exchange wherever it is: in a queue, a pause, a body, a
-tunnel; other deadlines are renewed by single bytes, or are not, as they say.
+"""timeouts.total ends an exchange wherever it is: in a queue, a pause, a body,
+a tunnel; other deadlines are renewed by single bytes, or are not, as they say.
 """
 # SPDX-License-Identifier: MIT
 import os
