@@ -92,6 +92,11 @@ read_some(struct conn *c)
 			fail(c, errno);
 		return;
 	}
+	if (n == 0 && c->was_reset) {
+		/* The system tells of a reset once only. */
+		fail(c, ECONNRESET);
+		return;
+	}
 	if (n == 0) {
 		c->eof = true;
 		watch(c);
@@ -287,6 +292,8 @@ write_some(struct conn *c)
 		if ((errno == EPIPE || errno == ECONNRESET) && c->hear_out &&
 		    !c->paused && !c->eof) {
 			c->shut = c->shut_done = true;
+			/* EPIPE would say that a FIN came before. */
+			c->was_reset = errno == ECONNRESET;
 			return (ssize_t)total;  /* nowhere to go: forget it */
 		}
 		if (errno != EAGAIN && errno != EINTR) {

@@ -57,6 +57,8 @@ struct conn {
 	bool stuck : 1;                 /* out waits for the socket */
 	bool shut : 1;                  /* send FIN when out is empty */
 	bool shut_done : 1;             /* FIN is on its way */
+	bool was_reset : 1;             /* a write said so, in place of a read:
+					   the end that follows is none */
 	bool broken : 1;                /* failed: nothing more to read or write */
 	bool streaming : 1;             /* last read filled its room */
 	bool hear_out : 1;              /* when writing fails, go on reading:

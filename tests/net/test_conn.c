@@ -528,6 +528,26 @@ failed_write_with_hear_out_reads_on(void **state)
 	end();
 }
 
+/* The system tells of a reset once: here the write hears it, and to the read what
+   follows looks like an end. */
+static void
+reset_that_a_write_has_heard_is_no_end(void **state)
+{
+	(void)state;
+	begin_connected();
+	h.conn.hear_out = true;
+	far_end_say(far_fd, "half an ans", 11);
+	far_end_reset(&far_end, far_fd);
+	send_text("body");
+	worker_flush(&t.workers[0]);
+	assert_int_equal(h.faileds, 0);
+	turns_run(&t);
+	assert_false(h.conn.eof);
+	assert_int_equal(h.faileds, 1);
+	assert_int_equal(h.error, ECONNRESET);
+	end();
+}
+
 static void
 reset_close_is_seen_as_a_reset(void **state)
 {
@@ -759,6 +779,7 @@ main(void)
 		cmocka_unit_test(reset_is_a_failure),
 		cmocka_unit_test(failed_write_is_a_failure),
 		cmocka_unit_test(failed_write_with_hear_out_reads_on),
+		cmocka_unit_test(reset_that_a_write_has_heard_is_no_end),
 		cmocka_unit_test(reset_close_is_seen_as_a_reset),
 		cmocka_unit_test(nothing_is_heard_after_close),
 		cmocka_unit_test(callbacks_may_close),

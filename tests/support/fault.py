@@ -10,7 +10,7 @@ import os
 import subprocess
 
 import case
-from case import Skip, need
+from case import Aside, need
 from weir import BINARY, HERE
 
 VARIANT = os.environ.get("VARIANT", "release")
@@ -47,12 +47,12 @@ def built(name, *sources, flags=(), libs=()):
 def not_in(*variants, why):
     """Skip the case in these variants of the build."""
     if VARIANT in variants:
-        raise Skip("%s build: %s" % (VARIANT, why))
+        raise Aside("%s build: %s" % (VARIANT, why))
 
 
 def namespace(*kinds):
     """The command that runs others in namespaces of their own: unshare."""
     argv = [need("unshare"), *kinds]
     if subprocess.run([*argv, "true"], capture_output=True).returncode != 0:
-        raise Skip("not permitted here: %s" % " ".join(argv))
+        raise Aside("not permitted here: %s" % " ".join(argv))
     return argv

@@ -10,7 +10,7 @@ import struct
 import threading
 
 import case
-from case import Skip, later
+from case import Aside, later
 from netns import enter
 
 CLONE_NEWNS = 0x20000
@@ -23,7 +23,7 @@ _known = False
 
 def _mount(what, where, flags):
     if _libc.mount(what, where, None, flags, None) != 0:
-        raise Skip("mount: %s" % os.strerror(ctypes.get_errno()))
+        raise Aside("mount: %s" % os.strerror(ctypes.get_errno()))
 
 
 def enter_names():
@@ -33,7 +33,7 @@ def enter_names():
         return
     enter()
     if _libc.unshare(CLONE_NEWNS) != 0:
-        raise Skip("no mount namespace: %s" % os.strerror(
+        raise Aside("no mount namespace: %s" % os.strerror(
             ctypes.get_errno()))
     _mount(None, b"/", MS_REC | MS_PRIVATE)
     path = case.put("resolv.conf", "nameserver 127.0.0.1\n"

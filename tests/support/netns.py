@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 
-from case import Skip
+from case import Aside
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -25,7 +25,7 @@ def enter():
         return
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
-        raise Skip("no network namespace: %s" % os.strerror(
+        raise Aside("no network namespace: %s" % os.strerror(
             ctypes.get_errno()))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         name = struct.pack("16sH14x", b"lo", 0)
@@ -42,4 +42,4 @@ def local_ports(first, last):
         with open(RANGE, "w") as f:
             f.write("%d %d\n" % (first, last))
     except OSError as e:
-        raise Skip("%s: %s" % (RANGE, e)) from None
+        raise Aside("%s: %s" % (RANGE, e)) from None

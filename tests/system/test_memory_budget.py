@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, Skip, case, check, eq, run, until
+from case import SLOW, Aside, case, check, eq, run, until
 from origin import Origin, echo
 from senders import turned_away
 from weir import Weir, one
@@ -137,7 +137,7 @@ def tcp_clients_are_refused_without_a_byte():
 @case
 def memory_of_a_crowd_goes_back():
     if os.environ.get("VARIANT", "release") != "release":
-        raise Skip("a sanitizer keeps what is freed")
+        raise Aside("a sanitizer keeps what is freed")
     o = HttpOrigin()
     w = Weir(one(o, front=HEADS))
     ok(once(w.conf.ports["front"]))

@@ -11,7 +11,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, Skip, case, check, eq, port, run, temp_dir, until
+from case import SLOW, Aside, case, check, eq, port, run, temp_dir, until
 from origin import Origin, echo
 from weir import Conf, Weir, one
 from web import (HttpOrigin, answer, ask, ok, once, plain, read_response,
@@ -540,7 +540,7 @@ SOME = policy(1, "%dms" % (3000 * SLOW))        # half of that at least
 def still_pausing(o):
     """What was to happen in the pause has happened in it."""
     if o.requests > 1:
-        raise Skip("this machine is slower than the pause")
+        raise Aside("this machine is slower than the pause")
 
 
 @case
