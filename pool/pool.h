@@ -143,7 +143,8 @@ struct pool {
 	counter pins[POOL_PINS_MOST];   /* by index in peer_ops.pins */
 	counter limited[N_UPSTREAM_LIMITS];     /* refused */
 	counter delayed[N_UPSTREAM_LIMITS];     /* let wait, then sent */
-	counter shadowed[N_UPSTREAM_LIMITS];    /* would have been refused */
+	counter shadowed[N_UPSTREAM_LIMITS];    /* would have been refused or let
+					   wait */
 	struct {                        /* what the retry budget looks back on:
 					   two spans of 10 s */
 		int64_t span;           /* number of the newer one */

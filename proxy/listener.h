@@ -58,7 +58,8 @@ struct door {
 	counter active, accepted, rejected, requests, received, sent;
 	counter outcomes[N_OUTCOMES];
 	counter failures[N_FAILS];
-	counter limited[N_LIMITS];      /* refused, by enum limit */
+	counter limited[N_LIMITS];      /* refused, by enum limit; bandwidth:
+					   held back */
 	counter shadowed[N_LIMITS];     /* would have been */
 	struct hist latency;
 };

@@ -82,9 +82,10 @@ struct runtime {
 	struct pressure_watch pressure;
 	struct deadline look;           /* at it; proxy/relief.c */
 	_Atomic int pressure_level;     /* enum pressure; read by lanes */
-	_Atomic int client_fds;         /* accepting pauses while descriptors
-					   beyond this number are in use: the
-					   rest is for upstreams and weir */
+	_Atomic int client_fds;         /* a client whose descriptor is beyond
+					   this number makes an idle one leave
+					   or is refused: the rest is for
+					   upstreams and weir */
 	size_t n_lanes;
 	struct lane **lanes;
 };
