@@ -294,6 +294,67 @@ def connections_of_a_client_share_his_bandwidth():
 
 
 @case
+def many_connections_at_once_have_no_burst_each():
+    size, many = 256 << 10, 16
+    o = HttpOrigin(lambda q, link: answer(q, bytes(size)))
+    w = Weir(one(o, front=PACED, pool="max = %d;" % many))
+    crowd = [front(w) for _ in range(many)]
+    begin = time.monotonic()
+    for c in crowd:
+        c.limit = 60 * SLOW
+        c.send(request())
+    for c in crowd:
+        eq(len(ok(read_response(c)).body), size, "body")
+    took = time.monotonic() - begin
+    # One may go 16 KiB beyond, and what a turn reads: not each of them.
+    check(took > (many * size - BURST - TURN) / RATE, "%.2f s" % took)
+
+
+SLOW_PACE = 'limits = { bandwidth_per_client = { rate = "64KiB/s"; ' \
+    'burst = "64KiB"; }; };'
+
+
+@case
+def held_answer_is_not_cut_by_idle():
+    size = 200000
+    o = HttpOrigin(lambda q, link: answer(q, bytes(size)))
+    w = Weir(one(o, front=SLOW_PACE + ' timeouts = { idle = "300ms"; };'))
+    c = front(w)
+    c.limit = 60 * SLOW
+    eq(len(ok(ask(c)).body), size, "body")
+    eq(c.read_to_end(), b"", "and then it is idle")
+    eq(w.failures(), {"idle_timeout": 1}, "failures")
+    w.balanced(o)
+
+
+@case
+def held_clients_that_have_gone_keep_no_lease():
+    o = HttpOrigin(lambda q, link: answer(q, bytes(1 << 20)))
+    w = Weir(one(o, pool="max = 40;", front='limits = { '
+                 'bandwidth_per_client = { rate = "16KiB/s"; '
+                 'burst = "64KiB"; }; };'))
+    crowd = [front(w).send(request()) for _ in range(40)]
+    until(lambda: w.pool()["leased"] == 40, "all are served")
+    for c in crowd:
+        c.rst()
+    # In their turns it would take minutes.
+    until(lambda: w.pool()["leased"] == 0, "their leases come back")
+    w.balanced(o)
+
+
+@case
+def held_session_ends_with_the_drain():
+    o = HttpOrigin(lambda q, link: answer(q, bytes(400000)))
+    c = one(o, front=SLOW_PACE)
+    w = Weir(c)
+    client = front(w).send(request())
+    until(lambda: w.listener()["requests_total"] == 1 and
+          w.pool()["leased"] == 0, "weir has all of the answer")
+    w.stop()                    # leaks nothing, says a sanitizer
+    client.close()
+
+
+@case
 def shadowed_bandwidth_holds_nobody_back():
     size = 4 << 20
     o = HttpOrigin(lambda q, link: answer(q, bytes(size)))

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
 from senders import limited
 from weir import Weir, one
-from web import HttpOrigin, answer, ask, ok, once, plain
+from web import HttpOrigin, answer, ask, ok, once, plain, request
 from wire import Client
 
 
@@ -168,6 +168,22 @@ def client_that_leaves_while_it_waits_is_not_asked_for():
     ok(once(w.conf.ports["front"]))
     check(sum(q.target == "/never" for q in o.seen) <= 1,
           "asked for clients that had gone")
+    w.balanced(o)
+
+
+@case
+def turns_of_those_who_left_go_to_who_comes():
+    o = HttpOrigin()
+    w = Weir(one(o, up=rate('rate = "20/m"; burst = 1; wait = "1h";')))
+    ok(once(w.conf.ports["front"]))
+    waiting = [front(w).send(request(target="/never")) for _ in range(40)]
+    until(lambda: counts(w, "delayed_total").get("request_rate") == 40,
+          "all wait")
+    for c in waiting:
+        c.rst()
+    until(lambda: w.listener()["connections"]["active"] == 0, "they left")
+    # Its turn is the next one: not two minutes away.
+    ok(once(w.conf.ports["front"]))
     w.balanced(o)
 
 
