@@ -329,12 +329,14 @@ def held_answer_is_not_cut_by_idle():
 
 @case
 def held_clients_that_have_gone_keep_no_lease():
-    o = HttpOrigin(lambda q, link: answer(q, bytes(1 << 20)))
+    o = HttpOrigin(lambda q, link: answer(q, bytes(3 << 20)))
     w = Weir(one(o, pool="max = 40;", front='limits = { '
                  'bandwidth_per_client = { rate = "16KiB/s"; '
                  'burst = "64KiB"; }; };'))
     crowd = [front(w).send(request()) for _ in range(40)]
     until(lambda: w.pool()["leased"] == 40, "all are served")
+    until(lambda: counted(w).get("bandwidth_per_client", 0) >= 40,
+          "all are held")
     for c in crowd:
         c.rst()
     # In their turns it would take minutes.
