@@ -21,8 +21,7 @@
 
 #include "net/count.h"
 #include "net/log.h"
-
-#define NS_IN_MS 1000000LL
+#include "net/worker.h"
 
 enum {
 	NAP_MS = 20,                    /* lines wait for others */
@@ -169,7 +168,7 @@ now_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 * NS_IN_MS + ts.tv_nsec;
+	return ts.tv_sec * 1000 * NS_PER_MS + ts.tv_nsec;
 }
 
 static uint64_t
@@ -295,7 +294,7 @@ check_file(struct writer *w, int64_t now)
 
 	if (w->access == NULL || !sink_is_file(w->access))
 		return;
-	if (!asked && now - w->checked_ns < CHECK_MS * NS_IN_MS)
+	if (!asked && now - w->checked_ns < CHECK_MS * NS_PER_MS)
 		return;
 	w->checked_ns = now;
 	w->written = false;
@@ -341,7 +340,7 @@ report(struct writer *w, int64_t now)
 	uint64_t lost = writer_dropped(w);
 
 	if (lost == w->reported || (w->reported_ns != 0 &&
-	    now - w->reported_ns < REPORT_MS * NS_IN_MS))
+	    now - w->reported_ns < REPORT_MS * NS_PER_MS))
 		return false;
 	log_warn("log", "lines lost: %llu (%s)",
 	    (unsigned long long)(lost - w->reported),
@@ -374,7 +373,7 @@ sooner(int64_t a, int64_t b)
 static int64_t
 ms_until(int64_t at_ns, int64_t now)
 {
-	return at_ns <= now ? 0 : (at_ns - now + NS_IN_MS - 1) / NS_IN_MS;
+	return at_ns <= now ? 0 : (at_ns - now + NS_PER_MS - 1) / NS_PER_MS;
 }
 
 /* How long it may sleep; -1 = until the bell. */
@@ -388,11 +387,11 @@ patience(const struct writer *w, int64_t now, int64_t unfold_ms)
 	if (w->nap_ends_ns != 0 && !w->access_full)
 		ms = sooner(ms, ms_until(w->nap_ends_ns, now));
 	if (checks)
-		ms = sooner(ms, ms_until(w->checked_ns + CHECK_MS * NS_IN_MS,
+		ms = sooner(ms, ms_until(w->checked_ns + CHECK_MS * NS_PER_MS,
 		    now));
 	if (writer_dropped(w) != w->reported)
 		ms = sooner(ms, ms_until(w->reported_ns +
-		    REPORT_MS * NS_IN_MS, now));
+		    REPORT_MS * NS_PER_MS, now));
 	if (w->access_full || w->error_full) {
 		bool blind = w->no_poll || (w->access_full &&
 		    sink_poll_fd(w->access) < 0);
@@ -455,7 +454,7 @@ is_due(struct writer *w, int64_t now)
 	if (!is_any(w, has_line))
 		return false;
 	if (w->nap_ends_ns == 0)
-		w->nap_ends_ns = now + NAP_MS * NS_IN_MS;
+		w->nap_ends_ns = now + NAP_MS * NS_PER_MS;
 	return now >= w->nap_ends_ns || is_any(w, ring_is_half_full);
 }
 
@@ -480,7 +479,7 @@ give_up(struct writer *w)
 			count_add(&w->lost, lines_in(lines, len));
 	/* Directly by now, which would wait for its reader. */
 	if (!w->error_full && !(w->access_full && w->access == w->error))
-		(void)report(w, w->reported_ns + REPORT_MS * NS_IN_MS);
+		(void)report(w, w->reported_ns + REPORT_MS * NS_PER_MS);
 }
 
 static void *
@@ -494,7 +493,7 @@ writer_thread(void *arg)
 	for (;;) {
 		now = now_ns();
 		if (w->ends_ns == 0 && atomic_load(&w->ending))
-			w->ends_ns = now + END_MS * NS_IN_MS;
+			w->ends_ns = now + END_MS * NS_PER_MS;
 		take_over(w);
 		check_file(w, now);
 		if (is_due(w, now))
