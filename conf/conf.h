@@ -135,6 +135,10 @@ struct conf_pool {
 	int64_t idle_timeout_ms;
 	int64_t max_lifetime_ms;
 	int64_t max_requests;           /* 0 = no limit */
+	int64_t shared;                 /* mode "shared": connections that are
+					   shared, for each worker, endpoint and
+					   key */
+	int64_t max_pinned;             /* of max: leased alone in shared mode */
 	int64_t tcp_keepalive_ms;       /* CONF_OFF = none */
 };
 

@@ -375,6 +375,13 @@ const struct conf_key schema_pool[] = {
 	ROW("max_lifetime", DURATION, UPSTREAM(pool.max_lifetime_ms),
 	    DEF("off"), RANGE(1, YEAR), OR_OFF, HELP("retired when older, "
 	    "spread by 10 % either way")),
+	ROW("shared", COUNT, UPSTREAM(pool.shared), DEF("1"), RANGE(1, 256),
+	    HELP("mode shared: connections that are shared, for each worker, "
+	    "endpoint and key (database, user)")),
+	ROW("max_pinned", COUNT, UPSTREAM(pool.max_pinned), RANGE(0, MANY),
+	    HELP("mode shared: connections that may be one client's for a "
+	    "while (transactions, blocking commands, subscriptions); half of "
+	    "max when absent")),
 	ROW("max_requests", COUNT, UPSTREAM(pool.max_requests), DEF("0"),
 	    RANGE(0, (int64_t)MANY * MANY), HELP("uses before retirement; 0 = "
 	    "no limit")),

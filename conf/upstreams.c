@@ -382,7 +382,11 @@ read_pool(struct load *w, const struct spot *s, struct conf_upstream *u)
 	check_mode(w, &pool, u);
 	if (u->pool.max_idle < 0)
 		u->pool.max_idle = u->pool.max;
+	if (u->pool.max_pinned < 0)
+		u->pool.max_pinned = u->pool.max / 2;
 	check_at_most(w, &pool, "max_idle", &u->pool.max_idle, "max",
+	    u->pool.max);
+	check_at_most(w, &pool, "max_pinned", &u->pool.max_pinned, "max",
 	    u->pool.max);
 	check_at_most(w, &pool, "min_idle", &u->pool.min_idle,
 	    max_idle_given ? "max_idle" : "max", u->pool.max_idle);

@@ -260,7 +260,7 @@ conn_send(struct conn *c)
 	if (list_linked(&c->pending) || c->stuck || !c->open || c->broken ||
 	    (c->out.len == 0 && !c->shut))
 		return;
-	list_append(&c->w->flush, &c->pending);
+	list_append(c->gathers ? &c->w->gathered : &c->w->flush, &c->pending);
 }
 
 /* Apart, so that the usual single slice does not pay for clearing iov. */

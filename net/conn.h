@@ -63,6 +63,8 @@ struct conn {
 	bool streaming : 1;             /* last read filled its room */
 	bool hear_out : 1;              /* when writing fails, go on reading:
 					   the peer may have said why */
+	bool gathers : 1;               /* many write to it in one turn: output
+					   leaves at its end, in one go */
 	uint64_t received, sent;        /* bytes since open */
 };
 
@@ -92,8 +94,8 @@ void conn_close(struct conn *c);
 /* Closes with a RST, so that the peer cannot mistake it for an end. */
 void conn_reset(struct conn *c);
 
-/* There is output in c->out: it is written when the current callback is
-   over. */
+/* There is output in c->out: it is written when the current callback is over,
+   or, where c->gathers, the turn. */
 void conn_send(struct conn *c);
 /* Write now what can be written. Called by the worker. */
 void conn_flush(struct conn *c);

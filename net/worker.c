@@ -54,6 +54,10 @@ turn_ended(struct ev_loop *loop, struct ev_prepare *watcher, int revents)
 
 	(void)loop, (void)revents;
 	worker_flush(w);
+	while (!list_empty(&w->gathered)) {
+		list_splice(&w->flush, &w->gathered);
+		worker_flush(w);
+	}
 	while ((l = w->late) != NULL) {
 		w->late = l->next;
 		l->release(w, l);
@@ -191,6 +195,7 @@ worker_init(struct worker *w, unsigned index, void *owner)
 	w->now_ns = clock_ns();
 	w->timer_at_ns = INT64_MAX;
 	list_init(&w->flush);
+	list_init(&w->gathered);
 	block_store_init(&w->blocks);
 
 	ev_check_init(&w->turn_start, turn_started);

@@ -66,6 +66,8 @@ struct worker {
 	unsigned index;                 /* 0 .. n-1 */
 	struct block_store blocks;
 	struct list flush;              /* conns with output */
+	struct list gathered;           /* those with output that waits for the
+					   end of the turn */
 	struct late *late;
 	struct duration durations[WORKER_DURATIONS];
 	unsigned n_durations;

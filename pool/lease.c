@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "pool/balance.h"
+#include "pool/share.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upkeep.h"
@@ -120,6 +121,7 @@ ask_enqueue(struct ask *a)
 	unsigned waiting;
 
 	ask_rebind(a);
+	a->seq = ++p->asks_seq;
 	list_append(&p->asks, &a->link);
 	if (a->opening == NULL)
 		pool_publish(p, &p->unserved, 1);
@@ -179,7 +181,7 @@ ask_fitting(struct pool *p, const struct upconn *u)
 	for (l = p->asks.next; l != &p->asks; l = l->next) {
 		struct ask *a = container_of(l, struct ask, link);
 
-		if (a->fresh && u->uses > 0)
+		if ((a->fresh && u->uses > 0) || a->with != NULL)
 			continue;
 		if (a->key_len == sh->key_len && (a->key_len == 0 ||
 		    __builtin_memcmp(a->key, sh->key, a->key_len) == 0) &&
@@ -189,16 +191,27 @@ ask_fitting(struct pool *p, const struct upconn *u)
 	return NULL;
 }
 
+/* It will not be leased alone after all. */
+static void
+ask_unpin(struct ask *a)
+{
+	if (a->pins)
+		upstream_pin_free(a->pool->upstream);
+	a->pins = false;
+}
+
 void
 ask_cancel(struct ask *a)
 {
 	ask_dequeue(a);
+	ask_unpin(a);
 }
 
 void
 ask_refuse(struct ask *a, enum refusal why, int error)
 {
 	ask_dequeue(a);
+	ask_unpin(a);
 	a->refusal = why;
 	a->error = error;
 	a->ops->refused(a, why);
@@ -206,7 +219,23 @@ ask_refuse(struct ask *a, enum refusal why, int error)
 
 /* ---------------------------------------------------------------- granting */
 
-/* u is on no list; it becomes a's. False when out of memory: u is closed. */
+/* u leaves its list for a. */
+static void
+begin_leased(struct ask *a, struct upconn *u)
+{
+	conn_resume(&u->conn);  /* paused by a long greeting */
+	upconn_set_state(u, UPCONN_LEASED);
+	if (a->share)
+		share_begin(u);
+	else
+		share_end(u);
+	u->pins = a->pins;
+	a->pins = false;
+	upkeep_warm_soon(a->pool);
+}
+
+/* u is on no list, or leased already and shared; it becomes a's. False when out
+   of memory: u is closed, if nobody else has it. */
 static bool
 make_lease(struct ask *a, struct upconn *u)
 {
@@ -215,17 +244,17 @@ make_lease(struct ask *a, struct upconn *u)
 	int64_t now = p->worker->now_ns;
 
 	if (l == NULL) {
-		upconn_close(u, N_DISCARDS);
+		if (u->state != UPCONN_LEASED)
+			upconn_close(u, N_DISCARDS);
 		return false;
 	}
-	conn_resume(&u->conn);  /* paused by a long greeting */
 	*l = (struct lease){ .u = u, .ops = a->ops, .holder = a->holder,
 	    .since_ns = now, .waited_ns = now - a->since_ns,
 	    .reused = u->uses > 0 };
-	u->lease = l;
+	list_append(&u->riders, &l->ride);
 	u->uses++;
-	upconn_set_state(u, UPCONN_LEASED);
-	upkeep_warm_soon(p);
+	if (u->state != UPCONN_LEASED)
+		begin_leased(a, u);
 	count_add(&p->requests, 1);
 	if (l->reused)
 		count_add(&p->reused, 1);
@@ -411,6 +440,8 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 		return true;
 	}
 	u = upconn_open(site, a->key, a->key_len, a);
+	if (u != NULL && a->share)
+		share_begin(u);
 	if (u != NULL && upconn_is_made(u)) {
 		u->opener = NULL;
 		upconn_made(u);
@@ -451,14 +482,36 @@ no_site(struct ask *a)
 	return false;
 }
 
+/*
+ * On a connection that others ride too. True: it is *u, or, while that is NULL
+ * and *waits, one that a has to wait for.
+ */
+static bool
+join(struct ask *a, struct site *site, struct upconn **u, bool *waits)
+{
+	*waits = false;
+	if (a->with != NULL) {
+		if (a->pool->upstream->peer->room(a->with) > 0)
+			*u = a->with;
+		*waits = *u == NULL;
+		return true;
+	}
+	if (a->share)
+		*u = share_find(a, site, waits);
+	return *u != NULL || *waits;
+}
+
 bool
 ask_serve(struct ask *a, struct upconn **u)
 {
-	struct site *site = pick(a);
+	struct site *site = a->with != NULL ? a->with->shelf->site : pick(a);
+	bool waits;
 
 	*u = NULL;
 	if (site == NULL)
 		return no_site(a);
+	if (join(a, site, u, &waits))
+		return true;
 	*u = take_idle(a, site);
 	/* What another has is better than opening one there. */
 	if (*u == NULL && !site_has_room(site))
@@ -487,30 +540,43 @@ static bool
 try_open(struct ask *a, struct upconn **u)
 {
 	struct site *site = pick(a);
+	bool waits;
 
-	return site != NULL ? open_at(a, site, u) : no_site(a);
+	if (site == NULL)
+		return no_site(a);
+	return join(a, site, u, &waits) || open_at(a, site, u);
 }
 
-enum asked
-lease_ask(struct ask *a)
+/* What there is for a without taking anything from those who wait. */
+static bool
+may_be_served(const struct ask *a)
+{
+	const struct pool *p = a->pool;
+
+	return p->unserved == 0 || a->with != NULL || pool_tier(p) >= TIER_HELD;
+}
+
+/* Who rides with others takes no place, and so overtakes nobody. */
+static bool
+ride_along(struct ask *a, struct upconn **u)
+{
+	struct site *site = a->share && a->with == NULL ? pick(a) : NULL;
+	bool waits;
+
+	return site == NULL || join(a, site, u, &waits);
+}
+
+static enum asked
+ask_now(struct ask *a)
 {
 	struct pool *p = a->pool;
 	struct upconn *u = NULL;
 
-	list_init(&a->link);
-	deadline_init(&a->deadline, waited_too_long);
-	a->opening = NULL;
-	a->lease = NULL;
-	a->refusal = REFUSAL_NONE;
-	a->error = 0;
-	a->bound = a->failed = NULL;
-	a->held_ns = 0;
-	a->since_ns = p->worker->now_ns;
-
-	/* Nobody overtakes those who wait, unless to be refused. */
-	if ((p->unserved == 0 || pool_tier(p) >= TIER_HELD) &&
-	    !ask_serve(a, &u))
-		return ASK_REFUSED;
+	if (may_be_served(a)) {
+		if (!ask_serve(a, &u))
+			return ASK_REFUSED;
+	} else
+		(void)ride_along(a, &u);
 	if (u != NULL) {
 		if (make_lease(a, u))
 			return ASK_GRANTED;
@@ -527,7 +593,7 @@ lease_ask(struct ask *a)
 		/* It has said that it waits; now look again. Those who waited
 		   before it have done so: they come first. */
 		if (p->unserved == 1 && pool_elder(p) == NULL &&
-		    !try_open(a, &u)) {
+		    a->with == NULL && !try_open(a, &u)) {
 			ask_dequeue(a);
 			return ASK_REFUSED;
 		}
@@ -544,6 +610,48 @@ lease_ask(struct ask *a)
 	return ASK_WAITS;
 }
 
+enum asked
+lease_ask(struct ask *a)
+{
+	enum asked got;
+
+	list_init(&a->link);
+	deadline_init(&a->deadline, waited_too_long);
+	a->opening = NULL;
+	a->lease = NULL;
+	a->refusal = REFUSAL_NONE;
+	a->error = 0;
+	a->bound = a->failed = NULL;
+	a->said = NULL;
+	a->held_ns = 0;
+	a->since_ns = a->pool->worker->now_ns;
+	a->pins = false;
+	if (pool_shares(a->pool) && !a->share && a->with == NULL) {
+		a->pins = upstream_pin_take(a->pool->upstream);
+		if (!a->pins) {
+			a->refusal = REFUSAL_PINNED;
+			return ASK_REFUSED;
+		}
+	}
+	got = ask_now(a);
+	if (got == ASK_REFUSED)
+		ask_unpin(a);
+	return got;
+}
+
+struct lease *
+lease_join(struct upconn *u, const struct lease_ops *ops, void *holder)
+{
+	struct lease *l = pile_get(&u->pool->leases);
+
+	if (l == NULL)
+		return NULL;
+	*l = (struct lease){ .u = u, .ops = ops, .holder = holder,
+	    .since_ns = u->pool->worker->now_ns, .reused = true };
+	list_append(&u->riders, &l->ride);
+	return l;
+}
+
 /* --------------------------------------------------------------- returning */
 
 void
@@ -551,11 +659,20 @@ lease_return(struct lease **lp)
 {
 	struct lease *l = *lp;
 	struct upconn *u = l->u;
-	struct pool *p = u->pool;
 
 	*lp = NULL;
-	u->lease = NULL;
-	pile_put(&p->leases, l);
+	list_remove(&l->ride);
+	pile_put(&u->pool->leases, l);
+	if (list_empty(&u->riders) && !u->granting)
+		upconn_home(u);
+}
+
+void
+upconn_home(struct upconn *u)
+{
+	struct pool *p = u->pool;
+
+	share_end(u);
 	if (u->mark == MARK_CLEAN && !upconn_is_clean(u)) {
 		upconn_close(u, DISCARD_NOT_CLEAN);
 		return;

@@ -22,6 +22,10 @@ enum refusal {
 	REFUSAL_CONNECT_FAILED,
 	REFUSAL_CONNECT_TIMEOUT,
 	REFUSAL_NO_DESCRIPTORS,
+	REFUSAL_PINNED,                 /* pool.max_pinned are leased alone
+					   already */
+	REFUSAL_LOGIN,                  /* the server does not let this key in:
+					   a->said */
 	N_REFUSALS
 };
 
@@ -40,6 +44,7 @@ struct lease_ops {
 /* Owned by the pool; the holder has the pointer. */
 struct lease {
 	struct upconn *u;
+	struct list ride;               /* u->riders */
 	const struct lease_ops *ops;
 	void *holder;
 	int64_t since_ns;
@@ -60,6 +65,12 @@ struct ask {
 	uint64_t hash;                  /* of the client, for balancers that
 					   bind; same client, same hash */
 	bool fresh;                     /* only a newly opened connection */
+	/* Of pools in shared mode. */
+	bool share;                     /* among others of its key; else alone,
+					   which max_pinned bounds */
+	struct upconn *with;            /* the holder has a lease on this one
+					   already: there, whatever else; nulled
+					   when it closes meanwhile */
 
 	/* The pool's. */
 	struct list link;               /* pool->asks while it waits */
@@ -75,6 +86,11 @@ struct ask {
 					   ops->refused or right after
 					   ASK_REFUSED, else only to compare */
 	int64_t held_ns;                /* HELD: for so long yet */
+	const char *said;               /* LOGIN: the server's words; valid as
+					   `failed` is */
+	uint64_t seq;                   /* those that began to wait before it
+					   have less */
+	bool pins;                      /* counted in upstream->pins */
 };
 
 enum asked { ASK_GRANTED, ASK_WAITS, ASK_REFUSED };
@@ -94,6 +110,13 @@ void ask_cancel(struct ask *a);
  * its shelf, DIRTY is washed, BROKEN closed.
  */
 void lease_return(struct lease **l);
+
+/*
+ * One more lease on u, which is leased from a pool in shared mode, for a holder
+ * who has one already and keeps it beyond that one. NULL when out of memory.
+ */
+struct lease *lease_join(struct upconn *u, const struct lease_ops *ops,
+    void *holder) MUST_CHECK;
 
 /*
  * For the rest of the pool. ask_serve: what this worker can do for a at once;

@@ -22,10 +22,11 @@ struct peer_ops {
 	void    (*greet)(struct upconn *u);
 	/* Input grew while no lease holds it: greeting, washing or idle. An
 	   idle one with bytes left unread afterwards is closed. NULL = no
-	   byte is ever expected. */
+	   byte is ever expected. With `room` also while it is leased: only the
+	   protocol knows whose the bytes are. */
 	void    (*bytes)(struct upconn *u);
-	/* More leases that it can carry now, for shared mode; 0 = full. NULL =
-	   one lease at a time. */
+	/* More leases that it can carry now, for shared mode; 0 = full until
+	   its output has drained. NULL = one lease at a time. */
 	unsigned (*room)(const struct upconn *u);
 	/* DIRTY to clean. Ends in upconn_ready() or upconn_broken(); a deadline
 	   of the connect timeout stands over it. NULL = DIRTY is closed. */

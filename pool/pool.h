@@ -29,6 +29,8 @@ enum { POOL_PINS_MOST = 32 };
 struct shelf {
 	struct site *site;
 	struct list idle;               /* newest first */
+	struct list shared;             /* upconns that are open to all of this
+					   key, CONNECTING to LEASED */
 	unsigned open;                  /* all states */
 	UT_hash_handle hh;              /* in site->keyed; not for keyless */
 	size_t key_len;
@@ -102,6 +104,7 @@ struct pool {
 	struct roster   *roster;
 	struct list      sites;
 	struct list      asks;          /* that wait here, oldest first */
+	uint64_t         asks_seq;      /* of the newest that ever waited */
 	struct list      upconns;       /* all of this worker, oldest first */
 	struct list      lent;          /* the leased ones, longest first */
 	struct pile      leases;

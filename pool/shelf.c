@@ -58,6 +58,7 @@ shelf_get(struct site *site, const void *key, size_t len)
 		return NULL;
 	sh->site = site;
 	list_init(&sh->idle);
+	list_init(&sh->shared);
 	sh->key_len = len;
 	if (len == 0) {
 		site->keyless = sh;

@@ -11,6 +11,7 @@
 
 #include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/share.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upkeep.h"
@@ -83,6 +84,9 @@ unpin(struct upconn *u)
 	if (u->pinned)
 		pool_publish(u->pool, &u->pool->pinned, -1);
 	u->pinned = false;
+	if (u->pins)
+		upstream_pin_free(u->pool->upstream);
+	u->pins = false;
 }
 
 void
@@ -98,6 +102,8 @@ upconn_set_state(struct upconn *u, enum upconn_state state)
 		deadline_clear(&u->deadline);
 	u->state = state;
 	u->since_ns = u->pool->worker->now_ns;
+	if (state == UPCONN_IDLE || state == UPCONN_CLOSED)
+		share_end(u);
 	if (state == UPCONN_IDLE)
 		list_prepend(&u->shelf->idle, &u->link);
 	else if (state == UPCONN_LEASED)
@@ -206,11 +212,14 @@ upconn_close(struct upconn *u, enum discard why)
 		ask_recheck(u->opener);
 		u->opener = NULL;
 	}
-	if (u->lease != NULL) {
-		pile_put(&p->leases, u->lease);
-		u->lease = NULL;
+	while (!list_empty(&u->riders)) {
+		struct list *l = list_first(&u->riders);
+
+		list_remove(l);
+		pile_put(&p->leases, container_of(l, struct lease, ride));
 	}
 	upconn_set_state(u, UPCONN_CLOSED);
+	share_forget(u);
 	conn_close(&u->conn);
 	list_remove(&u->all);
 	endpoint_slot_free(e);
@@ -271,6 +280,11 @@ upconn_settle(struct upconn *u)
 			return;
 	}
 	a = ask_fitting(p, u);
+	if (a != NULL && a->share) {
+		share_begin(u);
+		share_grant(u);
+		return;
+	}
 	if (a != NULL) {
 		ask_grant(a, u);
 		return;
@@ -380,34 +394,75 @@ blame(struct upconn *u, enum endpoint_fault what, int error)
 	endpoint_fault(site->endpoint, what, error);
 }
 
-void
-upconn_broken(struct upconn *u, enum endpoint_fault what, int error)
+/* It will not be made: who waits for it gets the error itself, not another try
+   at the same. */
+static void
+give_up(struct upconn *u, enum refusal why, int error, const char *said)
 {
-	struct site *site = u->shelf->site;
 	struct ask *a = u->opener;
 	struct pool *p = u->pool;
 
-	if (u->state == UPCONN_CLOSED)
-		return;
 	if (a != NULL) {
-		/* It gets the error itself, not another try at the same. */
 		u->opener = NULL;
 		a->opening = NULL;
 		pool_publish(p, &p->unserved, 1);
+		if (why != REFUSAL_NO_DESCRIPTORS)
+			a->failed = u->shelf->site->endpoint;
+		a->said = said;
+		ask_refuse(a, why, error);
 	}
-	blame(u, what, error);
-	upconn_mark(u, MARK_BROKEN, endpoint_fault_names[what]);
-	if (a != NULL && conn_is_shortage(error)) {
-		ask_refuse(a, REFUSAL_NO_DESCRIPTORS, error);
-	} else if (a != NULL) {
-		a->failed = site->endpoint;
-		ask_refuse(a, what == FAULT_CONNECT_TIMEOUT ?
-		    REFUSAL_CONNECT_TIMEOUT : REFUSAL_CONNECT_FAILED, error);
-	}
+	if (list_linked(&u->shared))
+		share_refuse(u, why, error, said);
+	upconn_mark(u, MARK_BROKEN, "not made");
 	upconn_close(u, DISCARD_CONNECT_FAILED);
 }
 
+void
+upconn_broken(struct upconn *u, enum endpoint_fault what, int error)
+{
+	if (u->state == UPCONN_CLOSED)
+		return;
+	blame(u, what, error);
+	give_up(u, conn_is_shortage(error) ? REFUSAL_NO_DESCRIPTORS :
+	    what == FAULT_CONNECT_TIMEOUT ? REFUSAL_CONNECT_TIMEOUT :
+	    REFUSAL_CONNECT_FAILED, error, NULL);
+}
+
+void
+upconn_turned_away(struct upconn *u, const char *said)
+{
+	if (u->state != UPCONN_CLOSED)
+		give_up(u, REFUSAL_LOGIN, 0, said);
+}
+
+void
+upconn_lost(struct upconn *u, int error)
+{
+	struct list *l;
+
+	upconn_mark(u, MARK_BROKEN, "lost");
+	share_end(u);
+	while (u->state == UPCONN_LEASED &&
+	    (l = list_first(&u->riders)) != NULL) {
+		struct lease *lease = container_of(l, struct lease, ride);
+
+		lease->ops->gone(lease, error);
+	}
+}
+
 /* ------------------------------------------------------------------ events */
+
+static struct lease *
+first_rider(const struct upconn *u)
+{
+	return container_of(list_first(&u->riders), struct lease, ride);
+}
+
+static bool
+is_shared(const struct upconn *u)
+{
+	return u->pool->upstream->peer->room != NULL;
+}
 
 static void
 idle_input(struct upconn *u)
@@ -440,7 +495,15 @@ input(struct conn *c)
 
 	switch (u->state) {
 	case UPCONN_LEASED:
-		u->lease->ops->input(u->lease);
+		if (!is_shared(u)) {
+			struct lease *l = first_rider(u);
+
+			l->ops->input(l);
+			return;
+		}
+		peer->bytes(u);
+		if (c->eof && u->state == UPCONN_LEASED)
+			upconn_lost(u, 0);
 		return;
 	case UPCONN_IDLE:
 		idle_input(u);
@@ -463,8 +526,15 @@ drained(struct conn *c)
 {
 	struct upconn *u = upconn_of(c);
 
-	if (u->state == UPCONN_LEASED)
-		u->lease->ops->drained(u->lease);
+	struct lease *l;
+
+	if (u->state != UPCONN_LEASED)
+		return;
+	/* Of many only the newest may still have something to send. */
+	l = container_of(list_last(&u->riders), struct lease, ride);
+	l->ops->drained(l);
+	if (is_shared(u))
+		share_grant(u);
 }
 
 static void
@@ -503,8 +573,10 @@ failed(struct conn *c, int error)
 {
 	struct upconn *u = upconn_of(c);
 
-	if (u->state == UPCONN_LEASED)
-		u->lease->ops->gone(u->lease, error);
+	if (u->state == UPCONN_LEASED && is_shared(u))
+		upconn_lost(u, error);
+	else if (u->state == UPCONN_LEASED)
+		first_rider(u)->ops->gone(first_rider(u), error);
 	else if (u->state == UPCONN_IDLE) {
 		upkeep_closed_by_server(u);
 		upconn_close(u, DISCARD_CLOSED_IDLE);
@@ -584,6 +656,8 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	u->retire_ns = u->born_ns + lifetime_ns(&conf->pool, u->id);
 	u->state = UPCONN_CONNECTING;
 	list_init(&u->link);
+	list_init(&u->riders);
+	list_init(&u->shared);
 	list_append(&p->upconns, &u->all);
 	sh->open++;
 	site->open++;

@@ -47,7 +47,13 @@ struct upconn {
 	const char *mark_why;           /* static text; NULL while CLEAN */
 	enum discard doom;              /* BROKEN: what its close counts as */
 	unsigned holds;                 /* cancels in flight: not CLEAN */
-	struct lease *lease;            /* LEASED */
+	struct list riders;             /* its leases. LEASED: one, in shared
+					   mode any number */
+	struct list shared;             /* on shelf->shared while it is open to
+					   all of its key */
+	bool pins;                      /* leased alone in shared mode: counted
+					   in upstream->pins */
+	bool granting;                  /* inside share_grant(): no re-entry */
 	struct ask *opener;             /* ask that it was opened for and that
 					   still waits */
 	uint64_t id;
@@ -96,6 +102,14 @@ void upconn_made(struct upconn *u);
 void upconn_ready(struct upconn *u);
 void upconn_broken(struct upconn *u, enum endpoint_fault what, int error);
 
+/* greet() was told that this key may not come in, in these words (valid during
+   the call): of the key's doing, so nobody's fault. */
+void upconn_turned_away(struct upconn *u, const char *said);
+
+/* Leased in shared mode, and of no use any more: each lease is told that it is
+   gone. error: errno or 0. */
+void upconn_lost(struct upconn *u, int error);
+
 /* BROKEN, and its close counts as `doom`; else that is DISCARD_BROKEN. */
 void upconn_doom(struct upconn *u, enum discard doom, const char *why);
 
@@ -123,6 +137,10 @@ void upconn_close(struct upconn *u, enum discard why);
 
 /* Take it off its shelf, for whoever gets it now. */
 void upconn_take_idle(struct upconn *u);
+
+/* The last lease on it was returned: it goes where its mark says. For the rest
+   of the pool. */
+void upconn_home(struct upconn *u);
 
 /* Free to be used: to a waiter, to another worker, or onto its shelf. */
 void upconn_settle(struct upconn *u);

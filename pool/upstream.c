@@ -53,20 +53,38 @@ upstream_free(struct upstream *up)
 	free(up);
 }
 
+static bool
+take_below(_Atomic unsigned *n, const _Atomic unsigned *most)
+{
+	unsigned now = atomic_load(n);
+
+	do {
+		if (now >= atomic_load(most))
+			return false;
+	} while (!atomic_compare_exchange_weak(n, &now, now + 1));
+	return true;
+}
+
 bool
 upstream_slot_take(struct upstream *up)
 {
-	unsigned open = atomic_load(&up->open);
-
-	do {
-		if (open >= atomic_load(&up->most))
-			return false;
-	} while (!atomic_compare_exchange_weak(&up->open, &open, open + 1));
-	return true;
+	return take_below(&up->open, &up->most);
 }
 
 void
 upstream_slot_free(struct upstream *up)
 {
 	atomic_fetch_sub(&up->open, 1);
+}
+
+bool
+upstream_pin_take(struct upstream *up)
+{
+	return take_below(&up->pins, &up->pins_most);
+}
+
+void
+upstream_pin_free(struct upstream *up)
+{
+	atomic_fetch_sub(&up->pins, 1);
 }

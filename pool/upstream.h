@@ -31,6 +31,11 @@ struct upstream {
 					   included; <= most but for a moment
 					   after a reload lowered it */
 	_Atomic unsigned most;          /* pool.max */
+	_Atomic unsigned pins;          /* shared mode: leased alone, or asked
+					   for alone; <= pins_most but for a
+					   moment after a reload lowered it */
+	_Atomic unsigned pins_most;     /* pool.max_pinned, and so that each
+					   worker has one left to share */
 	_Atomic uint64_t next_id;       /* of connections, for people */
 	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket */
 	size_t n_pools;
@@ -47,6 +52,10 @@ void upstream_free(struct upstream *up);
 /* Take one place under the cap; false when there is none. */
 bool upstream_slot_take(struct upstream *up);
 void upstream_slot_free(struct upstream *up);
+
+/* Likewise one of the places for leases that are nobody else's. */
+bool upstream_pin_take(struct upstream *up);
+void upstream_pin_free(struct upstream *up);
 
 /* There is none at the moment. */
 static inline bool

@@ -41,6 +41,10 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the upstream did not accept a connection in time" },
 	[FAIL_NO_DESCRIPTORS] = { "no_descriptors", 503,
 	    "weir has no descriptors or ports left for another connection" },
+	[FAIL_PINNED] = { "pinned", 503,
+	    "pool.max_pinned connections are held by clients already" },
+	[FAIL_LOGIN] = { "login_refused", 502,
+	    "the upstream refused the login" },
 	[FAIL_NO_MEMORY] = { "no_memory", 503,
 	    "weir is out of memory" },
 	[FAIL_UPSTREAM_CLOSED] = { "upstream_closed", 502,
@@ -81,6 +85,10 @@ fail_of_refusal(enum refusal why)
 		return FAIL_CONNECT_TIMEOUT;
 	case REFUSAL_NO_DESCRIPTORS:
 		return FAIL_NO_DESCRIPTORS;
+	case REFUSAL_PINNED:
+		return FAIL_PINNED;
+	case REFUSAL_LOGIN:
+		return FAIL_LOGIN;
 	case REFUSAL_NONE:
 	case N_REFUSALS:
 		break;

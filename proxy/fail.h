@@ -31,6 +31,8 @@ enum fail {
 	FAIL_CONNECT_FAILED,
 	FAIL_CONNECT_TIMEOUT,
 	FAIL_NO_DESCRIPTORS,
+	FAIL_PINNED,                    /* pool.max_pinned */
+	FAIL_LOGIN,                     /* the upstream does not let it in */
 	FAIL_NO_MEMORY,
 	/* of the upstream */
 	FAIL_UPSTREAM_CLOSED,

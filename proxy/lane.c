@@ -27,13 +27,16 @@ init_piles(struct lane *lane)
 {
 	const struct conf_proto *const *c;
 
-	pile_init(&lane->sessions, sizeof(struct session), 256);
 	for (c = proto_table; *c != NULL; c++) {
 		const struct proto *proto = proto_of(*c);
+		struct pile *s = &lane->sessions[proto->family];
 		struct pile *x = &lane->exchanges[proto->family];
 		struct pile *piece = &lane->pieces[proto->family];
 
 		/* Protocols of one family share them: the largest counts. */
+		if (s->size < sizeof(struct session) + proto->session_size)
+			pile_init(s, sizeof(struct session) +
+			    proto->session_size, 256);
 		if (x->size < sizeof(struct exchange) + proto->exchange_size)
 			pile_init(x, sizeof(struct exchange) +
 			    proto->exchange_size, 256);
@@ -70,8 +73,8 @@ lane_free(struct lane *lane)
 	if (lane == NULL)
 		return;
 	worker_fini(&lane->worker);
-	pile_fini(&lane->sessions);
 	for (i = 0; i < N_FAMILIES; i++) {
+		pile_fini(&lane->sessions[i]);
 		pile_fini(&lane->exchanges[i]);
 		pile_fini(&lane->pieces[i]);
 	}

@@ -19,6 +19,16 @@ enum { WHO_MAX = 400 };
 
 /* -------------------------------------------------------------- rosters */
 
+/* Each worker has one left to share. */
+static unsigned
+pins_most(const struct upstream *up, const struct conf_upstream *conf)
+{
+	int64_t spare = conf->pool.max - (int64_t)up->n_pools;
+	int64_t most = conf->pool.max_pinned;
+
+	return most < spare ? (unsigned)most : spare > 0 ? (unsigned)spare : 0;
+}
+
 static unsigned
 most_of(const struct live_upstream *lu, const struct conf_endpoint *ce)
 {
@@ -276,6 +286,7 @@ live_upstream_configure(struct live_upstream *lu,
 		return -1;
 	}
 	atomic_store(&lu->upstream->most, (unsigned)conf->pool.max);
+	atomic_store(&lu->upstream->pins_most, pins_most(lu->upstream, conf));
 	for (i = 0; i < conf->n_endpoints; i++) {
 		now[i].owner = lu;
 		now[i].conf = &conf->endpoints[i];

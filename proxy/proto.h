@@ -21,7 +21,8 @@ struct session;
 struct upconn;
 
 /* Which fronts and backs understand each other. */
-enum family { FAMILY_BYTES, FAMILY_HTTP, N_FAMILIES };
+enum family { FAMILY_BYTES, FAMILY_HTTP, FAMILY_REDIS, FAMILY_MEMCACHED,
+	N_FAMILIES };
 
 /* What the access log says of a request, in the protocol's own words; bytes
    that live as long as the exchange, not terminated, NULL = has none. */
@@ -89,6 +90,9 @@ struct proto {
 	const struct back_ops  *back;
 	const struct peer_ops  *peer;
 	const struct probe_ops *probe;  /* its health check; NULL = none */
+	/* State in each session of the family, zeroed, and its end. */
+	size_t       session_size;
+	void       (*session_fini)(struct session *s);
 	/* State in each exchange of the family, of which the first part is
 	   zeroed; and its end. */
 	size_t       exchange_size, exchange_zeroed;

@@ -45,7 +45,7 @@ struct lane {
 	bool started;
 	struct generation *gen;         /* the one new exchanges begin with */
 	struct list doors;
-	struct pile sessions;
+	struct pile sessions[N_FAMILIES];
 	struct pile exchanges[N_FAMILIES];
 	struct pile pieces[N_FAMILIES];
 	struct ring *access;            /* its lines of the access log */

@@ -20,6 +20,12 @@ enum {
 					   that all has been said */
 };
 
+static enum family
+family_of(const struct door *d)
+{
+	return d->listener->proto->family;
+}
+
 static const struct front_ops *
 front_of(const struct session *s)
 {
@@ -189,7 +195,7 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
     bool counted)
 {
 	struct lane *lane = d->lane;
-	struct session *s = pile_get_zeroed(&lane->sessions);
+	struct session *s = pile_get_zeroed(&lane->sessions[family_of(d)]);
 
 	if (s == NULL) {
 		close(fd);
@@ -201,6 +207,7 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	list_init(&s->exchanges);
 	list_append(&d->sessions, &s->link);
 	s->door = d;
+	s->family = (uint8_t)family_of(d);
 	deadline_init(&s->deadline, deadline_passed);
 	s->client = *client;
 	s->counted = counted;
@@ -221,7 +228,7 @@ session_release(struct worker *w, struct late *l)
 	struct session *s = container_of(l, struct session, late);
 	struct lane *lane = w->owner;
 
-	pile_put(&lane->sessions, s);
+	pile_put(&lane->sessions[s->family], s);
 }
 
 static void
@@ -238,6 +245,8 @@ end(struct session *s, enum fail why, bool hard)
 	if (s->kept != NULL)
 		lease_return(&s->kept);
 	deadline_clear(&s->deadline);
+	if (d->listener->proto->session_fini != NULL)
+		d->listener->proto->session_fini(s);
 	throttle_end(s);
 	count_add(&d->received, s->conn.received);
 	count_add(&d->sent, s->conn.sent);

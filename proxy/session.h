@@ -36,7 +36,15 @@ struct session {
 	bool finishing : 1;             /* closes when out is empty */
 	bool in_bytes : 1;              /* inside front.bytes: no re-entry */
 	bool again : 1;                 /* call front.bytes once more */
-};
+	uint8_t family;                 /* for the pile */
+	/* the family's state follows, proto.session_size, zeroed */
+} __attribute__((aligned(16)));
+
+static inline void *
+session_state(const struct session *s)
+{
+	return (void *)(s + 1);
+}
 
 /* A client that the gate has let in; counted: as one of its address's. */
 void session_new(struct door *d, int fd, const struct addr_ip *client,

@@ -111,7 +111,7 @@ check_grant(const struct guest *g)
 	const struct upconn *u = g->lease->u;
 	const struct pool *p = g->ask.pool;
 
-	assert_ptr_equal(u->lease, g->lease);
+	assert_ptr_equal(list_first(&u->riders), &g->lease->ride);
 	assert_ptr_equal(g->lease->holder, g);
 	assert_ptr_equal(u->pool, p);
 	assert_int_equal(u->mark, MARK_CLEAN);

@@ -64,6 +64,21 @@ times_on(const struct list *head, const struct list *link)
 	return n;
 }
 
+/* One lease, or in shared mode any number, and only while it is leased. */
+static void
+check_riders(const struct upconn *u)
+{
+	const struct list *l;
+	unsigned n = 0;
+
+	for (l = u->riders.next; l != &u->riders; l = l->next, n++)
+		assert_ptr_equal(container_of(l, const struct lease, ride)->u,
+		    u);
+	assert_int_equal(n > 0, u->state == UPCONN_LEASED);
+	if (u->pool->upstream->peer->room == NULL)
+		assert_true(n <= 1);
+}
+
 static void
 check_upconn(struct pool *p, struct upconn *u)
 {
@@ -75,11 +90,11 @@ check_upconn(struct pool *p, struct upconn *u)
 	    times_on(&u->shelf->idle, &u->link), u->state == UPCONN_IDLE);
 	SAME("times on the list of what is lent", times_on(&p->lent, &u->link),
 	    u->state == UPCONN_LEASED);
-	if (u->state == UPCONN_LEASED)
-		assert_ptr_equal(u->lease->u, u);
-	else
-		assert_null(u->lease);
+	check_riders(u);
 	assert_true(!u->pinned || u->state == UPCONN_LEASED);
+	assert_true(!u->pins || u->state == UPCONN_LEASED);
+	SAME("times on its shelf's list of the shared",
+	    times_on(&u->shelf->shared, &u->shared), list_linked(&u->shared));
 	if (u->opener != NULL) {
 		assert_ptr_equal(u->opener->opening, u);
 		SAME("times its opener is in the queue",

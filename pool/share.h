@@ -1,0 +1,50 @@
+/*
+ * Shared connections: in shared mode any number of leases ride on one, those of
+ * one key, while the protocol has room on it (peer_ops.room).
+ *
+ * A shelf lists the connections that are open to all of its key, from the
+ * moment they are opened: who comes meanwhile waits for them and opens none.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_SHARE_H
+#define POOL_SHARE_H
+
+#include "pool/lease.h"
+
+/* May leases of this pool be shared? */
+static inline bool
+pool_shares(const struct pool *p)
+{
+	return p->conf->pool.span == CONF_SPAN_OWED;
+}
+
+/* u is open to all of its key from now on. Twice is fine. */
+void share_begin(struct upconn *u);
+/* Closed to newcomers; who rides stays. Twice is fine. */
+void share_end(struct upconn *u);
+/* Closed for as long as something large passes on it; then open again, if the
+   key has not as many others by then. */
+void share_again(struct upconn *u);
+
+/*
+ * A connection at the site that a may ride on now, or NULL. *coming: one that
+ * is opening, or full, and a is to wait for it rather than open another.
+ */
+struct upconn *share_find(struct ask *a, struct site *site, bool *coming);
+
+/* u has room again, or has just been made: grant it to those who wait for it.
+   When nobody rides in the end it goes home. */
+void share_grant(struct upconn *u);
+
+/* The next who waits for u, if it is open to him. */
+struct ask *share_next(struct upconn *u);
+
+/* u, which was being opened, will not come: refuse all who wait for it. */
+void share_refuse(struct upconn *u, enum refusal why, int error,
+    const char *said);
+
+/* u closes: who waited for it alone waits like anybody. */
+void share_forget(struct upconn *u);
+
+#endif
