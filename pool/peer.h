@@ -33,6 +33,9 @@ struct peer_ops {
 	void    (*wash)(struct upconn *u);
 	/* Last polite bytes before a close; must not wait. */
 	void    (*bye)(struct upconn *u);
+	/* It closes: the end of its state, which may never have begun (all
+	   zero). */
+	void    (*fini)(struct upconn *u);
 };
 
 #endif

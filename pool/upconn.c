@@ -71,11 +71,10 @@ upconn_pin(struct upconn *u, unsigned why)
 {
 	struct pool *p = u->pool;
 
-	if (u->pinned)
-		return;
-	u->pinned = true;
 	count_add(&p->pins[why], 1);
-	pool_publish(p, &p->pinned, 1);
+	if (!u->pinned)
+		pool_publish(p, &p->pinned, 1);
+	u->pinned = true;
 }
 
 static void
@@ -219,6 +218,8 @@ upconn_close(struct upconn *u, enum discard why)
 		pile_put(&p->leases, container_of(l, struct lease, ride));
 	}
 	upconn_set_state(u, UPCONN_CLOSED);
+	if (p->upstream->peer->fini != NULL)
+		p->upstream->peer->fini(u);
 	share_forget(u);
 	conn_close(&u->conn);
 	list_remove(&u->all);

@@ -74,7 +74,7 @@ exchange_new(struct session *s)
 }
 
 static void
-exchange_release(struct worker *w, struct late *l)
+exchange_free(struct worker *w, struct late *l)
 {
 	struct exchange *x = container_of(l, struct exchange, late);
 	struct lane *lane = w->owner;
@@ -104,11 +104,10 @@ finish(struct exchange *x, enum outcome outcome)
 	if (proto_in(x)->exchange_fini != NULL)
 		proto_in(x)->exchange_fini(x);
 	list_remove(&x->link);
-	worker_late(w, &x->late, exchange_release);
+	worker_late(w, &x->late, exchange_free);
 }
 
-/* Give the lease back, or stop waiting for one; then x needs its snapshot no
-   more. */
+/* Give the lease back, or stop waiting for one. */
 static void
 let_go(struct exchange *x, bool early)
 {
@@ -119,15 +118,22 @@ let_go(struct exchange *x, bool early)
 	if (x->reserved)
 		bucket_give_back(&x->ask.pool->upstream->rate_full_ns,
 		    &x->upstream->request_rate);
-	if (x->lease != NULL) {
-		if (early && back_of(x)->drop != NULL)
-			back_of(x)->drop(x->lease->u, x);
-		else if (early)
-			upconn_mark(x->lease->u, MARK_BROKEN,
-			    "exchange cut short");
+	if (x->lease == NULL)
+		return;
+	if (early && back_of(x)->drop != NULL)
+		back_of(x)->drop(x->lease->u, x);
+	else if (early)
+		upconn_mark(x->lease->u, MARK_BROKEN, "exchange cut short");
+	if (x->lease != NULL)
 		lease_return(&x->lease);
-	}
-	generation_leave(lane_of(x), x->gen);
+}
+
+void
+exchange_release(struct exchange *x)
+{
+	deadline_clear(&x->deadline);
+	if (x->lease != NULL)
+		lease_return(&x->lease);
 }
 
 void
@@ -145,6 +151,7 @@ exchange_end(struct exchange *x, enum outcome outcome)
 	    x->upstream->pool.span == CONF_SPAN_SESSION)
 		session_keep(s, &x->lease);
 	let_go(x, false);
+	generation_leave(lane_of(x), x->gen);
 	if (!s->closed)
 		session_bytes(s);
 }
@@ -164,6 +171,23 @@ exchange_drop(struct exchange *x, enum fail why)
 	finish(x, why == FAIL_CLIENT_GONE ? OUTCOME_CLIENT_ABORT :
 	    OUTCOME_FAILED);
 	let_go(x, true);
+	generation_leave(lane_of(x), x->gen);
+}
+
+/* The front will end it when its turn has come. */
+static bool
+fails_in_turn(struct exchange *x, enum fail why)
+{
+	const struct front_ops *front = proto_in(x)->front;
+
+	x->why = why;
+	if (front->fail_in_turn == NULL || !front->fail_in_turn(x->s, x, why))
+		return false;
+	deadline_clear(&x->deadline);
+	deadline_clear(&x->pause);
+	deadline_clear(&x->total);
+	let_go(x, true);
+	return true;
 }
 
 void
@@ -172,9 +196,11 @@ exchange_fail(struct exchange *x, enum fail why)
 	struct session *s = x->s;
 	struct door *d = s->door;
 
-	if (x->ended)
+	if (x->ended || x->why != FAIL_NONE)
 		return;
 	count_add(&d->failures[why], 1);
+	if (fails_in_turn(x, why))
+		return;
 	/* The front tells the client while x can still be looked at, and may
 	   close the session; that must not count x a second time. */
 	x->ended = true;
@@ -185,6 +211,7 @@ exchange_fail(struct exchange *x, enum fail why)
 		proto_in(x)->front->fail(s, x, why);
 	finish(x, x->outcome);
 	let_go(x, true);
+	generation_leave(lane_of(x), x->gen);
 	if (!s->closed)
 		session_bytes(s);
 }
@@ -210,7 +237,8 @@ begin(struct exchange *x)
 	if (!x->ended && proto_in(x)->front->leased != NULL)
 		proto_in(x)->front->leased(x->s, x);
 	/* A server that speaks first may have spoken already. */
-	if (!x->ended && x->lease != NULL && x->lease->u->conn.in.len > 0)
+	if (!x->ended && x->lease != NULL && back_of(x)->input != NULL &&
+	    x->lease->u->conn.in.len > 0)
 		back_of(x)->input(x->lease->u, x);
 }
 
@@ -346,6 +374,7 @@ not_granted(struct exchange *x, enum refusal why)
 	x->queue_ns += x->s->conn.w->now_ns - x->ask.since_ns;
 	if (why == REFUSAL_HELD && sit_out(x))
 		return;
+	x->said = x->ask.said;
 	/* Nothing has been sent: whatever it is may be tried again. */
 	if (connect && retry(x, x->ask.failed))
 		return;
@@ -393,6 +422,36 @@ static const struct lease_ops exchange_lease_ops = {
 	.gone = lease_gone
 };
 
+/*
+ * Shared mode: the connection that the session's requests go to as long as it is
+ * owed anything there, so that it reads what it has written. A balancer that
+ * goes by keys has its own word in this.
+ */
+static struct upconn *
+companion(const struct exchange *x)
+{
+	const struct list *l = &x->link;
+	const struct exchange *y;
+	const struct shelf *sh;
+
+	if (x->s->kept != NULL)
+		return x->s->kept->u;
+	if (x->upstream->balance == CONF_SOURCE_HASH)
+		return NULL;
+	while ((l = l->prev) != &x->s->exchanges) {
+		y = container_of(l, const struct exchange, link);
+		if (y->lease == NULL)
+			continue;
+		sh = y->lease->u->shelf;
+		return y->ask.pool == x->ask.pool &&
+		    y->lease->u->mark == MARK_CLEAN &&
+		    sh->key_len == x->ask.key_len && (sh->key_len == 0 ||
+		    memcmp(sh->key, x->ask.key, sh->key_len) == 0) ?
+		    y->lease->u : NULL;
+	}
+	return NULL;
+}
+
 static void
 ask(struct exchange *x)
 {
@@ -400,7 +459,9 @@ ask(struct exchange *x)
 	x->reserved = false;
 	x->asked_once = true;
 	x->tries++;
-	if (session_take_kept(x->s, &x->ask)) {
+	if (x->upstream->pool.span == CONF_SPAN_OWED)
+		x->ask.with = companion(x);
+	else if (session_take_kept(x->s, &x->ask)) {
 		begin(x);
 		return;
 	}
@@ -470,6 +531,9 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 		x->ask.hash = hash_of(x);
 	if (back_of(x)->key != NULL)
 		x->ask.key = back_of(x)->key(x, &x->ask.key_len);
+	if (to->pool.span == CONF_SPAN_OWED)
+		x->ask.share = back_of(x)->alone == NULL ||
+		    !back_of(x)->alone(x);
 	count_add(&x->s->door->requests, 1);
 	pool_budget_request(x->ask.pool);
 	if (to->timeouts.total_ms < CONF_OFF)

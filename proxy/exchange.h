@@ -41,6 +41,8 @@ struct exchange {
 	int64_t retry_after_ns;         /* limited: when to come again; 0 */
 	const struct endpoint *endpoint;        /* the one asked last; valid
 					   while x has a lease and in finish */
+	const char *said;               /* FAIL_LOGIN: the server's words; valid
+					   inside front.fail and fail_in_turn */
 	struct client_key client;       /* to limits; set by exchange_route, or
 					   by the front before */
 	enum conf_retry_what retry;     /* set by the front: the route's */
@@ -96,8 +98,13 @@ void exchange_down(struct exchange *x);
  */
 void exchange_end(struct exchange *x, enum outcome outcome);
 
-/* It cannot go on: counts it, tells the client through front.fail, ends x. */
+/* It cannot go on: counts it, tells the client through front.fail, ends x; or
+   leaves that to the front, where answers keep an order. */
 void exchange_fail(struct exchange *x, enum fail why);
+
+/* All of its answer has come, but others are due before it: the lease goes home
+   already. */
+void exchange_release(struct exchange *x);
 
 /* For the back: the first byte of the answer has come. Counts it. */
 void exchange_first_byte(struct exchange *x);

@@ -48,6 +48,11 @@ struct front_ops {
 	void (*drained)(struct session *s);
 	/* x has failed and is about to end: tell the client, or cut it. */
 	void (*fail)(struct session *s, struct exchange *x, enum fail why);
+	/* Where answers keep an order: x has failed, and others may be due
+	   before it. True: the front has taken note and ends x in its turn;
+	   false: at once, by `fail`. NULL = false. */
+	bool (*fail_in_turn)(struct session *s, struct exchange *x,
+	    enum fail why);
 	/* s->deadline passed. */
 	void (*late)(struct session *s);
 	/* Draining: take leave as soon as it does no harm. */
@@ -63,6 +68,10 @@ struct front_ops {
 struct back_ops {
 	/* The pool's key of x; bytes that live as long as x. NULL = empty. */
 	const void *(*key)(const struct exchange *x, size_t *len);
+	/* Where balance = "key_hash": the hash of what x is about. */
+	uint64_t (*hash)(const struct exchange *x);
+	/* Shared mode: does x need a connection of its own? NULL = never. */
+	bool (*alone)(const struct exchange *x);
 	/* Lease in hand. Required. */
 	void (*start)(struct upconn *u, struct exchange *x);
 	/* x->up grew or ended. */
@@ -79,7 +88,8 @@ struct back_ops {
 	   once more, on a fresh connection? what: how much of what can be sent
 	   again may be. NULL = never. */
 	bool (*replayable)(const struct exchange *x, enum conf_retry_what what);
-	/* x ends early: mark u for what it is. NULL = BROKEN. */
+	/* x ends early: mark u for what it is, or take x->lease over until
+	   what is owed has come. NULL = BROKEN. */
 	void (*drop)(struct upconn *u, struct exchange *x);
 };
 

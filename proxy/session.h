@@ -76,6 +76,15 @@ void session_reset(struct session *s);
  * what is not CLEAN goes back at once. Nulls *l.
  */
 void session_keep(struct session *s, struct lease **l);
+/*
+ * Shared mode: from now on u, which an exchange of s has a lease on, is the
+ * session's, whatever it asks. `why` is an index in peer_ops.pins. If u is lost
+ * then so is the client's state on it: the session ends. -1 when out of memory.
+ */
+int session_pin(struct session *s, struct upconn *u, unsigned why) MUST_CHECK;
+/* Over; u goes home, as its mark says, when nothing is owed on it. */
+void session_unpin(struct session *s);
+
 /* The kept lease for a, in a->lease; false if there is none that fits, and then
    none is kept any more. */
 bool session_take_kept(struct session *s, struct ask *a);
