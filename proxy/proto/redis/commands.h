@@ -49,7 +49,7 @@ enum redis_pin {
 
 extern const char *const redis_pin_names[REDIS_N_PINS + 1];
 
-/* The commands that need code of their own. */
+/* The commands that need code of their own. WAIT is WAITAOF's too. */
 enum redis_op {
 	REDIS_OP_NONE,
 	REDIS_OP_MULTI, REDIS_OP_EXEC, REDIS_OP_DISCARD,
@@ -74,14 +74,30 @@ enum redis_split {
 	REDIS_SPLIT_OK                  /* MSET: +OK when all say so */
 };
 
+/* How the keys of a movable one are found. */
+enum redis_finder {
+	REDIS_BY_POSITION,              /* first, last, step: not movable, and
+					   SORT_RO, of whose keys no more can
+					   be told */
+	REDIS_BY_COUNT,                 /* position, then those keynum counts */
+	REDIS_BY_STREAMS,               /* the first half after STREAMS */
+	REDIS_BY_MIGRATE,               /* the third, or all after KEYS */
+	REDIS_BY_SORT,                  /* position, and the one after STORE */
+	REDIS_BY_GEO                    /* or after STORE or STOREDIST */
+};
+
 struct redis_command {
 	const char *name;               /* lower case; "client|setname" */
+	uint8_t name_len;               /* with the container's */
 	enum redis_how how;
 	enum redis_pin pin;             /* of BLOCKS, PINS, ALONE */
 	enum redis_op op;
 	enum redis_split split;
 	bool container;                 /* the second word says which; this row
-					   is for subcommands without one */
+					   is for subcommands without one:
+					   pinned as UNKNOWN where a newer
+					   server's might change the connection
+					   (CLIENT, SCRIPT) */
 	bool write;                     /* COMMAND's flag "write" */
 	bool movable;                   /* its keys do not simply begin at
 					   first: redis_command_keys() knows */
@@ -90,6 +106,9 @@ struct redis_command {
 	int8_t first, last, step;
 	int8_t keynum;                  /* movable: the argument that says how
 					   many keys follow it; 0 = otherwise */
+	enum redis_finder finder;
+	const struct redis_command *subs;       /* of a container, by length */
+	uint8_t n_subs;
 };
 
 /*
@@ -100,10 +119,18 @@ struct redis_command {
 const struct redis_command *redis_command_find(const char *name, size_t len,
     const char *sub, size_t sub_len);
 
+/* Every row, one after the other, a container's subcommands after it; NULL
+   after the last one. For tests and pages, not for the way of a command. */
+const struct redis_command *redis_command_at(size_t i);
+
 /*
  * The keys of a whole multibulk command: up to most of them into keys, in
  * order; returns how many there are in all. Malformed ones (numkeys beyond the
  * arguments, no STREAMS) have none: the server will say what is wrong.
+ * Where COMMAND GETKEYS and the command itself read its words differently (a
+ * group named STREAMS), it is as the command reads them. What follows a shard
+ * channel's command counts as keys. Scripts and SORT may touch keys that stand
+ * nowhere in the command.
  */
 size_t redis_command_keys(const struct redis_command *row, const char *bytes,
     size_t len, struct resp_span *keys, size_t most);

@@ -26,6 +26,20 @@ enum {
 	RESP_BULK_MAX = 512 * 1024 * 1024       /* proto-max-bulk-len */
 };
 
+/* Beyond reason in a reply: a bulk may be larger than what Redis takes by
+   default (DUMP, or another proto-max-bulk-len). */
+#define RESP_REPLY_BULK_MAX UINT32_MAX
+#define RESP_ELEMENTS_MAX UINT32_MAX    /* of one aggregate; pairs of a map */
+#define RESP_PENDING_MAX (UINT64_C(1) << 40)
+
+/* A number of the wire, being read: digits as Redis has them (string2ll): no
+   plus, no leading zero, no "-0", nothing beyond 64 bits. The readers' own. */
+struct resp_number {
+	uint64_t value;                 /* without its sign */
+	bool begun;                     /* there is a digit */
+	bool minus;
+};
+
 /* Bytes, counted from the command's first one. */
 struct resp_span {
 	uint32_t at, len;
@@ -40,20 +54,24 @@ struct resp_command {
 	uint32_t argc;                  /* announced by "*N"; when PARSE_DONE
 					   also of an inline command. 0: an
 					   empty line or "*0", to be dropped */
-	uint32_t args;                  /* of them complete */
+	uint32_t args;                  /* of them complete; stays 0 of an
+					   inline command */
 	bool is_inline;                 /* not "*": resp_inline_write() */
-	/* The first arguments whose bytes have all been fed; of an inline
-	   command none. Beyond 4 GiB positions are not kept. */
+	/* The first arguments whose bytes have all been fed: so many as args
+	   says, the others are not set; of an inline command none. */
 	struct resp_span arg[RESP_ARGS_KEPT];
 	const char *error;              /* PARSE_BAD: Redis's own words, without
-					   "-ERR " and line end. Static. */
-	char error_text[64];            /* where error points if it is not */
+					   "-ERR " and line end */
+	char error_text[64];            /* where error points if it is not
+					   static */
 	/* The reader's own. */
+	uint64_t line_at;               /* where the line being read began */
 	uint64_t left;                  /* of a bulk with its CR LF */
-	uint64_t number;
+	struct resp_number number;
+	uint32_t length;                /* of the bulk being read */
 	uint8_t state;
-	uint8_t digits;
-	bool minus;
+	uint8_t word_len;               /* of an inline command's first word */
+	char word[6];
 };
 
 void resp_command_init(struct resp_command *c);
@@ -61,11 +79,16 @@ void resp_command_init(struct resp_command *c);
 /*
  * Feed the next bytes. *used says how many belong to this command: all of them
  * unless PARSE_DONE. After PARSE_BAD the client is to be told and closed.
+ *
+ * Refused is what Redis 7.0 refuses, and when it does (a bad length when its
+ * line has come, or after 64 KiB without one); and what two readers might
+ * understand differently: a CR without LF, a bulk that CR LF does not end.
  */
 enum parse resp_command_feed(struct resp_command *c, const char *bytes,
     size_t len, size_t *used) MUST_CHECK;
 
-/* The arguments of a whole multibulk command, one after the other. */
+/* The arguments of a whole multibulk command, one after the other. Stops at
+   what is not one, and never reads beyond len. */
 struct resp_args {
 	const char *bytes;              /* the command's first */
 	size_t len, at;
@@ -78,8 +101,9 @@ bool resp_args_next(struct resp_args *a, struct resp_span *arg);
 /*
  * A whole inline command (with its line end) as a multibulk one, which is what
  * goes upstream. Quotes and escapes as Redis has them (sdssplitargs). Returns
- * the length, *argc the arguments (0: an empty line); SIZE_MAX: unbalanced
- * quotes, or out is too small (len * 16 + 64 is always enough).
+ * the length, *argc the arguments (0: an empty line, and nothing is written);
+ * SIZE_MAX: unbalanced quotes, or out is too small (len * 16 + 64 is always
+ * enough).
  */
 size_t resp_inline_write(const char *line, size_t len, char *out, size_t size,
     uint32_t *argc);
@@ -94,9 +118,10 @@ struct resp_reply {
 					   ( ! = % ~ >; 0 = not known yet */
 	bool is_null;                   /* "$-1", "*-1", "_" */
 	bool is_attributed;             /* an attribute ("|") came before it */
-	/* Of "+", "-", and of the first element of an aggregate that is a
-	   string: its first word, cut at RESP_WORD_MAX - 1, terminated. "" when
-	   there is none. Complete when the element is. */
+	/* Of "+", "-", "!", and of the first element of an aggregate if it is
+	   one of these or "$": its first word (up to a space or control byte),
+	   cut at RESP_WORD_MAX - 1, terminated. "" when there is none. Complete
+	   when the element is. */
 	char word[RESP_WORD_MAX];
 	int64_t number;                 /* the last integer read at the top or
 					   directly inside the top aggregate
@@ -108,12 +133,16 @@ struct resp_reply {
 	/* The reader's own. */
 	uint64_t pending;               /* elements due yet, at all depths: no
 					   depth costs anything */
-	uint64_t left;
-	uint64_t digits_value;
-	uint64_t top_left;
-	uint8_t state, digits, word_len;
-	bool minus;
+	uint64_t top_left;              /* of them those of the reply's own
+					   level: while nothing nested is being
+					   read, both are the same */
+	uint64_t left;                  /* of a bulk with its CR LF */
+	struct resp_number value;
+	uint8_t state;
+	uint8_t word_len;
 	char part;                      /* type of the element being read */
+	bool worded;                    /* its first word is wanted */
+	uint8_t level;                  /* the reply itself, of it, deeper */
 };
 
 void resp_reply_init(struct resp_reply *r);
