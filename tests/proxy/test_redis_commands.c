@@ -123,8 +123,8 @@ what_is_not_there_is_not_found(void **state)
 {
 	static const char *const names[] = {
 		"", "g", "ge", "gett", "xget", "get ", " get", "get\r", "-get",
-		"zzz", "zrevrangebyscorezrevrangebyscore", "json.get", "ft.search",
-		"bf.add", "client|setname", "@get", "[get", "`get", "{get",
+		"zzz", "zrevrangebyscorezrevrangebyscore", "json.get",
+		"ft.search", "bf.add", "client|setname", "@get", "[get", "`get", "{get",
 		"g\x05t", "hos:", "host\x1a", "\xe7" "et"
 	};
 	size_t i;
@@ -248,7 +248,8 @@ commands_travel_as_they_should(void **state)
 		{ "waitaof", REDIS_BLOCKS }, { "migrate", REDIS_BLOCKS },
 		{ "multi", REDIS_PINS }, { "watch", REDIS_PINS },
 		{ "subscribe", REDIS_PINS }, { "monitor", REDIS_PINS },
-		{ "client|reply", REDIS_PINS }, { "client|caching", REDIS_PINS },
+		{ "client|reply", REDIS_PINS },
+		{ "client|caching", REDIS_PINS },
 		{ "client|no-touch", REDIS_PINS }, { "readonly", REDIS_PINS },
 		{ "asking", REDIS_PINS },
 		{ "exec", REDIS_ENDS }, { "discard", REDIS_ENDS },
@@ -428,7 +429,8 @@ streams_have_as_many_keys_as_ids(void **state)
 		{ "xreadgroup GROUP streams block streams a >", "a" },
 		{ "xread", "" }, { "xread streams", "" },
 		{ "xread streams a", "" }, { "xread streams a b 0", "" },
-		{ "xread count 2 block 0", "" }, { "xread count streams a 0", "" }
+		{ "xread count 2 block 0", "" },
+		{ "xread count streams a 0", "" }
 	};
 
 	(void)state;
@@ -481,7 +483,7 @@ what_is_stored_into_is_a_key(void **state)
 }
 
 static void
-no_more_keys_are_written_than_there_is_room_for(void **state)
+no_more_keys_are_written_than_fit(void **state)
 {
 	struct resp_span keys[3];
 	struct line line;
@@ -519,7 +521,8 @@ static void
 a_cut_command_has_no_keys_beyond_its_bytes(void **state)
 {
 	static const char *const lines[] = {
-		"mget a b c", "zunionstore to 2 a b", "xread block 1 streams a 0",
+		"mget a b c", "zunionstore to 2 a b",
+		"xread block 1 streams a 0",
 		"migrate h 1 . 0 100 keys a b c", "sort a by b store c",
 		"georadius a 1 2 3 km store to", "blpop a b 0"
 	};
@@ -598,7 +601,7 @@ main(void)
 		cmocka_unit_test(streams_have_as_many_keys_as_ids),
 		cmocka_unit_test(migrate_has_one_key_or_those_after_keys),
 		cmocka_unit_test(what_is_stored_into_is_a_key),
-		cmocka_unit_test(no_more_keys_are_written_than_there_is_room_for),
+		cmocka_unit_test(no_more_keys_are_written_than_fit),
 		cmocka_unit_test(bytes_of_a_key_are_not_looked_at),
 		cmocka_unit_test(a_cut_command_has_no_keys_beyond_its_bytes),
 		cmocka_unit_test(streams_block_only_when_told)

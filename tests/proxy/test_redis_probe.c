@@ -183,8 +183,8 @@ an_error_is_told_in_the_servers_words(void **state)
 	(void)state;
 	says("-LOADING Redis is loading the dataset in memory\r\n", PROBE_BAD,
 	    "PING: LOADING Redis is loading the dataset in memory");
-	says("-MASTERDOWN Link with MASTER is down and replica-serve-stale-data "
-	    "is set to 'no'.\r\n", PROBE_BAD,
+	says("-MASTERDOWN Link with MASTER is down and "
+	    "replica-serve-stale-data is set to 'no'.\r\n", PROBE_BAD,
 	    "PING: MASTERDOWN Link with MASTER is down and replica-serve-sta");
 	says("-NOAUTH Authentication required.\r\n", PROBE_BAD,
 	    "PING: NOAUTH Authentication required.");

@@ -55,12 +55,12 @@ static const struct redis_command *
 find(const struct redis_command *rows, size_t n, size_t skip,
     const char *word, size_t len)
 {
-	const struct redis_command *row;
+	size_t i;
 
-	for (row = rows; row < rows + n && row->name_len <= skip + len; row++)
-		if (row->name_len == skip + len &&
-		    is_word(word, row->name + skip, len))
-			return row;
+	for (i = 0; i < n && rows[i].name_len <= skip + len; i++)
+		if (rows[i].name_len == skip + len &&
+		    is_word(word, rows[i].name + skip, len))
+			return &rows[i];
 	return NULL;
 }
 
@@ -89,10 +89,11 @@ redis_command_at(size_t i)
 {
 	const struct redis_letter *letter;
 	const struct redis_command *row;
+	size_t j;
 
 	for (letter = redis_table; letter < redis_table + 26; letter++)
-		for (row = letter->rows; row < letter->rows + letter->n;
-		    row++) {
+		for (j = 0; j < letter->n; j++) {
+			row = &letter->rows[j];
 			if (i-- == 0)
 				return row;
 			if (i < row->n_subs)

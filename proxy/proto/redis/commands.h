@@ -26,7 +26,8 @@ enum redis_how {
 					   FUNCTION KILL, SHUTDOWN, CLIENT KILL,
 					   CLIENT PAUSE, DEBUG, FAILOVER) */
 	REDIS_BLOCKS,                   /* may wait for something: alone too
-					   (XREAD, XREADGROUP only with BLOCK) */
+					   (XREAD, XREADGROUP: only if they
+					   have BLOCK) */
 	REDIS_PINS,                     /* begins something that lasts */
 	REDIS_ENDS,                     /* ends it: only of use when pinned,
 					   else like SHARED */
