@@ -17,6 +17,9 @@ struct peer_ops {
 	   see it; NULL-terminated, at most POOL_PINS_MOST. upconn_pin() names
 	   one by its index. NULL = never. */
 	const char *const *pins;
+	/* What servers' own error replies are counted by, the last one for all
+	   others; NULL-terminated, at most POOL_ERRORS_MOST. NULL = none. */
+	const char *const *errors;
 	/* Connected: log in. MUST end in upconn_ready() or upconn_broken(),
 	   now or later; the connect deadline covers it. NULL = ready at once. */
 	void    (*greet)(struct upconn *u);

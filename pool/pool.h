@@ -23,7 +23,7 @@
 
 struct upconn;
 
-enum { POOL_PINS_MOST = 32 };
+enum { POOL_PINS_MOST = 32, POOL_ERRORS_MOST = 32 };
 
 /* Connections of one endpoint and one key on one worker. */
 struct shelf {
@@ -144,6 +144,7 @@ struct pool {
 	counter waiting_max;
 	counter discards[N_DISCARDS];
 	counter pins[POOL_PINS_MOST];   /* by index in peer_ops.pins */
+	counter errors[POOL_ERRORS_MOST];       /* in peer_ops.errors */
 	counter limited[N_UPSTREAM_LIMITS];     /* refused */
 	counter delayed[N_UPSTREAM_LIMITS];     /* let wait, then sent */
 	counter shadowed[N_UPSTREAM_LIMITS];    /* would have been refused or let

@@ -199,8 +199,11 @@ exchange_fail(struct exchange *x, enum fail why)
 	if (x->ended || x->why != FAIL_NONE)
 		return;
 	count_add(&d->failures[why], 1);
-	if (fails_in_turn(x, why))
+	if (fails_in_turn(x, why)) {
+		if (!s->closed)
+			session_bytes(s);
 		return;
+	}
 	/* The front tells the client while x can still be looked at, and may
 	   close the session; that must not count x a second time. */
 	x->ended = true;

@@ -14,6 +14,7 @@
 #include "net/patient.h"
 #include "proxy/exchange.h"
 #include "proxy/generation.h"
+#include "proxy/pipeline.h"
 #include "proxy/session.h"
 
 enum { DRAIN_STEP_MS = 20 };
@@ -27,6 +28,7 @@ init_piles(struct lane *lane)
 {
 	const struct conf_proto *const *c;
 
+	pile_init(&lane->owed, sizeof(struct owed), 1024);
 	for (c = proto_table; *c != NULL; c++) {
 		const struct proto *proto = proto_of(*c);
 		struct pile *s = &lane->sessions[proto->family];
@@ -73,6 +75,7 @@ lane_free(struct lane *lane)
 	if (lane == NULL)
 		return;
 	worker_fini(&lane->worker);
+	pile_fini(&lane->owed);
 	for (i = 0; i < N_FAMILIES; i++) {
 		pile_fini(&lane->sessions[i]);
 		pile_fini(&lane->exchanges[i]);

@@ -4,10 +4,12 @@
  * SPDX-License-Identifier: MIT
  */
 #include "proxy/proto/http/http.h"
+#include "proxy/proto/redis/redis.h"
 #include "proxy/proto/tcp/tcp.h"
 
 const struct conf_proto *const proto_table[] = {
 	&proto_http.conf,
 	&proto_tcp.conf,
+	&proto_redis.conf,
 	NULL
 };

@@ -48,7 +48,10 @@ struct lane {
 	struct pile sessions[N_FAMILIES];
 	struct pile exchanges[N_FAMILIES];
 	struct pile pieces[N_FAMILIES];
+	struct pile owed;               /* struct owed, proxy/pipeline.h */
 	struct ring *access;            /* its lines of the access log */
+	uint64_t clients;               /* that ever came to it, where they are
+					   numbered */
 	struct access_clock access_clock;
 	int64_t grace_ends_ns;          /* draining: idle clients close then */
 	struct deadline drain_step;

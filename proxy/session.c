@@ -165,51 +165,6 @@ session_keep(struct session *s, struct lease **l)
 		lease_return(&s->kept);
 }
 
-/* -------------------------------------------------------------- pins */
-
-static void
-pin_quiet(struct lease *l)
-{
-	(void)l;
-}
-
-/* Exchanges that were under way on it have failed already, and said so. */
-static void
-pin_gone(struct lease *l, int error)
-{
-	struct session *s = l->holder;
-
-	(void)error;
-	count_add(&s->door->failures[FAIL_UPSTREAM_CLOSED], 1);
-	lease_return(&s->kept);
-	s->leaving = true;
-	session_finish(s);
-}
-
-static const struct lease_ops pin_ops = {
-	.input = pin_quiet,
-	.drained = pin_quiet,
-	.gone = pin_gone
-};
-
-int
-session_pin(struct session *s, struct upconn *u, unsigned why)
-{
-	if (s->kept == NULL)
-		s->kept = lease_join(u, &pin_ops, s);
-	if (s->kept == NULL)
-		return -1;
-	upconn_pin(u, why);
-	return 0;
-}
-
-void
-session_unpin(struct session *s)
-{
-	if (s->kept != NULL)
-		lease_return(&s->kept);
-}
-
 bool
 session_take_kept(struct session *s, struct ask *a)
 {
@@ -287,11 +242,11 @@ end(struct session *s, enum fail why, bool hard)
 	s->closed = true;
 	while ((x = exchange_first(s)) != NULL)
 		exchange_drop(x, why);
+	if (d->listener->proto->session_fini != NULL)
+		d->listener->proto->session_fini(s);
 	if (s->kept != NULL)
 		lease_return(&s->kept);
 	deadline_clear(&s->deadline);
-	if (d->listener->proto->session_fini != NULL)
-		d->listener->proto->session_fini(s);
 	throttle_end(s);
 	count_add(&d->received, s->conn.received);
 	count_add(&d->sent, s->conn.sent);
@@ -341,7 +296,8 @@ bool
 session_is_idle(const struct session *s)
 {
 	return list_empty(&s->exchanges) && !s->finishing && !s->lingering &&
-	    s->conn.in.len == 0 && s->conn.out.len == 0;
+	    s->conn.in.len == 0 && s->conn.out.len == 0 &&
+	    (s->kept == NULL || !s->kept->u->pins);
 }
 
 /* The next one that has been idle for a while; those looked at go to the end of

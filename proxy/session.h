@@ -20,7 +20,8 @@ struct session {
 	struct list link;               /* door->sessions */
 	struct list exchanges;          /* oldest first */
 	struct door *door;
-	struct lease *kept;             /* between two exchanges; NULL = none */
+	struct lease *kept;             /* between two exchanges, or a pin of
+					   its own (pipeline.h); NULL = none */
 	struct deadline deadline;       /* head, body or idle: the front's */
 	struct late late;
 	struct addr_ip client;
@@ -57,7 +58,8 @@ void session_bytes(struct session *s);
    not take yet: armed anew, true. */
 bool session_still_takes(struct session *s, int64_t ms);
 
-/* Nothing is under way, nothing unread or unsent: may be closed at any time. */
+/* Nothing is under way or pinned, nothing unread or unsent: may be closed at any
+   time. */
 bool session_is_idle(const struct session *s);
 
 /* Close sessions of this lane that have been idle for a second, those first
@@ -76,15 +78,6 @@ void session_reset(struct session *s);
  * what is not CLEAN goes back at once. Nulls *l.
  */
 void session_keep(struct session *s, struct lease **l);
-/*
- * Shared mode: from now on u, which an exchange of s has a lease on, is the
- * session's, whatever it asks. `why` is an index in peer_ops.pins. If u is lost
- * then so is the client's state on it: the session ends. -1 when out of memory.
- */
-int session_pin(struct session *s, struct upconn *u, unsigned why) MUST_CHECK;
-/* Over; u goes home, as its mark says, when nothing is owed on it. */
-void session_unpin(struct session *s);
-
 /* The kept lease for a, in a->lease; false if there is none that fits, and then
    none is kept any more. */
 bool session_take_kept(struct session *s, struct ask *a);

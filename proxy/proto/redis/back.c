@@ -1,0 +1,624 @@
+/*
+ * Redis towards its servers: logging in, sending commands, reading replies, and
+ * what a reply means for the connection it came on.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/proto/redis/redis.h"
+#include "proxy/runtime.h"
+
+/* Counted by the first word of an error; the last one is for all others. */
+static const char *const error_names[] = {
+	"ERR", "WRONGTYPE", "NOSCRIPT", "MOVED", "ASK", "CROSSSLOT",
+	"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY",
+	"MISCONF", "OOM", "NOAUTH", "WRONGPASS", "NOPERM", "NOREPLICAS",
+	"EXECABORT", "NOGROUP", "BUSYKEY", "UNKILLABLE", "other", NULL
+};
+
+static unsigned
+bit(enum redis_pin pin)
+{
+	return 1u << pin;
+}
+
+/* --------------------------------------------------------- greeting, washing */
+
+static int
+owe(struct upconn *u, unsigned tag)
+{
+	return pipeline_owe(u, NULL, 1, tag);
+}
+
+static int
+log_in(struct upconn *u, struct block_store *store, const char *user,
+    const char *password)
+{
+	const char *args[3] = { "AUTH", user, password };
+
+	if (user == NULL || *user == '\0') {
+		args[1] = password;
+		return redis_write(store, &u->conn.out, 2, args) < 0 ? -1 :
+		    owe(u, REDIS_TAG_LOGIN);
+	}
+	return redis_write(store, &u->conn.out, 3, args) < 0 ? -1 :
+	    owe(u, REDIS_TAG_LOGIN);
+}
+
+static int
+set_up(struct upconn *u, struct block_store *store, const char *command,
+    uint32_t value)
+{
+	const char *args[2] = { command, NULL };
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", (unsigned)value);
+	args[1] = number;
+	return redis_write(store, &u->conn.out, 2, args) < 0 ? -1 :
+	    owe(u, REDIS_TAG_SETUP);
+}
+
+static bool
+is_set(const char *text)
+{
+	return text != NULL && *text != '\0';
+}
+
+/* All that makes it what its key says; nothing where that is what a server does
+   by itself. */
+static int
+say_hello(struct upconn *u)
+{
+	const struct redis_upstream_conf *conf = u->pool->conf->own;
+	struct block_store *store = &u->pool->worker->blocks;
+	struct redis_key key = redis_key_read(u->shelf->key,
+	    u->shelf->key_len);
+	struct redis_upconn *ru = redis_upconn(u);
+	const char *user = key.user, *password = key.password;
+
+	ru->resp = 2;
+	ru->refusal[0] = '\0';
+	ru->unwell = false;
+	ru->login_is_clients = password != NULL;
+	if (password == NULL && (is_set(conf->password) ||
+	    is_set(conf->user))) {
+		user = conf->user;
+		password = is_set(conf->password) ? conf->password : "";
+	}
+	if ((password != NULL && log_in(u, store, user, password) < 0) ||
+	    (key.resp != 2 && set_up(u, store, "HELLO", key.resp) < 0) ||
+	    (key.db != 0 && set_up(u, store, "SELECT", key.db) < 0))
+		return -1;
+	conn_send(&u->conn);
+	return 0;
+}
+
+static void
+redis_greet(struct upconn *u)
+{
+	pipeline_open(u, &redis_pipeline);
+	if (say_hello(u) < 0)
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+	else if (pipe_of(u)->first == NULL)
+		upconn_ready(u);
+}
+
+/* RESET of Redis 6.2 undoes whatever a client can do to a connection. An older
+   server does not know it, and the connection is closed for that. */
+static void
+redis_wash(struct upconn *u)
+{
+	const char *reset = "RESET";
+
+	if (redis_write(&u->pool->worker->blocks, &u->conn.out, 1, &reset) < 0
+	    || owe(u, REDIS_TAG_RESET) < 0 || say_hello(u) < 0)
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+}
+
+static void
+redis_greeted(struct upconn *u)
+{
+	struct redis_upconn *ru = redis_upconn(u);
+	struct redis_key key = redis_key_read(u->shelf->key,
+	    u->shelf->key_len);
+
+	if (ru->refusal[0] == '\0') {
+		ru->resp = key.resp;
+		upconn_ready(u);
+	} else if (ru->unwell || u->state == UPCONN_WASHING)
+		upconn_broken(u, FAULT_UNAVAILABLE, 0);
+	else
+		upconn_turned_away(u, ru->refusal);
+}
+
+/* LOADING and MASTERDOWN say that the server cannot serve now. */
+static bool
+is_about_itself(const char *word)
+{
+	return strcmp(word, "LOADING") == 0 || strcmp(word, "MASTERDOWN") == 0;
+}
+
+static void
+greeting_answered(struct redis_upconn *ru, unsigned tag)
+{
+	const struct resp_reply *r = &ru->reply;
+
+	if (ru->refusal[0] != '\0' || (r->type != '-' &&
+	    (tag != REDIS_TAG_RESET || strcmp(r->word, "RESET") == 0)))
+		return;
+	ru->unwell = is_about_itself(r->word);
+	snprintf(ru->refusal, sizeof(ru->refusal), "-%s weir: the server "
+	    "refused the connection%s\r\n", r->word,
+	    tag == REDIS_TAG_LOGIN ? " (login)" : "");
+}
+
+/* ----------------------------------------------------------------- commands */
+
+/* Before WAIT: the connection is not the one that the client has written on, and
+   so it has to hear of the replication offset (networking.c: c->woff). */
+static int
+begin_wait(struct upconn *u, struct exchange *x)
+{
+	const char *ping = "PING";
+
+	if (x->s->kept != NULL)
+		return 0;
+	return redis_write(exchange_blocks(x), &u->conn.out, 1, &ping) < 0 ?
+	    -1 : pipeline_owe(u, NULL, 1, REDIS_TAG_SKIP);
+}
+
+/* Beside SELECT and HELLO on a connection of many goes what takes it back: no
+   command of anybody comes between. */
+static int
+owe_replies(struct upconn *u, struct exchange *x)
+{
+	struct redis_exchange *rx = redis_of(x);
+	enum redis_op op = rx->row != NULL ? rx->row->op : REDIS_OP_NONE;
+
+	if (rx->silent)
+		return 0;
+	if (pipeline_owe(u, x, rx->replies, op) < 0)
+		return -1;
+	if ((op == REDIS_OP_SELECT || op == REDIS_OP_HELLO) &&
+	    x->s->kept == NULL)
+		return pipeline_owe(u, NULL, 1, REDIS_TAG_SKIP);
+	return 0;
+}
+
+/* One reason each; of the session's as long as they last. */
+static int
+pin(struct upconn *u, struct exchange *x)
+{
+	struct redis_session *rs = redis_session(x->s);
+	struct redis_exchange *rx = redis_of(x);
+	unsigned i;
+
+	for (i = 0; i < REDIS_N_PINS; i++) {
+		if ((rx->pins & bit(i)) == 0)
+			continue;
+		if (pipeline_pin(x->s, u, i) < 0)
+			return -1;
+		rs->pins |= (uint16_t)bit(i);
+	}
+	if (rx->is_alone && rx->pins == 0 && x->s->kept == NULL)
+		upconn_pin(u, rx->row == NULL ? REDIS_PIN_UNKNOWN :
+		    rx->piped.streams ? REDIS_PIN_LARGE : rx->row->pin);
+	return 0;
+}
+
+static int
+become(struct redis_session *rs, const struct redis_identity *who, uint8_t resp)
+{
+	return redis_identity_set(&rs->who, who->db, resp, who->user,
+	    who->password);
+}
+
+static void
+redis_start(struct upconn *u, struct exchange *x)
+{
+	struct session *s = x->s;
+	struct redis_session *rs = redis_session(s);
+	struct redis_exchange *rx = redis_of(x);
+	bool skips = rs->replies == REDIS_REPLIES_SKIP;
+
+	/* It was let in, which is all that AUTH asked for. */
+	if (rx->row != NULL && rx->row->op == REDIS_OP_AUTH &&
+	    rx->who != NULL) {
+		if (become(rs, rx->who, rx->who->resp) < 0 ||
+		    buf_append(exchange_blocks(x), &x->down, "+OK\r\n", 5) < 0)
+			exchange_fail(x, FAIL_NO_MEMORY);
+		else
+			pipeline_answer(x);
+		return;
+	}
+	if ((rx->row != NULL && rx->row->op == REDIS_OP_WAIT &&
+	    begin_wait(u, x) < 0) || owe_replies(u, x) < 0 ||
+	    pipeline_send(u, x) < 0 || pin(u, x) < 0) {
+		upconn_mark(u, MARK_BROKEN, "out of memory");
+		exchange_fail(x, FAIL_NO_MEMORY);
+		return;
+	}
+	if (skips && (rx->row == NULL ||
+	    rx->row->op != REDIS_OP_CLIENT_REPLY))
+		rs->replies = REDIS_REPLIES_ON;
+	if (!rx->silent || rx->piped.streams)
+		return;
+	/* SKIP is over with the command after it. */
+	if (skips && rs->replies == REDIS_REPLIES_ON) {
+		rs->pins &= (uint16_t)~bit(REDIS_PIN_REPLY);
+		upconn_mark(u, MARK_DIRTY, "replies were off");
+	}
+	pipeline_answer(x);
+	if (!s->closed && rs->pins == 0)
+		pipeline_unpin(s);
+}
+
+/* ------------------------------------------------------------------ replies */
+
+static bool
+is_sub(unsigned tag)
+{
+	return tag >= REDIS_OP_SUBSCRIBE && tag <= REDIS_OP_SUNSUBSCRIBE;
+}
+
+/* The word of a reply to (un)subscribing. */
+static bool
+is_sub_word(const char *word)
+{
+	size_t n = strlen(word);
+
+	return n >= 9 && strcmp(word + n - 9, "subscribe") == 0;
+}
+
+static bool
+is_message(const char *word)
+{
+	return strcmp(word, "message") == 0 || strcmp(word, "pmessage") == 0 ||
+	    strcmp(word, "smessage") == 0;
+}
+
+static bool
+has_subs(const struct redis_session *rs)
+{
+	return rs->subs > 0 || rs->shard_subs > 0;
+}
+
+/* UNSUBSCRIBE without arguments is answered once for each channel there is, and
+   once when there is none (pubsub.c). */
+static uint32_t
+replies_to_unsubscribe(const struct redis_session *rs, unsigned tag)
+{
+	int64_t n = tag == REDIS_OP_UNSUBSCRIBE ? rs->channels :
+	    tag == REDIS_OP_PUNSUBSCRIBE ? rs->patterns : rs->shard_subs;
+
+	return n > 0 ? (uint32_t)n : 1;
+}
+
+static enum parse
+redis_feed(struct upconn *u, struct owed *o, const char *bytes, size_t len,
+    size_t *used)
+{
+	struct redis_upconn *ru = redis_upconn(u);
+	enum parse got;
+
+	(void)o;
+	if (!ru->reading)
+		resp_reply_init(&ru->reply);
+	ru->reading = true;
+	got = resp_reply_feed(&ru->reply, bytes, len, used);
+	if (got == PARSE_DONE)
+		ru->reading = false;
+	return got;
+}
+
+static enum pipeline_aim
+redis_aim(struct upconn *u, struct owed *o)
+{
+	struct redis_upconn *ru = redis_upconn(u);
+	struct session *s = ru->pipe.pinned;
+	const struct redis_session *rs = s != NULL ? redis_session(s) : NULL;
+
+	if (o != NULL && o->left == 0)
+		o->left = rs != NULL ? replies_to_unsubscribe(rs, o->tag) : 1;
+	if (rs == NULL)
+		return ru->reply.type == '>' && (o == NULL || !is_sub(o->tag)) ?
+		    PIPELINE_DROP : PIPELINE_REPLY;
+	/* Messages in RESP2 are arrays like any; but then nothing is due that
+	   could be held. */
+	if (o == NULL || ru->reply.type == '>' ||
+	    (has_subs(rs) && rs->who.resp == 2))
+		return PIPELINE_ASIDE;
+	return PIPELINE_REPLY;
+}
+
+static void
+count_error(struct upconn *u, const char *word)
+{
+	unsigned i;
+
+	for (i = 0; error_names[i + 1] != NULL; i++)
+		if (strcmp(error_names[i], word) == 0)
+			break;
+	count_add(&u->pool->errors[i], 1);
+	if (is_about_itself(word))
+		endpoint_fault(u->shelf->site->endpoint, FAULT_UNAVAILABLE, 0);
+}
+
+static void
+heed_sub(struct redis_session *rs, const struct resp_reply *r)
+{
+	int64_t n = r->number;
+	bool shard = r->word[0] == 's' && (r->word[1] == 's' ||
+	    strcmp(r->word, "sunsubscribe") == 0);
+
+	if (shard) {
+		rs->shard_subs = n;
+	} else {
+		if (r->word[0] == 'p')
+			rs->patterns += n > rs->subs ? 1 : n < rs->subs ? -1 : 0;
+		else
+			rs->channels += n > rs->subs ? 1 : n < rs->subs ? -1 : 0;
+		rs->subs = n;
+	}
+	if (!has_subs(rs))
+		rs->pins &= (uint16_t)~bit(REDIS_PIN_SUBSCRIBE);
+}
+
+static void
+multi_is_over(struct redis_session *rs, struct upconn *u, bool done)
+{
+	/* Unless the next one has begun already. */
+	if (!rs->in_multi)
+		rs->pins &= (uint16_t)~(bit(REDIS_PIN_MULTI) |
+		    bit(REDIS_PIN_WATCH));
+	if (!rs->has_multi_db)
+		return;
+	rs->has_multi_db = false;
+	upconn_mark(u, MARK_DIRTY, "database changed");
+	if (done && redis_identity_set(&rs->who, rs->multi_db, rs->who.resp,
+	    rs->who.user, rs->who.password) < 0)
+		upconn_mark(u, MARK_BROKEN, "out of memory");
+}
+
+/* Something that lasts and is switched on and off. */
+static void
+switched(struct redis_session *rs, struct upconn *u, const struct exchange *x,
+    enum redis_pin which)
+{
+	if (redis_of(x)->pins != 0)
+		return;
+	upconn_mark(u, MARK_DIRTY, redis_pin_names[which]);
+	rs->pins &= (uint16_t)~bit(which);
+}
+
+static void
+set_identity(struct redis_session *rs, struct upconn *u, uint32_t db,
+    uint8_t resp)
+{
+	if (u->pins)
+		upconn_mark(u, MARK_DIRTY, "not as its key says");
+	if (redis_identity_set(&rs->who, db, resp, rs->who.user,
+	    rs->who.password) < 0)
+		upconn_mark(u, MARK_BROKEN, "out of memory");
+}
+
+/* Its words in RESP are weir's connection's; the client's number is another. */
+static void
+rewrite_hello(struct exchange *x)
+{
+	struct block_store *store = exchange_blocks(x);
+	const char *bytes, *at;
+	size_t len = x->down.len;
+	struct buf now = { 0 };
+	char id[32];
+	int n;
+
+	bytes = buf_flat(store, &x->down, len);
+	at = bytes != NULL ? memmem(bytes, len, "$2\r\nid\r\n:", 9) : NULL;
+	if (at == NULL)
+		return;
+	at += 9;
+	n = snprintf(id, sizeof(id), "%llu",
+	    (unsigned long long)redis_session(x->s)->id);
+	if (buf_append(store, &now, bytes, (size_t)(at - bytes)) < 0 ||
+	    buf_append(store, &now, id, (size_t)n) < 0) {
+		buf_clear(store, &now);
+		return;
+	}
+	while (at < bytes + len && *at != '\r')
+		at++;
+	if (buf_append(store, &now, at, (size_t)(bytes + len - at)) < 0) {
+		buf_clear(store, &now);
+		return;
+	}
+	buf_clear(store, &x->down);
+	x->down = now;
+}
+
+/* A reply to x that changes what its session, or its connection, is. */
+static void
+heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
+{
+	struct exchange *x = o->x;
+	struct session *s = x->s;
+	struct redis_session *rs = redis_session(s);
+	struct redis_exchange *rx = redis_of(x);
+	bool ok = r->type == '+', queued = ok && strcmp(r->word, "QUEUED") == 0;
+
+	if (queued)
+		return;
+	switch ((enum redis_op)o->tag) {
+	case REDIS_OP_MULTI:
+		/* A whole transaction, of which only the end is of interest:
+		   one that did not end it may be in it still. */
+		if (rx->pins == 0 && o->left == 1 && r->type == '-' &&
+		    strcmp(r->word, "EXECABORT") != 0)
+			upconn_mark(u, MARK_DIRTY, "transaction perhaps");
+		else if (rx->pins != 0 && !ok) {
+			rs->in_multi = false;
+			multi_is_over(rs, u, false);
+		}
+		break;
+	case REDIS_OP_EXEC:
+		multi_is_over(rs, u, r->type == '*' && !r->is_null);
+		break;
+	case REDIS_OP_DISCARD:
+		if (ok)
+			multi_is_over(rs, u, false);
+		break;
+	case REDIS_OP_UNWATCH:
+		if (ok)
+			rs->pins &= (uint16_t)~bit(REDIS_PIN_WATCH);
+		break;
+	case REDIS_OP_WATCH:
+		if (!ok && !rs->in_multi)
+			upconn_mark(u, MARK_DIRTY, "watching perhaps");
+		break;
+	case REDIS_OP_SELECT:
+		if (ok)
+			set_identity(rs, u, rx->db, rs->who.resp);
+		break;
+	case REDIS_OP_HELLO:
+		rewrite_hello(x);
+		if (r->type == '-')
+			break;
+		if (rx->who != NULL && become(rs, rx->who, rx->resp) < 0)
+			upconn_mark(u, MARK_BROKEN, "out of memory");
+		set_identity(rs, u, rs->who.db, rx->resp);
+		break;
+	case REDIS_OP_CLIENT_REPLY:
+		switched(rs, u, x, REDIS_PIN_REPLY);
+		break;
+	case REDIS_OP_CLIENT_TRACKING:
+		switched(rs, u, x, REDIS_PIN_TRACKING);
+		break;
+	case REDIS_OP_CLIENT_NO_EVICT:
+		switched(rs, u, x, REDIS_PIN_NO_EVICT);
+		break;
+	case REDIS_OP_CLIENT_NO_TOUCH:
+		switched(rs, u, x, REDIS_PIN_NO_TOUCH);
+		break;
+	default:
+		break;
+	}
+	if (rx->dirties)
+		upconn_mark(u, MARK_DIRTY, "after an unknown command");
+}
+
+static bool
+redis_whole(struct upconn *u, struct owed *o)
+{
+	struct redis_upconn *ru = redis_upconn(u);
+	const struct resp_reply *r = &ru->reply;
+	struct session *s = ru->pipe.pinned;
+	struct redis_session *rs = s != NULL ? redis_session(s) : NULL;
+	bool push = r->type == '>';
+
+	if (unlikely(r->type == '-'))
+		count_error(u, r->word);
+	if (o != NULL && o->tag >= REDIS_TAG_LOGIN) {
+		greeting_answered(ru, o->tag);
+		return true;
+	}
+	if (rs != NULL && (push || ru->pipe.aim == PIPELINE_ASIDE)) {
+		if (is_sub_word(r->word))
+			heed_sub(rs, r);
+		else if (push || is_message(r->word))
+			return false;
+	} else if (push && (o == NULL || !is_sub(o->tag)))
+		return false;
+	if (o == NULL)
+		return false;
+	/* Its client may have gone, and the connection is washed then. */
+	if (o->x != NULL && o->tag != REDIS_OP_NONE)
+		heed(u, o, r);
+	else if (o->x != NULL && redis_of(o->x)->dirties)
+		upconn_mark(u, MARK_DIRTY, "after an unknown command");
+	if (rs != NULL && rs->pins == 0)
+		pipeline_unpin(s);
+	return true;
+}
+
+static bool
+redis_waits(const struct exchange *x)
+{
+	return redis_of(x)->waits;
+}
+
+/* Redis itself would have noticed that the client is gone. What it had begun on
+   a connection of its own ends with it. */
+static void
+redis_drop(struct upconn *u, struct exchange *x)
+{
+	const struct redis_exchange *rx = redis_of(x);
+
+	if (rx->pins != 0 || rx->dirties)
+		upconn_mark(u, MARK_DIRTY, "its client left");
+	pipeline_drop(u, x);
+}
+
+static const void *
+redis_key(const struct exchange *x, size_t *len)
+{
+	const struct redis_identity *who = redis_of(x)->who;
+
+	if (who == NULL)
+		who = &redis_session(x->s)->who;
+	*len = who->key_len;
+	return who->key;
+}
+
+static bool
+redis_alone(const struct exchange *x)
+{
+	return redis_of(x)->is_alone;
+}
+
+static bool
+redis_replayable(const struct exchange *x, enum conf_retry_what what)
+{
+	(void)what;
+	return pipeline_replayable(x);
+}
+
+static void
+redis_upstream_drained(struct upconn *u, struct exchange *x)
+{
+	(void)u;
+	/* A large command goes on. */
+	if (redis_of(x)->piped.streams && !redis_of(x)->piped.sent)
+		session_bytes(x->s);
+}
+
+const struct pipeline_ops redis_pipeline = {
+	.feed = redis_feed,
+	.aim = redis_aim,
+	.whole = redis_whole,
+	.waits = redis_waits,
+	.greeted = redis_greeted
+};
+
+const struct back_ops redis_back = {
+	.key = redis_key,
+	.alone = redis_alone,
+	.start = redis_start,
+	.drained = redis_upstream_drained,
+	.late = pipeline_late,
+	.replayable = redis_replayable,
+	.drop = redis_drop
+};
+
+const struct peer_ops redis_peer = {
+	.state_size = sizeof(struct redis_upconn),
+	.pins = redis_pin_names,
+	.errors = error_names,
+	.greet = redis_greet,
+	.bytes = pipeline_input,
+	.room = pipeline_room,
+	.wash = redis_wash,
+	.fini = pipeline_fini
+};

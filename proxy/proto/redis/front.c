@@ -1,0 +1,389 @@
+/*
+ * Redis towards clients: reading their commands one after the other, handing
+ * each on when it is whole, and saying what has failed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/proto/redis/redis.h"
+#include "proxy/runtime.h"
+
+static struct block_store *
+store_of(const struct session *s)
+{
+	return &s->conn.w->blocks;
+}
+
+/* ------------------------------------------------------------------ reading */
+
+/* What is in b from a position on, as far as it is in one piece. */
+static const char *
+bytes_at(const struct buf *b, size_t at, size_t *len)
+{
+	const struct slice *sl = b->first;
+
+	for (; sl != NULL; at -= sl->len, sl = sl->next)
+		if (at < sl->len) {
+			*len = sl->len - at;
+			return sl->block->bytes + sl->at + at;
+		}
+	*len = 0;
+	return NULL;
+}
+
+/* Feed on, where the command stands at the beginning of the input. */
+static enum parse
+read_command(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	struct resp_command *c = &rs->command;
+	enum parse got = PARSE_MORE;
+	const char *bytes;
+	size_t len, used;
+
+	while (got == PARSE_MORE && c->size <
+	    (uint64_t)redis_conf(s)->share_max) {
+		bytes = bytes_at(&s->conn.in, (size_t)c->size, &len);
+		if (len == 0)
+			break;
+		got = resp_command_feed(c, bytes, len, &used);
+	}
+	return got;
+}
+
+/* The answer comes when those before it have; then the client is left. */
+static void
+protocol_error(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	struct exchange *x = pipeline_begin(s);
+	char text[128];
+	int n = snprintf(text, sizeof(text), "-ERR %s\r\n",
+	    rs->command.error);
+
+	rs->cut = true;
+	s->leaving = true;
+	count_add(&s->door->failures[FAIL_BAD_REQUEST], 1);
+	buf_clear(store_of(s), &s->conn.in);
+	if (x == NULL || buf_append(exchange_blocks(x), &x->down, text,
+	    (size_t)n) < 0) {
+		session_reset(s);
+		return;
+	}
+	x->why = FAIL_BAD_REQUEST;
+	pipeline_answer(x);
+}
+
+/* An inline command becomes what it would have been otherwise, in its place. */
+static bool
+straighten(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	size_t size = (size_t)rs->command.size, room = size * 16 + 64, n;
+	struct buf now = { 0 };
+	const char *line;
+	char *out;
+	uint32_t argc;
+
+	line = buf_flat(store_of(s), &s->conn.in, size);
+	out = line != NULL ? malloc(room) : NULL;
+	if (out == NULL) {
+		session_reset(s);
+		return false;
+	}
+	n = resp_inline_write(line, size, out, room, &argc);
+	if (n == SIZE_MAX) {
+		free(out);
+		rs->command.error =
+		    "Protocol error: unbalanced quotes in request";
+		protocol_error(s);
+		return false;
+	}
+	buf_drop(store_of(s), &s->conn.in, size);
+	if ((argc > 0 && buf_append(store_of(s), &now, out, n) < 0) ||
+	    buf_pass(store_of(s), &now, &s->conn.in, s->conn.in.len) < 0) {
+		buf_clear(store_of(s), &now);
+		free(out);
+		session_reset(s);
+		return false;
+	}
+	free(out);
+	s->conn.in = now;
+	redis_command_taken(s);
+	return true;
+}
+
+/* More than may go among others: as much as is there is sent on its way. */
+static bool
+begin_large(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	const char *bytes;
+
+	if (!pipeline_may_promote(s))
+		return false;
+	bytes = buf_flat(store_of(s), &s->conn.in, (size_t)rs->command.size);
+	if (bytes == NULL)
+		session_reset(s);
+	else
+		redis_dispatch_large(s, bytes);
+	return true;
+}
+
+/* One command. False: there is none, or it has to wait. */
+static bool
+take(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	const char *bytes;
+
+	if (!rs->is_whole) {
+		switch (read_command(s)) {
+		case PARSE_BAD:
+			protocol_error(s);
+			return false;
+		case PARSE_MORE:
+			return rs->command.size >=
+			    (uint64_t)redis_conf(s)->share_max &&
+			    begin_large(s);
+		case PARSE_DONE:
+			break;
+		}
+		if (rs->command.is_inline)
+			return straighten(s);
+		if (rs->command.argc == 0) {
+			buf_drop(store_of(s), &s->conn.in,
+			    (size_t)rs->command.size);
+			redis_command_taken(s);
+			return true;
+		}
+		rs->is_whole = true;
+	}
+	bytes = buf_flat(store_of(s), &s->conn.in, (size_t)rs->command.size);
+	if (bytes == NULL) {
+		session_reset(s);
+		return false;
+	}
+	return redis_dispatch(s, bytes);
+}
+
+/* ---------------------------------------------------------- large commands */
+
+/* More of a command that is being sent as it comes. */
+static bool
+stream_on(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	struct exchange *x = rs->large;
+	struct upconn *u = x->lease != NULL ? x->lease->u : NULL;
+	const char *bytes;
+	size_t len, used;
+	enum parse got;
+
+	if (u == NULL || u->conn.out.held >= CONN_HIGH) {
+		if (s->conn.in.held >= CONN_LOW)
+			conn_pause(&s->conn);
+		return false;
+	}
+	conn_resume(&s->conn);
+	bytes = buf_front(&s->conn.in, &len);
+	if (len == 0)
+		return false;
+	got = resp_command_feed(&rs->command, bytes, len, &used);
+	if (got == PARSE_BAD) {
+		exchange_fail(x, FAIL_BAD_REQUEST);
+		protocol_error(s);
+		return false;
+	}
+	if (buf_move(store_of(s), &u->conn.out, &s->conn.in, used) < 0) {
+		session_reset(s);
+		return false;
+	}
+	conn_send(&u->conn);
+	if (got == PARSE_DONE) {
+		rs->large = NULL;
+		redis_command_taken(s);
+		pipeline_sent(u, x);
+	}
+	return true;
+}
+
+/* One that has failed before it was all there. */
+static bool
+discard(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	const char *bytes;
+	size_t len, used;
+	enum parse got;
+
+	bytes = buf_front(&s->conn.in, &len);
+	if (len == 0)
+		return false;
+	got = resp_command_feed(&rs->command, bytes, len, &used);
+	if (got == PARSE_BAD) {
+		protocol_error(s);
+		return false;
+	}
+	buf_drop(store_of(s), &s->conn.in, used);
+	if (got == PARSE_DONE) {
+		rs->discards = false;
+		redis_command_taken(s);
+	}
+	return true;
+}
+
+/* -------------------------------------------------------------------- input */
+
+static bool
+take_something(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+
+	if (s->closed || s->lingering || s->finishing || rs->cut)
+		return false;
+	if (rs->large != NULL)
+		return stream_on(s);
+	if (rs->discards)
+		return discard(s);
+	return pipeline_may_take(s) && take(s);
+}
+
+/* A client whose end has come: Redis itself goes no further when it sees that,
+   but what was asked for by then is answered. */
+static void
+at_end(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	const struct exchange *x = pipeline_newest(s);
+
+	if (rs->large != NULL || s->kept != NULL ||
+	    (x != NULL && (redis_of(x)->waits || rs->is_whole)))
+		session_close(s);
+	else if (x == NULL)
+		session_finish(s);
+}
+
+static void
+redis_bytes(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+
+	pipeline_settle(s);
+	while (take_something(s))
+		;
+	if (s->closed || s->lingering || s->finishing)
+		return;
+	if (rs->cut)
+		buf_clear(store_of(s), &s->conn.in);
+	if (s->conn.eof && !rs->cut)
+		at_end(s);
+	else if (s->leaving && list_empty(&s->exchanges)) {
+		conn_send(&s->conn);
+		if (rs->cut)
+			session_linger(s);
+		else
+			session_finish(s);
+	} else if (s->conn.in.len == 0 && session_is_leaving(s) &&
+	    session_is_idle(s))
+		session_finish(s);
+}
+
+static void
+redis_leased(struct session *s, struct exchange *x)
+{
+	(void)x;
+	session_bytes(s);
+}
+
+static void
+redis_open(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	struct lane *lane = s->door->lane;
+
+	/* Numbers of all lanes are different ones. */
+	rs->id = ++lane->clients * lane->runtime->n_lanes + lane->worker.index;
+	rs->begun_ns = s->conn.w->now_ns;
+	rs->who.resp = 2;
+	rs->let_in = redis_conf(s)->auth != REDIS_AUTH_CHECK;
+	resp_command_init(&rs->command);
+	pipeline_watch(s);
+}
+
+/* ------------------------------------------------------------------ failing */
+
+static bool
+redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
+{
+	struct redis_session *rs = redis_session(s);
+	const struct fail_row *row = &fail_rows[why];
+	char text[256];
+	int n;
+
+	if (why == FAIL_LOGIN && x->said != NULL)
+		n = snprintf(text, sizeof(text), "%.200s", x->said);
+	else
+		n = snprintf(text, sizeof(text), "-ERR weir: %s: %s\r\n",
+		    row->name, row->text);
+	if (rs->large == x) {
+		rs->large = NULL;
+		rs->discards = true;
+	}
+	/* It never came to what it was to begin; or what there is on the
+	   connection is not known any more. */
+	if (s->kept != NULL)
+		s->leaving = true;
+	else {
+		rs->in_multi = rs->has_multi_db = false;
+		rs->replies = REDIS_REPLIES_ON;
+	}
+	return pipeline_fail(s, x, text, (size_t)n);
+}
+
+/* In the middle of a reply there are no words. */
+static void
+redis_fail(struct session *s, struct exchange *x, enum fail why)
+{
+	(void)x, (void)why;
+	session_reset(s);
+}
+
+static size_t
+redis_refuse(enum limit why, int64_t retry_after_ns, char *out, size_t size)
+{
+	int n = snprintf(out, size, "-ERR weir: %s\r\n",
+	    why == LIMIT_DENIED ? "not from here" :
+	    "max number of clients reached");
+
+	(void)retry_after_ns;
+	return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+static void
+redis_words(const struct exchange *x, struct access_words *w)
+{
+	const struct redis_command *row = redis_of(x)->row;
+
+	/* What comes behind the name may be a secret. */
+	if (row == NULL)
+		return;
+	w->request = row->name;
+	w->request_len = row->name_len;
+}
+
+const struct front_ops redis_front = {
+	.open = redis_open,
+	.bytes = redis_bytes,
+	.leased = redis_leased,
+	.drained = pipeline_drained,
+	.fail = redis_fail,
+	.fail_in_turn = redis_fail_in_turn,
+	.late = pipeline_session_late,
+	.bye = redis_bytes,
+	.refuse = redis_refuse,
+	.words = redis_words
+};

@@ -1,0 +1,152 @@
+/*
+ * Redis as a protocol of weir: its keys, its row in the table. See redis.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/proto/redis/redis.h"
+
+#include <stdlib.h>
+
+#include "proxy/proto/redis/probe.h"
+
+#define KIB 1024
+
+static const char *const auth_words[] = { "ignore", "check", "forward", NULL };
+static const char *const unknown_words[] = { "pin", "share", NULL };
+static const char *const role_words[] = { "any", "master", "replica", NULL };
+
+static const struct conf_key listener_keys[] = {
+	{ .name = "auth", .type = CONF_ENUM,
+	  .offset = offsetof(struct redis_listener_conf, auth),
+	  .def = "ignore", .words = auth_words,
+	  .help = "AUTH of clients: answered with +OK, checked by weir, or "
+	      "made a pool of that user's" },
+	{ .name = "user", .type = CONF_STRING,
+	  .offset = offsetof(struct redis_listener_conf, user),
+	  .help = "auth check: whom clients log in as; \"default\" when "
+	      "absent" },
+	{ .name = "password", .type = CONF_STRING,
+	  .offset = offsetof(struct redis_listener_conf, password),
+	  .help = "auth check: the password; user and password of the upstream "
+	      "when absent" },
+	{ .name = "unknown", .type = CONF_ENUM,
+	  .offset = offsetof(struct redis_listener_conf, unknown),
+	  .def = "pin", .words = unknown_words,
+	  .help = "commands that weir does not know: on a connection of their "
+	      "own, or among others" },
+	{ .name = "share_max", .type = CONF_SIZE,
+	  .offset = offsetof(struct redis_listener_conf, share_max),
+	  .def = "64KiB", .min = KIB, .max = 128 * KIB,
+	  .help = "larger commands have a connection of their own and are sent "
+	      "as they come" },
+	{ .name = NULL }
+};
+
+static const struct conf_key upstream_keys[] = {
+	{ .name = "user", .type = CONF_STRING,
+	  .offset = offsetof(struct redis_upstream_conf, user),
+	  .help = "whom weir logs in as; the default user when absent" },
+	{ .name = "password", .type = CONF_STRING,
+	  .offset = offsetof(struct redis_upstream_conf, password),
+	  .help = "its password; no login when both are absent" },
+	{ .name = "role", .type = CONF_ENUM,
+	  .offset = offsetof(struct redis_upstream_conf, role),
+	  .def = "any", .words = role_words,
+	  .help = "health checks: which servers are of use" },
+	{ .name = NULL }
+};
+
+static bool
+is_empty(const char *text)
+{
+	return text == NULL || *text == '\0';
+}
+
+static void
+warn(const struct conf_listener *l, const struct conf_upstream *u,
+    conf_say_fn *say, void *arg)
+{
+	const struct redis_listener_conf *front = l != NULL ? l->own : NULL;
+	const struct redis_upstream_conf *back = l != NULL &&
+	    l->upstream != NULL ? l->upstream->own : NULL;
+
+	if (u != NULL && u->pool.max < 2)
+		say(arg, u->line, "pool.max is 1: no client can have a "
+		    "connection of its own for MULTI, blocking commands or "
+		    "SUBSCRIBE, expected at least 2");
+	if (front != NULL && back != NULL &&
+	    front->auth == REDIS_AUTH_CHECK && is_empty(front->password) &&
+	    is_empty(back->password))
+		say(arg, l->line, "redis.auth is \"check\" and there is no "
+		    "password: no client can log in, expected redis.password");
+}
+
+static const char *const defaults[] = {
+	"pool.max", "64",
+	"pool.min_idle", "1",
+	"pool.max_waiting", "10000",
+	"pool.queue_timeout", "5s",
+	"pool.idle_timeout", "off",
+	"pool.max_lifetime", "off",
+	"timeouts.idle", "off",
+	NULL
+};
+
+static void
+exchange_fini(struct exchange *x)
+{
+	struct redis_session *rs = redis_session(x->s);
+	struct redis_exchange *rx = redis_of(x);
+
+	if (rs->large == x) {
+		rs->large = NULL;
+		rs->discards = true;
+	}
+	if (rx->who != NULL)
+		redis_identity_fini(rx->who);
+	free(rx->who);
+	rx->who = NULL;
+	pipeline_exchange_fini(x);
+}
+
+/* What was begun on a connection of its own is undone there. */
+static void
+session_fini(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+
+	if (s->kept != NULL)
+		upconn_mark(s->kept->u, (rs->pins &
+		    1u << REDIS_PIN_MONITOR) != 0 ? MARK_BROKEN : MARK_DIRTY,
+		    "its client left");
+	pipeline_unpin(s);
+	redis_identity_fini(&rs->who);
+	free(rs->name);
+	free(rs->lib_name);
+	free(rs->lib_version);
+}
+
+const struct proto proto_redis = {
+	.conf = {
+		.name = "redis",
+		.probes = true,
+		.spans = CONF_SPAN_OWED,
+		.default_mode = "shared",
+		.defaults = defaults,
+		.listener_keys = listener_keys,
+		.listener_size = sizeof(struct redis_listener_conf),
+		.upstream_keys = upstream_keys,
+		.upstream_size = sizeof(struct redis_upstream_conf),
+		.warn = warn
+	},
+	.family = FAMILY_REDIS,
+	.front = &redis_front,
+	.back = &redis_back,
+	.peer = &redis_peer,
+	.probe = &redis_probe,
+	.session_size = sizeof(struct redis_session),
+	.session_fini = session_fini,
+	.exchange_size = sizeof(struct redis_exchange),
+	.exchange_zeroed = sizeof(struct redis_exchange),
+	.exchange_fini = exchange_fini
+};

@@ -1,0 +1,157 @@
+/*
+ * Redis: what its parts share. Clients' commands ride on common connections as
+ * one pipeline (proxy/pipeline.h); what begins a state that lasts, or may wait,
+ * has a connection of its own for as long.
+ *
+ * What a client has set up on "its connection" is kept here and is part of the
+ * pool's key, so that every upstream connection is as its clients expect it:
+ * database, RESP version, user.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_REDIS_REDIS_H
+#define PROXY_REDIS_REDIS_H
+
+#include "proxy/pipeline.h"
+#include "proxy/proto.h"
+#include "proxy/proto/redis/commands.h"
+#include "proxy/proto/redis/conf.h"
+
+/* Whom AUTH concerns. */
+enum redis_auth { REDIS_AUTH_IGNORE, REDIS_AUTH_CHECK, REDIS_AUTH_FORWARD };
+enum redis_unknown { REDIS_UNKNOWN_PIN, REDIS_UNKNOWN_SHARE };
+
+struct redis_listener_conf {
+	int auth;                       /* enum redis_auth */
+	int unknown;                    /* enum redis_unknown */
+	int64_t share_max;              /* bytes of a command */
+	char *user, *password;          /* check: NULL = the upstream's */
+};
+
+/* CLIENT REPLY. */
+enum redis_replies { REDIS_REPLIES_ON, REDIS_REPLIES_OFF, REDIS_REPLIES_SKIP };
+
+/* Who a client is to the server. Owned; equal ones are one key of the pool. */
+struct redis_identity {
+	uint32_t db;
+	uint8_t resp;                   /* 2 or 3 */
+	char *user, *password;          /* both NULL: the upstream's own login */
+	char *key;                      /* for the pool; NULL: as the upstream
+					   is reached by default */
+	size_t key_len;
+};
+
+struct redis_session {
+	struct pipeline pipeline;       /* first */
+	struct resp_command command;    /* the one being read */
+	bool is_whole;                  /* it is, and waits to be carried out */
+	struct exchange *large;         /* it is sent as it comes; NULL */
+	bool discards;                  /* it is not, and failed already */
+	bool let_in;                    /* auth = check: has the password */
+	bool cut;                       /* the rest of its input is not read */
+	uint8_t replies;                /* enum redis_replies */
+	uint16_t pins;                  /* bits by enum redis_pin */
+	bool in_multi;                  /* sent MULTI, not yet EXEC: what it
+					   sends now is queued there */
+	bool has_multi_db;
+	uint32_t multi_db;              /* SELECT inside it */
+	struct redis_identity who;
+	char *name, *lib_name, *lib_version;    /* CLIENT SETNAME, SETINFO; NULL */
+	uint64_t id;
+	int64_t begun_ns;
+	/* As the server last said. */
+	int64_t subs, shard_subs;       /* channels and patterns; shards */
+	int64_t channels, patterns;
+};
+
+struct redis_exchange {
+	struct piped piped;             /* first */
+	const struct redis_command *row;        /* NULL: unknown */
+	uint32_t db;                    /* SELECT */
+	uint8_t resp;                   /* HELLO */
+	bool is_alone, waits;
+	bool silent;                    /* no reply comes */
+	bool dirties;                   /* its connection has to be washed */
+	uint16_t pins;                  /* bits that it sets */
+	uint32_t replies;               /* that it is owed */
+	struct redis_identity *who;     /* AUTH: who it is if this goes well */
+};
+
+/* Tags of owed replies beside enum redis_op. */
+enum { REDIS_TAG_SKIP = 100, REDIS_TAG_LOGIN, REDIS_TAG_SETUP, REDIS_TAG_RESET };
+
+struct redis_upconn {
+	struct pipe pipe;               /* first */
+	struct resp_reply reply;
+	bool reading;
+	uint8_t resp;
+	bool login_is_clients;          /* the key has a user */
+	char refusal[128];              /* greeting: what the server said; "" */
+	bool unwell;                    /* it was about itself (LOADING ...) */
+};
+
+static inline struct redis_session *
+redis_session(const struct session *s)
+{
+	return session_state(s);
+}
+
+static inline struct redis_exchange *
+redis_of(const struct exchange *x)
+{
+	return exchange_state(x);
+}
+
+static inline struct redis_upconn *
+redis_upconn(struct upconn *u)
+{
+	return upconn_state_of(u);
+}
+
+static inline const struct redis_listener_conf *
+redis_conf(const struct session *s)
+{
+	return s->door->conf->own;
+}
+
+/* identity.c: -1 when out of memory, and then it is as it was. */
+int redis_identity_set(struct redis_identity *who, uint32_t db, uint8_t resp,
+    const char *user, const char *password) MUST_CHECK;
+void redis_identity_fini(struct redis_identity *who);
+/* What a key of the pool says; points into it. */
+struct redis_key {
+	uint32_t db;
+	uint8_t resp;
+	const char *user, *password;    /* NULL = the upstream's */
+};
+struct redis_key redis_key_read(const void *key, size_t len);
+/* Append a command of text arguments, n of them. */
+int redis_write(struct block_store *store, struct buf *out, unsigned n,
+    const char *const *args) MUST_CHECK;
+
+/* local.c: what weir answers itself. The command is in bytes. */
+void redis_answer(struct session *s, const char *text, size_t len);
+void redis_say(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* CLIENT SETNAME; false: it was told why not. */
+bool redis_name_set(struct session *s, const char *text, size_t len)
+    MUST_CHECK;
+void redis_answer_client(struct session *s, const struct redis_command *row,
+    const char *bytes);
+/* The client's state is as if it had just come. -1 when out of memory. */
+int redis_session_reset(struct session *s) MUST_CHECK;
+
+/* dispatch.c: the command in bytes, whole, is the first in s->conn.in. False:
+   it has to wait, and stays. */
+bool redis_dispatch(struct session *s, const char *bytes);
+/* A command above share_max, of which the first bytes have come. */
+void redis_dispatch_large(struct session *s, const char *bytes);
+/* It has been carried out or sent on its way: read the next. */
+void redis_command_taken(struct session *s);
+
+extern const struct front_ops redis_front;
+extern const struct back_ops redis_back;
+extern const struct peer_ops redis_peer;
+extern const struct pipeline_ops redis_pipeline;
+extern const struct proto proto_redis;
+
+#endif
