@@ -205,6 +205,8 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 		v->discards[i] += count_read(&p->discards[i]);
 	for (i = 0; i < POOL_PINS_MOST; i++)
 		v->pins[i] += count_read(&p->pins[i]);
+	for (i = 0; i < POOL_ERRORS_MOST; i++)
+		v->errors[i] += count_read(&p->errors[i]);
 	for (i = 0; i < N_UPSTREAM_LIMITS; i++) {
 		v->limited[i] += count_read(&p->limited[i]);
 		v->delayed[i] += count_read(&p->delayed[i]);
@@ -249,6 +251,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	for (i = 0; i < up->n_pools; i++)
 		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);
 	v->pin_names = up->peer != NULL ? up->peer->pins : NULL;
+	v->error_names = up->peer != NULL ? up->peer->errors : NULL;
 	if (oldest_ns < now->mono_ns)
 		v->oldest_wait_us = (uint64_t)(now->mono_ns - oldest_ns) / 1000;
 	if (lease_ns < now->mono_ns)

@@ -73,6 +73,8 @@ struct view_upstream {
 	uint64_t    discards[N_DISCARDS];
 	const char *const *pin_names;   /* NULL-terminated; NULL = none */
 	uint64_t    pins[POOL_PINS_MOST];       /* by index in pin_names */
+	const char *const *error_names; /* likewise */
+	uint64_t    errors[POOL_ERRORS_MOST];
 	uint64_t    limited[N_UPSTREAM_LIMITS], delayed[N_UPSTREAM_LIMITS];
 	uint64_t    shadowed[N_UPSTREAM_LIMITS];
 	struct view_hist queue, connect, first_byte;

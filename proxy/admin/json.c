@@ -212,14 +212,15 @@ pool(const struct view_upstream *v)
 	return o;
 }
 
+/* By names that the upstream's protocol has; NULL = has none. */
 static json_t *
-pins(const struct view_upstream *v)
+named(const char *const *names, const uint64_t *numbers)
 {
 	json_t *o = json_object();
 	size_t i;
 
-	for (i = 0; v->pin_names != NULL && v->pin_names[i] != NULL; i++)
-		put_number(o, v->pin_names[i], v->pins[i]);
+	for (i = 0; names != NULL && names[i] != NULL; i++)
+		put_number(o, names[i], numbers[i]);
 	return o;
 }
 
@@ -240,7 +241,8 @@ upstream(const struct view_upstream *v)
 	put_number(o, "reused_total", v->reused);
 	put(o, "exhausted_seconds_total",
 	    json_real((double)v->exhausted_us / 1e6));
-	put(o, "pinned_total", pins(v));
+	put(o, "pinned_total", named(v->pin_names, v->pins));
+	put(o, "server_errors_total", named(v->error_names, v->errors));
 	put(o, "discarded_total",
 	    tally(discard_names, v->discards, N_DISCARDS));
 	put(o, "limited_total", tally(upstream_limit_names, v->limited,

@@ -296,21 +296,35 @@ discards(FILE *out, const struct metric *m, const struct view *v)
 			    v->upstreams[i].discards[k]);
 }
 
+/* By names that the upstream's protocol has; NULL = has none. */
+static void
+named(FILE *out, const struct metric *m, const struct view_upstream *up,
+    const char *const *names, const uint64_t *numbers)
+{
+	size_t k;
+
+	for (k = 0; names != NULL && names[k] != NULL; k++)
+		print_sample(out, m, (struct label[]){
+		    { "upstream", up->name }, { "reason", names[k] }, { 0 } },
+		    numbers[k]);
+}
+
 static void
 pins(FILE *out, const struct metric *m, const struct view *v)
 {
-	size_t i, k;
+	const struct view_upstream *up = v->upstreams;
 
-	for (i = 0; i < v->n_upstreams; i++) {
-		const struct view_upstream *up = &v->upstreams[i];
+	for (; up < v->upstreams + v->n_upstreams; up++)
+		named(out, m, up, up->pin_names, up->pins);
+}
 
-		for (k = 0; up->pin_names != NULL && up->pin_names[k] != NULL;
-		    k++)
-			print_sample(out, m, (struct label[]){
-			    { "upstream", up->name },
-			    { "reason", up->pin_names[k] }, { 0 } },
-			    up->pins[k]);
-	}
+static void
+server_errors(FILE *out, const struct metric *m, const struct view *v)
+{
+	const struct view_upstream *up = v->upstreams;
+
+	for (; up < v->upstreams + v->n_upstreams; up++)
+		named(out, m, up, up->error_names, up->errors);
 }
 
 /* Is there a row of that name before it, which has spoken for both? */
@@ -545,6 +559,9 @@ static const struct metric metrics[] = {
 	    UPSTREAM(exhausted_us), MICROSECONDS },
 	{ "weir_pool_pinned_total", "counter",
 	    "Leases held longer than the pool's mode says.", pins, 0, PLAIN },
+	{ "weir_upstream_server_errors_total", "counter",
+	    "Errors that servers answered, by their first word.",
+	    server_errors, 0, PLAIN },
 	{ "weir_pool_discarded_total", "counter",
 	    "Connections closed other than by the end of their lease.",
 	    discards, 0, PLAIN },
