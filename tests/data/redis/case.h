@@ -19,7 +19,7 @@ struct command_case {
 	size_t      size;
 	uint32_t    argc;
 	uint32_t    args;       /* PARSE_MORE; when accepted all are complete */
-	const char *words;      /* kept arguments, "|" after each; NULL = none */
+	const char *words;      /* those kept, "|" after each */
 	const char *written;    /* an inline command as multibulk */
 };
 
