@@ -165,8 +165,11 @@ $(OUT)/support.a: $(SUPPORT) $(LINKED)
 $(TESTS): %: %.o $(OUT)/support.a $(OUT)/weir.a
 	$(LINK) -o $@ $< $(OUT)/support.a $(OUT)/weir.a -lcmocka $(LIBS)
 
+# What a fuzzer compares weir with is linked with that fuzzer only.
+$(OUT)/tests/fuzz/fuzz_redis_reply: RIVAL := -lhiredis
 $(FUZZERS): %: %.o $(OUT)/support.a $(OUT)/weir.a
-	$(LINK) -fsanitize=fuzzer -o $@ $< $(OUT)/support.a $(OUT)/weir.a $(LIBS)
+	$(LINK) -fsanitize=fuzzer -o $@ $< $(OUT)/support.a $(OUT)/weir.a \
+		$(RIVAL) $(LIBS)
 
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(OBJECTS) $(SUPPORT)) $(TESTS:%=%.d) \

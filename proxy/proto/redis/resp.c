@@ -84,7 +84,7 @@ command_end(struct resp_command *c)
 	return PARSE_DONE;
 }
 
-/* ----------------------------------------------------------------- multibulk */
+/* ---------------------------------------------------------------- multibulk */
 
 /* Not "$" where a bulk must begin. The answer is one line, so that line ends
    in it become spaces, as addReplyErrorFormat() makes them. */
@@ -334,7 +334,7 @@ inline_feed(struct resp_command *c, const char *bytes, size_t *at, size_t len)
 	return PARSE_MORE;
 }
 
-/* -------------------------------------------------------------------- either */
+/* ------------------------------------------------------------------- either */
 
 /* What is left of a bulk in this piece, without its CR LF. */
 static size_t

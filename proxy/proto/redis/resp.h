@@ -19,7 +19,7 @@
 #include "net/err.h"
 
 enum {
-	RESP_ARGS_KEPT = 4,             /* first arguments that are remembered */
+	RESP_ARGS_KEPT = 4,             /* first arguments remembered */
 	RESP_WORD_MAX = 24,             /* a reply's first word */
 	RESP_INLINE_MAX = 64 * 1024,    /* PROTO_INLINE_MAX_SIZE */
 	RESP_ARGC_MAX = 1024 * 1024,    /* arguments of one command */
@@ -129,7 +129,8 @@ struct resp_reply {
 	uint64_t elements;              /* of an aggregate: announced (a map's
 					   pairs count twice) */
 	uint64_t bulk;                  /* length of the bulk string being read
-					   or just read; to see a large one come */
+					   or just read, at any depth; to see a
+					   large one come */
 	/* The reader's own. */
 	uint64_t pending;               /* elements due yet, at all depths: no
 					   depth costs anything */

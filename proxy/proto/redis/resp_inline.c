@@ -59,15 +59,15 @@ quoted_read(const char *p, const char *end, struct sink *to)
 	char quote = p[-1];
 
 	while (p < end && *p != quote) {
-		if (*p != '\\' || end - p < 2)
-			sink_byte(to, *p++);
-		else if (quote == '"')
+		bool escape = *p == '\\' && end - p > 1;
+
+		if (escape && quote == '"') {
 			p = escape_read(p + 1, end, to);
-		else if (p[1] == quote) {
-			sink_byte(to, quote);
-			p += 2;
-		} else
-			sink_byte(to, *p++);
+			continue;
+		}
+		if (escape && p[1] == quote)    /* the only one in '...' */
+			p++;
+		sink_byte(to, *p++);
 	}
 	if (p == end || (p + 1 < end && !is_space(p[1])))
 		return NULL;
@@ -137,8 +137,8 @@ resp_inline_write(const char *line, size_t len, char *out, size_t size,
 		write.at = out + at;
 		p = word_read(p, end, &write);
 		at += write.len;
-		memcpy(out + at, "\r\n", 2);
-		at += 2;
+		out[at++] = '\r';
+		out[at++] = '\n';
 	}
 	*argc = (uint32_t)n;
 	return at;

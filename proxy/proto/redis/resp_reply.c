@@ -177,7 +177,7 @@ word_take(struct resp_reply *r, const char *bytes, size_t len)
 	r->word[r->word_len] = '\0';
 }
 
-/* ---------------------------------------------------------- whole and ordinary */
+/* ------------------------------------------------------- whole and ordinary */
 
 /* A line of text that is whole before end: what follows it, or NULL. */
 static const char *
@@ -235,7 +235,7 @@ element_skip(struct resp_reply *r, const char *p, const char *end,
 	return next;
 }
 
-/* ------------------------------------------------------------- a byte a time */
+/* ------------------------------------------------------------ a byte a time */
 
 static enum parse
 type_byte(struct resp_reply *r, char byte)
