@@ -17,7 +17,7 @@ const char *const memcached_command_names[MEMCACHED_N_COMMANDS + 1] = {
 	"extstore", "refresh_certs", "watch", "shutdown", "sasl", NULL
 };
 
-#define ANY 255
+#define ANY 0
 
 #define NAMED(text, command) text, sizeof(text) - 1, MEMCACHED_##command
 
@@ -161,8 +161,10 @@ static const struct memcached_opcode opcodes[256] = {
 	/* Logging in is a state of the connection, which is shared; weir says
 	   what a server without SASL says, and clients go on without. */
 	[0x20] = OP_PLAIN(SASL, 0x20, LOUD, REFUSED),
-	[0x21] = OP_PLAIN(SASL, 0x21, LOUD, REFUSED),
-	[0x22] = OP_PLAIN(SASL, 0x22, LOUD, REFUSED),
+	[0x21] = { MEMCACHED_SASL, 0x21, MEMCACHED_LOUD, MEMCACHED_PACKET,
+	    MEMCACHED_REFUSED, 0, false, true, true, true },
+	[0x22] = { MEMCACHED_SASL, 0x22, MEMCACHED_LOUD, MEMCACHED_PACKET,
+	    MEMCACHED_REFUSED, 0, false, true, true, true },
 	[0x23] = OP_GET(GAT, 0x23, LOUD, 4),
 	[0x24] = OP_GET(GAT, 0x23, NO_MISS, 4)
 };

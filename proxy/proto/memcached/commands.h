@@ -107,7 +107,8 @@ struct memcached_text {
 	uint8_t line;                   /* enum memcached_line */
 	uint8_t shape;                  /* enum memcached_shape */
 	uint8_t how;                    /* enum memcached_how */
-	uint8_t least, most;            /* words, with the name; else "ERROR" */
+	uint8_t least, most;            /* words, with the name; else "ERROR".
+					   most 0 = any number */
 	uint8_t noreply;                /* words from which a last "noreply"
 					   counts; 0 = never */
 	uint8_t quiet;                  /* what a meta "q" means */

@@ -3,7 +3,7 @@
  * asked, and whether the client is to see it. Knows no connections.
  *
  * The reader believes nothing that does not fit: a reply that is not one to
- * this request (another word, another opcode, another opaque) or that lies in
+ * this request (another word, key, opcode or opaque) or that lies in
  * its lengths is PARSE_BAD, for on a shared connection it may be someone
  * else's. ERROR, CLIENT_ERROR and SERVER_ERROR may stand for any text reply.
  *
@@ -31,10 +31,13 @@ struct memcached_ask {
 	uint8_t opcode;                 /* the client's, and what was sent */
 	uint8_t loud;
 	uint32_t opaque;
+	uint32_t key;                   /* of a text get of one key, of which
+					   nothing else comes back: its mark */
 };
 
+/* head: the request's first bytes, all of its head. */
 void memcached_ask_init(struct memcached_ask *a,
-    const struct memcached_request *r);
+    const struct memcached_request *r, const char *head);
 
 /* One reply, being read. Embedded; no end needed. */
 struct memcached_reply {

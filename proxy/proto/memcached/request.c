@@ -380,7 +380,7 @@ line_end(struct memcached_request *r)
 	r->how = row->how;
 	r->shape = row->shape;
 	r->refusal = row->refusal;
-	if (r->words < row->least || r->words > row->most) {
+	if (r->words < row->least || (row->most > 0 && r->words > row->most)) {
 		r->error = error_unknown;
 		return PARSE_DONE;
 	}
@@ -593,14 +593,15 @@ packet_begin(struct memcached_request *r, const char *h)
 	r->how = row->how;
 	r->shape = row->shape;
 	r->quiet = row->quiet;
-	if (row->command == MEMCACHED_UNKNOWN ||
-	    row->how == MEMCACHED_REFUSED)
+	if (row->command == MEMCACHED_UNKNOWN)
 		return packet_refuse(r, 0x81, "Unknown command", PARSE_MORE);
 	r->value = body - extras - key;
 	if (!packet_is_sound(row, extras, key, body - extras - key))
 		return packet_refuse(r, 0x04, "Invalid arguments", PARSE_BAD);
 	if (r->value > MEMCACHED_VALUE_MAX)
 		return packet_refuse(r, 0x03, "Too large.", PARSE_BAD);
+	if (row->how == MEMCACHED_REFUSED)
+		return packet_refuse(r, 0x81, "Unknown command", PARSE_MORE);
 	r->rewrite = row->loud != r->opcode;
 	if (row->has_key) {
 		r->keys = 1;
