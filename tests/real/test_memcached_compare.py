@@ -354,8 +354,10 @@ def damaged(r, stream):
 def damaged_streams_never_bring_the_pipeline_out_of_step():
     program, a, b = build_through(), memcached(), memcached()
     r = random.Random(7)
-    # Without keys that are too long, for which memcached takes replies back.
-    rows = [s for s in TEXT + BINARY if len(s) < 2000 and K250 not in s]
+    # Without keys that are too long, for which memcached takes replies back,
+    # and without statistics, which tell of the streams before.
+    rows = [s for s in TEXT + BINARY if len(s) < 2000 and K250 not in s and
+            b"items" not in s]
     same = 0
     for _ in range(DAMAGED):
         stream = damaged(r, r.choice(rows))
