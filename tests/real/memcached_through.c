@@ -7,8 +7,9 @@
  * usage: memcached_through PORT PIECE <bytes >replies
  *
  * PIECE is how many bytes are fed at a time, 0 = all. Standard error says
- * "refused N" for each request that was not sent, or whose end did not come after
- * it had been refused, N being the length of what had been answered before it. Exit status 3: the replies do not fit.
+ * "refused N" for each request that was not sent, or whose end did not come
+ * (memcached drops what it has not sent yet when that happens), N being the
+ * length of what had been answered before it. Exit status 3: the replies do not fit.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -98,7 +99,7 @@ requests_read(size_t len, size_t piece)
 		begin = at;
 		memcached_request_init(&r, r.wire);
 	}
-	unfinished = begin < at && at == len && r.error != NULL;
+	unfinished = begin < at && at == len;
 	return r.wire;
 }
 

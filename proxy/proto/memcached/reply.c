@@ -241,7 +241,8 @@ line_take(struct memcached_reply *r, const char *line, const char *end)
 	case MEMCACHED_VALUES:
 		if (is_word(r, "VALUE"))
 			return value_take(r, p, end);
-		return is_word(r, "END") && p == end ? PARSE_DONE : PARSE_BAD;
+		return is_word(r, "END") && end - line == 3 ? PARSE_DONE :
+		    PARSE_BAD;
 	case MEMCACHED_META:
 		if (is_word(r, "VA") && (r->ask.command == MEMCACHED_MG ||
 		    r->ask.command == MEMCACHED_MA))
