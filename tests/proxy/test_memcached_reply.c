@@ -74,6 +74,7 @@ static const struct row rows[] = {
 	BAD("get a", "VALUE b 0 1\r\nx\r\nEND\r\n"),
 	BAD("get abcdefghi", "VALUE abcdefghj 0 1\r\nx\r\n"),
 	BAD("get a", "VALUE aa 0 1\r\nx\r\n"),
+	BAD("get a", "VALUE\0 a 0 1\r\nx\r\n"), BAD("get a", "END\0\r\n"),
 	BAD("get a", "STORED\r\n"), BAD("get a", "HD\r\n"),
 	BAD("get a", "END \r\n"), BAD("get a", "END\n"), BAD("get a", "\r\n"),
 	BAD("get a", "VALUE a 0 1\r\nxx\r\n"),

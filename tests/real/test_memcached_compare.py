@@ -233,7 +233,7 @@ def build_through():
               "-I" + ROOT, "-o", out,
               os.path.join(HERE, "memcached_through.c")] +
         [os.path.join(ROOT, "proxy", "proto", "memcached", name + ".c")
-         for name in ("commands", "request", "write", "reply")])
+         for name in ("commands", "request", "line", "write", "reply")])
     return out
 
 

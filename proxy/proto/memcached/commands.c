@@ -173,7 +173,8 @@ const struct memcached_text *
 memcached_text_find(const char *name, size_t len)
 {
 	for (size_t i = 0; i < NELEMS(rows); i++)
-		if (rows[i].len == len && memcmp(rows[i].name, name, len) == 0)
+		if (rows[i].len == len && rows[i].name[0] == name[0] &&
+		    memcmp(rows[i].name, name, len) == 0)
 			return &rows[i];
 	return NULL;
 }

@@ -225,9 +225,13 @@ line_take(struct memcached_reply *r, const char *line, const char *end)
 	bool first = !r->told;
 	size_t n = 0;
 
-	for (; p < end && *p != ' '; p++)
+	for (; p < end && *p != ' '; p++) {
+		/* Also NUL, behind which another word would not be seen. */
+		if ((uint8_t)*p < ' ')
+			return PARSE_BAD;
 		if (n < sizeof(r->word) - 1)
 			r->word[n++] = *p;
+	}
 	r->word[n] = '\0';
 	r->told = true;
 	if (p < end)
@@ -422,7 +426,7 @@ memcached_reply_feed(struct memcached_reply *r, const char *bytes, size_t len,
 	return got;
 }
 
-/* ----------------------------------------------------------------- filtering */
+/* ---------------------------------------------------------------- filtering */
 
 bool
 memcached_reply_wanted(const struct memcached_reply *r)

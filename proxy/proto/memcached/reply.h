@@ -59,7 +59,7 @@ struct memcached_reply {
 					   read; to see a large one come */
 	/* The reader's own. */
 	uint64_t left;
-	uint32_t line;                  /* bytes of the line, the header, so far */
+	uint32_t line;                  /* bytes so far of the line, header */
 	uint8_t state;
 	bool bad_end;                   /* no CR LF behind the data */
 	char last;                      /* the byte before, in a line */
