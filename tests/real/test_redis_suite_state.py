@@ -9,8 +9,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import run
 from redis_suite import units
 
-units("unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/quit",
-      "unit/other", "unit/tracking", "unit/introspection",
-      "unit/introspection-2", "unit/acl", "unit/acl-v2", "unit/auth",
-      "unit/pause", "unit/wait", "unit/networking")
+units("unit/multi", "unit/pubsub", "unit/quit", "unit/other", "unit/tracking",
+      "unit/introspection", "unit/introspection-2", "unit/pause")
 run()
