@@ -105,7 +105,7 @@ class Reader:
             raise Failed("a bare CR or LF in %r" % got)
         return got
 
-    def number(self, text, least=0):
+    def integer(self, text, least=0):
         if not re.fullmatch(rb"-?(0|[1-9][0-9]*)", text) or int(text) < least:
             raise Failed("no number: %r" % text)
         return int(text)
@@ -119,9 +119,9 @@ class Reader:
         if sign == b"-":
             return Error(rest.decode("latin-1"))
         if sign == b":":
-            return self.number(rest, -1 << 63)
+            return self.integer(rest, -1 << 63)
         if sign in b"$!=":
-            n = self.number(rest, -1)
+            n = self.integer(rest, -1)
             if n < 0:
                 eq(sign, b"$", "type of a nil")
                 return None
@@ -140,17 +140,17 @@ class Reader:
         if sign == b"(":
             return Big(rest)
         if sign in b"*~>":
-            n = self.number(rest, -1)
+            n = self.integer(rest, -1)
             if n < 0:
                 return None
             made = {b"*": list, b"~": Set, b">": Push}[sign]
             return made([self.value() for _ in range(n)])
         if sign == b"%":
             pairs = [(self.value(), self.value())
-                     for _ in range(self.number(rest))]
+                     for _ in range(self.integer(rest))]
             return {_key(k): v for k, v in pairs}
         if sign == b"|":
-            for _ in range(self.number(rest)):
+            for _ in range(self.integer(rest)):
                 self.attributes.append((self.value(), self.value()))
             return self.value()
         raise Failed("no RESP: %r" % line[:200])

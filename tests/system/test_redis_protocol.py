@@ -187,12 +187,13 @@ def inline_commands_do_what_they_do_in_redis():
              "ECHO 'it\\'s'", "  GET   k  ", "SET k \"\"", "GET k",
              "MULTI", "GET k", "EXEC", "get none", "NOSUCH a b",
              "ECHO", "SELECT 2", "GET k", "SELECT 0", "CLIENT GETNAME",
-             "DEL k", "ECHO \"\\xff\\x00\""]
+             "DEL none", "ECHO \"\\xff\\x00\""]
     for line in lines:
         for end in ("\r\n", "\n"):
             c.send(line + end)
             plain.send(line + end)
             eq(c.read(), plain.read(), "%r" % line)
+    plain.close()
     c.prove().close()
     w.balanced(server)
     upstreams(w, server, 4)
