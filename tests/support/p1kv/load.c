@@ -574,6 +574,7 @@ static void
 step(struct client *c)
 {
 	uint32_t events = EPOLLIN;
+	bool had_more;
 
 	if (c->fd < 0) {
 		if (c->wake_ms <= now_ms && !enough())
@@ -588,8 +589,10 @@ step(struct client *c)
 	if (c->leave == STAY && !c->ending && c->wants.n == 0 &&
 	    c->out_at == c->out.len)
 		begin(c);
-	if (c->fd >= 0)
-		output(c);
+	if (c->fd < 0)
+		return;
+	had_more = c->out_at < c->out.len;
+	output(c);
 	if (c->fd < 0)
 		return;
 	if (c->leave != STAY && c->out_at >= c->leave_out &&
@@ -597,6 +600,10 @@ step(struct client *c)
 		leave_now(c);
 		return;
 	}
+	/* The last that was sent may have no reply: go on by itself. */
+	if (c->leave == STAY && !c->ending && c->wants.n == 0 && had_more &&
+	    c->out_at == c->out.len)
+		wake(c);
 	if (c->rest_ms <= now_ms && c->out_at <
 	    (c->leave != STAY ? c->leave_out : c->out.len))
 		events |= EPOLLOUT;
