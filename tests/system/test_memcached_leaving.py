@@ -80,7 +80,8 @@ def dead_inside_of_a_body_nothing_is_stored():
     for at in range(1, len(whole), 7):
         a = Client(front)
         a.send(a.put("before", "1") + whole[:at])
-        eq(a.line(), b"STORED", "the set before")
+        if not DIRECT:          # memcached holds it back till the body came
+            eq(a.line(), b"STORED", "the set before")
         (a.rst if at % 2 else a.close)()
         other.prove()
     eq(other.get("k"), None, "k")

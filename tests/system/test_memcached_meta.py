@@ -47,7 +47,7 @@ def quiet_alone_is_awaited_by_nobody():
         b.prove()
         a.send(b"ms k 32 q\r\n" + t + b"\r\n")
         b.prove()
-        a.send(b"md none q\r\n")
+        a.send(b"mg none k v q\r\n")
         b.prove()
         a.send(b"mg k v q\r\n")
         eq(a.meta(), ([b"VA", b"32"], t), "a hit after silence")
@@ -65,13 +65,35 @@ def failures_of_quiet_ones_are_heard():
     a.stored("k", "v")
     for n in range(10):
         # Add of what is there, and a compare-and-swap that fails.
-        a.send(b"ms k 1 ME q O1\r\nx\r\nms k 1 C1 q O2\r\ny\r\n"
+        a.send(b"ms k 1 ME q O1\r\nx\r\nms k 1 C999999 q O2\r\ny\r\n"
                b"ms none 1 MR q O3\r\nz\r\nmn\r\n")
         b.prove()
         eq([a.meta()[0] for _ in range(4)],
            [[b"NS", b"O1"], [b"EX", b"O2"], [b"NS", b"O3"], [b"MN"]],
            "replies")
         b.prove()
+    a.close()
+    b.close()
+    w.balanced(server)
+    upstreams(w, server, 2)
+
+
+@case
+def what_quiet_hides_is_memcacheds_to_say():
+    """A quiet md or ma of nothing is heard in some versions."""
+    server, w, front = pair()
+    a, b, plain = Client(front), Client(front), server.client()
+    asked = b"md none q\r\nma none q\r\nms k 1 q\r\n1\r\nmd k q\r\n" \
+        b"ms none 1 C5 q O3\r\nx\r\nmn\r\n"
+    plain.send(asked)
+    wanted = plain.read_until(b"MN\r\n")
+    plain.close()
+    server.mine -= 1
+    for _ in range(20):
+        a.send(asked)
+        b.prove()
+        eq(a.read_exact(len(wanted)), wanted, "replies")
+        a.prove()
     a.close()
     b.close()
     w.balanced(server)
@@ -101,10 +123,10 @@ def the_flags_come_back():
             who.send(line + b"mn\r\n")
             seen = who.read_until(b"MN\r\n")
             got.append(seen)
-            if line.startswith(b"ma"):
+            if line.startswith(b"ma") or b" N" in line:
                 who.send(b"md n\r\n")
                 who.line()
-            if line.startswith(b"ms"):
+            if line.startswith(b"ms") or b" N" in line:
                 who.send(b"md k\r\n")
                 who.line()
         if b" c" in line:
@@ -127,7 +149,7 @@ def quiet_everything_in_many_hands():
         for n, c in enumerate(clients):
             t = tokens[n] = token()
             c.send(b"ms k%d 32 q\r\n%s\r\nmg none%d v q k\r\n"
-                   b"mg k%d v k O%d q\r\nmd none q\r\nmn\r\n" % (
+                   b"mg k%d v k O%d q\r\nmg none v q\r\nmn\r\n" % (
                        n, t, n, n, n))
         for n, c in enumerate(clients):
             eq(c.meta(), ([b"VA", b"32", b"kk%d" % n, b"O%d" % n], tokens[n]),
