@@ -1,0 +1,74 @@
+"""Two hundred clients of Redis with pipelines of everything it has, who leave
+at random: every reply is compared with the one that it must be.
+"""
+# SPDX-License-Identifier: MIT
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from case import case, check, eq, run
+from p1kv import REPLIES, Load
+from redis import DIRECT, RedisServer, through, upstreams
+
+
+def judged(r, server):
+    """Nobody was refused or cut, everything was tried, nothing ran twice."""
+    eq((r["refused"], r["cut"], r["no_connect"]), (0, 0, 0),
+       "refused, cut, no connection; first: %s" % r["first_refusal"])
+    check(r["answered"] > r["owed"] * 0.8, "answered: %r" % r)
+    check(all(r["done"].values()) or REPLIES < 15000,
+          "never tried: %r" % r["done"])
+    counted = int(server.ask("GET", "all:0") or 0)
+    check(0 < counted <= r["done"]["incr of all"],
+          "%d increments ran, %d were asked for" % (
+              counted, r["done"]["incr of all"]))
+
+
+def replies(workers=1, pool="max = 64;", up="", **options):
+    server = RedisServer()
+    w = through(server, pool=pool, up=up, workers=workers)
+    r = Load("redis", w.conf.ports["front"], **options).result()
+    judged(r, server)
+    w.balanced(server)
+    upstreams(w, server, 64 + r["connects"] if DIRECT else 2000)
+    if not DIRECT:
+        check(w.pool()["open"] <= 64, "open: %r" % w.pool())
+    return w, server, r
+
+
+@case
+def each_reply_is_ones_own():
+    w, server, r = replies()
+    check(r["left"] > 0, "nobody left")
+    check(r["pops"] and r["news"] and r["conflicts"] and r["kept"], repr(r))
+
+
+@case
+def likewise_with_two_workers():
+    replies(workers=2)
+
+
+@case
+def likewise_with_few_connections_and_more_clients():
+    replies(pool='max = 8; max_pinned = 6; queue_timeout = "60s";',
+            clients=500)
+
+
+@case
+def likewise_when_connections_are_worn_out_in_no_time():
+    replies(pool='max = 64; max_requests = 50;')
+
+
+@case
+def nobody_who_stays_loses_anything():
+    w, server, r = replies(leave=0)
+    eq(r["answered"] + r["left"], r["owed"], "answered")
+
+
+@case
+def the_server_itself_keeps_to_the_model():
+    server = RedisServer()
+    judged(Load("redis", server.number).result(), server)
+
+
+run()

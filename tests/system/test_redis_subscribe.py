@@ -1,0 +1,191 @@
+"""A subscriber has a connection to itself from its first subscription to its
+last: what is pushed reaches it and takes no place among anybody's replies.
+"""
+# SPDX-License-Identifier: MIT
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import threading
+
+from case import case, check, eq, run, until
+from redis import (DIRECT, Client, Error, Push, RedisOrigin, RedisServer,
+                   Simple, command, commands, through, token, upstreams)
+
+ONLY = "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / " \
+    "PING / QUIT / RESET are allowed in this context"
+
+
+def pair(pool="max = 16;"):
+    server = RedisServer()
+    w = through(server, pool=pool)
+    return server, w, w.conf.ports["front"]
+
+
+@case
+def messages_come_in_order_and_to_whom_they_belong():
+    server, w, front = pair()
+    subs = [Client(front) for _ in range(3)]
+    for n, s in enumerate(subs):
+        eq(s.ask("SUBSCRIBE", "c%d" % n), [b"subscribe", b"c%d" % n, 1],
+           "SUBSCRIBE")
+    p = Client(front)
+    for _ in range(20):
+        for n, s in enumerate(subs):
+            t = token()
+            eq(p.ask("PUBLISH", "c%d" % n, t), 1, "PUBLISH")
+            eq(s.read(), [b"message", b"c%d" % n, t], "message")
+            p.prove()
+    for n, s in enumerate(subs):
+        eq(s.ask("UNSUBSCRIBE", "c%d" % n), [b"unsubscribe", b"c%d" % n, 0],
+           "UNSUBSCRIBE")
+        s.prove().close()
+    p.close()
+    w.balanced(server)
+    upstreams(w, server, 5)
+    if not DIRECT:
+        eq(w.upstream()["pinned_total"]["subscribe"], 3, "pins")
+        eq(w.pool()["pinned"], 0, "pinned at rest")
+
+
+@case
+def the_mode_ends_with_the_last_of_all_kinds():
+    server, w, front = pair()
+    c = Client(front)
+    c.ok("SET", "k", "v")
+    eq(c.pipe("SUBSCRIBE a"), [[b"subscribe", b"a", 1]], "a")
+    c.send(commands("SUBSCRIBE b c", "PSUBSCRIBE p*", "SSUBSCRIBE s"))
+    eq(c.reads(4), [[b"subscribe", b"b", 2], [b"subscribe", b"c", 3],
+                    [b"psubscribe", b"p*", 4], [b"ssubscribe", b"s", 1]],
+       "subscriptions")
+    eq(c.ask("GET", "k"), ONLY % "get", "GET while subscribed")
+    eq(c.ask("PING"), [b"pong", b""], "PING while subscribed")
+    eq(c.ask("PING", "x"), [b"pong", b"x"], "PING while subscribed")
+    eq(c.ask("UNSUBSCRIBE", "a"), [b"unsubscribe", b"a", 3], "a")
+    eq(c.ask("PUNSUBSCRIBE"), [b"punsubscribe", b"p*", 2], "all patterns")
+    c.write("UNSUBSCRIBE")
+    got = c.reads(2)
+    eq(({r[1] for r in got}, [r[2] for r in got]), ({b"b", b"c"}, [1, 0]),
+       "all channels")
+    eq(c.ask("GET", "k"), ONLY % "get", "GET while one is left")
+    eq(c.ask("SUNSUBSCRIBE"), [b"sunsubscribe", b"s", 0], "the last")
+    eq(c.ask("GET", "k"), b"v", "GET after it")
+    eq(c.ask("PING"), "PONG", "PING after it")
+    c.prove().close()
+    w.balanced(server)
+    upstreams(w, server, 3)
+
+
+@case
+def unsubscribe_without_subscription_is_answered():
+    server, w, front = pair()
+    c = Client(front)
+    eq(c.pipe("UNSUBSCRIBE", "ECHO a", "PUNSUBSCRIBE x", "ECHO b",
+              "UNSUBSCRIBE y", "ECHO c"),
+       [[b"unsubscribe", None, 0], b"a", [b"punsubscribe", b"x", 0], b"b",
+        [b"unsubscribe", b"y", 0], b"c"], "a pipeline")
+    c.prove().close()
+    w.balanced(server)
+    upstreams(w, server, 3)
+
+
+@case
+def a_pipeline_goes_in_and_out_of_it():
+    server, w, front = pair()
+    c, t = Client(front), token()
+    for _ in range(10):
+        c.send(commands(("SET", "k", t), "SUBSCRIBE a b", "PING",
+                        "UNSUBSCRIBE a", "UNSUBSCRIBE b", "GET k"))
+        eq(c.reads(7), ["OK", [b"subscribe", b"a", 1],
+                        [b"subscribe", b"b", 2], [b"pong", b""],
+                        [b"unsubscribe", b"a", 1], [b"unsubscribe", b"b", 0],
+                        t], "a pipeline")
+    c.prove().close()
+    w.balanced(server)
+    upstreams(w, server, 4)
+
+
+@case
+def in_resp3_pushes_come_between_replies():
+    server, w, front = pair()
+    s, p = Client(front, resp=3), Client(front)
+    s.write("SUBSCRIBE", "c")
+    eq(s.push(), Push([b"subscribe", b"c", 1]), "SUBSCRIBE")
+    s.ok("SET", "k", "v")
+    sent = []
+    for _ in range(50):
+        t = token()
+        sent.append(Push([b"message", b"c", t]))
+        eq(p.ask("PUBLISH", "c", t), 1, "PUBLISH")
+        eq(s.ask("ECHO", t), t, "ECHO while subscribed")
+        eq(s.ask("GET", "k"), b"v", "GET while subscribed")
+    eq([s.push() for _ in sent], sent, "messages")
+    s.write("UNSUBSCRIBE", "c")
+    eq(s.push(), Push([b"unsubscribe", b"c", 0]), "UNSUBSCRIBE")
+    s.prove().close()
+    p.close()
+    w.balanced(server)
+    upstreams(w, server, 4)
+
+
+@case
+def who_leaves_subscribed_gets_nobody_in_trouble():
+    server, w, front = pair()
+    p = Client(front)
+    for end in ("close", "rst", "reset", "quit") * 3:
+        s = Client(front)
+        eq(s.ask("SUBSCRIBE", "c"), [b"subscribe", b"c", 1], "SUBSCRIBE")
+        eq(p.ask("PUBLISH", "c", "1"), 1, "PUBLISH")
+        if end == "reset":
+            eq(s.reads(1), [[b"message", b"c", b"1"]], "message")
+            eq(s.ask("RESET"), "RESET", "RESET")
+            s.prove()
+        elif end == "quit":
+            eq(s.reads(1), [[b"message", b"c", b"1"]], "message")
+            s.ok("QUIT")
+            s.closed()
+        (s.rst if end == "rst" else s.close)()
+        until(lambda: p.ask("PUBLISH", "c", "2") == 0, "no subscriber")
+        for _ in range(3):
+            Client(front).prove().close()
+    p.close()
+    w.balanced(server)
+
+
+@case
+def a_slow_subscriber_stalls_nobody():
+    server, w, front = pair()
+    s, p = Client(front, rcvbuf=4096), Client(front)
+    eq(s.ask("SUBSCRIBE", "c"), [b"subscribe", b"c", 1], "SUBSCRIBE")
+    others = [Client(front) for _ in range(5)]
+    big = b"x" * 100000
+    for _ in range(60):
+        check(p.ask("PUBLISH", "c", big) in (0, 1), "PUBLISH")
+        for o in others:
+            o.prove()
+    s.close()
+    for o in (*others, p):
+        o.prove().close()
+    w.balanced(server)
+
+
+@case
+def nobody_else_sees_a_push_of_the_servers():
+    """A push on a shared connection, which nobody asked for."""
+    def answer(args, play):
+        play.reply(Push([b"message", b"c", b"not yours"]))
+        return args[1]
+    o = RedisOrigin(answer)
+    w = through(o, pool="max = 4;")
+    if DIRECT:
+        return
+    c = Client(w.conf.ports["front"])
+    t = token()
+    got = c.ask("X", t)
+    check(got == t or got.startswith("ERR weir: "), repr(got))
+    eq(c.pushes, [], "pushes")
+    c.close()
+    w.balanced(o)
+
+
+run()
