@@ -227,6 +227,7 @@ read_endpoint_group(struct load *w, const struct spot *s,
 		return false;
 	e->name = words.name != NULL ? words.name : words.address != NULL ?
 	    words.address : words.srv;
+	e->named = words.name != NULL;
 	e->weight = (unsigned)words.weight;
 	e->backup = words.backup;
 	e->max = words.max;
