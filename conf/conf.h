@@ -23,7 +23,8 @@
 
 enum conf_families { CONF_FAMILIES_ANY, CONF_FAMILIES_IPV4, CONF_FAMILIES_IPV6 };
 enum conf_balance {
-	CONF_ROUND_ROBIN, CONF_LEAST_CONN, CONF_RANDOM_TWO, CONF_SOURCE_HASH
+	CONF_ROUND_ROBIN, CONF_LEAST_CONN, CONF_RANDOM_TWO, CONF_SOURCE_HASH,
+	CONF_KEY_HASH
 };
 /* Of key_hash, by twemproxy's names and in its order. */
 enum conf_key_function {
