@@ -195,6 +195,18 @@ shards_find(const struct shards *sh, uint32_t hash)
 	return at == KEYRING_NONE ? NULL : sh->v[at].endpoint;
 }
 
+bool
+shards_takes(const struct shards *sh, const struct endpoint *e)
+{
+	enum rank lowest = lowest_rank(sh);
+
+	for (size_t i = 0; i < sh->n; i++)
+		if (sh->v[i].endpoint == e)
+			return lowest < NO_RANK &&
+			    rank_of(sh, &sh->v[i]) == lowest;
+	return false;
+}
+
 /* ------------------------------------------------------------- life, death */
 
 static struct shards *

@@ -41,6 +41,9 @@ bool shards_look(struct shards *sh);
  */
 struct endpoint *shards_find(const struct shards *sh, uint32_t hash);
 
+/* Is what would go to e, one of the roster's, let go there now? */
+bool shards_takes(const struct shards *sh, const struct endpoint *e);
+
 /* ------------------------------------------------------------ of a pool */
 
 /* On its worker: the configuration or the roster is new ... */
