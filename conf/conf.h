@@ -23,8 +23,18 @@
 
 enum conf_families { CONF_FAMILIES_ANY, CONF_FAMILIES_IPV4, CONF_FAMILIES_IPV6 };
 enum conf_balance {
-	CONF_ROUND_ROBIN, CONF_LEAST_CONN, CONF_RANDOM_TWO, CONF_SOURCE_HASH
+	CONF_ROUND_ROBIN, CONF_LEAST_CONN, CONF_RANDOM_TWO, CONF_SOURCE_HASH,
+	CONF_KEY_HASH
 };
+/* Of key_hash, by twemproxy's names and in its order. */
+enum conf_key_function {
+	CONF_KEY_ONE_AT_A_TIME, CONF_KEY_MD5, CONF_KEY_CRC16, CONF_KEY_CRC32,
+	CONF_KEY_CRC32A, CONF_KEY_FNV1_64, CONF_KEY_FNV1A_64, CONF_KEY_FNV1_32,
+	CONF_KEY_FNV1A_32, CONF_KEY_HSIEH, CONF_KEY_MURMUR, CONF_KEY_JENKINS,
+	CONF_N_KEY_FUNCTIONS
+};
+enum conf_key_ring { CONF_RING_KETAMA, CONF_RING_MODULA, CONF_RING_RANDOM };
+enum conf_on_down { CONF_ON_DOWN_FAIL, CONF_ON_DOWN_REHASH };
 enum conf_all_down { CONF_ALL_DOWN_FAIL, CONF_ALL_DOWN_TRY };
 enum conf_access_when { CONF_ACCESS_ALWAYS, CONF_ACCESS_FAILED,
 	CONF_ACCESS_SLOW };
@@ -116,6 +126,8 @@ struct conf_listener {
 
 struct conf_endpoint {
 	char  *name;                    /* as written: label everywhere */
+	bool   named;                   /* by a key of its own, not by its
+					   address */
 	struct addr_text address;       /* host "" when srv is used */
 	char  *srv;                     /* "_redis._tcp.svc" or NULL */
 	unsigned weight;                /* 1 .. 1000 */
@@ -161,11 +173,21 @@ struct conf_health {
 	int64_t  port;                  /* 0 = the endpoint's own */
 };
 
+/* Which endpoint a key goes to; for CONF_KEY_HASH. */
+struct conf_key_hash {
+	enum conf_key_function function;
+	enum conf_key_ring ring;
+	char    *tag;                   /* two characters: only what stands
+					   between them counts; "" = all */
+	enum conf_on_down on_down;      /* of the endpoint that a key is at */
+};
+
 struct conf_upstream {
 	char  *name;
 	const struct conf_proto *proto; /* of its listeners or its own key */
 	struct conf_endpoint *endpoints; size_t n_endpoints;
 	enum conf_balance balance;
+	struct conf_key_hash key_hash;
 	struct conf_pool pool;
 	struct {
 		int64_t connect_ms, response_ms, stall_ms, tunnel_ms;
@@ -279,6 +301,7 @@ struct conf_proto {
 	bool        routes;             /* may its listeners have routes? */
 	bool        headers;            /* has it headers, for limits.client? */
 	bool        probes;             /* is it a health.type? */
+	bool        keys;               /* has it keys, for balance = "key_hash"? */
 	const struct conf_key *listener_keys;   size_t listener_size;
 	const struct conf_key *upstream_keys;   size_t upstream_size;
 	/*

@@ -417,6 +417,8 @@ upstream(struct json *j, const struct conf_upstream *u)
 		endpoint(j, &u->endpoints[i]);
 	close_with(j, ']');
 	all_keys(j, schema_upstream, u);
+	if (u->balance == CONF_KEY_HASH)
+		group(j, "key_hash", schema_key_hash, u);
 	open_with(j, "pool", '{');
 	text(j, "mode", schema_modes[__builtin_ctz((unsigned)u->pool.span)]);
 	all_keys(j, schema_pool, u);

@@ -39,8 +39,15 @@ static const char *const retries[] = {
 	"safe", "idempotent", "all", "off", NULL
 };
 static const char *const balances[] = {
-	"round_robin", "least_conn", "random_two", "source_hash", NULL
+	"round_robin", "least_conn", "random_two", "source_hash", "key_hash",
+	NULL
 };
+static const char *const key_functions[] = {
+	"one_at_a_time", "md5", "crc16", "crc32", "crc32a", "fnv1_64",
+	"fnv1a_64", "fnv1_32", "fnv1a_32", "hsieh", "murmur", "jenkins", NULL
+};
+static const char *const key_rings[] = { "ketama", "modula", "random", NULL };
+static const char *const on_downs[] = { "fail", "rehash", NULL };
 static const char *const all_downs[] = { "fail", "try", NULL };
 static const char *const readies[] = { "start", "always", "ignore", NULL };
 const char *const schema_modes[] = {
@@ -107,6 +114,18 @@ host_check(const char *value, const char **why)
 		return -1;
 	addr_text_fini(&t);
 	return 0;
+}
+
+/* Two signs that may stand in a key of any protocol. */
+static int
+tag_check(const char *value, const char **why)
+{
+	if (*value == '\0' || (strlen(value) == 2 &&
+	    isgraph((unsigned char)value[0]) &&
+	    isgraph((unsigned char)value[1])))
+		return 0;
+	*why = "no tag, expected two characters such as \"{}\", or none";
+	return -1;
 }
 
 /* name, type, offset, def, min, max, may_be_off, words, help, check */
@@ -330,6 +349,8 @@ const struct conf_key schema_upstream[] = {
 	    "\"[v6]:port\", \"unix:/path\" or groups; required")),
 	ROW("balance", ENUM, UPSTREAM(balance), DEF("round_robin"),
 	    .words = balances, HELP("which endpoint is next")),
+	ROW("key_hash", GROUP, BY_HAND, HELP("which endpoint has a key, with "
+	    "balance = \"key_hash\"")),
 	ROW("pool", GROUP, BY_HAND, HELP("connections kept and shared")),
 	ROW("timeouts", GROUP, BY_HAND, HELP("what is too slow, of servers")),
 	ROW("retry", GROUP, BY_HAND, HELP("second attempts; none when absent")),
@@ -405,6 +426,22 @@ const struct conf_key schema_upstream_times[] = {
 	ROW("total", DURATION, UPSTREAM(timeouts.total_ms), DEF("off"),
 	    RANGE(1, YEAR), OR_OFF, HELP("from the request's head to the end "
 	    "of the reply, waits and retries included")),
+	LAST
+};
+
+const struct conf_key schema_key_hash[] = {
+	ROW("function", ENUM, UPSTREAM(key_hash.function), DEF("fnv1a_64"),
+	    .words = key_functions, HELP("what makes a number of a key; "
+	    "twemproxy's hash")),
+	ROW("ring", ENUM, UPSTREAM(key_hash.ring), DEF("ketama"),
+	    .words = key_rings, HELP("what makes an endpoint of the number; "
+	    "twemproxy's distribution")),
+	ROW("tag", STRING, UPSTREAM(key_hash.tag), DEF(""),
+	    .check = tag_check, HELP("two characters: only what stands between "
+	    "them counts; twemproxy's hash_tag")),
+	ROW("on_down", ENUM, UPSTREAM(key_hash.on_down), DEF("fail"),
+	    .words = on_downs, HELP("keys of an endpoint that is not usable: "
+	    "fail, or go to the others")),
 	LAST
 };
 
@@ -499,6 +536,8 @@ const struct schema_section schema_sections[] = {
 	{ "upstreams[]", "", "where requests go", schema_upstream },
 	{ "upstreams[].endpoints[]", "endpoints", "a server in full (it may be "
 	    "a text)", schema_endpoint },
+	{ "upstreams[].key_hash", "key_hash", "which endpoint has a key",
+	    schema_key_hash },
 	{ "upstreams[].pool", "pool", "connections kept and shared",
 	    schema_pool },
 	{ "upstreams[].timeouts", "timeouts", "what is too slow, of servers",

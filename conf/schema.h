@@ -47,6 +47,7 @@ extern const struct conf_key schema_upstream[];         /* conf_upstream */
 extern const struct conf_key schema_pool[];             /* conf_upstream */
 extern const struct conf_key schema_upstream_times[];   /* conf_upstream */
 extern const struct conf_key schema_endpoint[];         /* endpoint_words */
+extern const struct conf_key schema_key_hash[];         /* conf_upstream */
 extern const struct conf_key schema_retry[];            /* conf_upstream */
 extern const struct conf_key schema_health[];           /* conf_upstream */
 extern const struct conf_key schema_outlier[];          /* conf_upstream */

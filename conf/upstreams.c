@@ -227,6 +227,7 @@ read_endpoint_group(struct load *w, const struct spot *s,
 		return false;
 	e->name = words.name != NULL ? words.name : words.address != NULL ?
 	    words.address : words.srv;
+	e->named = words.name != NULL;
 	e->weight = (unsigned)words.weight;
 	e->backup = words.backup;
 	e->max = words.max;
@@ -392,6 +393,48 @@ read_pool(struct load *w, const struct spot *s, struct conf_upstream *u)
 	    max_idle_given ? "max_idle" : "max", u->pool.max_idle);
 }
 
+/* --------------------------------------------------------------- key_hash */
+
+/* A backup has a part of the keys only while the ring is without the others. */
+static void
+check_key_backups(struct load *w, const struct spot *s,
+    const struct conf_upstream *u)
+{
+	for (size_t i = 0; i < u->n_endpoints; i++)
+		if (u->endpoints[i].backup) {
+			complain(w, s, u->endpoints[i].line, "endpoints",
+			    "%.120s is a backup, which never has a key while "
+			    "those of an endpoint that is down fail, expected "
+			    "none or key_hash.on_down = \"rehash\"",
+			    shown(w, u->endpoints[i].name));
+			return;
+		}
+}
+
+static void
+read_key_hash(struct load *w, const struct spot *s, struct conf_upstream *u)
+{
+	const config_setting_t *group = member_of(s, "key_hash");
+	struct spot in = spot_in(w, s, "key_hash");
+
+	read_keys(w, &in, schema_key_hash, "key_hash", u->proto, u);
+	read_unknown(w, &in, schema_key_hash, "upstreams[].key_hash", false,
+	    NULL);
+	if (u->balance != CONF_KEY_HASH) {
+		if (group != NULL)
+			complain(w, s, line_of(group), "key_hash", "only "
+			    "balance = \"key_hash\" looks at keys, expected "
+			    "that too or no such group");
+		return;
+	}
+	if (u->proto != NULL && !u->proto->keys)
+		complain(w, s, line_of(member_of(s, "balance")), "balance",
+		    "protocol %s has no keys, expected another than "
+		    "\"key_hash\"", u->proto->name);
+	if (u->key_hash.on_down == CONF_ON_DOWN_FAIL)
+		check_key_backups(w, s, u);
+}
+
 /* --------------------------------------------------------------- upstreams */
 
 static void
@@ -422,6 +465,7 @@ read_upstream(struct load *w, const struct spot *s, const struct named *n,
 	u->proto = n->proto;
 	read_endpoints(w, s, u);
 	read_keys(w, s, schema_upstream, "", u->proto, u);
+	read_key_hash(w, s, u);
 	read_pool(w, s, u);
 	read_policies(w, s, u);
 	read_keys(w, &times, schema_upstream_times, "timeouts", u->proto, u);

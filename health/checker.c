@@ -41,6 +41,8 @@ struct watch {
 	struct deadline next;           /* when the next check is due */
 	int64_t begun_ns;               /* the last one; 0 = there was none */
 	struct deadline back;           /* the end of its ejection */
+	bool to_pass;                   /* its ejection is over but for a check
+					   that passes */
 	struct check *check;            /* under way; NULL = none */
 };
 
@@ -70,6 +72,18 @@ is_usable(const struct watch *w)
 	return atomic_load(&w->endpoint->bars) == 0;
 }
 
+/*
+ * Whoever has the keys of one that is out must not be sent away for it to come
+ * back as broken as it was, again and again: it has to pass a check first. One
+ * whose place others take may be tried with the traffic itself.
+ */
+static bool
+comes_back_by_check(const struct checker *c)
+{
+	return c->conf != NULL && c->conf->balance == CONF_KEY_HASH &&
+	    c->conf->health.on;
+}
+
 /* Back in before its time, or never out. True when that made it usable. */
 static bool
 readmit(struct watch *w)
@@ -77,6 +91,7 @@ readmit(struct watch *w)
 	struct worker *main = w->checker->main;
 
 	deadline_clear(&w->back);
+	w->to_pass = false;
 	if (w->ejection.out)
 		ejection_end(&w->ejection, main->now_ns);
 	atomic_store(&w->endpoint->failing, 0);
@@ -92,6 +107,9 @@ readmit_if_none(struct checker *c)
 	struct list *l;
 	char name[WHO_MAX];
 
+	/* Its keys are no other endpoint's, or have moved for a while. */
+	if (comes_back_by_check(c))
+		return false;
 	for (l = c->watches.next; l != &c->watches; l = l->next)
 		if (is_usable(container_of(l, struct watch, link)))
 			return false;
@@ -122,6 +140,18 @@ told_result(struct watch *w, bool good, int64_t n)
 		    (long long)n, (long long)n);
 }
 
+/* A check of one whose ejection is over has passed. */
+static bool
+passed(struct watch *w)
+{
+	char name[WHO_MAX];
+
+	if (!w->to_pass)
+		return false;
+	log_info(who(w, name), "is no longer ejected: it has passed a check");
+	return readmit(w);
+}
+
 static void
 checked(void *arg, enum check_result result, const char *why)
 {
@@ -130,6 +160,7 @@ checked(void *arg, enum check_result result, const char *why)
 	const struct conf_health *conf = &c->conf->health;
 	struct endpoint *e = w->endpoint;
 	bool good = result == CHECK_GOOD, first = !w->verdict.known;
+	bool back;
 
 	w->check = NULL;
 	if (result == CHECK_NOTHING) {
@@ -142,14 +173,18 @@ checked(void *arg, enum check_result result, const char *why)
 	e->health.latency_us = (c->main->now_ns - w->begun_ns) / 1000;
 	snprintf(e->health.last, sizeof(e->health.last), "%s",
 	    good ? "ok" : why);
-	if (!verdict_take(&w->verdict, good, conf->rise, conf->fall))
-		return;
-	told_result(w, good, first ? 1 : good ? conf->rise : conf->fall);
-	if (w->forced ||
-	    !endpoint_bar(e, BAR_CHECK, !good, c->main->now_ns))
-		return;
-	(void)readmit_if_none(c);
-	c->changed(c->arg);
+	back = good && passed(w);
+	if (verdict_take(&w->verdict, good, conf->rise, conf->fall)) {
+		told_result(w, good, first ? 1 : good ? conf->rise :
+		    conf->fall);
+		if (!w->forced && endpoint_bar(e, BAR_CHECK, !good,
+		    c->main->now_ns)) {
+			(void)readmit_if_none(c);
+			back = true;
+		}
+	}
+	if (back)
+		c->changed(c->arg);
 }
 
 /* ------------------------------------------------------------------- timing */
@@ -229,6 +264,13 @@ on_back(struct deadline *d)
 	struct watch *w = container_of(d, struct watch, back);
 	char name[WHO_MAX];
 
+	if (comes_back_by_check(w->checker)) {
+		w->to_pass = true;
+		/* Now, unless one is under way or somebody's hand is on it. */
+		if (is_checked(w))
+			deadline_set(w->checker->main, &w->next, 0);
+		return;
+	}
 	log_info(who(w, name), "is no longer ejected");
 	if (readmit(w))
 		w->checker->changed(w->checker->arg);
@@ -374,7 +416,7 @@ watch_configure(struct watch *w, const struct conf_upstream *old,
 
 	atomic_store(&w->endpoint->eject_after,
 	    outlier ? (unsigned)conf->outlier.failures : 0);
-	if (!outlier)
+	if (!outlier || (w->to_pass && !comes_back_by_check(c)))
 		(void)readmit(w);
 	if (!conf->health.on) {
 		watch_stop(w);

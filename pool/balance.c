@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "pool/lease.h"
+#include "pool/shards.h"
 #include "pool/site.h"
 
 /* Weights are looked at a hundred times finer than they are configured: one
@@ -258,6 +259,34 @@ source_hash(struct pool *p, const struct among *m, uint64_t client)
 	return fit != NULL ? fit : best;
 }
 
+/* ---------------------------------------------------------------- key hash */
+
+static struct site *
+usable_shard(struct pool *p, uint32_t hash)
+{
+	struct endpoint *e = p->shards == NULL ? NULL :
+	    shards_find(p->shards, hash);
+	struct site *site = e == NULL ? NULL : pool_site_of(p, e);
+	enum tier tier = site == NULL ? TIER_NONE : site_tier(site);
+
+	return tier < TIER_HELD && (tier == TIER_PRIMARY ||
+	    tier == pool_tier(p)) ? site : NULL;
+}
+
+/* Neither load, nor rest, nor what an ask would rather avoid moves a key. */
+static struct site *
+key_hash(struct pool *p, uint64_t hash)
+{
+	uint32_t of_ring = p->conf->key_hash.ring == CONF_RING_RANDOM ?
+	    (uint32_t)(pool_roll(p) >> 32) : (uint32_t)hash;
+	struct site *site = usable_shard(p, of_ring);
+
+	/* A bar may have come that nobody has told this worker of yet. */
+	if (site == NULL && p->shards != NULL && shards_look(p->shards))
+		site = usable_shard(p, of_ring);
+	return site;
+}
+
 /* ----------------------------------------------------------------- picking */
 
 static struct site *
@@ -272,6 +301,8 @@ pick_among(struct pool *p, const struct among *m, const struct ask *a)
 		return random_two(p, m);
 	case CONF_SOURCE_HASH:
 		return source_hash(p, m, a != NULL ? a->hash : 0);
+	case CONF_KEY_HASH:
+		break;                  /* knows no tiers: balance_pick() */
 	}
 	return NULL;
 }
@@ -300,6 +331,8 @@ balance_pick(struct pool *p, const struct ask *a)
 	enum tier tier;
 	unsigned tries;
 
+	if (p->conf->balance == CONF_KEY_HASH)
+		return key_hash(p, a != NULL ? a->hash : 0);
 	if (list_empty(&p->sites))
 		return NULL;
 	only = site_of(p->sites.next);

@@ -16,6 +16,12 @@
 /* ---------------------------------------------------------------- where to */
 
 static bool
+is_keyed(const struct ask *a)
+{
+	return a->pool->conf->balance == CONF_KEY_HASH;
+}
+
+static bool
 is_bound(const struct ask *a)
 {
 	return a->bound != NULL && a->pool->conf->balance == CONF_SOURCE_HASH;
@@ -38,7 +44,7 @@ pick(struct ask *a)
 	struct pool *p = a->pool;
 	struct site *site;
 
-	if (p->conf->balance != CONF_SOURCE_HASH)
+	if (p->conf->balance != CONF_SOURCE_HASH && !is_keyed(a))
 		return balance_pick(p, a);
 	if (is_bound(a) && !is_adrift(a, pool_tier(p))) {
 		site = pool_site_of(p, a->bound);
@@ -53,7 +59,8 @@ pick(struct ask *a)
 void
 ask_rebind(struct ask *a)
 {
-	if (a->opening == NULL && a->pool->conf->balance == CONF_SOURCE_HASH)
+	if (a->opening == NULL && (is_keyed(a) ||
+	    a->pool->conf->balance == CONF_SOURCE_HASH))
 		(void)pick(a);
 }
 
@@ -80,6 +87,8 @@ wants(const struct ask *a, const struct site *site, enum tier tier)
 {
 	if (tier >= TIER_HELD || site_tier(site) != tier)
 		return false;
+	if (is_keyed(a))                /* full or not */
+		return site->endpoint == a->bound;
 	if (is_bound(a))
 		return site->endpoint == a->bound || is_adrift(a, tier);
 	return site->endpoint != a->avoid || !is_room_beside(a, tier);
@@ -547,13 +556,31 @@ try_open(struct ask *a, struct upconn **u)
 	return join(a, site, u, &waits) || open_at(a, site, u);
 }
 
+/* With key_hash each endpoint has a queue of its own: is somebody in a's? */
+static bool
+is_behind(struct ask *a)
+{
+	const struct list *asks = &a->pool->asks, *l;
+
+	ask_rebind(a);
+	for (l = asks->next; l != asks; l = l->next) {
+		const struct ask *o = container_of(l, const struct ask, link);
+
+		if (o->opening == NULL && a->bound != NULL &&
+		    o->bound == a->bound)
+			return true;
+	}
+	return false;
+}
+
 /* What there is for a without taking anything from those who wait. */
 static bool
-may_be_served(const struct ask *a)
+may_be_served(struct ask *a)
 {
 	const struct pool *p = a->pool;
 
-	return p->unserved == 0 || a->with != NULL || pool_tier(p) >= TIER_HELD;
+	return p->unserved == 0 || a->with != NULL ||
+	    pool_tier(p) >= TIER_HELD || (is_keyed(a) && !is_behind(a));
 }
 
 /* Who rides with others takes no place, and so overtakes nobody. */

@@ -62,8 +62,9 @@ struct ask {
 	size_t key_len;
 	const struct endpoint *avoid;   /* not this one, if there is another;
 					   never looked into */
-	uint64_t hash;                  /* of the client, for balancers that
-					   bind; same client, same hash */
+	uint64_t hash;                  /* for balancers that bind: of the
+					   client, the same for the same; with
+					   key_hash the key's keyring_hash() */
 	bool fresh;                     /* only a newly opened connection */
 	/* Of pools in shared mode. */
 	bool share;                     /* among others of its key; else alone,

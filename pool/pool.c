@@ -12,6 +12,7 @@
 #include "net/patient.h"
 #include "net/worker.h"
 #include "pool/lease.h"
+#include "pool/shards.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upconn.h"
@@ -83,6 +84,8 @@ pool_fini(struct pool *p)
 		free(site);
 	}
 	pile_fini(&p->leases);
+	shards_free(p->shards);
+	p->shards = NULL;
 	roster_drop(p->roster);
 	p->roster = NULL;
 }
@@ -128,6 +131,7 @@ pool_configure(struct pool *p, const struct conf_upstream *conf,
 	p->conf = conf;
 	if (identity_changed)
 		p->identity++;
+	pool_shard(p);
 	pool_close_idle(p, upconn_overdue);
 	upkeep_trim(p);
 	upkeep_warm(p);
@@ -220,6 +224,7 @@ take_roster(struct pool *p, struct roster *r)
 	roster_drop(p->roster);
 	p->roster = roster_keep(r);
 	pool_hash_sites(p);
+	pool_shard(p);
 }
 
 void
@@ -233,6 +238,7 @@ pool_set_roster(struct pool *p, struct roster *r)
 		take_roster(p, r);
 	roster_drop(r);
 	pool_look_at_sites(p);
+	pool_look_at_shards(p);
 	close_barred(p);
 	drop_empty_sites(p);
 	list_each(l, tmp, &p->asks)
@@ -314,6 +320,59 @@ first_unserved(struct pool *p)
 	return NULL;
 }
 
+/* With key_hash each endpoint has a queue of its own: when the oldest ask has to
+   wait for its endpoint, those for others need not. */
+static bool
+pass_over(const struct ask *a)
+{
+	struct pool *p = a->pool;
+	struct site *site;
+
+	if (p->shards == NULL)
+		return false;
+	site = a->with != NULL ? a->with->shelf->site :
+	    pool_site_of(p, a->bound);
+	if (site == NULL || site->passed_over)
+		return false;
+	return site->passed_over = true;
+}
+
+static bool
+is_passed_over(const struct ask *a)
+{
+	const struct site *site = a->with != NULL ? a->with->shelf->site :
+	    pool_site_of(a->pool, a->bound);
+
+	return site != NULL && site->passed_over;
+}
+
+static struct ask *
+first_to_serve(struct pool *p)
+{
+	struct ask *a = first_unserved(p);
+	struct list *l;
+
+	if (a == NULL || p->shards == NULL || !is_passed_over(a))
+		return a;
+	for (l = a->link.next; l != &p->asks; l = l->next) {
+		a = container_of(l, struct ask, link);
+		if (a->opening == NULL && !is_passed_over(a))
+			return a;
+	}
+	return NULL;
+}
+
+static void
+pass_over_nobody(struct pool *p)
+{
+	struct list *l, *tmp;
+
+	if (p->shards == NULL)
+		return;
+	list_each(l, tmp, &p->sites)
+		container_of(l, struct site, link)->passed_over = false;
+}
+
 void
 pool_serve(struct pool *p)
 {
@@ -323,10 +382,11 @@ pool_serve(struct pool *p)
 		return;
 	p->serving = true;
 	/* To be refused is nobody's turn. */
-	while ((a = first_unserved(p)) != NULL && (p->gifts > 0 ||
+	while ((a = first_to_serve(p)) != NULL && (p->gifts > 0 ||
 	    pool_elder(p) == NULL || pool_tier(p) >= TIER_HELD) &&
-	    serve_one(a))
+	    (serve_one(a) || pass_over(a)))
 		;
+	pass_over_nobody(p);
 	p->serving = false;
 	for (; p->gifts > 0; p->gifts--)
 		upstream_slot_free(p->upstream);

@@ -21,6 +21,7 @@
 #include "net/pile.h"
 #include "pool/upstream.h"
 
+struct shards;
 struct upconn;
 
 enum { POOL_PINS_MOST = 32, POOL_ERRORS_MOST = 32 };
@@ -58,6 +59,8 @@ struct site {
 	struct shelf *keyless;
 	struct shelf *keyed;            /* uthash by key */
 	bool current;                   /* in the roster */
+	bool passed_over;               /* inside pool_serve: who waits for it
+					   cannot be served now */
 	bool was_usable;                /* when the pool last looked, or it was
 					   new */
 	bool came_back;                 /* it had not been, but now is */
@@ -102,6 +105,7 @@ struct pool {
 	const struct conf_upstream *conf;       /* the running snapshot's */
 	struct conf_upstream last_conf;         /* retired: a copy of it */
 	struct roster   *roster;
+	struct shards   *shards;        /* balance = "key_hash"; else NULL */
 	struct list      sites;
 	struct list      asks;          /* that wait here, oldest first */
 	uint64_t         asks_seq;      /* of the newest that ever waited */

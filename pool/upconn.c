@@ -11,6 +11,7 @@
 
 #include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/shards.h"
 #include "pool/share.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
@@ -240,6 +241,8 @@ place_is_wanted(const struct upconn *u)
 	const struct pool *p = u->pool;
 	enum tier tier = pool_tier(p);
 
+	if (p->shards != NULL)
+		return pool_shard_needs_place(p, u);
 	return tier < TIER_HELD && (site_tier(u->shelf->site) == tier ||
 	    tier_has_room(p, tier));
 }

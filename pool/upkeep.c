@@ -9,6 +9,7 @@
 
 #include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/shards.h"
 #include "pool/site.h"
 
 enum {
@@ -311,6 +312,8 @@ tick(struct deadline *d)
 		p->habit.learned_ms = 0, p->habit.n = 0;
 	if (p->conf != NULL) {
 		keep_alive(p);
+		/* Memory may have been short for a ring. */
+		pool_look_at_shards(p);
 		pool_close_idle(p, idle_overdue);
 		/* Of a hold that began and ended elsewhere nobody tells. */
 		pool_ask_around(p);

@@ -40,6 +40,8 @@ static const struct command commands[] = {
 	    OPTION_JSON | OPTION_LEASED | OPTION_OLDER, 0, run_connections },
 	{ "dns", "[UPSTREAM] [--json]", "names, their addresses and age",
 	    { "UPSTREAM" }, 0, OPTION_JSON, 0, run_dns },
+	{ "key", "UPSTREAM KEY [--json]", "which endpoint a key goes to",
+	    { "UPSTREAM", "KEY" }, 2, OPTION_JSON, 0, run_key },
 	{ "endpoint", "UPSTREAM ENDPOINT up|drain|down|conf [--weight N] "
 	    "[--for 10m]", "change an endpoint by hand; conf ends it",
 	    { "UPSTREAM", "ENDPOINT", "STATE" }, 2,

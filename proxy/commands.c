@@ -261,6 +261,46 @@ endpoint_path(const struct order *o)
 	return NULL;
 }
 
+/* malloc'd; NULL when out of memory. */
+static char *
+key_path(const struct order *o)
+{
+	char *path = NULL;
+	size_t len;
+	FILE *out = open_memstream(&path, &len);
+
+	if (out == NULL)
+		return NULL;
+	fputs("/key?upstream=", out);
+	print_escaped(out, o->words[0]);
+	fputs("&key=", out);
+	print_escaped(out, o->words[1]);
+	if (fclose(out) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+int
+run_key(struct order *o)
+{
+	char *path = key_path(o);
+	json_t *j;
+
+	if (path == NULL) {
+		client_complain("out of memory");
+		return CLIENT_FAILED;
+	}
+	j = fetch_json(o, path);
+	free(path);
+	if (j == NULL)
+		return CLIENT_FAILED;
+	if (!(o->options & OPTION_JSON))
+		show_key(stdout, j);
+	json_decref(j);
+	return CLIENT_OK;
+}
+
 int
 run_endpoint(struct order *o)
 {

@@ -46,6 +46,7 @@ int run_stats(struct order *o);
 int run_get(struct order *o);
 int run_connections(struct order *o);
 int run_dns(struct order *o);
+int run_key(struct order *o);
 int run_endpoint(struct order *o);
 int run_log(struct order *o);
 int run_reload(struct order *o);

@@ -509,6 +509,38 @@ show_stats(FILE *out, const json_t *s, const struct show_filter *f)
 	show_endpoints(out, json_object_get(s, "upstreams"));
 }
 
+/* --------------------------------------------------------------------- keys */
+
+void
+show_key(FILE *out, const json_t *j)
+{
+	const char *endpoint = json_string_value(json_object_get(j,
+	    "endpoint"));
+	const char *resolved = text_of(j, "resolved");
+	const char *home = text_of(j, "home");
+
+	if (json_is_true(json_object_get(j, "any"))) {
+		fputs("any endpoint, whatever the key: the ring is random\n",
+		    out);
+		return;
+	}
+	if (endpoint == NULL) {
+		fprintf(out, "%s\n", *home != '\0' ? "none: no endpoint is "
+		    "usable" : "none: its endpoint has no address yet, or "
+		    "there is none that is usable");
+		return;
+	}
+	fprintf(out, "%s", endpoint);
+	if (strcmp(resolved, endpoint) != 0)
+		fprintf(out, " (%s)", resolved);
+	fprintf(out, ", %s%s", text_of(j, "state"),
+	    json_is_true(json_object_get(j, "usable")) ? "" :
+	    ": its keys fail");
+	if (*home != '\0' && strcmp(home, endpoint) != 0)
+		fprintf(out, ", for %s", home);
+	putc('\n', out);
+}
+
 /* ------------------------------------------------------------- connections */
 
 static bool

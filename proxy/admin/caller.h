@@ -68,7 +68,7 @@ struct caller {
 	bool pretty;
 	uint64_t body_left;
 	struct census *census;          /* WAITING */
-	char path[1024], query[256];    /* of the request in hand */
+	char path[1024], query[2048];   /* of the request in hand */
 	struct http_head head;          /* room for CALLER_FIELDS */
 };
 

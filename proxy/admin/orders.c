@@ -210,9 +210,8 @@ reply_unknown(struct caller *c, const char *what, const char *name,
 	caller_reply_error(c, 404, text);
 }
 
-/* By its name; NULL, and c has been answered. */
-static struct live_upstream *
-find_upstream(struct caller *c, const char *name)
+struct live_upstream *
+order_upstream(struct caller *c, const char *name)
 {
 	struct runtime *rt = c->admin->rt;
 	struct names names = { "", 0, 0 };
@@ -349,7 +348,7 @@ order_endpoint(struct caller *c)
 		    "percent-encoded");
 		return;
 	}
-	lu = find_upstream(c, upstream);
+	lu = order_upstream(c, upstream);
 	if (lu == NULL || !has_endpoint(c, lu, name) || !read_wish(c, &wish))
 		return;
 	if (override_set(lu, name, wish.state, (unsigned)wish.weight,

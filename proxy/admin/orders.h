@@ -9,6 +9,7 @@
 
 struct admin;
 struct caller;
+struct live_upstream;
 
 /* ORDER_ENDPOINT is the path of one of them, as target_part() wants it. */
 #define ORDER_ENDPOINT "/upstreams/NAME/endpoints/ENDPOINT"
@@ -18,6 +19,9 @@ void order_drain(struct caller *c);
 void order_stop(struct caller *c);
 void order_log(struct caller *c);
 void order_endpoint(struct caller *c);
+
+/* Of the file, by its name; NULL, and c has been answered. */
+struct live_upstream *order_upstream(struct caller *c, const char *name);
 
 /* The log's level is again what the file says. */
 void orders_quieten(struct admin *a);

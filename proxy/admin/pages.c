@@ -12,6 +12,7 @@
 #include "proxy/admin/census.h"
 #include "proxy/admin/dashboard.h"
 #include "proxy/admin/json.h"
+#include "proxy/admin/keys.h"
 #include "proxy/admin/orders.h"
 #include "proxy/admin/prometheus.h"
 #include "proxy/admin/target.h"
@@ -156,6 +157,7 @@ static const struct page pages[] = {
 	{ "/config", false, false, get_config },
 	{ "/connections", false, false, get_connections },
 	{ "/dns", false, false, get_dns },
+	{ "/key", false, false, keys_get },
 	{ "/reload", true, false, order_reload },
 	{ "/drain", true, false, order_drain },
 	{ "/stop", true, false, order_stop },

@@ -1,6 +1,7 @@
 /*
  * Two protocols that exist only for the tests of conf/: conf knows none by
- * name. "http" has keys of its own, headers and probes, "tcp" nothing.
+ * name. "http" has settings of its own, headers, probes and keys to balance by,
+ * "tcp" nothing.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -95,7 +96,8 @@ static const char *const fake_tcp_defaults[] = {
 static const struct conf_proto fake_http = {
 	.name = "http", .spans = CONF_SPAN_SESSION | CONF_SPAN_REQUEST,
 	.default_mode = "request", .defaults = fake_http_defaults,
-	.routes = true, .headers = true, .probes = true, .warn = fake_warn,
+	.routes = true, .headers = true, .probes = true, .keys = true,
+	.warn = fake_warn,
 	.listener_keys = fake_front_keys,
 	.listener_size = sizeof(struct fake_front),
 	.upstream_keys = fake_back_keys,

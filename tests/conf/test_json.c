@@ -180,6 +180,14 @@ policies_are_shown_in_full(void **state)
 	shows(json, "upstreams/0/balance", "\"source_hash\"");
 	shows(json, "upstreams/0/when_all_down", "\"try\"");
 	shows(json, "upstreams/0/slow_start", "\"30s\"");
+	assert_null(json_object_get(json_array_get(json_object_get(json,
+	    "upstreams"), 0), "key_hash"));
+	json_decref(json);
+	json = json_of(conf_of(ROW_UPSTREAM, "balance = \"key_hash\"; "
+	    "key_hash = { tag = \"{}\"; };"));
+	shows(json, "upstreams/0/key_hash", "{\"function\": \"fnv1a_64\", "
+	    "\"ring\": \"ketama\", \"tag\": \"{}\", \"on_down\": "
+	    "\"fail\"}");
 	json_decref(json);
 	json = json_of(conf_of(ROW_UPSTREAM, "health = { type = \"tcp\"; port "
 	    "= 81; };"));

@@ -15,11 +15,74 @@ static const struct row rows[] = {
 	{ ROW_UPSTREAM, "balance = \"least_con\";",
 	    "weir.conf:2: upstreams.x.balance: unknown \"least_con\", did "
 	    "you mean \"least_conn\"? Expected \"round_robin\", "
-	    "\"least_conn\", \"random_two\" or \"source_hash\"" },
-	{ ROW_UPSTREAM, "balance = \"key_hash\";",
-	    "weir.conf:2: upstreams.x.balance: unknown \"key_hash\", "
-	    "expected \"round_robin\", \"least_conn\", \"random_two\" or "
-	    "\"source_hash\"" },
+	    "\"least_conn\", \"random_two\", \"source_hash\" or "
+	    "\"key_hash\"" },
+	{ ROW_UPSTREAM, "balance = \"ip_hash\";",
+	    "weir.conf:2: upstreams.x.balance: unknown \"ip_hash\", "
+	    "expected \"round_robin\", \"least_conn\", \"random_two\", "
+	    "\"source_hash\" or \"key_hash\"" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\";", "" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { function = "
+	    "\"murmur\"; ring = \"modula\"; tag = \"{}\"; on_down = "
+	    "\"rehash\"; };", "" },
+	{ ROW_UPSTREAM, "key_hash = { };",
+	    "weir.conf:2: upstreams.x.key_hash: only balance = \"key_hash\" "
+	    "looks at keys, expected that too or no such group" },
+	{ ROW_UPSTREAM, "balance = \"source_hash\"; key_hash = { ring = "
+	    "\"modula\"; };",
+	    "weir.conf:2: upstreams.x.key_hash: only balance = \"key_hash\" "
+	    "looks at keys, expected that too or no such group" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { function = "
+	    "\"murmer\"; };",
+	    "weir.conf:2: upstreams.x.key_hash.function: unknown \"murmer\", "
+	    "did you mean \"murmur\"? Expected \"one_at_a_time\", "
+	    "\"md5\", \"crc16\", \"crc32\", \"crc32a\", \"fnv1_64\", "
+	    "\"fnv1a_64\", \"fnv1_32\", \"fnv1a_32\", \"hsieh\", "
+	    "\"murmur\" or \"jenkins\"" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { ring = "
+	    "\"ketma\"; };",
+	    "weir.conf:2: upstreams.x.key_hash.ring: unknown \"ketma\", did "
+	    "you mean \"ketama\"? Expected \"ketama\", \"modula\" or "
+	    "\"random\"" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { tag = \"{\"; "
+	    "};",
+	    "weir.conf:2: upstreams.x.key_hash.tag: \"{\": no tag, expected "
+	    "two characters such as \"{}\", or none" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { tag = "
+	    "\"{ }\"; };",
+	    "weir.conf:2: upstreams.x.key_hash.tag: \"{ }\": no tag, expected "
+	    "two characters such as \"{}\", or none" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { tag = "
+	    "\"\xc3\xa9\"; };",
+	    "weir.conf:2: upstreams.x.key_hash.tag: \"\xc3\xa9\": no tag, "
+	    "expected two characters such as \"{}\", or none" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { on_down = "
+	    "\"move\"; };",
+	    "weir.conf:2: upstreams.x.key_hash.on_down: unknown \"move\", "
+	    "expected \"fail\" or \"rehash\"" },
+	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { hash_tag = "
+	    "\"{}\"; };",
+	    "weir.conf:2: upstreams.x.key_hash: unknown key \"hash_tag\", "
+	    "expected one of function, ring, tag, on_down" },
+	{ ROW_FILE, "listeners = ( { name = \"a\"; bind = \"127.0.0.1:1\"; "
+	    "protocol = \"tcp\"; upstream = \"x\"; } );\n"
+	    "upstreams = ( { name = \"x\"; endpoints = \"h:1\";\n"
+	    "balance = \"key_hash\"; } );\n",
+	    "weir.conf:3: upstreams.x.balance: protocol tcp has no keys, "
+	    "expected another than \"key_hash\"" },
+	{ ROW_FILE, "listeners = ( { name = \"a\"; bind = \"127.0.0.1:1\"; "
+	    "protocol = \"http\"; upstream = \"x\"; } );\n"
+	    "upstreams = ( { name = \"x\"; balance = \"key_hash\"; "
+	    "endpoints = ( \"h:1\",\n"
+	    "{ address = \"h:2\"; backup = true; } ); } );\n",
+	    "weir.conf:3: upstreams.x.endpoints: h:2 is a backup, which never "
+	    "has a key while those of an endpoint that is down fail, expected "
+	    "none or key_hash.on_down = \"rehash\"" },
+	{ ROW_FILE, "listeners = ( { name = \"a\"; bind = \"127.0.0.1:1\"; "
+	    "protocol = \"http\"; upstream = \"x\"; } );\n"
+	    "upstreams = ( { name = \"x\"; balance = \"key_hash\"; "
+	    "key_hash = { on_down = \"rehash\"; }; endpoints = ( \"h:1\", "
+	    "{ address = \"h:2\"; backup = true; } ); } );\n", "" },
 	{ ROW_UPSTREAM, "ready = \"never\";",
 	    "weir.conf:2: upstreams.x.ready: unknown \"never\", expected "
 	    "\"start\", \"always\" or \"ignore\"" },
@@ -95,8 +158,9 @@ static const struct row rows[] = {
 	    "group named http" },
 	{ ROW_UPSTREAM, "smtp = { };",
 	    "weir.conf:2: upstreams.x: unknown key \"smtp\", expected one "
-	    "of name, protocol, endpoints, balance, pool, timeouts, retry, "
-	    "health, outlier, when_all_down, slow_start, limits, ready" },
+	    "of name, protocol, endpoints, balance, key_hash, pool, timeouts, "
+	    "retry, health, outlier, when_all_down, slow_start, limits, "
+	    "ready" },
 	{ ROW_UPSTREAM, "protocol = \"tcp\";",
 	    "weir.conf:1: listeners.a.upstream: upstream \"x\" speaks tcp "
 	    "(by its own key protocol) and this listener http, expected one "
@@ -319,6 +383,9 @@ endpoints_come_in_four_spellings(void **state)
 	assert_int_equal(u->endpoints[1].max, 1);
 	assert_true(u->endpoints[1].backup);
 	assert_false(u->endpoints[0].backup || u->endpoints[2].backup);
+	assert_true(u->endpoints[1].named);
+	assert_false(u->endpoints[0].named || u->endpoints[2].named ||
+	    u->endpoints[3].named);
 	assert_string_equal(u->endpoints[2].name, "_redis._tcp.svc");
 	assert_string_equal(u->endpoints[2].srv, "_redis._tcp.svc");
 	assert_string_equal(u->endpoints[2].address.host, "");
@@ -330,7 +397,7 @@ static void
 each_balancer_is_known(void **state)
 {
 	static const char *const words[] = { "round_robin", "least_conn",
-		"random_two", "source_hash" };
+		"random_two", "source_hash", "key_hash" };
 
 	(void)state;
 	for (unsigned i = 0; i < NELEMS(words); i++) {
@@ -343,6 +410,51 @@ each_balancer_is_known(void **state)
 		    CONF_ROUND_ROBIN + i);
 		conf_free(c);
 	}
+}
+
+static void
+each_word_of_key_hash_is_known(void **state)
+{
+	static const char *const functions[] = { "one_at_a_time", "md5",
+		"crc16", "crc32", "crc32a", "fnv1_64", "fnv1a_64", "fnv1_32",
+		"fnv1a_32", "hsieh", "murmur", "jenkins" };
+	static const char *const rings[] = { "ketama", "modula", "random" };
+
+	(void)state;
+	assert_int_equal(NELEMS(functions), CONF_N_KEY_FUNCTIONS);
+	for (unsigned i = 0; i < NELEMS(functions); i++) {
+		struct conf *c;
+		char text[128];
+
+		snprintf(text, sizeof(text), "balance = \"key_hash\"; "
+		    "key_hash = { function = \"%s\"; ring = \"%s\"; };",
+		    functions[i], rings[i % 3]);
+		c = conf_of(ROW_UPSTREAM, text);
+		assert_int_equal(c->upstreams[0].key_hash.function, i);
+		assert_int_equal(c->upstreams[0].key_hash.ring, i % 3);
+		conf_free(c);
+	}
+}
+
+/* twemproxy's own, but for on_down, which it does not have. */
+static void
+key_hash_has_defaults(void **state)
+{
+	struct conf *c = conf_of(ROW_UPSTREAM, "balance = \"key_hash\";");
+	const struct conf_key_hash *h = &c->upstreams[0].key_hash;
+
+	(void)state;
+	assert_int_equal(h->function, CONF_KEY_FNV1A_64);
+	assert_int_equal(h->ring, CONF_RING_KETAMA);
+	assert_string_equal(h->tag, "");
+	assert_int_equal(h->on_down, CONF_ON_DOWN_FAIL);
+	conf_free(c);
+	c = conf_of(ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { tag = "
+	    "\"$$\"; on_down = \"rehash\"; };");
+	h = &c->upstreams[0].key_hash;
+	assert_string_equal(h->tag, "$$");
+	assert_int_equal(h->on_down, CONF_ON_DOWN_REHASH);
+	conf_free(c);
 }
 
 static void
@@ -388,9 +500,9 @@ unused_upstream_is_checked_all_the_same(void **state)
 	    "weir.conf:2: upstreams.old.endpoints[0]: \"h\" is no address: "
 	    "the port is missing, expected \"host:port\", \"[v6]:port\" or "
 	    "\"unix:/path\"\nweir.conf:2: upstreams.old: unknown key \"mox\", "
-	    "expected one of name, protocol, endpoints, balance, pool, "
-	    "timeouts, retry, health, outlier, when_all_down, slow_start, "
-	    "limits, ready" } };
+	    "expected one of name, protocol, endpoints, balance, key_hash, "
+	    "pool, timeouts, retry, health, outlier, when_all_down, "
+	    "slow_start, limits, ready" } };
 
 	(void)state;
 	rows_hold(row, NELEMS(row));
@@ -408,6 +520,8 @@ main(void)
 		cmocka_unit_test(each_mode_is_its_bit),
 		cmocka_unit_test(endpoints_come_in_four_spellings),
 		cmocka_unit_test(each_balancer_is_known),
+		cmocka_unit_test(each_word_of_key_hash_is_known),
+		cmocka_unit_test(key_hash_has_defaults),
 		cmocka_unit_test(one_endpoint_needs_no_list),
 		cmocka_unit_test(unused_upstream_is_left_out),
 		cmocka_unit_test(unused_upstream_is_checked_all_the_same),

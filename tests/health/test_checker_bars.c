@@ -248,6 +248,102 @@ ejection_that_is_switched_off_ends(void **state)
 }
 
 static void
+with_keys(unsigned n)
+{
+	w.conf.balance = CONF_KEY_HASH;
+	w.conf.outlier.failures = 5;
+	w.conf.outlier.max_ejected = 1.0;
+	starts(n, &probe);
+	pass(INTERVAL / 2);
+	checker_suspect(w.checker, w.e[0]);
+	turns_run(&w.turns);
+	assert_int_equal(bars(0), BAR_EJECTED);
+}
+
+/* Passed checks before its time is over do not shorten it. */
+static void
+one_with_keys_comes_back_by_a_passed_check(void **state)
+{
+	unsigned changes;
+
+	(void)state;
+	with_keys(3);
+	w.conf.health.fall = 100;
+	pass(5000);
+	assert_string_equal(w.e[0]->health.last, "ok");
+	assert_int_equal(bars(0), BAR_EJECTED);
+	w.says[0] = 'n';
+	pass(30000);
+	assert_int_equal(bars(0), BAR_EJECTED);
+	changes = w.changes;
+	w.says[0] = 'y';
+	one_check();
+	assert_int_equal(bars(0), 0);
+	assert_int_equal(w.changes, changes + 1);
+}
+
+/* It is asked when its time is over, not an interval later. */
+static void
+one_with_keys_is_checked_when_its_time_is_over(void **state)
+{
+	(void)state;
+	with_keys(2);
+	pass(9990);
+	assert_int_equal(bars(0), BAR_EJECTED);
+	pass(20);
+	assert_int_equal(bars(0), 0);
+}
+
+/* No other endpoint has its keys: that those are down is no reason. */
+static void
+one_with_keys_stays_out_when_all_are(void **state)
+{
+	(void)state;
+	with_keys(2);
+	far_end_refuse(&w.ends[1]);
+	w.says[0] = 'n';
+	w.conf.health.fall = 3;
+	pass(4 * INTERVAL);
+	assert_int_equal(bars(1), BAR_CHECK);
+	assert_int_equal(bars(0), BAR_EJECTED | BAR_CHECK);
+	pass(10000);
+	assert_int_equal(bars(0), BAR_EJECTED | BAR_CHECK);
+	w.says[0] = 'y';
+	pass(3 * INTERVAL);
+	assert_int_equal(bars(0), 0);
+}
+
+static void
+one_with_keys_does_not_wait_for_checks_that_ended(void **state)
+{
+	(void)state;
+	with_keys(2);
+	w.says[0] = 'n';
+	w.conf.health.fall = 100;
+	pass(12000);
+	assert_int_equal(bars(0), BAR_EJECTED);
+	w.conf.health.on = false;
+	configure(NULL);
+	assert_int_equal(bars(0), 0);
+}
+
+/* Nor while a hand keeps it down; then the first check decides. */
+static void
+one_with_keys_waits_for_the_hand_too(void **state)
+{
+	(void)state;
+	with_keys(2);
+	(void)endpoint_bar(w.e[0], BAR_DOWN, true, w.turns.now_ns);
+	checker_hand(w.checker, w.e[0], false);
+	pass(15000);
+	assert_int_equal(bars(0), BAR_EJECTED | BAR_DOWN);
+	(void)endpoint_bar(w.e[0], BAR_DOWN, false, w.turns.now_ns);
+	checker_hand(w.checker, w.e[0], false);
+	one_check();
+	assert_int_equal(bars(0), 0);
+}
+
+static void
 mail_about_one_that_has_left_is_nothing(void **state)
 {
 	(void)state;
@@ -285,6 +381,11 @@ main(void)
 		TEST(when_nothing_else_is_usable_nobody_stays_ejected),
 		TEST(the_last_that_is_left_in_the_roster_does_not_stay_ejected),
 		TEST(ejection_that_is_switched_off_ends),
+		TEST(one_with_keys_comes_back_by_a_passed_check),
+		TEST(one_with_keys_is_checked_when_its_time_is_over),
+		TEST(one_with_keys_stays_out_when_all_are),
+		TEST(one_with_keys_does_not_wait_for_checks_that_ended),
+		TEST(one_with_keys_waits_for_the_hand_too),
 		TEST(mail_about_one_that_has_left_is_nothing)
 	};
 

@@ -353,6 +353,44 @@ names_show_age_and_addresses(void **state)
 	free(text);
 }
 
+static void
+keys_are_told_in_a_line(void **state)
+{
+	static const struct { const char *json, *line; } rows[] = {
+		{ "{\"any\":false,\"endpoint\":\"a:1\",\"resolved\":\"a:1\","
+		    "\"state\":\"up\",\"usable\":true,\"home\":\"a:1\"}",
+		    "a:1, up\n" },
+		{ "{\"any\":false,\"endpoint\":\"a:1\",\"resolved\":"
+		    "\"10.0.0.1:1\",\"state\":\"down\",\"usable\":false,"
+		    "\"home\":\"a:1\"}",
+		    "a:1 (10.0.0.1:1), down: its keys fail\n" },
+		{ "{\"any\":false,\"endpoint\":\"b\",\"resolved\":\"b\","
+		    "\"state\":\"up\",\"usable\":true,\"home\":\"a\"}",
+		    "b, up, for a\n" },
+		{ "{\"any\":false,\"endpoint\":null,\"home\":\"a\"}",
+		    "none: no endpoint is usable\n" },
+		{ "{\"any\":true,\"endpoint\":null,\"home\":null}",
+		    "any endpoint, whatever the key: the ring is random\n" }
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(rows); i++) {
+		json_t *j = json_loads(rows[i].json, 0, NULL);
+		char *text = NULL;
+		size_t len;
+		FILE *out = open_memstream(&text, &len);
+
+		assert_non_null(j);
+		assert_non_null(out);
+		show_key(out, j);
+		assert_int_equal(fclose(out), 0);
+		assert_string_equal(text, rows[i].line);
+		json_decref(j);
+		free(text);
+	}
+}
+
 int
 main(void)
 {
@@ -368,7 +406,8 @@ main(void)
 		cmocka_unit_test(shortage_is_told_of),
 		cmocka_unit_test(notes_are_broken_at_blanks),
 		cmocka_unit_test(foreign_json_harms_nothing),
-		cmocka_unit_test(names_show_age_and_addresses)
+		cmocka_unit_test(names_show_age_and_addresses),
+		cmocka_unit_test(keys_are_told_in_a_line)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -365,6 +365,8 @@ goes_elsewhere(const struct pool *p, const struct ask *a,
 	    p->conf->balance == CONF_SOURCE_HASH;
 	const struct list *l;
 
+	if (p->conf->balance == CONF_KEY_HASH)
+		return false;
 	if (bound ? a->bound == here->endpoint : a->avoid != here->endpoint)
 		return false;
 	for (l = p->sites.next; l != &p->sites; l = l->next) {
@@ -383,6 +385,8 @@ goes_elsewhere(const struct pool *p, const struct ask *a,
 static bool
 may_go(const struct pool *p, const struct ask *a, const struct site *site)
 {
+	if (p->conf->balance == CONF_KEY_HASH && a->bound != site->endpoint)
+		return false;
 	return books_takes(p, site->endpoint) && !goes_elsewhere(p, a, site);
 }
 
