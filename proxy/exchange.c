@@ -90,11 +90,13 @@ finish(struct exchange *x, enum outcome outcome)
 	struct worker *w = x->s->conn.w;
 
 	x->family = proto_in(x)->family;
-	count_add(&d->outcomes[outcome], 1);
 	x->outcome = outcome;
-	if (x->asked_once)
-		hist_add(&d->latency, w->now_ns - x->begun_ns);
-	access_log(x);
+	if (!x->part) {
+		count_add(&d->outcomes[outcome], 1);
+		if (x->asked_once)
+			hist_add(&d->latency, w->now_ns - x->begun_ns);
+		access_log(x);
+	}
 	x->s->idle_since_s = (uint32_t)(w->now_ns / NS_PER_S);
 	deadline_clear(&x->deadline);
 	deadline_clear(&x->pause);
@@ -439,7 +441,8 @@ companion(const struct exchange *x)
 
 	if (x->s->kept != NULL)
 		return x->s->kept->u;
-	if (x->upstream->balance == CONF_SOURCE_HASH)
+	if (x->part || x->upstream->balance == CONF_SOURCE_HASH ||
+	    x->upstream->balance == CONF_KEY_HASH)
 		return NULL;
 	while ((l = l->prev) != &x->s->exchanges) {
 		y = container_of(l, const struct exchange, link);
@@ -537,7 +540,10 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 	if (to->pool.span == CONF_SPAN_OWED)
 		x->ask.share = back_of(x)->alone == NULL ||
 		    !back_of(x)->alone(x);
-	count_add(&x->s->door->requests, 1);
+	if (to->balance == CONF_KEY_HASH && back_of(x)->hash != NULL)
+		x->ask.hash = back_of(x)->hash(x);
+	if (!x->part)
+		count_add(&x->s->door->requests, 1);
 	pool_budget_request(x->ask.pool);
 	if (to->timeouts.total_ms < CONF_OFF)
 		deadline_set(x->s->conn.w, &x->total, to->timeouts.total_ms);

@@ -57,6 +57,8 @@ struct exchange {
 	bool down_end : 1;
 	bool answered : 1;              /* a final answer was begun */
 	bool ended : 1;
+	bool part : 1;                  /* of another exchange, which is what
+					   is counted and logged */
 	bool asked_once : 1;            /* it got as far as the pool */
 	bool reserved : 1;              /* a token of request_rate awaits it */
 	enum outcome outcome;

@@ -57,6 +57,8 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the upstream did not answer in time" },
 	[FAIL_STALLED] = { "stalled", 504,
 	    "the upstream stopped in the middle of its answer" },
+	[FAIL_REPLY_TOO_LARGE] = { "reply_too_large", 502,
+	    "the parts of the reply are larger than weir puts together" },
 	[FAIL_TOTAL_TIMEOUT] = { "total_timeout", 504,
 	    "the exchange took longer than it may in all" },
 	[FAIL_TUNNEL_TIMEOUT] = { "tunnel_timeout", 0,

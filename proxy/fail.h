@@ -40,6 +40,7 @@ enum fail {
 	FAIL_BAD_RESPONSE,
 	FAIL_RESPONSE_TIMEOUT,
 	FAIL_STALLED,
+	FAIL_REPLY_TOO_LARGE,           /* its parts cannot be put together */
 	FAIL_TOTAL_TIMEOUT,
 	FAIL_TUNNEL_TIMEOUT,
 	/* of weir */

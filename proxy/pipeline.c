@@ -1,143 +1,14 @@
 /*
- * Pipelines. See pipeline.h.
+ * Pipelines, the side of the sessions: answers in the order of the requests,
+ * parts put together, when the next request may be taken. See pipeline.h.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "proxy/pipeline.h"
 
-#include "pool/share.h"
-#include "proxy/runtime.h"
-
 enum {
-	LARGE = 64 * 1024,              /* a reply beyond it is large: newcomers
-					   go elsewhere until it has passed */
-	SLOW_MS = 1000,                 /* so long one reader may keep others
-					   from their replies */
 	AHEAD_MOST = 64 * 1024          /* input held that cannot be taken yet */
 };
-
-static struct lane *
-lane_of(const struct upconn *u)
-{
-	return u->pool->worker->owner;
-}
-
-static struct pile *
-pile_of(const struct upconn *u)
-{
-	return &lane_of(u)->owed;
-}
-
-static int64_t
-response_ms(const struct upconn *u)
-{
-	return u->pool->conf->timeouts.response_ms;
-}
-
-/* ------------------------------------------------------------- what is owed */
-
-/* A lease whose exchange has gone, or that never had one. */
-static void
-ghost_quiet(struct lease *l)
-{
-	(void)l;
-}
-
-static void
-ghost_gone(struct lease *l, int error)
-{
-	struct owed *o = l->holder;
-
-	(void)error;
-	lease_return(&o->lease);
-}
-
-static const struct lease_ops ghost_ops = {
-	.input = ghost_quiet,
-	.drained = ghost_quiet,
-	.gone = ghost_gone
-};
-
-int
-pipeline_owe(struct upconn *u, struct exchange *x, uint32_t replies,
-    unsigned tag)
-{
-	struct pipe *p = pipe_of(u);
-	struct owed *o = pile_get(pile_of(u));
-
-	if (o == NULL)
-		return -1;
-	*o = (struct owed){ .x = x, .left = replies, .tag = (uint16_t)tag,
-	    .since_ns = u->pool->worker->now_ns };
-	if (x == NULL && u->state == UPCONN_LEASED) {
-		o->lease = lease_join(u, &ghost_ops, o);
-		if (o->lease == NULL) {
-			pile_put(pile_of(u), o);
-			return -1;
-		}
-	}
-	if (p->last != NULL)
-		p->last->next = o;
-	else
-		p->first = o;
-	p->last = o;
-	p->n_owed++;
-	if (x != NULL)
-		piped_of(x)->owed = o;
-	return 0;
-}
-
-/* The head has all it was owed. */
-static struct owed *
-pop(struct upconn *u)
-{
-	struct pipe *p = pipe_of(u);
-	struct owed *o = p->first;
-
-	p->first = o->next;
-	if (p->first == NULL)
-		p->last = NULL;
-	p->n_owed--;
-	if (o->swallow && --p->n_swallow == 0 && !p->choked)
-		deadline_clear(&p->clock);
-	return o;
-}
-
-static void clock_passed(struct deadline *d);
-
-void
-pipeline_open(struct upconn *u, const struct pipeline_ops *ops)
-{
-	struct pipe *p = pipe_of(u);
-
-	p->ops = ops;
-	p->u = u;
-	deadline_init(&p->clock, clock_passed);
-	u->conn.gathers = true;
-}
-
-void
-pipeline_fini(struct upconn *u)
-{
-	struct pipe *p = pipe_of(u);
-
-	if (p->ops == NULL)
-		return;
-	deadline_clear(&p->clock);
-	while (p->first != NULL) {
-		struct owed *o = pop(u);
-
-		if (o->x != NULL)
-			piped_of(o->x)->owed = NULL;
-		pile_put(pile_of(u), o);
-	}
-}
-
-unsigned
-pipeline_room(const struct upconn *u)
-{
-	return u->conn.out.held < CONN_HIGH;
-}
 
 /* --------------------------------------------------------- order of answers */
 
@@ -164,11 +35,56 @@ pipeline_begin(struct session *s)
 void
 pipeline_exchange_fini(struct exchange *x)
 {
-	struct owed *o = piped_of(x)->owed;
+	struct piped *d = piped_of(x);
+	struct list *l;
 
-	if (o != NULL)
-		o->x = NULL;
+	if (d->owed != NULL)
+		d->owed->x = NULL;
+	while (d->ops != NULL && (l = list_first(&d->parts)) != NULL)
+		exchange_drop(container_of(l, struct exchange, link),
+		    FAIL_CLIENT_GONE);
 	pipeline_of(x->s)->under_way--;
+}
+
+/* -------------------------------------------------------------------- parts */
+
+struct exchange *
+pipeline_part(struct exchange *x, const struct pipeline_ops *ops)
+{
+	struct piped *d = piped_of(x);
+	struct exchange *part = pipeline_begin(x->s);
+
+	if (part == NULL)
+		return NULL;
+	if (d->ops == NULL)
+		list_init(&d->parts);
+	d->ops = ops;
+	list_remove(&part->link);
+	list_append(&d->parts, &part->link);
+	part->part = true;
+	piped_of(part)->whole_of = x;
+	d->due++;
+	return part;
+}
+
+/* What the parts had to say becomes x's answer, and they end. */
+static int
+join(struct exchange *x)
+{
+	struct piped *d = piped_of(x);
+	struct list *l;
+
+	if (d->ops->join(x) < 0)
+		return -1;
+	while ((l = list_first(&d->parts)) != NULL) {
+		struct exchange *part = container_of(l, struct exchange, link);
+
+		exchange_end(part, part->why == FAIL_NONE ? OUTCOME_DONE :
+		    OUTCOME_FAILED);
+	}
+	d->whole = true;
+	x->down_end = true;
+	return 0;
 }
 
 static int
@@ -203,7 +119,11 @@ pipeline_settle(struct session *s)
 	while (!s->closed && (x = exchange_first(s)) != NULL) {
 		struct piped *d = piped_of(x);
 
-		if (d->holds && !d->whole)
+		if (!d->whole && d->ops != NULL && d->due == 0 && join(x) < 0) {
+			session_reset(s);
+			return;
+		}
+		if ((d->holds || d->ops != NULL) && !d->whole)
 			return;
 		if (pass_down(x) < 0) {
 			session_reset(s);
@@ -233,10 +153,15 @@ pipeline_answer(struct exchange *x)
 
 	d->whole = true;
 	x->down_end = true;
-	if (exchange_first(s) == x)
+	if (exchange_first(s) == x) {
 		pipeline_settle(s);
-	else
-		exchange_release(x);
+		return;
+	}
+	exchange_release(x);
+	if (x->part) {
+		piped_of(d->whole_of)->due--;
+		pipeline_settle(s);
+	}
 }
 
 bool
@@ -259,406 +184,9 @@ pipeline_fail(struct session *s, struct exchange *x, const char *words,
 		return false;
 	d->whole = true;
 	x->down_end = true;
+	if (x->part)
+		piped_of(d->whole_of)->due--;
 	return true;
-}
-
-/* ------------------------------------------------------------------ sending */
-
-/* A reply is due from now on, unless the request itself may take its time. */
-static void
-arm(struct upconn *u, struct exchange *x)
-{
-	if (!pipe_of(u)->ops->waits(x))
-		deadline_set(x->s->conn.w, &x->deadline, piped_of(x)->sent ?
-		    x->upstream->timeouts.response_ms :
-		    x->upstream->timeouts.stall_ms);
-}
-
-/* Small, and in one piece or not worth it. */
-static int
-keep_copy(struct exchange *x, size_t n)
-{
-	size_t len;
-	const char *bytes = buf_front(&x->s->conn.in, &len);
-
-	if (n > BUF_SMALL || n > len) {
-		piped_of(x)->keeps = false;
-		return 0;
-	}
-	return buf_append(exchange_blocks(x), &x->up, bytes, n);
-}
-
-int
-pipeline_send(struct upconn *u, struct exchange *x)
-{
-	struct piped *d = piped_of(x);
-	struct block_store *store = exchange_blocks(x);
-	struct buf *in = &x->s->conn.in;
-
-	size_t n = (size_t)d->size;
-
-	if (x->up.len > 0 &&
-	    buf_move(store, &u->conn.out, &x->up, x->up.len) < 0)
-		return -1;
-	if (d->keeps && n > 0 && keep_copy(x, n) < 0)
-		return -1;
-	if (n > 0 && buf_move(store, &u->conn.out, in, n) < 0)
-		return -1;
-	d->size = 0;
-	d->sent = !d->streams;
-	conn_send(&u->conn);
-	arm(u, x);
-	return 0;
-}
-
-void
-pipeline_sent(struct upconn *u, struct exchange *x)
-{
-	piped_of(x)->sent = true;
-	arm(u, x);
-	if (piped_of(x)->owed == NULL && !piped_of(x)->whole)
-		pipeline_answer(x);     /* it is not answered */
-}
-
-/* ------------------------------------------------------------------ choking */
-
-/* Whom the bytes that come next are for; NULL = nobody. */
-static struct session *
-taker(const struct pipe *p)
-{
-	if (p->pinned != NULL)
-		return p->pinned;
-	return p->first != NULL && p->first->x != NULL ? p->first->x->s : NULL;
-}
-
-static bool
-is_slow(const struct session *s)
-{
-	return s->conn.out.held >= CONN_HIGH;
-}
-
-/* Does what comes next have to wait: its reader is slow, or others are due
-   before it and there is much of it already? */
-static bool
-has_to_wait(const struct pipe *p, const struct session *s)
-{
-	const struct exchange *x = p->first != NULL ? p->first->x : NULL;
-
-	return is_slow(s) || (x != NULL && x->down.held >= CONN_HIGH &&
-	    exchange_first(s) != x);
-}
-
-/* Is anybody but s owed something here? */
-static bool
-keeps_others(const struct pipe *p, const struct session *s)
-{
-	const struct owed *o;
-
-	for (o = p->first; o != NULL; o = o->next)
-		if (o->x != NULL && o->x->s != s)
-			return true;
-	return false;
-}
-
-/*
- * The bytes that have come are not read before s has taken what it was sent. On
- * a shared connection that lasts for a moment at most: newcomers go elsewhere,
- * and those who wait behind it get its place.
- */
-static void
-choke(struct upconn *u, struct session *s)
-{
-	struct pipe *p = pipe_of(u);
-
-	p->choked = true;
-	share_end(u);
-	conn_pause(&u->conn);
-	deadline_set(u->pool->worker, &p->clock, SLOW_MS);
-	s->sent_seen = (uint32_t)s->conn.sent;
-	deadline_set(s->conn.w, &s->deadline, u->pool->conf->timeouts.stall_ms);
-}
-
-static void
-unchoke(struct upconn *u)
-{
-	struct pipe *p = pipe_of(u);
-
-	p->choked = false;
-	deadline_clear(&p->clock);
-	if (p->n_swallow > 0)
-		deadline_set(u->pool->worker, &p->clock, response_ms(u));
-	conn_resume(&u->conn);
-	if (p->reply_bytes <= LARGE)
-		share_again(u);
-	pipeline_input(u);
-}
-
-static void
-too_slow(struct session *s)
-{
-	count_add(&s->door->failures[FAIL_CLIENT_STALLED], 1);
-	session_reset(s);
-}
-
-/* What is swallowed has not come for twice as long as any reply may take. */
-static void
-swallow_late(struct upconn *u)
-{
-	const struct pipe *p = pipe_of(u);
-	int64_t ms = response_ms(u), now_ns = u->pool->worker->now_ns;
-
-	if (p->first != NULL && p->first->swallow && ms < CONF_OFF / 2 &&
-	    (now_ns - p->first->since_ns) / NS_PER_MS >= 2 * ms) {
-		endpoint_fault(u->shelf->site->endpoint, FAULT_TIMEOUT, 0);
-		upconn_lost(u, 0);
-	} else if (p->n_swallow > 0)
-		deadline_set(u->pool->worker, &pipe_of(u)->clock, ms);
-}
-
-static void
-clock_passed(struct deadline *d)
-{
-	struct pipe *p = container_of(d, struct pipe, clock);
-	struct upconn *u = p->u;
-	struct session *s = taker(p);
-
-	if (!p->choked)
-		swallow_late(u);
-	else if (s == NULL || !has_to_wait(p, s))
-		unchoke(u);
-	else {
-		deadline_set(u->pool->worker, &p->clock, SLOW_MS);
-		if (keeps_others(p, s))
-			too_slow(s);
-	}
-}
-
-/* ------------------------------------------------------------------ replies */
-
-/* False when that has ended something, and u is not to be read on. */
-static bool
-give(struct upconn *u, struct owed *o, size_t n)
-{
-	struct pipe *p = pipe_of(u);
-	struct block_store *store = &u->pool->worker->blocks;
-	struct exchange *x = o != NULL ? o->x : NULL;
-	struct session *s = NULL;
-	struct buf *to = NULL;
-
-	if (p->aim == PIPELINE_ASIDE)
-		s = p->pinned;
-	else if (p->aim == PIPELINE_REPLY && x != NULL) {
-		if (x->first_ns == 0)
-			exchange_first_byte(x);
-		s = x->s;
-		to = &x->down;
-		if (exchange_first(s) == x && !piped_of(x)->holds)
-			piped_of(x)->begun = true;
-		else
-			s = NULL;
-	}
-	if (s != NULL)
-		to = &s->conn.out;
-	if (to == NULL) {
-		buf_drop(store, &u->conn.in, n);
-		return true;
-	}
-	if (buf_move(store, to, &u->conn.in, n) == 0) {
-		if (s != NULL)
-			conn_send(&s->conn);
-		return true;
-	}
-	upconn_mark(u, MARK_BROKEN, "out of memory");
-	upconn_lost(u, 0);
-	return false;
-}
-
-static void
-head_is_done(struct upconn *u)
-{
-	struct owed *o = pop(u);
-	struct exchange *x = o->x;
-
-	if (o->lease != NULL)
-		lease_return(&o->lease);
-	pile_put(pile_of(u), o);
-	if (x == NULL) {
-		if (pipe_of(u)->first == NULL &&
-		    (u->state == UPCONN_GREETING || u->state == UPCONN_WASHING))
-			pipe_of(u)->ops->greeted(u);
-		return;
-	}
-	piped_of(x)->owed = NULL;
-	deadline_clear(&x->deadline);
-	endpoint_ok(u->shelf->site->endpoint);
-	pipeline_answer(x);
-}
-
-static void
-reply_is_whole(struct upconn *u)
-{
-	struct pipe *p = pipe_of(u);
-	bool large = p->reply_bytes > LARGE;
-
-	p->in_reply = false;
-	p->reply_bytes = 0;
-	if (large)
-		share_again(u);
-	if (p->ops->whole(u, p->first) && p->first != NULL &&
-	    --p->first->left == 0)
-		head_is_done(u);
-}
-
-static void
-bad_reply(struct upconn *u)
-{
-	endpoint_fault(u->shelf->site->endpoint, FAULT_BAD_ANSWER, 0);
-	if (u->state == UPCONN_LEASED) {
-		upconn_mark(u, MARK_BROKEN, "bad answer");
-		upconn_lost(u, 0);
-	} else
-		upconn_broken(u, FAULT_BAD_ANSWER, 0);
-}
-
-/* One step in what has come. False when there is nothing more to do now. */
-static bool
-read_on(struct upconn *u)
-{
-	struct pipe *p = pipe_of(u);
-	struct session *s = taker(p);
-	struct owed *o = p->first;
-	const char *bytes;
-	size_t len, used;
-	enum parse got;
-
-	bytes = buf_front(&u->conn.in, &len);
-	if (len == 0)
-		return false;
-	if (o == NULL && p->pinned == NULL) {
-		bad_reply(u);           /* nobody asked for it */
-		return false;
-	}
-	if (s != NULL && unlikely(has_to_wait(p, s))) {
-		choke(u, s);
-		return false;
-	}
-	got = p->ops->feed(u, o, bytes, len, &used);
-	if (got == PARSE_BAD) {
-		bad_reply(u);
-		return false;
-	}
-	if (!p->in_reply) {
-		p->in_reply = true;
-		p->aim = (uint8_t)p->ops->aim(u, o);
-	}
-	p->reply_bytes += used;
-	if (unlikely(p->reply_bytes > LARGE))
-		share_end(u);
-	if (!give(u, o, used))
-		return false;
-	if (got == PARSE_DONE)
-		reply_is_whole(u);
-	else if (o != NULL && o->x != NULL)
-		deadline_set(u->pool->worker, &o->x->deadline,
-		    o->x->upstream->timeouts.stall_ms);
-	return true;
-}
-
-void
-pipeline_input(struct upconn *u)
-{
-	struct pipe *p = pipe_of(u);
-
-	/* Nobody leases it: closed for what it says, if it is idle. */
-	while (u->state != UPCONN_CLOSED && u->state != UPCONN_IDLE &&
-	    !p->choked && read_on(u))
-		;
-}
-
-/* ------------------------------------------------------------------- ending */
-
-void
-pipeline_late(struct upconn *u, struct exchange *x)
-{
-	endpoint_fault(u->shelf->site->endpoint, FAULT_TIMEOUT, 0);
-	exchange_fail(x, piped_of(x)->sent ? piped_of(x)->begun ? FAIL_STALLED :
-	    FAIL_RESPONSE_TIMEOUT : FAIL_STALLED);
-}
-
-void
-pipeline_drop(struct upconn *u, struct exchange *x)
-{
-	struct pipe *p = pipe_of(u);
-	struct piped *d = piped_of(x);
-	struct owed *o = d->owed;
-
-	if (p->choked)
-		deadline_set(u->pool->worker, &p->clock, 0);
-	if (u->mark == MARK_BROKEN)
-		return;
-	if (!d->sent || (o != NULL && p->ops->waits(x))) {
-		/* Half a request, or one that may be served at any time: the
-		   server has to see that nobody is there any more. */
-		upconn_mark(u, MARK_BROKEN, "request cut short");
-		return;
-	}
-	if (o == NULL)
-		return;
-	d->owed = NULL;
-	o->x = NULL;
-	o->swallow = true;
-	o->lease = x->lease;
-	o->lease->ops = &ghost_ops;
-	o->lease->holder = o;
-	x->lease = NULL;
-	if (p->n_swallow++ == 0 && !p->choked)
-		deadline_set(u->pool->worker, &p->clock, response_ms(u));
-}
-
-/* --------------------------------------------------------------------- pins */
-
-/* Exchanges that were under way on it have failed already, and said so. */
-static void
-pin_gone(struct lease *l, int error)
-{
-	struct session *s = l->holder;
-
-	(void)error;
-	count_add(&s->door->failures[FAIL_UPSTREAM_CLOSED], 1);
-	pipeline_unpin(s);
-	s->leaving = true;
-	session_bytes(s);
-}
-
-static const struct lease_ops pin_ops = {
-	.input = ghost_quiet,
-	.drained = ghost_quiet,
-	.gone = pin_gone
-};
-
-int
-pipeline_pin(struct session *s, struct upconn *u, unsigned why)
-{
-	if (s->kept == NULL)
-		s->kept = lease_join(u, &pin_ops, s);
-	if (s->kept == NULL)
-		return -1;
-	upconn_pin(u, why);
-	pipe_of(u)->pinned = s;
-	return 0;
-}
-
-void
-pipeline_unpin(struct session *s)
-{
-	struct pipe *p = s->kept != NULL ? pipe_of(s->kept->u) : NULL;
-
-	if (p == NULL)
-		return;
-	p->pinned = NULL;
-	if (p->choked)
-		deadline_set(s->conn.w, &p->clock, 0);
-	lease_return(&s->kept);
 }
 
 /* ----------------------------------------------------------------- sessions */
@@ -666,18 +194,47 @@ pipeline_unpin(struct session *s)
 /* Where a key says which connection it is, one that is closed to newcomers has
    to be done with this session first: or its next request would overtake. */
 static bool
-leaves_one(const struct session *s)
+leaves_one(const struct list *exchanges)
 {
 	const struct list *l;
 
-	for (l = s->exchanges.next; l != &s->exchanges; l = l->next) {
+	for (l = exchanges->next; l != exchanges; l = l->next) {
 		const struct exchange *x =
 		    container_of(l, const struct exchange, link);
 
-		if (x->lease != NULL && !list_linked(&x->lease->u->shared))
+		if ((x->lease != NULL &&
+		    !list_linked(&x->lease->u->shared)) ||
+		    (piped_of(x)->ops != NULL &&
+		    leaves_one(&piped_of(x)->parts)))
 			return true;
 	}
 	return false;
+}
+
+/* Does it, or a part of it, wait for its lease? */
+static bool
+is_asking(const struct exchange *x)
+{
+	const struct piped *d = piped_of(x);
+	const struct list *l;
+
+	if (x->asked || d->ops == NULL)
+		return x->asked;
+	for (l = d->parts.next; l != &d->parts; l = l->next)
+		if (container_of(l, const struct exchange, link)->asked)
+			return true;
+	return false;
+}
+
+/* Is the newest of such a kind that nothing may follow it now? */
+static bool
+holds_up(const struct session *s, const struct exchange *x)
+{
+	const struct piped *d = piped_of(x);
+
+	return is_asking(x) || d->bars || (d->streams && !d->sent) ||
+	    (s->door->conf->upstream->balance == CONF_KEY_HASH &&
+	    s->kept == NULL && leaves_one(&s->exchanges));
 }
 
 bool
@@ -687,11 +244,8 @@ pipeline_may_take(struct session *s)
 
 	if (s->closed || s->lingering || s->finishing || s->leaving)
 		return false;
-	if ((x != NULL && (x->asked || piped_of(x)->bars ||
-	    (piped_of(x)->streams && !piped_of(x)->sent) || (x->upstream != NULL &&
-	    x->upstream->balance == CONF_SOURCE_HASH && s->kept == NULL &&
-	    leaves_one(s)))) || pipeline_of(s)->under_way >= PIPELINE_MOST ||
-	    is_slow(s)) {
+	if ((x != NULL && holds_up(s, x)) ||
+	    pipeline_of(s)->under_way >= PIPELINE_MOST || pipeline_is_slow(s)) {
 		if (s->conn.in.held >= AHEAD_MOST)
 			conn_pause(&s->conn);
 		return false;
@@ -718,7 +272,7 @@ pipeline_drained(struct session *s)
 
 	if (u != NULL && pipe_of(u)->choked) {
 		pipeline_watch(s);
-		unchoke(u);
+		pipeline_unchoke(u);
 	}
 	if (!s->closed)
 		session_bytes(s);
@@ -740,7 +294,7 @@ pipeline_session_late(struct session *s)
 	if (s->conn.out.len > 0) {
 		if (!session_still_takes(s, x != NULL && x->upstream != NULL ?
 		    x->upstream->timeouts.stall_ms : idle_ms))
-			too_slow(s);
+			pipeline_too_slow(s);
 	} else if (x != NULL || s->kept != NULL)
 		pipeline_watch(s);
 	else if (s->conn.w->now_ns - since_ns < idle_ms * NS_PER_MS)

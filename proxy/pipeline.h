@@ -19,7 +19,9 @@
 #include "proxy/exchange.h"
 
 enum {
-	PIPELINE_MOST = 512             /* exchanges of one session at a time */
+	PIPELINE_MOST = 512,            /* exchanges of one session at a time */
+	PIPELINE_PARTS_MOST = 256,      /* of one exchange */
+	PIPELINE_PART_MOST = 16 * 1024 * 1024   /* bytes of a part's reply */
 };
 
 /* Something owed on an upstream connection: one or more replies. */
@@ -56,6 +58,9 @@ struct pipeline_ops {
 	/* Does a request that has not been answered hold the connection up for
 	   as long as it likes? Then it is closed when the client leaves. */
 	bool (*waits)(const struct exchange *x);
+	/* All parts of x have their answers, in their `down`, in order: put
+	   together x's own. -1 when out of memory. NULL = has no parts. */
+	int (*join)(struct exchange *x);
 	/* Greeting or washing, and nothing is owed any more. */
 	void (*greeted)(struct upconn *u);
 };
@@ -92,6 +97,10 @@ struct piped {
 	bool bars;                      /* nothing is taken before it is over */
 	bool keeps;                     /* a copy of it stays in x->up, so that
 					   it can be sent again */
+	struct exchange *whole_of;      /* it is a part of this one; NULL */
+	const struct pipeline_ops *ops; /* of one with parts, which ... */
+	struct list parts;              /* ... are here, in order */
+	unsigned due;                   /* of them not whole yet */
 };
 
 static inline struct pipe *
@@ -148,6 +157,14 @@ struct exchange *pipeline_begin(struct session *s) MUST_CHECK;
    x->up, goes out. -1 when out of memory. */
 int pipeline_send(struct upconn *u, struct exchange *x) MUST_CHECK;
 
+/*
+ * A part of x, which itself is sent nowhere: an exchange of its own, to be
+ * routed by exchange_route() when all parts of x have been made. NULL when out
+ * of memory.
+ */
+struct exchange *pipeline_part(struct exchange *x,
+    const struct pipeline_ops *ops) MUST_CHECK;
+
 /* A request that is sent as it comes has been sent: its reply is due. */
 void pipeline_sent(struct upconn *u, struct exchange *x);
 
@@ -173,6 +190,20 @@ bool pipeline_replayable(const struct exchange *x);
  */
 bool pipeline_fail(struct session *s, struct exchange *x, const char *words,
     size_t len);
+
+/* --------------------------------------------------- between the two halves */
+
+/* What it was sent waits in weir: it is to take that first. */
+static inline bool
+pipeline_is_slow(const struct session *s)
+{
+	return s->conn.out.held >= CONN_HIGH;
+}
+
+/* It has taken nothing for too long: counted, and cut. */
+void pipeline_too_slow(struct session *s);
+/* The reader that u was not read for has caught up, or gone: read on. */
+void pipeline_unchoke(struct upconn *u);
 
 /* -------------------------------------------------------------- of sessions */
 
