@@ -238,6 +238,7 @@ begin_leased(struct ask *a, struct upconn *u)
 		share_begin(u);
 	else
 		share_end(u);
+	u->alone = !a->share && pool_shares(a->pool);
 	u->pins = a->pins;
 	a->pins = false;
 	upkeep_warm_soon(a->pool);
@@ -653,7 +654,7 @@ lease_ask(struct ask *a)
 	a->held_ns = 0;
 	a->since_ns = a->pool->worker->now_ns;
 	a->pins = false;
-	if (pool_shares(a->pool) && !a->share && a->with == NULL) {
+	if (a->lasts && !a->share && a->with == NULL) {
 		a->pins = upstream_pin_take(a->pool->upstream);
 		if (!a->pins) {
 			a->refusal = REFUSAL_PINNED;

@@ -67,8 +67,9 @@ struct ask {
 					   key_hash the key's keyring_hash() */
 	bool fresh;                     /* only a newly opened connection */
 	/* Of pools in shared mode. */
-	bool share;                     /* among others of its key; else alone,
-					   which max_pinned bounds */
+	bool share;                     /* among others of its key; else alone */
+	bool lasts;                     /* alone, for as long as its holder
+					   likes: max_pinned bounds these */
 	struct upconn *with;            /* the holder has a lease on this one
 					   already: there, whatever else; nulled
 					   when it closes meanwhile */

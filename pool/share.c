@@ -41,7 +41,7 @@ share_again(struct upconn *u)
 	const struct list *l;
 	int64_t n = 0;
 
-	if (u->state != UPCONN_LEASED || u->pins)
+	if (u->state != UPCONN_LEASED || u->alone)
 		return;
 	for (l = u->shelf->shared.next; l != &u->shelf->shared; l = l->next)
 		n++;
@@ -170,7 +170,7 @@ share_forget(struct upconn *u)
 		if (a->with != u)
 			continue;
 		a->with = NULL;
-		if (!a->share && !a->pins)
+		if (a->lasts && !a->pins)
 			a->pins = upstream_pin_take(p->upstream);
 	}
 }

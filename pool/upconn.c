@@ -86,7 +86,7 @@ unpin(struct upconn *u)
 	u->pinned = false;
 	if (u->pins)
 		upstream_pin_free(u->pool->upstream);
-	u->pins = false;
+	u->pins = u->alone = false;
 }
 
 void

@@ -51,7 +51,8 @@ struct upconn {
 					   mode any number */
 	struct list shared;             /* on shelf->shared while it is open to
 					   all of its key */
-	bool pins;                      /* leased alone in shared mode: counted
+	bool alone;                     /* leased to one holder in shared mode */
+	bool pins;                      /* and for as long as he likes: counted
 					   in upstream->pins */
 	bool granting;                  /* inside share_grant(): no re-entry */
 	struct ask *opener;             /* ask that it was opened for and that

@@ -31,9 +31,10 @@ struct upstream {
 					   included; <= most but for a moment
 					   after a reload lowered it */
 	_Atomic unsigned most;          /* pool.max */
-	_Atomic unsigned pins;          /* shared mode: leased alone, or asked
-					   for alone; <= pins_most but for a
-					   moment after a reload lowered it */
+	_Atomic unsigned pins;          /* shared mode: leased, or asked for,
+					   alone and for long; <= pins_most but
+					   for a moment after a reload lowered
+					   it */
 	_Atomic unsigned pins_most;     /* pool.max_pinned, and so that each
 					   worker has one left to share */
 	_Atomic uint64_t next_id;       /* of connections, for people */
@@ -53,7 +54,7 @@ void upstream_free(struct upstream *up);
 bool upstream_slot_take(struct upstream *up);
 void upstream_slot_free(struct upstream *up);
 
-/* Likewise one of the places for leases that are nobody else's. */
+/* Likewise one of the places for leases that last. */
 bool upstream_pin_take(struct upstream *up);
 void upstream_pin_free(struct upstream *up);
 

@@ -539,7 +539,7 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 		x->ask.key = back_of(x)->key(x, &x->ask.key_len);
 	if (to->pool.span == CONF_SPAN_OWED)
 		x->ask.share = back_of(x)->alone == NULL ||
-		    !back_of(x)->alone(x);
+		    !back_of(x)->alone(x, &x->ask.lasts);
 	if (to->balance == CONF_KEY_HASH && back_of(x)->hash != NULL)
 		x->ask.hash = back_of(x)->hash(x);
 	if (!x->part)

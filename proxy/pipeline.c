@@ -260,7 +260,7 @@ pipeline_may_promote(const struct session *s)
 	const struct exchange *x = pipeline_newest(s);
 
 	return s->kept != NULL || x == NULL ||
-	    (x->lease != NULL && x->lease->u->pins);
+	    (x->lease != NULL && x->lease->u->alone);
 }
 
 void

@@ -70,8 +70,9 @@ struct back_ops {
 	const void *(*key)(const struct exchange *x, size_t *len);
 	/* Where balance = "key_hash": the hash of what x is about. */
 	uint64_t (*hash)(const struct exchange *x);
-	/* Shared mode: does x need a connection of its own? NULL = never. */
-	bool (*alone)(const struct exchange *x);
+	/* Shared mode: does x need a connection of its own? *lasts: for as long
+	   as the client likes. NULL = never. */
+	bool (*alone)(const struct exchange *x, bool *lasts);
 	/* Lease in hand. Required. */
 	void (*start)(struct upconn *u, struct exchange *x);
 	/* x->up grew or ended. */

@@ -297,7 +297,7 @@ session_is_idle(const struct session *s)
 {
 	return list_empty(&s->exchanges) && !s->finishing && !s->lingering &&
 	    s->conn.in.len == 0 && s->conn.out.len == 0 &&
-	    (s->kept == NULL || !s->kept->u->pins);
+	    (s->kept == NULL || !s->kept->u->alone);
 }
 
 /* The next one that has been idle for a while; those looked at go to the end of

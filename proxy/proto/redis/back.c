@@ -399,7 +399,7 @@ static void
 set_identity(struct redis_session *rs, struct upconn *u, uint32_t db,
     uint8_t resp)
 {
-	if (u->pins)
+	if (u->alone)
 		upconn_mark(u, MARK_DIRTY, "not as its key says");
 	if (redis_identity_set(&rs->who, db, resp, rs->who.user,
 	    rs->who.password) < 0)
@@ -573,8 +573,9 @@ redis_key(const struct exchange *x, size_t *len)
 }
 
 static bool
-redis_alone(const struct exchange *x)
+redis_alone(const struct exchange *x, bool *lasts)
 {
+	*lasts = redis_of(x)->pins != 0 || redis_of(x)->waits;
 	return redis_of(x)->is_alone;
 }
 

@@ -135,6 +135,16 @@ read_number(const char *bytes, const struct resp_span *a, uint32_t *out)
 	return true;
 }
 
+static bool
+is_negative(const char *bytes, const struct resp_span *a)
+{
+	struct resp_span digits = { a->at + 1, a->len - 1 };
+	uint32_t n;
+
+	return a->len > 1 && bytes[a->at] == '-' &&
+	    read_number(bytes, &digits, &n) && n > 0;
+}
+
 static void
 wrong_arity(struct session *s, const char *name)
 {
@@ -159,7 +169,9 @@ do_select(struct session *s, struct way *way, const char *bytes)
 		return;
 	}
 	if (!read_number(bytes, &rs->command.arg[1], &db)) {
-		redis_say(s, "-ERR value is not an integer or out of range");
+		redis_say(s, is_negative(bytes, &rs->command.arg[1]) ?
+		    "-ERR DB index is out of range" :
+		    "-ERR value is not an integer or out of range");
 		return;
 	}
 	snprintf(to, sizeof(to), "%u", (unsigned)db);
@@ -344,10 +356,16 @@ read_hello(struct session *s, const char *bytes, struct hello *h)
 	*h = (struct hello){ .version = rs->who.resp };
 	resp_args_init(&args, bytes, (size_t)rs->command.size);
 	(void)resp_args_next(&args, &a);
-	if (resp_args_next(&args, &a) && (!read_number(bytes, &a,
-	    &h->version) || h->version < 2 || h->version > 3)) {
-		redis_say(s, "-NOPROTO unsupported protocol version");
-		return false;
+	if (resp_args_next(&args, &a)) {
+		if (!read_number(bytes, &a, &h->version)) {
+			redis_say(s, "-ERR Protocol version is not an integer "
+			    "or out of range");
+			return false;
+		}
+		if (h->version < 2 || h->version > 3) {
+			redis_say(s, "-NOPROTO unsupported protocol version");
+			return false;
+		}
 	}
 	while (resp_args_next(&args, &a)) {
 		if (is_word(bytes, &a, "auth") && !h->has_login &&
@@ -649,6 +667,18 @@ do_ends(struct session *s, struct way *way)
 	send_as(s, way);
 }
 
+/* In a transaction the answer's place is in the server's: let it say the name
+   that only weir knows. */
+static void
+send_name(struct session *s, struct way *way)
+{
+	const char *args[] = { "ECHO", redis_session(s)->name };
+	struct exchange *x = rewrite(s, way, 2, args, args);
+
+	if (x != NULL)
+		go(x);
+}
+
 static bool
 do_ours(struct session *s, struct way *way, const char *bytes)
 {
@@ -680,10 +710,17 @@ do_ours(struct session *s, struct way *way, const char *bytes)
 		redis_say(s, "+OK");
 		s->leaving = true;
 		return true;
+	case REDIS_OP_CLIENT_GETNAME:
+		if (rs->in_multi) {
+			send_name(s, way);
+			return true;
+		}
+		break;
 	default:
-		redis_answer_client(s, way->row, bytes);
-		return true;
+		break;
 	}
+	redis_answer_client(s, way->row, bytes);
+	return true;
 }
 
 enum { REFUSAL_MAX = 160 };
@@ -712,7 +749,8 @@ is_refused(const struct session *s, const struct redis_command *row,
 	   the server sees what comes of it. */
 	if (rs->in_multi && ((row->how == REDIS_OURS &&
 	    op != REDIS_OP_SELECT && op != REDIS_OP_RESET &&
-	    op != REDIS_OP_QUIT) || (row->how == REDIS_PINS &&
+	    op != REDIS_OP_QUIT && (op != REDIS_OP_CLIENT_GETNAME ||
+	    rs->name == NULL)) || (row->how == REDIS_PINS &&
 	    op != REDIS_OP_MULTI && op != REDIS_OP_WATCH))) {
 		snprintf(out, REFUSAL_MAX, "-ERR weir: '%s' is not available "
 		    "inside MULTI through a pool", row->name);

@@ -34,6 +34,17 @@ bytes_at(const struct buf *b, size_t at, size_t *len)
 	return NULL;
 }
 
+/* What is read of a command before it is sent as it comes. Its name has to be
+   there; a line that does not end is the reader's to refuse. */
+static uint64_t
+most_of(const struct session *s)
+{
+	uint64_t most = (uint64_t)redis_conf(s)->share_max;
+
+	return redis_session(s)->command.args > 0 ? most :
+	    most + RESP_INLINE_MAX + RESP_INLINE_MAX / 2;
+}
+
 /* Feed on, where the command stands at the beginning of the input. */
 static enum parse
 read_command(struct session *s)
@@ -44,11 +55,12 @@ read_command(struct session *s)
 	const char *bytes;
 	size_t len, used;
 
-	while (got == PARSE_MORE && c->size <
-	    (uint64_t)redis_conf(s)->share_max) {
+	while (got == PARSE_MORE && c->size < most_of(s)) {
 		bytes = bytes_at(&s->conn.in, (size_t)c->size, &len);
 		if (len == 0)
 			break;
+		if (len > most_of(s) - c->size)
+			len = (size_t)(most_of(s) - c->size);
 		got = resp_command_feed(c, bytes, len, &used);
 	}
 	return got;
@@ -146,8 +158,7 @@ take(struct session *s)
 			protocol_error(s);
 			return false;
 		case PARSE_MORE:
-			return rs->command.size >=
-			    (uint64_t)redis_conf(s)->share_max &&
+			return rs->command.size >= most_of(s) &&
 			    begin_large(s);
 		case PARSE_DONE:
 			break;
