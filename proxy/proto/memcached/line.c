@@ -16,7 +16,8 @@ enum {
 	SAW_CR = 4,             /* just now: LF must follow */
 	LAST_NOREPLY = 8,       /* the last word is "noreply" */
 	LAST_HTTP = 16,         /* begins with "HTTP/" */
-	Q = 32, Q_TWICE = 64
+	Q = 32, Q_TWICE = 64,
+	LAST_TWO_NOREPLY = 128
 };
 
 enum class { WORD, SPACE, LF, CR, CONTROL };
@@ -151,19 +152,22 @@ word_take(struct memcached_request *r, const char *text, uint32_t len)
 	const struct memcached_text *row = r->row;
 	unsigned n = r->words++;
 	uint64_t value;
+	bool last;
 
 	if (n == 0) {
 		r->row = memcached_text_find(text, len);
 		return;
 	}
-	r->flags &= (uint8_t)~(LAST_NOREPLY | LAST_HTTP);
+	last = r->flags & LAST_NOREPLY;
+	r->flags &= (uint8_t)~(LAST_NOREPLY | LAST_HTTP | LAST_TWO_NOREPLY);
 	if (row == NULL) {
 		if (len >= 5 && memcmp(text, "HTTP/", 5) == 0)
 			r->flags |= LAST_HTTP;
 		return;
 	}
 	if (len == 7 && memcmp(text, "noreply", 7) == 0)
-		r->flags |= LAST_NOREPLY;
+		r->flags |= last ? LAST_NOREPLY | LAST_TWO_NOREPLY :
+		    LAST_NOREPLY;
 	switch ((enum memcached_line)row->line) {
 	case MEMCACHED_LINE_FREE:
 		if (n == 1)
@@ -360,8 +364,11 @@ line_end(struct memcached_request *r)
 	}
 	quiet_find(r);
 	/* "touch a noreply": memcached takes "noreply" for the time too, finds
-	   that it is none, and says nothing. */
-	if (r->quiet == MEMCACHED_NOREPLY && r->words == row->least)
+	   that it is none, and says nothing. The same with two of them, of
+	   which the first would be a "noreply" to the upstream: no reply at
+	   all, where one is waited for. */
+	if (r->quiet == MEMCACHED_NOREPLY && (r->words == row->least ||
+	    (r->flags & LAST_TWO_NOREPLY && r->words > row->noreply)))
 		return memcached_line_refuse(r, error_format);
 	if (row->how == MEMCACHED_REFUSED)
 		return memcached_line_refuse(r, row->refusal);
