@@ -7,6 +7,7 @@
  */
 #include "proxy/proto/memcached/line.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* r->flags */
@@ -425,6 +426,30 @@ separator_take(struct memcached_request *r, uint8_t kind)
 	return false;
 }
 
+/* The first byte from p on that is not of a word, or end: most of a line are
+   words, so eight bytes at a time. */
+static const char *
+word_skip(const char *p, const char *end)
+{
+	const uint64_t ones = 0x0101010101010101, tops = ones << 7;
+
+	for (; end - p >= 8; p += 8) {
+		uint64_t x, del, hit;
+
+		memcpy(&x, p, 8);
+		x = le64toh(x);
+		del = x ^ ones * 0x7f;
+		/* Bytes below 0x21, and 0x7f; the lowest mark is never false
+		   (a borrow only goes upwards). */
+		hit = (((x - ones * 0x21) & ~x) | ((del - ones) & ~del)) & tops;
+		if (hit != 0)
+			return p + __builtin_ctzll(hit) / 8;
+	}
+	while (p < end && class[(uint8_t)*p] == WORD)
+		p++;
+	return p;
+}
+
 /* From *at to end or behind the line's end, which is PARSE_DONE. */
 static enum parse
 line_scan(struct memcached_request *r, const char *bytes, const char **at,
@@ -445,9 +470,7 @@ line_scan(struct memcached_request *r, const char *bytes, const char **at,
 				    (uint64_t)(p - bytes));
 				from = p;
 			}
-			do
-				p++;
-			while (p < end && class[(uint8_t)*p] == WORD);
+			p = word_skip(p + 1, end);
 			continue;
 		}
 		if (r->flags & IN_WORD)
