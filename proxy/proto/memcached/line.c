@@ -56,7 +56,7 @@ number_read(const char *text, uint32_t len, bool negative_too, uint64_t most,
 
 	if (len > MEMCACHED_WORD_KEPT)
 		return MEMCACHED_FAULT_ODD;
-	if (len == sign)
+	if (len == (sign ? 1u : 0u))
 		return MEMCACHED_FAULT_NUMBER;
 	for (uint32_t i = sign; i < len; i++) {
 		unsigned digit = (unsigned)(uint8_t)text[i] - '0';
