@@ -106,6 +106,12 @@ static const struct row rows[] = {
 	BAD("delete a", "STORED\r\n"), BAD("incr a 1", "12x\r\n"),
 	BAD("incr a 1", "\r\n"), BAD("incr a 1", "18446744073709551616\r\n"),
 	BAD("version", "END\r\n"),
+	/* what stands beyond the bytes that are looked at makes no difference */
+	DONE("lru tune 1", K250 K250 "\0\r\n", true, "kkkkkkkkkkkkkkk"),
+	BAD("lru tune 1", K250 "\0" K250 "\r\n"),
+	ROW("mg a v\r\n", "VA 1 k" K250 " O" K250 "\r\nx\r\n", DONE, 0, true,
+	    "VA", 1),
+	BAD("get a b", "VALUE a 0 1 " K250 K250 "\r\n"),
 	/* noreply: nothing at all, whatever came */
 	DONE("set a 0 0 1 noreply\r\nx", "STORED\r\n", false, "STORED"),
 	DONE("delete a noreply", "SERVER_ERROR x\r\n", false, "SERVER_ERROR"),

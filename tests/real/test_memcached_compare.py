@@ -87,6 +87,15 @@ TEXT = [
     b"slabs reassign 1 noreply\r\nslabs reassign 1 1\r\n",
     b"lru_crawler\r\nlru_crawler x\r\nlru_crawler sleep 100\r\n"
     b"lru_crawler tocrawl x\r\n",
+    b"set noreply 0 0 1\r\nx\r\ntouch noreply noreply\r\n"
+    b"touch a noreply noreply\r\nincr a noreply noreply\r\n"
+    b"flush_all noreply noreply\r\nflush_all 0 noreply noreply\r\n"
+    b"delete a noreply noreply\r\ndelete a 0 noreply noreply\r\n"
+    b"lru noreply noreply\r\nslabs automove noreply noreply\r\n"
+    b"verbosity noreply noreply\r\ncache_memlimit noreply noreply\r\n"
+    b"cas a 0 0 1 noreply noreply\r\nset a 0 0 noreply noreply\r\n"
+    b"extstore x noreply noreply\r\nget noreply\r\n"
+    b"delete noreply noreply\r\nget noreply\r\n",
     b"extstore\r\nextstore x\r\nextstore x y noreply\r\n",
     b"set big 0 0 2000000\r\n" + b"x" * 2000000 + b"\r\nget big\r\n",
     b"set big 0 0 2000000 noreply\r\n" + b"x" * 2000000 + b"\r\nget big\r\n",

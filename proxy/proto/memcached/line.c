@@ -7,6 +7,7 @@
  */
 #include "proxy/proto/memcached/line.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* r->flags */
@@ -16,7 +17,8 @@ enum {
 	SAW_CR = 4,             /* just now: LF must follow */
 	LAST_NOREPLY = 8,       /* the last word is "noreply" */
 	LAST_HTTP = 16,         /* begins with "HTTP/" */
-	Q = 32, Q_TWICE = 64
+	Q = 32, Q_TWICE = 64,
+	LAST_TWO_NOREPLY = 128
 };
 
 enum class { WORD, SPACE, LF, CR, CONTROL };
@@ -54,7 +56,7 @@ number_read(const char *text, uint32_t len, bool negative_too, uint64_t most,
 
 	if (len > MEMCACHED_WORD_KEPT)
 		return MEMCACHED_FAULT_ODD;
-	if (len == sign)
+	if (len == (sign ? 1u : 0u))
 		return MEMCACHED_FAULT_NUMBER;
 	for (uint32_t i = sign; i < len; i++) {
 		unsigned digit = (unsigned)(uint8_t)text[i] - '0';
@@ -151,19 +153,22 @@ word_take(struct memcached_request *r, const char *text, uint32_t len)
 	const struct memcached_text *row = r->row;
 	unsigned n = r->words++;
 	uint64_t value;
+	bool last;
 
 	if (n == 0) {
 		r->row = memcached_text_find(text, len);
 		return;
 	}
-	r->flags &= (uint8_t)~(LAST_NOREPLY | LAST_HTTP);
+	last = r->flags & LAST_NOREPLY;
+	r->flags &= (uint8_t)~(LAST_NOREPLY | LAST_HTTP | LAST_TWO_NOREPLY);
 	if (row == NULL) {
 		if (len >= 5 && memcmp(text, "HTTP/", 5) == 0)
 			r->flags |= LAST_HTTP;
 		return;
 	}
 	if (len == 7 && memcmp(text, "noreply", 7) == 0)
-		r->flags |= LAST_NOREPLY;
+		r->flags |= last ? LAST_NOREPLY | LAST_TWO_NOREPLY :
+		    LAST_NOREPLY;
 	switch ((enum memcached_line)row->line) {
 	case MEMCACHED_LINE_FREE:
 		if (n == 1)
@@ -360,8 +365,11 @@ line_end(struct memcached_request *r)
 	}
 	quiet_find(r);
 	/* "touch a noreply": memcached takes "noreply" for the time too, finds
-	   that it is none, and says nothing. */
-	if (r->quiet == MEMCACHED_NOREPLY && r->words == row->least)
+	   that it is none, and says nothing. The same with two of them, of
+	   which the first would be a "noreply" to the upstream: no reply at
+	   all, where one is waited for. */
+	if (r->quiet == MEMCACHED_NOREPLY && (r->words == row->least ||
+	    (r->flags & LAST_TWO_NOREPLY && r->words > row->noreply)))
 		return memcached_line_refuse(r, error_format);
 	if (row->how == MEMCACHED_REFUSED)
 		return memcached_line_refuse(r, row->refusal);
@@ -418,6 +426,30 @@ separator_take(struct memcached_request *r, uint8_t kind)
 	return false;
 }
 
+/* The first byte from p on that is not of a word, or end: most of a line are
+   words, so eight bytes at a time. */
+static const char *
+word_skip(const char *p, const char *end)
+{
+	const uint64_t ones = 0x0101010101010101, tops = ones << 7;
+
+	for (; end - p >= 8; p += 8) {
+		uint64_t x, del, hit;
+
+		memcpy(&x, p, 8);
+		x = le64toh(x);
+		del = x ^ ones * 0x7f;
+		/* Bytes below 0x21, and 0x7f; the lowest mark is never false
+		   (a borrow only goes upwards). */
+		hit = (((x - ones * 0x21) & ~x) | ((del - ones) & ~del)) & tops;
+		if (hit != 0)
+			return p + __builtin_ctzll(hit) / 8;
+	}
+	while (p < end && class[(uint8_t)*p] == WORD)
+		p++;
+	return p;
+}
+
 /* From *at to end or behind the line's end, which is PARSE_DONE. */
 static enum parse
 line_scan(struct memcached_request *r, const char *bytes, const char **at,
@@ -438,9 +470,7 @@ line_scan(struct memcached_request *r, const char *bytes, const char **at,
 				    (uint64_t)(p - bytes));
 				from = p;
 			}
-			do
-				p++;
-			while (p < end && class[(uint8_t)*p] == WORD);
+			p = word_skip(p + 1, end);
 			continue;
 		}
 		if (r->flags & IN_WORD)

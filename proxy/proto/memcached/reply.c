@@ -244,7 +244,8 @@ line_take(struct memcached_reply *r, const char *line, const char *end)
 	switch ((enum memcached_shape)r->ask.shape) {
 	case MEMCACHED_VALUES:
 		if (is_word(r, "VALUE"))
-			return value_take(r, p, end);
+			return end - line < MEMCACHED_REPLY_KEPT ?
+			    value_take(r, p, end) : PARSE_BAD;
 		return is_word(r, "END") && end - line == 3 ? PARSE_DONE :
 		    PARSE_BAD;
 	case MEMCACHED_META:
@@ -305,9 +306,10 @@ line_feed(struct memcached_reply *r, const char *bytes, size_t len,
 	}
 	r->line = 0;
 	r->last = '\0';
+	/* However it came, no more is looked at than might have been kept. */
 	n--;
 	return line_take(r, line, line +
-	    (line == r->kept && n > sizeof(r->kept) ? sizeof(r->kept) : n));
+	    (n > sizeof(r->kept) ? sizeof(r->kept) : n));
 }
 
 static enum parse
