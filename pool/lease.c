@@ -110,7 +110,8 @@ waited_too_long(struct deadline *d)
 	/* What is being opened for it has its own deadline, and it is not the
 	   queue that keeps it waiting. */
 	if (a->opening == NULL)
-		ask_refuse(a, REFUSAL_QUEUE_TIMEOUT, 0);
+		ask_refuse(a, a->awaits_pin ? REFUSAL_PINNED :
+		    REFUSAL_QUEUE_TIMEOUT, 0);
 }
 
 void
@@ -131,6 +132,8 @@ ask_enqueue(struct ask *a)
 
 	ask_rebind(a);
 	a->seq = ++p->asks_seq;
+	if (a->with != NULL)
+		p->followers++;
 	list_append(&p->asks, &a->link);
 	if (a->opening == NULL)
 		pool_publish(p, &p->unserved, 1);
@@ -154,6 +157,8 @@ ask_dequeue(struct ask *a)
 		return;
 	list_remove(&a->link);
 	deadline_clear(&a->deadline);
+	if (a->with != NULL)
+		p->followers--;
 	if (a->opening != NULL)
 		a->opening->opener = NULL;
 	else
@@ -204,23 +209,37 @@ ask_fitting(struct pool *p, const struct upconn *u)
 static void
 ask_unpin(struct ask *a)
 {
-	if (a->pins)
+	if (a->pins) {
 		upstream_pin_free(a->pool->upstream);
+		pool_pin_freed(a->pool);
+	}
 	a->pins = false;
+}
+
+/* Out of whichever queue it is in. */
+static void
+ask_leave(struct ask *a)
+{
+	if (a->awaits_pin) {
+		a->awaits_pin = false;
+		list_remove(&a->link);
+		deadline_clear(&a->deadline);
+		pool_publish(a->pool, &a->pool->waiting, -1);
+	} else
+		ask_dequeue(a);
+	ask_unpin(a);
 }
 
 void
 ask_cancel(struct ask *a)
 {
-	ask_dequeue(a);
-	ask_unpin(a);
+	ask_leave(a);
 }
 
 void
 ask_refuse(struct ask *a, enum refusal why, int error)
 {
-	ask_dequeue(a);
-	ask_unpin(a);
+	ask_leave(a);
 	a->refusal = why;
 	a->error = error;
 	a->ops->refused(a, why);
@@ -638,6 +657,61 @@ ask_now(struct ask *a)
 	return ASK_WAITS;
 }
 
+/* Those of another worker that end are not told of: it is looked. */
+enum { PIN_LOOK_MS = 10 };
+
+/*
+ * max_pinned are out. It waits in a queue of its own, where it keeps nobody
+ * waiting who wants a connection for a moment only.
+ */
+static enum asked
+await_pin(struct ask *a)
+{
+	struct pool *p = a->pool;
+	int64_t ms = p->conf->pool.queue_timeout_ms;
+
+	if (ms == 0 || atomic_load(&p->upstream->pins_most) == 0 ||
+	    p->waiting >= (uint64_t)p->conf->pool.max_waiting) {
+		a->refusal = REFUSAL_PINNED;
+		return ASK_REFUSED;
+	}
+	a->awaits_pin = true;
+	list_append(&p->pin_asks, &a->link);
+	pool_publish(p, &p->waiting, 1);
+	deadline_set(p->worker, &a->deadline, ms);
+	if (p->upstream->n_pools > 1 && !deadline_armed(&p->pin_look))
+		deadline_set(p->worker, &p->pin_look, PIN_LOOK_MS);
+	return ASK_WAITS;
+}
+
+void
+ask_pins(struct deadline *d)
+{
+	struct pool *p = container_of(d, struct pool, pin_look);
+	struct list *l;
+
+	while ((l = list_first(&p->pin_asks)) != NULL &&
+	    upstream_pin_take(p->upstream)) {
+		struct ask *a = container_of(l, struct ask, link);
+
+		ask_leave(a);
+		a->pins = true;
+		switch (ask_now(a)) {
+		case ASK_GRANTED:
+			a->ops->granted(a);
+			break;
+		case ASK_REFUSED:
+			ask_unpin(a);
+			a->ops->refused(a, a->refusal);
+			break;
+		case ASK_WAITS:
+			break;
+		}
+	}
+	if (!list_empty(&p->pin_asks) && p->upstream->n_pools > 1)
+		deadline_set(p->worker, &p->pin_look, PIN_LOOK_MS);
+}
+
 enum asked
 lease_ask(struct ask *a)
 {
@@ -653,13 +727,12 @@ lease_ask(struct ask *a)
 	a->said = NULL;
 	a->held_ns = 0;
 	a->since_ns = a->pool->worker->now_ns;
-	a->pins = false;
+	a->pins = a->awaits_pin = false;
 	if (a->lasts && !a->share && a->with == NULL) {
-		a->pins = upstream_pin_take(a->pool->upstream);
-		if (!a->pins) {
-			a->refusal = REFUSAL_PINNED;
-			return ASK_REFUSED;
-		}
+		if (!list_empty(&a->pool->pin_asks) ||
+		    !upstream_pin_take(a->pool->upstream))
+			return await_pin(a);
+		a->pins = true;
 	}
 	got = ask_now(a);
 	if (got == ASK_REFUSED)
@@ -700,7 +773,7 @@ upconn_home(struct upconn *u)
 {
 	struct pool *p = u->pool;
 
-	share_end(u);
+	share_forget(u);
 	if (u->mark == MARK_CLEAN && !upconn_is_clean(u)) {
 		upconn_close(u, DISCARD_NOT_CLEAN);
 		return;

@@ -22,8 +22,8 @@ enum refusal {
 	REFUSAL_CONNECT_FAILED,
 	REFUSAL_CONNECT_TIMEOUT,
 	REFUSAL_NO_DESCRIPTORS,
-	REFUSAL_PINNED,                 /* pool.max_pinned are leased alone
-					   already */
+	REFUSAL_PINNED,                 /* pool.max_pinned were leased alone all
+					   the while */
 	REFUSAL_LOGIN,                  /* the server does not let this key in:
 					   a->said */
 	N_REFUSALS
@@ -72,7 +72,7 @@ struct ask {
 					   likes: max_pinned bounds these */
 	struct upconn *with;            /* the holder has a lease on this one
 					   already: there, whatever else; nulled
-					   when it closes meanwhile */
+					   when that one ends while a waits */
 
 	/* The pool's. */
 	struct list link;               /* pool->asks while it waits */
@@ -93,6 +93,7 @@ struct ask {
 	uint64_t seq;                   /* those that began to wait before it
 					   have less */
 	bool pins;                      /* counted in upstream->pins */
+	bool awaits_pin;                /* on pool->pin_asks: to be */
 };
 
 enum asked { ASK_GRANTED, ASK_WAITS, ASK_REFUSED };
@@ -136,6 +137,8 @@ bool ask_wants(const struct ask *a, const struct site *site);
 void ask_recheck(struct ask *a);
 void ask_grant(struct ask *a, struct upconn *u);
 void ask_refuse(struct ask *a, enum refusal why, int error);
+/* pool->pin_look has passed: those who may be pinned now, ask. */
+void ask_pins(struct deadline *d);
 /* The oldest ask that waits for a connection like u; NULL = none. */
 struct ask *ask_fitting(struct pool *p, const struct upconn *u);
 

@@ -61,6 +61,8 @@ pool_init(struct pool *p, struct upstream *up, struct worker *w)
 	p->worker = w;
 	list_init(&p->sites);
 	list_init(&p->asks);
+	list_init(&p->pin_asks);
+	deadline_init(&p->pin_look, ask_pins);
 	list_init(&p->upconns);
 	list_init(&p->lent);
 	pile_init(&p->leases, sizeof(struct lease), 256);
@@ -274,6 +276,7 @@ pool_close_all(struct pool *p)
 	p->retired = true;
 	upkeep_stop(p);
 	deadline_clear(&p->holding);
+	deadline_clear(&p->pin_look);
 	while ((l = list_first(&p->upconns)) != NULL)
 		upconn_close(container_of(l, struct upconn, all), N_DISCARDS);
 }
@@ -393,6 +396,13 @@ pool_serve(struct pool *p)
 	transfer_slot(p);
 	if (p->unserved > 0)
 		pool_wait_for_held(p);
+}
+
+void
+pool_pin_freed(struct pool *p)
+{
+	if (!list_empty(&p->pin_asks))
+		deadline_set(p->worker, &p->pin_look, 0);
 }
 
 void

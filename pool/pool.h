@@ -109,6 +109,11 @@ struct pool {
 	struct list      sites;
 	struct list      asks;          /* that wait here, oldest first */
 	uint64_t         asks_seq;      /* of the newest that ever waited */
+	unsigned         followers;     /* asks that wait for the one connection
+					   that they are `with` */
+	struct list      pin_asks;      /* that wait for less than max_pinned,
+					   oldest first; then they ask */
+	struct deadline  pin_look;      /* a look whether that is so */
 	struct list      upconns;       /* all of this worker, oldest first */
 	struct list      lent;          /* the leased ones, longest first */
 	struct pile      leases;
@@ -197,6 +202,9 @@ void pool_serve(struct pool *p);
 /* What had been of no use may be by now: serve those who wait, also with what
    other workers have. */
 void pool_ask_around(struct pool *p);
+
+/* A place of those that last may have become free. */
+void pool_pin_freed(struct pool *p);
 
 /* Somebody waits: if an endpoint is held, see to it when that ends. */
 void pool_wait_for_held(struct pool *p);

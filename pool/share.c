@@ -164,12 +164,15 @@ share_forget(struct upconn *u)
 	struct list *l, *tmp;
 
 	share_end(u);
+	if (p->followers == 0)
+		return;
 	list_each(l, tmp, &p->asks) {
 		struct ask *a = container_of(l, struct ask, link);
 
 		if (a->with != u)
 			continue;
 		a->with = NULL;
+		p->followers--;
 		if (a->lasts && !a->pins)
 			a->pins = upstream_pin_take(p->upstream);
 	}

@@ -44,7 +44,8 @@ struct ask *share_next(struct upconn *u);
 void share_refuse(struct upconn *u, enum refusal why, int error,
     const char *said);
 
-/* u closes: who waited for it alone waits like anybody. */
+/* u goes home, or closes: it will be somebody else's, and who waited for this
+   one waits like anybody. */
 void share_forget(struct upconn *u);
 
 #endif

@@ -84,8 +84,10 @@ unpin(struct upconn *u)
 	if (u->pinned)
 		pool_publish(u->pool, &u->pool->pinned, -1);
 	u->pinned = false;
-	if (u->pins)
+	if (u->pins) {
 		upstream_pin_free(u->pool->upstream);
+		pool_pin_freed(u->pool);
+	}
 	u->pins = u->alone = false;
 }
 

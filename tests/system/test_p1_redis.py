@@ -11,6 +11,10 @@ from p1kv import REPLIES, Load
 from redis import DIRECT, RedisServer, through, upstreams
 
 
+# Enough for those who block each other, and time for the others.
+ROOM = 'max = 192; max_pinned = 180; queue_timeout = "60s";'
+
+
 def judged(r, server):
     """Nobody was refused or cut, everything was tried, nothing ran twice."""
     eq((r["refused"], r["cut"], r["no_connect"]), (0, 0, 0),
@@ -24,15 +28,15 @@ def judged(r, server):
               counted, r["done"]["incr of all"]))
 
 
-def replies(workers=1, pool="max = 64;", up="", **options):
+def replies(workers=1, pool=ROOM, up="", **options):
     server = RedisServer()
     w = through(server, pool=pool, up=up, workers=workers)
     r = Load("redis", w.conf.ports["front"], **options).result()
     judged(r, server)
     w.balanced(server)
-    upstreams(w, server, 64 + r["connects"] if DIRECT else 2000)
+    upstreams(w, server, 192 + r["connects"] if DIRECT else 2000)
     if not DIRECT:
-        check(w.pool()["open"] <= 64, "open: %r" % w.pool())
+        check(w.pool()["open"] <= 192, "open: %r" % w.pool())
     return w, server, r
 
 
@@ -50,13 +54,13 @@ def likewise_with_two_workers():
 
 @case
 def likewise_with_few_connections_and_more_clients():
-    replies(pool='max = 8; max_pinned = 6; queue_timeout = "60s";',
+    replies(pool='max = 24; max_pinned = 20; queue_timeout = "60s";',
             clients=500)
 
 
 @case
 def likewise_when_connections_are_worn_out_in_no_time():
-    replies(pool='max = 64; max_requests = 50;')
+    replies(pool=ROOM + " max_requests = 50;")
 
 
 @case

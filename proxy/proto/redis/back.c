@@ -179,7 +179,7 @@ owe_replies(struct upconn *u, struct exchange *x)
 	struct redis_exchange *rx = redis_of(x);
 	enum redis_op op = rx->row != NULL ? rx->row->op : REDIS_OP_NONE;
 
-	if (rx->silent)
+	if (rx->uncounted)
 		return 0;
 	if (pipeline_owe(u, x, rx->replies, op) < 0)
 		return -1;
@@ -210,6 +210,16 @@ pin(struct upconn *u, struct exchange *x)
 	return 0;
 }
 
+void
+redis_unpin(struct session *s, enum redis_pin why)
+{
+	struct redis_session *rs = redis_session(s);
+
+	rs->pins &= (uint16_t)~bit(why);
+	if (rs->pins == 0)
+		pipeline_unpin(s);
+}
+
 static int
 become(struct redis_session *rs, const struct redis_identity *who, uint8_t resp)
 {
@@ -220,10 +230,8 @@ become(struct redis_session *rs, const struct redis_identity *who, uint8_t resp)
 static void
 redis_start(struct upconn *u, struct exchange *x)
 {
-	struct session *s = x->s;
-	struct redis_session *rs = redis_session(s);
+	struct redis_session *rs = redis_session(x->s);
 	struct redis_exchange *rx = redis_of(x);
-	bool skips = rs->replies == REDIS_REPLIES_SKIP;
 
 	/* It was let in, which is all that AUTH asked for. */
 	if (rx->row != NULL && rx->row->op == REDIS_OP_AUTH &&
@@ -242,19 +250,8 @@ redis_start(struct upconn *u, struct exchange *x)
 		exchange_fail(x, FAIL_NO_MEMORY);
 		return;
 	}
-	if (skips && (rx->row == NULL ||
-	    rx->row->op != REDIS_OP_CLIENT_REPLY))
-		rs->replies = REDIS_REPLIES_ON;
-	if (!rx->silent || rx->piped.streams)
-		return;
-	/* SKIP is over with the command after it. */
-	if (skips && rs->replies == REDIS_REPLIES_ON) {
-		rs->pins &= (uint16_t)~bit(REDIS_PIN_REPLY);
-		upconn_mark(u, MARK_DIRTY, "replies were off");
-	}
-	pipeline_answer(x);
-	if (!s->closed && rs->pins == 0)
-		pipeline_unpin(s);
+	if (rx->uncounted && !rx->piped.streams)
+		pipeline_answer(x);
 }
 
 /* ------------------------------------------------------------------ replies */
@@ -324,6 +321,9 @@ redis_aim(struct upconn *u, struct owed *o)
 
 	if (o != NULL && o->left == 0)
 		o->left = rs != NULL ? replies_to_unsubscribe(rs, o->tag) : 1;
+	if (o != NULL && o->x != NULL && redis_of(o->x)->silent &&
+	    ru->reply.type != '>' && (rs == NULL || !has_subs(rs)))
+		return PIPELINE_DROP;
 	if (rs == NULL)
 		return ru->reply.type == '>' && (o == NULL || !is_sub(o->tag)) ?
 		    PIPELINE_DROP : PIPELINE_REPLY;
@@ -489,9 +489,6 @@ heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
 		if (rx->who != NULL && become(rs, rx->who, rx->resp) < 0)
 			upconn_mark(u, MARK_BROKEN, "out of memory");
 		set_identity(rs, u, rs->who.db, rx->resp);
-		break;
-	case REDIS_OP_CLIENT_REPLY:
-		switched(rs, u, x, REDIS_PIN_REPLY);
 		break;
 	case REDIS_OP_CLIENT_TRACKING:
 		switched(rs, u, x, REDIS_PIN_TRACKING);

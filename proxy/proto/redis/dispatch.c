@@ -39,7 +39,7 @@ struct way {
 	bool alone, waits, dirties;
 	uint16_t pins;
 	uint32_t replies;               /* 0: known when its turn has come */
-	bool silent;
+	bool uncounted;
 };
 
 /* The command, which is in the input, becomes an exchange; NULL: it could not. */
@@ -61,7 +61,8 @@ begin(struct session *s, const struct way *way)
 	rx->dirties = way->dirties;
 	rx->pins = way->pins;
 	rx->replies = way->replies;
-	rx->silent = way->silent || rs->replies != REDIS_REPLIES_ON;
+	rx->uncounted = way->uncounted;
+	rx->silent = redis_is_silent(s);
 	rx->piped.size = rs->command.size;
 	x->up_end = true;
 	return x;
@@ -562,8 +563,14 @@ has_word(struct session *s, const char *bytes, const char *word)
 	return false;
 }
 
+/*
+ * The server is not told. Its replies are what says that a command has been
+ * carried out, and weir wants to know; the client is spared them. Who is not
+ * answered is not slowed down by answers either: so his commands go on a
+ * connection of his own, if there is one.
+ */
 static void
-do_reply(struct session *s, struct way *way, const char *bytes)
+do_reply(struct session *s, const char *bytes)
 {
 	struct redis_session *rs = redis_session(s);
 	const struct resp_span *a = &rs->command.arg[2];
@@ -575,22 +582,19 @@ do_reply(struct session *s, struct way *way, const char *bytes)
 	}
 	off = is_word(bytes, a, "off");
 	skip = is_word(bytes, a, "skip");
-	if (!off && !skip && !is_word(bytes, a, "on")) {
-		redis_say(s, "-ERR syntax error");
-		return;
-	}
-	/* SKIP within OFF is nothing (networking.c). */
-	if (skip && rs->replies == REDIS_REPLIES_OFF) {
-		redis_answer(s, "", 0);
-		return;
-	}
 	if (!off && !skip) {
-		rs->replies = REDIS_REPLIES_ON;
-		send_as(s, way);
+		if (is_word(bytes, a, "on")) {
+			rs->replies = REDIS_REPLIES_ON;
+			redis_unpin(s, REDIS_PIN_REPLY);
+		}
+		redis_say(s, is_word(bytes, a, "on") ? "+OK" :
+		    "-ERR syntax error");
 		return;
 	}
-	rs->replies = off ? REDIS_REPLIES_OFF : REDIS_REPLIES_SKIP;
-	promote(s, way, REDIS_PIN_REPLY);
+	redis_answer(s, "", 0);
+	/* SKIP within OFF is nothing (networking.c). */
+	if (off || rs->replies == REDIS_REPLIES_ON)
+		rs->replies = off ? REDIS_REPLIES_OFF : REDIS_REPLIES_SKIP;
 }
 
 /* One with ON and OFF. */
@@ -628,9 +632,6 @@ do_pins(struct session *s, struct way *way, const char *bytes)
 		break;
 	case REDIS_OP_MONITOR:
 		do_monitor(s, way);
-		break;
-	case REDIS_OP_CLIENT_REPLY:
-		do_reply(s, way, bytes);
 		break;
 	case REDIS_OP_CLIENT_TRACKING:
 	case REDIS_OP_CLIENT_NO_EVICT:
@@ -709,6 +710,9 @@ do_ours(struct session *s, struct way *way, const char *bytes)
 	case REDIS_OP_QUIT:
 		redis_say(s, "+OK");
 		s->leaving = true;
+		return true;
+	case REDIS_OP_CLIENT_REPLY:
+		do_reply(s, bytes);
 		return true;
 	case REDIS_OP_CLIENT_GETNAME:
 		if (rs->in_multi) {
@@ -789,6 +793,16 @@ do_unknown(struct session *s, struct way *way)
 	return true;
 }
 
+/* Nobody would wait for it: for what is not worth an error. */
+static bool
+may_pin(const struct session *s)
+{
+	const struct pool *p = redis_pool(s);
+
+	return atomic_load(&p->upstream->pins) <
+	    atomic_load(&p->upstream->pins_most);
+}
+
 bool
 redis_dispatch(struct session *s, const char *bytes)
 {
@@ -803,12 +817,19 @@ redis_dispatch(struct session *s, const char *bytes)
 	}
 	if (is_monitoring(s) && (row == NULL || (row->op != REDIS_OP_QUIT &&
 	    row->op != REDIS_OP_RESET))) {
-		way.silent = way.alone = true;
+		way.uncounted = way.alone = true;
 		send_as(s, &way);
 		return true;
 	}
 	if (row == NULL)
 		return do_unknown(s, &way);
+	if (rs->replies == REDIS_REPLIES_OFF && s->kept == NULL &&
+	    row->how == REDIS_SHARED && may_pin(s)) {
+		if (!pipeline_may_promote(s))
+			return false;
+		promote(s, &way, REDIS_PIN_REPLY);
+		return true;
+	}
 	switch (row->how) {
 	case REDIS_SHARED:
 		break;

@@ -348,11 +348,9 @@ redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 	   connection is not known any more. */
 	if (s->kept != NULL)
 		s->leaving = true;
-	else {
+	else
 		rs->in_multi = rs->has_multi_db = false;
-		rs->replies = REDIS_REPLIES_ON;
-	}
-	return pipeline_fail(s, x, text, (size_t)n);
+	return pipeline_fail(s, x, text, redis_of(x)->silent ? 0 : (size_t)n);
 }
 
 /* In the middle of a reply there are no words. */

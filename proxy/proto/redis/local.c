@@ -27,14 +27,23 @@ redis_answer(struct session *s, const char *text, size_t len)
 		return;
 	}
 	count_add(&s->door->requests, 1);
-	if (rs->replies != REDIS_REPLIES_ON) {
-		if (rs->replies == REDIS_REPLIES_SKIP)
-			rs->replies = REDIS_REPLIES_ON;
-	} else if (buf_append(exchange_blocks(x), &x->down, text, len) < 0) {
+	if (!redis_is_silent(s) && buf_append(exchange_blocks(x), &x->down, text,
+	    len) < 0) {
 		session_reset(s);
 		return;
 	}
 	pipeline_answer(x);
+}
+
+bool
+redis_is_silent(struct session *s)
+{
+	struct redis_session *rs = redis_session(s);
+	bool silent = rs->replies != REDIS_REPLIES_ON;
+
+	if (rs->replies == REDIS_REPLIES_SKIP)
+		rs->replies = REDIS_REPLIES_ON;
+	return silent;
 }
 
 void

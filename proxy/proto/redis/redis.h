@@ -12,6 +12,7 @@
 #ifndef PROXY_REDIS_REDIS_H
 #define PROXY_REDIS_REDIS_H
 
+#include "proxy/generation.h"
 #include "proxy/pipeline.h"
 #include "proxy/proto.h"
 #include "proxy/proto/redis/commands.h"
@@ -70,7 +71,9 @@ struct redis_exchange {
 	uint32_t db;                    /* SELECT */
 	uint8_t resp;                   /* HELLO */
 	bool is_alone, waits;
-	bool silent;                    /* no reply comes */
+	bool silent;                    /* CLIENT REPLY OFF, SKIP: its reply is
+					   not passed on */
+	bool uncounted;                 /* MONITOR: it is one line of many */
 	bool dirties;                   /* its connection has to be washed */
 	uint16_t pins;                  /* bits that it sets */
 	uint32_t replies;               /* that it is owed */
@@ -114,6 +117,19 @@ redis_conf(const struct session *s)
 	return s->door->conf->own;
 }
 
+/* Where its commands go, on this lane. */
+static inline struct pool *
+redis_pool(const struct session *s)
+{
+	const struct upstream *up = generation_upstream(s->door->gen,
+	    s->door->conf->upstream);
+
+	return up->pools[s->conn.w->index];
+}
+
+/* back.c: that reason has gone; with the last one the connection does. */
+void redis_unpin(struct session *s, enum redis_pin why);
+
 /* identity.c: -1 when out of memory, and then it is as it was. */
 int redis_identity_set(struct redis_identity *who, uint32_t db, uint8_t resp,
     const char *user, const char *password) MUST_CHECK;
@@ -132,6 +148,8 @@ int redis_write(struct block_store *store, struct buf *out, unsigned n,
 /* local.c: what weir answers itself. The command is in bytes. */
 void redis_answer(struct session *s, const char *text, size_t len);
 void redis_say(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* CLIENT REPLY: is the next command not to be answered? Asked once for each. */
+bool redis_is_silent(struct session *s);
 /* CLIENT SETNAME; false: it was told why not. */
 bool redis_name_set(struct session *s, const char *text, size_t len)
     MUST_CHECK;

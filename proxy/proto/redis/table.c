@@ -65,7 +65,7 @@ static const struct redis_command of_client[] = {
 	{ ALONE("client|kill") },
 	PLAIN("client|list"),
 	{ ALONE("client|pause") },
-	{ PINS("client|reply", REPLY), OP(CLIENT_REPLY) },
+	{ OURS("client|reply"), OP(CLIENT_REPLY) },
 	{ PINS("client|caching", TRACKING), OP(CLIENT_CACHING) },
 	{ OURS("client|getname"), OP(CLIENT_GETNAME) },
 	{ OURS("client|setinfo"), OP(CLIENT_SETINFO) },
