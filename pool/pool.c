@@ -383,6 +383,9 @@ pool_serve(struct pool *p)
 
 	if (p->serving)
 		return;
+	/* Of a full endpoint a place may have come free. */
+	if (p->shards != NULL && p->unserved > 0)
+		pool_publish_waiting(p);
 	p->serving = true;
 	/* To be refused is nobody's turn. */
 	while ((a = first_to_serve(p)) != NULL && (p->gifts > 0 ||
@@ -422,10 +425,36 @@ pool_wait_for_held(struct pool *p)
 		deadline_set_ns(p->worker, &p->holding, ns);
 }
 
+/*
+ * The one for whose sake another worker gives something up. With key_hash, one
+ * that waits for an endpoint which is full would only stand in the way of all
+ * that go elsewhere; it gets what comes free there on this worker, or looks
+ * around with the next tick.
+ */
+static const struct ask *
+first_to_publish(struct pool *p)
+{
+	const struct ask *a = first_unserved(p);
+	const struct list *l;
+
+	if (a == NULL || p->shards == NULL || p->upstream->n_pools == 1)
+		return a;
+	for (l = &a->link; l != &p->asks; l = l->next) {
+		const struct site *site;
+
+		a = container_of(l, const struct ask, link);
+		site = a->opening != NULL || a->with != NULL ? NULL :
+		    pool_site_of(p, a->bound);
+		if (site != NULL && site_has_room(site))
+			return a;
+	}
+	return NULL;
+}
+
 void
 pool_publish_waiting(struct pool *p)
 {
-	const struct ask *a = first_unserved(p);
+	const struct ask *a = first_to_publish(p);
 	int64_t since = a != NULL ? a->since_ns : INT64_MAX;
 
 	if (p->upstream->n_pools == 1)

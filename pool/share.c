@@ -66,6 +66,14 @@ is_emptier(const struct upconn *u, const struct upconn *than)
 	return riders_of(u) < riders_of(than);
 }
 
+/* a->fresh: of one that was made since it asked others may have been first. All
+   who rode on one that died ask at once, and one new one is for them all. */
+static bool
+is_stale(const struct ask *a, const struct upconn *u)
+{
+	return a->fresh && u->uses > 0 && u->born_ns < a->since_ns;
+}
+
 struct upconn *
 share_find(struct ask *a, struct site *site, bool *coming)
 {
@@ -75,7 +83,7 @@ share_find(struct ask *a, struct site *site, bool *coming)
 	int64_t n = 0;
 
 	*coming = false;
-	if (sh == NULL || a->fresh)
+	if (sh == NULL)
 		return NULL;
 	list_each(l, tmp, &sh->shared) {
 		struct upconn *u = container_of(l, struct upconn, shared);
@@ -85,6 +93,8 @@ share_find(struct ask *a, struct site *site, bool *coming)
 			share_end(u);
 			continue;
 		}
+		if (is_stale(a, u))
+			continue;
 		n++;
 		if (u->state == UPCONN_LEASED && room_on(u) > 0 &&
 		    (best == NULL || is_emptier(u, best)))
@@ -114,7 +124,7 @@ share_next(struct upconn *u)
 
 		if (a->with == u)
 			return a;
-		if (open && a->share && a->with == NULL && !a->fresh &&
+		if (open && a->share && a->with == NULL && !is_stale(a, u) &&
 		    a->key_len == sh->key_len && (a->key_len == 0 ||
 		    memcmp(a->key, sh->key, a->key_len) == 0) &&
 		    ask_wants(a, sh->site))

@@ -108,12 +108,18 @@ bar(unsigned end, enum endpoint_bar which, bool on)
 }
 
 static void
-come(struct client *c, unsigned key)
+come_to(struct client *c, unsigned worker, unsigned key)
 {
-	client_init(c, &s, 0);
+	client_init(c, &s, worker);
 	c->ask.hash = hash_of(key);
 	client_ask(c);
 	scene_run(&s);
+}
+
+static void
+come(struct client *c, unsigned key)
+{
+	come_to(c, 0, key);
 }
 
 static void
@@ -416,6 +422,64 @@ who_waits_for_one_endpoint_does_not_delay_another(void **state)
 	scene_end(&s);
 }
 
+/* The same when they wait on another worker, and for longer. */
+static void
+who_waits_elsewhere_for_one_endpoint_does_not_delay_another(void **state)
+{
+	struct client slow[2], other[2];
+	unsigned key0, key1, end;
+
+	(void)state;
+	for (end = 0; end < 2; end++) {
+		begin_with(2, 2, CONF_ON_DOWN_FAIL);
+		key0 = key_at(0), key1 = key_at(1);
+		atomic_store(&s.endpoints[0]->most, 1);
+		s.conf.pool.max = 2;
+		scene_reload(&s, false);
+		come_to(&slow[0], 0, key0);
+		come_to(&slow[1], 0, key0);
+		assert_int_equal(slow[1].state, CLIENT_WAITS);
+		scene_pass(&s, 100);
+		come_to(&other[0], 1, key1);
+		come_to(&other[1], 1, key1);
+		assert_int_equal(other[0].state, CLIENT_HOLDS);
+		assert_int_equal(other[1].state, CLIENT_WAITS);
+		client_return_as(&other[0], end == 0 ? MARK_CLEAN :
+		    MARK_BROKEN);
+		scene_run(&s);
+		assert_int_equal(other[1].state, CLIENT_HOLDS);
+		assert_int_equal(slow[1].state, CLIENT_WAITS);
+		client_return(&slow[0]);
+		scene_run(&s);
+		assert_int_equal(slow[1].state, CLIENT_HOLDS);
+		client_return(&slow[1]);
+		client_return(&other[1]);
+		scene_end(&s);
+	}
+}
+
+/* What comes free on another worker is looked for with the next tick. */
+static void
+full_endpoint_of_another_worker_is_waited_for(void **state)
+{
+	struct client has, waits;
+	unsigned key;
+
+	(void)state;
+	begin_with(2, 2, CONF_ON_DOWN_FAIL);
+	key = key_at(0);
+	atomic_store(&s.endpoints[0]->most, 1);
+	come_to(&has, 0, key);
+	come_to(&waits, 1, key);
+	assert_int_equal(waits.state, CLIENT_WAITS);
+	client_return_as(&has, MARK_BROKEN);
+	turns_pass(&s.turns, 1001);
+	scene_run(&s);
+	assert_int_equal(waits.state, CLIENT_HOLDS);
+	client_return(&waits);
+	scene_end(&s);
+}
+
 /* At the cap, the place of another endpoint's idle connection is what helps. */
 static void
 place_of_an_idle_one_elsewhere_is_taken_at_the_cap(void **state)
@@ -550,6 +614,9 @@ main(void)
 		cmocka_unit_test(key_waits_for_its_endpoint),
 		cmocka_unit_test(
 		    who_waits_for_one_endpoint_does_not_delay_another),
+		cmocka_unit_test(
+		    who_waits_elsewhere_for_one_endpoint_does_not_delay_another),
+		cmocka_unit_test(full_endpoint_of_another_worker_is_waited_for),
 		cmocka_unit_test(
 		    place_of_an_idle_one_elsewhere_is_taken_at_the_cap),
 		cmocka_unit_test(random_ring_uses_all),

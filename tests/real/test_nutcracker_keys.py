@@ -11,8 +11,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import Failed, case, check, die_with_parent, eq, later, need, port
+from case import Aside, Failed, case, check, die_with_parent, eq, later, need, port
 from case import put, run, temp_dir, until
+from weir import Conf, Weir, command
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -163,6 +164,23 @@ class Pool:
         r = subprocess.run([dump], input="\n".join(lines), text=True,
                            stdout=subprocess.PIPE, timeout=60, check=True)
         return dict(zip(keys, map(int, r.stdout.split())))
+
+    def weir(self, workers):
+        """A weir in front of the same servers."""
+        rows = []
+        for s, name, weight in self.servers:
+            rows.append('{ %saddress = "%s"; weight = %d; }' % (
+                'name = "%s"; ' % name if name else "",
+                "unix:" + s.path if self.unix else "%s:%d" % (
+                    s.host, s.number), weight))
+        conf = Conf(workers).listener("front", "back", "redis").upstream(
+            "back", *rows, extra='balance = "key_hash"; key_hash = { function '
+            '= "%s"; ring = "%s"; tag = "%s"; };' % (
+                self.function, self.ring, self.tag))
+        if "redis has no keys" in command("-t", "-c", put(
+                "try.conf", conf.text())).stderr:
+            raise Aside("redis does not go by keys in this weir")
+        return Weir(conf)
 
     def __str__(self):
         return "%s %s tag %r%s" % (self.function, self.ring, self.tag,
@@ -366,6 +384,38 @@ def keys_of_an_ejected_server_move_alike():
                 return read_reply(s.makefile("rb")) == b"+OK"
         until(ejected, "the dead server ejected")
         compare(pool, keys, went(pool, keys), gone)
+
+
+@case
+def weir_finds_what_nutcracker_has_written():
+    redis = [Redis() for _ in range(5)]
+    plain = [(r, None, 1) for r in redis]
+    mixed = [(r, n, w) for r, n, w in zip(
+        redis, ["alpha", None, "node-10", "node-9", None], [1, 4, 2, 9, 3])]
+    pools = [Pool(plain), Pool(plain, "md5", "modula", "{}"),
+             Pool(mixed, "murmur", "ketama", "$$"),
+             Pool(mixed, "hsieh", "ketama", unix=True)]
+    nutcracker(pools)
+    keys = make_keys(7, tags=True)
+    for workers, pool in enumerate(pools, 1):
+        with dial(("127.0.0.1", pool.number)) as s:
+            send(s, [(b"SET", k, b"<%s>" % k) for k in keys])
+            file = s.makefile("rb")
+            for k in keys:
+                eq(read_reply(file), b"+OK", "SET")
+        w = pool.weir(workers % 2 + 1)
+        with dial(("127.0.0.1", w.conf.ports["front"])) as s:
+            file = s.makefile("rb")
+            for i in range(0, len(keys), 100):
+                send(s, [(b"GET", k) for k in keys[i:i + 100]])
+                for k in keys[i:i + 100]:
+                    eq(read_reply(file), b"<%s>" % k, "%s: GET" % pool)
+            # And what weir writes is where nutcracker writes it.
+            send(s, [(b"SET", k, b"w") for k in keys])
+            for k in keys:
+                eq(read_reply(file), b"+OK", "SET through weir")
+        gathered(keys, [r.keys() for r in redis], range(len(redis)))
+        w.clean()
 
 
 run()

@@ -257,7 +257,7 @@ def wrong_ones_are_named_and_change_nothing():
             (path(a, "state=down&for=0s"), 400, ("for",)),
             (path(a, "state=down&fro=10m"), 400, ("fro", "for")),
             (path(a, "state=down&state=up"), 400, ("state",)),
-            (path(a, "state=down&x=" + "y" * 300), 414, ("long",)),
+            (path(a, "state=down&x=" + "y" * 2100), 414, ("long",)),
             (path("127.0.0.1:1", "state=down"), 404,
              ("127.0.0.1:1", a.address, b.address)),
             (path(a, "state=down", "none"), 404, ("none", "back")),

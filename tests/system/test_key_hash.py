@@ -75,16 +75,14 @@ class Talk(Client):
         return line[:-2]
 
 
-def has_redis():
-    if "redis" not in command("-h", "config").stdout:
-        raise Aside("this weir does not speak redis")
-
-
 def start(n=3, up="", keys=""):
-    has_redis()
     servers = [Redis() for _ in range(n)]
-    w = Weir(one(*servers, protocol="redis", up='balance = "key_hash"; '
-                 'key_hash = { %s }; %s' % (keys, up)))
+    conf = one(*servers, protocol="redis", pool="min_idle = 0;",
+               up='balance = "key_hash"; key_hash = { %s }; %s' % (keys, up))
+    if "redis has no keys" in command("-t", "-c", put("try.conf",
+                                                      conf.text())).stderr:
+        raise Aside("redis does not go by keys in this weir")
+    w = Weir(conf)
     return servers, w, Talk(w.conf.ports["front"])
 
 
@@ -146,6 +144,49 @@ def keys_with_one_tag_are_together():
         eq(talk.ask("SET", "{user7}:%d" % i, "1"), b"+OK", "SET")
     eq(sorted(len(s.data) for s in servers), [0, 0, 30], "keys")
     eq(where(w, "{user7}:x")["hash"], where(w, "user7")["hash"], "hash")
+
+
+@case
+def pipelined_commands_are_answered_in_order():
+    servers, w, talk = start()
+    for _ in range(5):
+        talk.send(b"".join(command_of("SET", k, "<%s>" % k) +
+                           command_of("GET", k) for k in KEYS))
+        for k in KEYS:
+            eq(talk.read_line(), b"+OK\r\n", "SET " + k)
+            eq(talk.read_line(), b"$%d\r\n" % (len(k) + 2), "GET " + k)
+            eq(talk.read_line(), b"<%s>\r\n" % k.encode(), "GET " + k)
+    for s in servers:
+        s.had(1)
+    talk.close()
+    w.balanced()
+
+
+@case
+def a_command_whose_keys_are_at_two_servers_is_refused():
+    servers, w, talk = start(keys='tag = "{}";')
+    other = [k for k in KEYS if of(servers, w, k) is not
+             of(servers, w, KEYS[0])][0]
+    for words in (("RENAME", KEYS[0], other), ("SMOVE", other, KEYS[0], "1"),
+                  ("SUNION", *[KEYS[0]] * 99, other)):
+        got = talk.ask(*words)
+        check(got.startswith(b"-CROSSSLOT"), "%s: %r" % (words[0], got))
+    # At one server they are the server's business.
+    eq(talk.ask("SUNION", *["{a}%d" % i for i in range(100)]),
+       b"-ERR unknown command", "SUNION of one tag")
+
+
+@case
+def other_spellings_go_by_their_keys():
+    servers, w, talk = start()
+    for k in KEYS[:20]:
+        talk.send("set %s 1\r\n" % k)
+        eq(talk.read_line(), b"+OK\r\n", "inline SET " + k)
+    big = "x" * 200000
+    for k in KEYS[20:24]:
+        eq(talk.ask("SET", k, big), b"+OK", "large SET " + k)
+    for k in KEYS[:24]:
+        check(k in of(servers, w, k).data, "%s is elsewhere" % k)
 
 
 @case
@@ -253,7 +294,7 @@ def a_slow_server_does_not_delay_the_keys_of_another():
 @case
 def a_protocol_without_keys_cannot_have_it():
     origin = HttpOrigin()
-    for protocol in ("tcp", "http"):
+    for protocol in ("tcp", "http"):        # redis has
         conf = put("bad.conf", one(origin, protocol=protocol,
                                    up='balance = "key_hash";').text())
         r = command("-t", "-c", conf)
