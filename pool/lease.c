@@ -263,17 +263,18 @@ begin_leased(struct ask *a, struct upconn *u)
 	upkeep_warm_soon(a->pool);
 }
 
-/* u is on no list, or leased already and shared; it becomes a's. False when out
+/* u is on no list, or others ride on it already; it becomes a's. False when out
    of memory: u is closed, if nobody else has it. */
 static bool
 make_lease(struct ask *a, struct upconn *u)
 {
 	struct pool *p = a->pool;
 	struct lease *l = pile_get(&p->leases);
+	bool joins = !list_empty(&u->riders);
 	int64_t now = p->worker->now_ns;
 
 	if (l == NULL) {
-		if (u->state != UPCONN_LEASED)
+		if (!joins)
 			upconn_close(u, N_DISCARDS);
 		return false;
 	}
@@ -282,7 +283,8 @@ make_lease(struct ask *a, struct upconn *u)
 	    .reused = u->uses > 0 };
 	list_append(&u->riders, &l->ride);
 	u->uses++;
-	if (u->state != UPCONN_LEASED)
+	/* One that goes straight from holder to holder is LEASED already. */
+	if (!joins)
 		begin_leased(a, u);
 	count_add(&p->requests, 1);
 	if (l->reused)
