@@ -124,7 +124,7 @@ def all_that_can_block_does_so_alone():
         waiting[n].prove().close()
     plain.close()
     w.balanced(server)
-    upstreams(w, server, len(many) + 1)
+    upstreams(w, server, len(many) + 3)
 
 
 @case
