@@ -214,4 +214,26 @@ def above_max_pinned_they_wait_their_turn_or_are_told():
     upstreams(w, server, 4)
 
 
+@case
+def a_script_that_never_ends_can_be_killed():
+    """SCRIPT KILL does not wait behind it."""
+    server = RedisServer("--busy-reply-threshold", "10")
+    w = through(server, pool="max = 8;")
+    front = w.conf.ports["front"]
+    a, b, c = Client(front), Client(front), Client(front)
+    for x in (a, b, c):
+        x.prove()
+    a.write("EVAL", "while true do end", 0)
+    b.write("PING")
+    # Before the script has begun there is nothing to kill.
+    until(lambda: c.ask("SCRIPT", "KILL") == "OK", "SCRIPT KILL")
+    check("Script killed by user" in a.read(), "EVAL")
+    got = b.read()
+    check(got == "PONG" or got.startswith("BUSY"), "PING: %r" % got)
+    for x in (a, b, c):
+        x.prove().close()
+    w.balanced(server)
+    upstreams(w, server, 4)
+
+
 run()
