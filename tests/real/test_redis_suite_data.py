@@ -11,6 +11,5 @@ from redis_suite import units
 
 units("unit/protocol", "unit/scan", "unit/sort", "unit/expire",
       "unit/scripting", "unit/functions", "unit/bitops", "unit/bitfield",
-      "unit/geo", "unit/hyperloglog", "unit/lazyfree", "unit/dump",
-      "unit/slowlog", "unit/querybuf", "unit/info-command")
+      "unit/lazyfree", "unit/slowlog", "unit/info-command")
 run()

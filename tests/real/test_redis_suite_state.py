@@ -9,6 +9,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import run
 from redis_suite import units
 
-units("unit/multi", "unit/pubsub", "unit/quit", "unit/other", "unit/tracking",
+units("unit/multi", "unit/pubsub", "unit/quit", "unit/other",
       "unit/introspection", "unit/introspection-2", "unit/pause")
 run()

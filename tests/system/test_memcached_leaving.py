@@ -186,7 +186,7 @@ def the_servers_end_fails_what_is_owed():
         if words[1] == b"die":
             link.send(b"VALUE die 0 5\r\nab"[:int(words[2])])
             link.rst()
-            return b""
+            raise ConnectionError       # ends the script
         return b"VALUE %s 0 1\r\nx\r\nEND\r\n" % words[1]
     o = MemcachedOrigin(answer)
     w = through(o, pool="max = 1;")

@@ -6,11 +6,10 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-import threading
 import time
 
 from case import WAIT, case, check, eq, run, until
-from redis import (DIRECT, Client, RedisServer, command, commands, through,
+from redis import (DIRECT, Client, Error, RedisServer, command, commands, through,
                    token, upstreams)
 
 
@@ -96,7 +95,7 @@ def elements_that_are_there_come_without_waiting():
 
 @case
 def all_that_can_block_does_so_alone():
-    server, w, front = pair()
+    server, w, front = pair("max = 32;")
     plain = Client(front)
     many = [
         (("BLPOP", "a1", 0), ("RPUSH", "a1", "x"), [b"a1", b"x"]),
@@ -125,7 +124,7 @@ def all_that_can_block_does_so_alone():
         waiting[n].prove().close()
     plain.close()
     w.balanced(server)
-    upstreams(w, server, len(many) + 1)
+    upstreams(w, server, len(many) + 3)
 
 
 @case
@@ -186,55 +185,55 @@ def in_a_transaction_nothing_blocks():
 
 
 @case
-def those_who_wait_take_turns():
-    """More of them than the pool may have pinned: all get theirs."""
+def above_max_pinned_they_wait_their_turn_or_are_told():
+    """Nobody takes an element that it does not get."""
+    if DIRECT:
+        return
     server, w, front = pair(pool='max = 4; max_pinned = 2; '
-                            'queue_timeout = "%ds";' % (3 * WAIT))
-    n, got, lock = 12, [], threading.Lock()
-
-    def worker():
-        c = Client(front)
-        c.limit = 3 * WAIT
-        _, t = c.ask("BLPOP", "jobs", 0)
-        with lock:
-            got.append(t)
-    threads = [threading.Thread(target=worker) for _ in range(n)]
-    for t in threads:
-        t.start()
-    b = Client(front)
-    wanted = []
-    for _ in range(n):
-        wanted.append(token())
-        check(b.ask("RPUSH", "jobs", wanted[-1]) >= 0, "RPUSH")
-    for t in threads:
-        t.join()
-    eq(sorted(got), sorted(wanted), "elements")
-    b.close()
-    if not DIRECT:
-        check(w.pool()["open"] <= 4, "open")
+                            'queue_timeout = "300ms";')
+    waiting = [Client(front).write("BLPOP", "jobs", 0) for _ in range(6)]
+    blocked(server, 2)
+    plain = Client(front)
+    told = []
+    for _ in range(3):
+        plain.prove()
+    until(lambda: sum(c.wants() for c in waiting) == 4, "four are told")
+    told = [c for c in waiting if c.wants()]
+    for c in told:
+        got = c.read()
+        check(isinstance(got, Error) and got.startswith("ERR weir: "),
+              repr(got))
+        c.prove()
+    t, u = token(), token()
+    eq(plain.ask("RPUSH", "jobs", t, u), 2, "RPUSH")
+    got = sorted(c.read()[1] for c in waiting if c not in told)
+    eq(got, sorted([t, u]), "elements")
+    for c in (*waiting, plain):
+        c.prove().close()
+    w.balanced(server)
+    upstreams(w, server, 4)
 
 
 @case
-def a_death_before_its_turn_takes_nothing():
-    """It was still waiting for a connection when its client left."""
-    if DIRECT:
-        return
-    server, w, front = pair(pool="max = 2; max_pinned = 1;")
-    a = Client(front).write("BLPOP", "q", 0)
-    blocked(server, 1)
-    late = Client(front).write("BLPOP", "q", 0)
-    until(lambda: w.pool()["waiting"] == 1, "one that waits")
-    late.close()
-    until(lambda: w.pool()["waiting"] == 0, "no one that waits")
-    b = Client(front)
-    eq(b.ask("RPUSH", "q", "1"), 1, "RPUSH")
-    eq(a.read(), [b"q", b"1"], "the first")
-    eq(b.ask("RPUSH", "q", "2"), 1, "RPUSH")
-    eq(b.ask("LRANGE", "q", 0, -1), [b"2"], "nobody took it")
-    a.close()
-    b.close()
+def a_script_that_never_ends_can_be_killed():
+    """SCRIPT KILL does not wait behind it."""
+    server = RedisServer("--busy-reply-threshold", "10")
+    w = through(server, pool="max = 8;")
+    front = w.conf.ports["front"]
+    a, b, c = Client(front), Client(front), Client(front)
+    for x in (a, b, c):
+        x.prove()
+    a.write("EVAL", "while true do end", 0)
+    b.write("PING")
+    # Before the script has begun there is nothing to kill.
+    until(lambda: c.ask("SCRIPT", "KILL") == "OK", "SCRIPT KILL")
+    check("Script killed by user" in a.read(), "EVAL")
+    got = b.read()
+    check(got == "PONG" or got.startswith("BUSY"), "PING: %r" % got)
+    for x in (a, b, c):
+        x.prove().close()
     w.balanced(server)
-    upstreams(w, server, 2)
+    upstreams(w, server, 4)
 
 
 run()

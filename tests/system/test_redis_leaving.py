@@ -9,9 +9,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import threading
 
 from case import WAIT, case, check, eq, run, until
-from redis import (DIRECT, SILENT, Client, Error, Raw, RedisOrigin,
+from redis import (DIRECT, Client, Error, Raw, RedisOrigin,
                    RedisServer, Simple, command, commands, encode, through,
                    token, upstreams)
+
+
+SHARE = 'redis = { unknown = "share"; };'
 
 
 class Held:
@@ -20,7 +23,8 @@ class Held:
     def __init__(self, **options):
         self.go = threading.Event()
         self.origin = RedisOrigin(self.answer)
-        self.w = through(self.origin, **options)
+        # Its commands are none of Redis: they shall travel among others.
+        self.w = through(self.origin, front=SHARE, **options)
         self.front = self.w.conf.ports["front"]
 
     def answer(self, args, play):
@@ -68,7 +72,7 @@ def a_death_between_replies_swallows_the_rest():
             gate.acquire(timeout=5 * WAIT)
         return args[1]
     o = RedisOrigin(answer)
-    w = through(o, pool="max = 1;")
+    w = through(o, front=SHARE, pool="max = 1;")
     front = w.conf.ports["front"]
     for n in range(6):
         a, b = Client(front), Client(front)
@@ -158,11 +162,12 @@ def the_servers_end_fails_what_is_owed_and_nothing_else():
     def answer(args, play):
         if args[0] == b"DIE":
             play.send(encode(args[1])[:int(args[2])])
-            play.rst() if args[3] == b"rst" else play.close()
-            return SILENT
+            if args[3] == b"rst":
+                play.rst()
+            raise ConnectionError       # ends the script, and so it closes
         return args[1]
     o = RedisOrigin(answer)
-    w = through(o, pool="max = 1;")
+    w = through(o, front=SHARE, pool="max = 1;")
     if DIRECT:
         return
     for at in (0, 1, 5, 20):
@@ -208,7 +213,7 @@ def an_error_before_the_whole_command_came_ends_the_connection():
                 args = play.value()
                 play.send(encode(args[1]))
     o = RedisOrigin(script=script)
-    w = through(o, pool="max = 4;")
+    w = through(o, front=SHARE, pool="max = 4;")
     a, b = Client(w.conf.ports["front"]), Client(w.conf.ports["front"])
     a.send(b"*3\r\n$6\r\nBIGSET\r\n$1\r\nk\r\n$1000000\r\n" + b"x" * 500000)
     got = a.read()

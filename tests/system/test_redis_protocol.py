@@ -18,6 +18,10 @@ def pair(pool="max = 8;", front=""):
     return server, w, w.conf.ports["front"]
 
 
+# Of a scripted server, whose commands are none of Redis.
+SHARE = 'redis = { unknown = "share"; };'
+
+
 @case
 def every_split_of_a_pipeline_is_answered_alike():
     server, w, front = pair()
@@ -65,7 +69,7 @@ def every_split_of_replies_arrives_whole():
             return Raw(b"")
         return args[1]
     o = RedisOrigin(answer)
-    w = through(o, pool="max = 2;")
+    w = through(o, front=SHARE, pool="max = 2;")
     c = Client(w.conf.ports["front"], resp=3)
     for piece in (1, 2, 3, 5, 7, 11, 64, 1000):
         c.send(commands(*(("N", piece, n) for n in range(len(wire)))))
@@ -80,7 +84,7 @@ def every_split_of_replies_arrives_whole():
 @case
 def nothing_goes_on_before_a_command_is_whole():
     o = RedisOrigin(lambda args, play: args[-1])
-    w = through(o, pool="max = 4;")
+    w = through(o, front=SHARE, pool="max = 4;")
     if DIRECT:
         return
     front = w.conf.ports["front"]
@@ -147,7 +151,7 @@ def what_is_no_command_is_told_in_redis_words_and_closed():
 @case
 def of_a_bad_command_nothing_goes_upstream():
     o = RedisOrigin(lambda args, play: args[-1])
-    w = through(o, pool="max = 4;")
+    w = through(o, front=SHARE, pool="max = 4;")
     if DIRECT:
         return
     other = Client(w.conf.ports["front"])
@@ -228,7 +232,7 @@ def depth_costs_nothing():
     def answer(args, play):
         return Raw(wire) if args[0] == b"DEEP" else args[1]
     o = RedisOrigin(answer)
-    w = through(o, pool="max = 2;")
+    w = through(o, front=SHARE, pool="max = 2;")
     front = w.conf.ports["front"]
     c, other = Client(front), Client(front)
     before = w.rss()
@@ -258,7 +262,7 @@ def a_server_that_talks_nonsense_loses_only_its_connection():
     def answer(args, play):
         return Raw(bad[int(args[1])]) if args[0] == b"BAD" else args[1]
     o = RedisOrigin(answer)
-    w = through(o, pool="max = 4;")
+    w = through(o, front=SHARE, pool="max = 4;")
     if DIRECT:
         return
     front = w.conf.ports["front"]
@@ -284,7 +288,7 @@ def bytes_that_nobody_asked_for_end_the_connection():
             return Raw(encode(args[1]) + encode(b"one too many"))
         return args[1]
     o = RedisOrigin(answer)
-    w = through(o, pool="max = 4;")
+    w = through(o, front=SHARE, pool="max = 4;")
     if DIRECT:
         return
     front = w.conf.ports["front"]

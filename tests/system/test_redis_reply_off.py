@@ -93,6 +93,27 @@ def skip_is_for_one_command():
 
 
 @case
+def what_was_done_in_silence_is_seen_behind_it():
+    server, w, front = pair()
+    clients = [Client(front) for _ in range(4)]
+    for _ in range(50):
+        tokens = [token() for _ in clients]
+        for n, c in enumerate(clients):
+            c.send(commands("CLIENT REPLY SKIP", ("SET", "k%d" % n, tokens[n]),
+                            "GET k%d" % n))
+        for n, c in enumerate(clients):
+            eq(c.read(), tokens[n], "what it has set itself")
+        for n, c in enumerate(clients):
+            c.send(commands("CLIENT REPLY OFF", ("SET", "k%d" % n, n),
+                            "CLIENT REPLY ON", "GET k%d" % n))
+        for n, c in enumerate(clients):
+            eq(c.reads(2), ["OK", b"%d" % n], "what it has set itself")
+    for c in clients:
+        c.prove().close()
+    w.balanced(server)
+
+
+@case
 def nonsense_is_an_error():
     server, w, front = pair()
     c = Client(front)

@@ -8,6 +8,9 @@
  *             [big=BYTES] [bigrate=OF_10000] [patience=S] [pieces=PERCENT]
  *             [variant=WORD]
  *
+ * variant: for memcached "text" or "binary"; for Redis names of commands with
+ * commas between them (those of "done" in the report), to have no others.
+ *
  * Every reply is compared with the bytes that it must have. At the end, after
  * so many replies or at SIGTERM, a line of JSON tells what became of the
  * replies that were owed. Each is exactly one of
@@ -398,6 +401,12 @@ replies(struct client *c)
 
 	while (at < c->in.len) {
 		q = model.is_push(c, c->in.p + at) ? &c->pushes : &c->wants;
+		if (q->n == 0 && model.refusal(c->in.p + at, c->in.len - at)) {
+			/* Of a command that was to have no reply. */
+			wants_over(c, &count.left);
+			disconnect(c, false);
+			return;
+		}
 		if (q->n == 0) {
 			violation(c, "nobody asked for %s", shown(c->in.p + at,
 			    c->in.len - at, text, sizeof(text)));

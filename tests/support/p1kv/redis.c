@@ -123,6 +123,21 @@ static struct {
 static uint8_t seen[SHARED_MOST / 8];
 static unsigned share_sum, share_plain;
 
+static unsigned
+share_of(unsigned op)
+{
+	const char *at = variant;
+	size_t len = strlen(ops[op].name);
+
+	for (; *variant != '\0' && at != NULL; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (strncmp(at, ops[op].name, len) == 0 && (at[len] == ',' ||
+		    at[len] == '\0'))
+			return ops[op].share > 0 ? ops[op].share : 1;
+	}
+	return *variant != '\0' ? 0 : ops[op].share;
+}
+
 static struct peer *
 peer(const struct client *c)
 {
@@ -1069,9 +1084,9 @@ choose(uint64_t sum, bool plain)
 	for (op = 0; op < N_OPS; op++) {
 		if (plain && !ops[op].plain)
 			continue;
-		if (at < ops[op].share)
+		if (at < share_of(op))
 			return op;
-		at -= ops[op].share;
+		at -= share_of(op);
 	}
 	return OP_ECHO;
 }
@@ -1112,8 +1127,8 @@ redis_join(struct client *c)
 	if (share_sum > 0)
 		return;
 	for (op = 0; op < N_OPS; op++) {
-		share_sum += ops[op].share;
-		share_plain += ops[op].plain ? ops[op].share : 0;
+		share_sum += share_of(op);
+		share_plain += ops[op].plain ? share_of(op) : 0;
 	}
 }
 
@@ -1140,7 +1155,8 @@ redis_begin(struct client *c)
 		return;
 	}
 	c->left--;
-	if (percent(4) && scene_possible(c) && c->wants.n == 0)
+	if (percent(4) && (*variant == '\0' || share_of(OP_WATCH) > 0) &&
+	    scene_possible(c) && c->wants.n == 0)
 		scene_begin(c);
 	else
 		say_some(c);
