@@ -766,7 +766,7 @@ lease_return(struct lease **lp)
 	*lp = NULL;
 	list_remove(&l->ride);
 	pile_put(&u->pool->leases, l);
-	if (list_empty(&u->riders) && !u->granting)
+	if (list_empty(&u->riders) && !u->busy)
 		upconn_home(u);
 }
 

@@ -25,8 +25,8 @@ struct peer_ops {
 	void    (*greet)(struct upconn *u);
 	/* Input grew while no lease holds it: greeting, washing or idle. An
 	   idle one with bytes left unread afterwards is closed. NULL = no
-	   byte is ever expected. With `room` also while it is leased: only the
-	   protocol knows whose the bytes are. */
+	   byte is ever expected. With `room` also while it is leased, and when
+	   it has ended then: only the protocol knows whose that is. */
 	void    (*bytes)(struct upconn *u);
 	/* More leases that it can carry now, for shared mode; 0 = full until
 	   its output has drained. NULL = one lease at a time. */

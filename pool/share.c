@@ -138,14 +138,20 @@ share_grant(struct upconn *u)
 {
 	struct ask *a;
 
-	if (u->granting || u->state == UPCONN_CLOSED)
+	if (u->busy || u->state == UPCONN_CLOSED)
 		return;
 	/* Who is granted may give back at once: it goes home after all. */
-	u->granting = true;
+	u->busy = true;
 	while (u->state != UPCONN_CLOSED && room_on(u) > 0 &&
 	    (a = share_next(u)) != NULL)
 		ask_grant(a, u);
-	u->granting = false;
+	share_dealt_with(u);
+}
+
+void
+share_dealt_with(struct upconn *u)
+{
+	u->busy = false;
 	if (u->state == UPCONN_LEASED && list_empty(&u->riders))
 		upconn_home(u);
 }

@@ -37,6 +37,11 @@ struct upconn *share_find(struct ask *a, struct site *site, bool *coming);
    When nobody rides in the end it goes home. */
 void share_grant(struct upconn *u);
 
+/* u->busy was set so that u stays here whoever gives it back: that is over, and
+   if nobody has it it goes home, perhaps to another worker. Not to be touched
+   afterwards. */
+void share_dealt_with(struct upconn *u);
+
 /* The next who waits for u, if it is open to him. */
 struct ask *share_next(struct upconn *u);
 

@@ -507,9 +507,7 @@ input(struct conn *c)
 			l->ops->input(l);
 			return;
 		}
-		peer->bytes(u);
-		if (c->eof && u->state == UPCONN_LEASED)
-			upconn_lost(u, 0);
+		peer->bytes(u); /* and u may be another worker's */
 		return;
 	case UPCONN_IDLE:
 		idle_input(u);
@@ -538,9 +536,14 @@ drained(struct conn *c)
 		return;
 	/* Of many only the newest may still have something to send. */
 	l = container_of(list_last(&u->riders), struct lease, ride);
+	if (!is_shared(u)) {
+		l->ops->drained(l);
+		return;
+	}
+	u->busy = true;
 	l->ops->drained(l);
-	if (is_shared(u))
-		share_grant(u);
+	u->busy = false;
+	share_grant(u);
 }
 
 static void

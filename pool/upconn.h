@@ -54,7 +54,8 @@ struct upconn {
 	bool alone;                     /* leased to one holder in shared mode */
 	bool pins;                      /* and for as long as he likes: counted
 					   in upstream->pins */
-	bool granting;                  /* inside share_grant(): no re-entry */
+	bool busy;                      /* shared mode: does not go home at
+					   once, for it is being dealt with */
 	struct ask *opener;             /* ask that it was opened for and that
 					   still waits */
 	uint64_t id;

@@ -358,12 +358,8 @@ head_is_done(struct upconn *u)
 	if (o->lease != NULL)
 		lease_return(&o->lease);
 	pile_put(pile_of(u), o);
-	if (x == NULL) {
-		if (pipe_of(u)->first == NULL &&
-		    (u->state == UPCONN_GREETING || u->state == UPCONN_WASHING))
-			pipe_of(u)->ops->greeted(u);
+	if (x == NULL)
 		return;
-	}
 	piped_of(x)->owed = NULL;
 	deadline_clear(&x->deadline);
 	endpoint_ok(u->shelf->site->endpoint);
@@ -445,10 +441,21 @@ pipeline_input(struct upconn *u)
 {
 	struct pipe *p = pipe_of(u);
 
-	/* Nobody leases it: closed for what it says, if it is idle. */
-	while (u->state != UPCONN_CLOSED && u->state != UPCONN_IDLE &&
-	    !p->choked && read_on(u))
+	/* Nobody leases it: closed for what it says. */
+	if (u->state == UPCONN_IDLE || u->busy)
+		return;
+	/* It stays here meanwhile, whoever gives it back. */
+	u->busy = true;
+	while (u->state != UPCONN_CLOSED && !p->choked && read_on(u))
 		;
+	if (u->conn.eof && u->state == UPCONN_LEASED && !p->choked)
+		upconn_lost(u, 0);
+	if (p->first == NULL &&
+	    (u->state == UPCONN_GREETING || u->state == UPCONN_WASHING)) {
+		u->busy = false;
+		p->ops->greeted(u);
+	} else
+		share_dealt_with(u);
 }
 
 /* ------------------------------------------------------------------- ending */
