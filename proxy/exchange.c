@@ -450,7 +450,7 @@ companion(const struct exchange *x)
 			continue;
 		sh = y->lease->u->shelf;
 		return y->ask.pool == x->ask.pool &&
-		    y->lease->u->mark == MARK_CLEAN &&
+		    y->lease->u->mark != MARK_BROKEN &&
 		    sh->key_len == x->ask.key_len && (sh->key_len == 0 ||
 		    memcmp(sh->key, x->ask.key, sh->key_len) == 0) ?
 		    y->lease->u : NULL;
