@@ -412,5 +412,9 @@ void
 conn_attach(struct conn *c, struct worker *w)
 {
 	c->w = w;
+	/* Said anew: another socket of that number may have been closed here in
+	   this very turn, and libev would take this one for it, which the
+	   kernel watches already. */
+	ev_io_set(&c->io, c->io.fd, EV_READ);
 	watch(c);
 }

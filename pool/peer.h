@@ -7,6 +7,7 @@
 #ifndef POOL_PEER_H
 #define POOL_PEER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct upconn;
@@ -20,9 +21,11 @@ struct peer_ops {
 	/* What servers' own error replies are counted by, the last one for all
 	   others; NULL-terminated, at most POOL_ERRORS_MOST. NULL = none. */
 	const char *const *errors;
-	/* Connected: log in. MUST end in upconn_ready() or upconn_broken(),
-	   now or later; the connect deadline covers it. NULL = ready at once. */
-	void    (*greet)(struct upconn *u);
+	/* Connected: log in. True: there is nothing to say, it is ready. Else
+	   it MUST end in upconn_ready() or upconn_broken(), not before this
+	   call has ended, or in upconn_broken() at once; the connect deadline
+	   covers it. NULL = ready at once. */
+	bool    (*greet)(struct upconn *u);
 	/* Input grew while no lease holds it: greeting, washing or idle. An
 	   idle one with bytes left unread afterwards is closed. NULL = no
 	   byte is ever expected. With `room` also while it is leased, and when

@@ -514,10 +514,12 @@ input(struct conn *c)
 		return;
 	case UPCONN_GREETING:
 	case UPCONN_WASHING:
-		if (peer->bytes != NULL && c->in.len > 0)
-			peer->bytes(u);
-		if (c->eof && is_opening(u->state))
+		/* An end comes alone: what came before it has been read. After
+		   bytes() it may be another worker's. */
+		if (c->eof)
 			upconn_broken(u, FAULT_CLOSED, 0);
+		else if (peer->bytes != NULL && c->in.len > 0)
+			peer->bytes(u);
 		return;
 	case UPCONN_CONNECTING:
 	case UPCONN_CLOSED:
@@ -546,14 +548,15 @@ drained(struct conn *c)
 	share_grant(u);
 }
 
-static void
+/* True: it is ready, and upconn_ready() is due; that comes last, for then it may
+   be another worker's. */
+static bool
 begin_greeting(struct upconn *u)
 {
 	const struct peer_ops *peer = u->pool->upstream->peer;
 
 	upconn_set_state(u, UPCONN_GREETING);
-	if (peer->greet != NULL)
-		peer->greet(u);
+	return peer->greet == NULL || peer->greet(u);
 }
 
 bool
@@ -572,8 +575,7 @@ connected(struct conn *c, int error)
 		upconn_broken(u, FAULT_CONNECT_FAILED, error);
 		return;
 	}
-	begin_greeting(u);
-	if (upconn_is_made(u))
+	if (begin_greeting(u))
 		upconn_ready(u);
 }
 
@@ -617,9 +619,11 @@ greeting_due(struct deadline *d)
 
 	d->passed = too_slow;
 	deadline_set(u->pool->worker, d, u->pool->conf->timeouts.connect_ms);
-	begin_greeting(u);
+	if (begin_greeting(u))
+		upconn_ready(u);
 	/* What the server has said before it was greeted. */
-	if (u->state == UPCONN_GREETING && (u->conn.in.len > 0 || u->conn.eof))
+	else if (u->state == UPCONN_GREETING &&
+	    (u->conn.in.len > 0 || u->conn.eof))
 		input(&u->conn);
 }
 
@@ -677,7 +681,7 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	if (u->conn.connecting)
 		return u;
 	if (p->upstream->peer->greet == NULL) {
-		begin_greeting(u);
+		(void)begin_greeting(u);
 		return u;
 	}
 	/* A greeting may end at once, but not inside the caller's call. */

@@ -365,10 +365,11 @@ retired_pool_gives_nothing_of_a_gone_endpoint(void **state)
 	scene_end(&s);
 }
 
-static void
+static bool
 greet_until_told(struct upconn *u)
 {
 	(void)u;
+	return false;
 }
 
 /* It was opened for somebody who has left; who still waits has another key. */

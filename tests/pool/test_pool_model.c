@@ -275,15 +275,21 @@ any_guest(enum client_state state)
 
 /* A connection is greeted and washed at once, or when a step says so, or not in
    time. */
-static void
+static bool
 polite_begin(struct upconn *u)
 {
 	unsigned n = up_to(9);
 
-	if (n < 3)
-		upconn_ready(u);
-	else if (n == 3)
+	if (n == 3)
 		upconn_broken(u, FAULT_BAD_ANSWER, 0);
+	return n < 3;
+}
+
+static void
+wash_begin(struct upconn *u)
+{
+	if (polite_begin(u))
+		upconn_ready(u);
 }
 
 static struct upconn *
@@ -684,7 +690,7 @@ run_begin(unsigned workers, uint64_t seed)
 	polite = chance(50);
 	if (polite)
 		s.peer = (struct peer_ops){ .greet = polite_begin,
-			.wash = polite_begin };
+			.wash = wash_begin };
 	scene_start(&s);
 	roster = roster_of((1u << ENDS) - 1);
 	open_before = atomic_load(&s.upstream->open);

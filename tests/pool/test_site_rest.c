@@ -183,10 +183,11 @@ resting_endpoint_is_better_than_none_with_room(void **state)
 	scene_end(&s);
 }
 
-static void
+static bool
 refuse_greeting(struct upconn *u)
 {
 	upconn_broken(u, FAULT_BAD_ANSWER, 0);
+	return false;
 }
 
 static void

@@ -54,7 +54,8 @@ enum how { WRITES, AT_ONCE, FAILS_AT_ONCE };
 static enum how how;
 static unsigned greeted, washed, goodbyes;
 
-static void
+/* True: it is ready. */
+static bool
 polite(struct upconn *u)
 {
 	switch (how) {
@@ -62,22 +63,22 @@ polite(struct upconn *u)
 		assert_int_equal(buf_append(&u->conn.w->blocks, &u->conn.out,
 		    "?", 1), 0);
 		conn_send(&u->conn);
-		return;
+		return false;
 	case AT_ONCE:
-		upconn_ready(u);
-		return;
+		return true;
 	case FAILS_AT_ONCE:
 		upconn_broken(u, FAULT_BAD_ANSWER, 0);
-		return;
+		return false;
 	}
+	return false;
 }
 
-static void
+static bool
 polite_greet(struct upconn *u)
 {
 	greeted++;
 	assert_int_equal(u->state, UPCONN_GREETING);
-	polite(u);
+	return polite(u);
 }
 
 static void
@@ -85,7 +86,8 @@ polite_wash(struct upconn *u)
 {
 	washed++;
 	assert_int_equal(u->state, UPCONN_WASHING);
-	polite(u);
+	if (polite(u))
+		upconn_ready(u);
 }
 
 static void

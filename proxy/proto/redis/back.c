@@ -97,14 +97,15 @@ say_hello(struct upconn *u)
 	return 0;
 }
 
-static void
+static bool
 redis_greet(struct upconn *u)
 {
 	pipeline_open(u, &redis_pipeline);
-	if (say_hello(u) < 0)
+	if (say_hello(u) < 0) {
 		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
-	else if (pipe_of(u)->first == NULL)
-		upconn_ready(u);
+		return false;
+	}
+	return pipe_of(u)->first == NULL;
 }
 
 /* RESET of Redis 6.2 undoes whatever a client can do to a connection. An older
