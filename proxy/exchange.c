@@ -524,7 +524,7 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 	enum fail why;
 	bool flood;
 
-	why = gate_request(x, &flood);
+	why = x->gated ? FAIL_NONE : gate_request(x, &flood);
 	if (why != FAIL_NONE) {
 		turn_down(x, why, flood);
 		return;

@@ -59,6 +59,8 @@ struct exchange {
 	bool ended : 1;
 	bool part : 1;                  /* of another exchange, which is what
 					   is counted and logged */
+	bool gated : 1;                 /* another part was held against the
+					   limits for all of them */
 	bool asked_once : 1;            /* it got as far as the pool */
 	bool reserved : 1;              /* a token of request_rate awaits it */
 	enum outcome outcome;

@@ -62,6 +62,7 @@ pipeline_part(struct exchange *x, const struct pipeline_ops *ops)
 	list_remove(&part->link);
 	list_append(&d->parts, &part->link);
 	part->part = true;
+	part->gated = d->due > 0;
 	piped_of(part)->whole_of = x;
 	d->due++;
 	return part;

@@ -248,7 +248,7 @@ commands_travel_as_they_should(void **state)
 		{ "waitaof", REDIS_BLOCKS }, { "migrate", REDIS_BLOCKS },
 		{ "multi", REDIS_PINS }, { "watch", REDIS_PINS },
 		{ "subscribe", REDIS_PINS }, { "monitor", REDIS_PINS },
-		{ "client|reply", REDIS_PINS },
+		{ "client|reply", REDIS_OURS },
 		{ "client|caching", REDIS_PINS },
 		{ "client|no-touch", REDIS_PINS }, { "readonly", REDIS_PINS },
 		{ "asking", REDIS_PINS },

@@ -507,6 +507,20 @@ heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
 		upconn_mark(u, MARK_DIRTY, "after an unknown command");
 }
 
+/* The server has refused what went in its place, and the transaction with it; it
+   does not know the client's words. */
+static void
+tell_refusal(struct exchange *x)
+{
+	char text[REDIS_REFUSAL_MAX];
+	int n = redis_refusal_inside_multi(redis_of(x)->row, text);
+
+	buf_clear(exchange_blocks(x), &x->down);
+	if (buf_append(exchange_blocks(x), &x->down, text, (size_t)n) < 0 ||
+	    buf_append(exchange_blocks(x), &x->down, "\r\n", 2) < 0)
+		session_reset(x->s);
+}
+
 static bool
 redis_whole(struct upconn *u, struct owed *o)
 {
@@ -531,8 +545,10 @@ redis_whole(struct upconn *u, struct owed *o)
 		return false;
 	if (o == NULL)
 		return false;
+	if (o->x != NULL && redis_of(o->x)->refused)
+		tell_refusal(o->x);
 	/* Its client may have gone, and the connection is washed then. */
-	if (o->x != NULL && o->tag != REDIS_OP_NONE)
+	else if (o->x != NULL && o->tag != REDIS_OP_NONE)
 		heed(u, o, r);
 	else if (o->x != NULL && redis_of(o->x)->dirties)
 		upconn_mark(u, MARK_DIRTY, "after an unknown command");
@@ -570,6 +586,12 @@ redis_key(const struct exchange *x, size_t *len)
 	return who->key;
 }
 
+static uint64_t
+redis_hash(const struct exchange *x)
+{
+	return redis_of(x)->hash;
+}
+
 static bool
 redis_alone(const struct exchange *x, bool *lasts)
 {
@@ -598,11 +620,13 @@ const struct pipeline_ops redis_pipeline = {
 	.aim = redis_aim,
 	.whole = redis_whole,
 	.waits = redis_waits,
+	.join = redis_join,
 	.greeted = redis_greeted
 };
 
 const struct back_ops redis_back = {
 	.key = redis_key,
+	.hash = redis_hash,
 	.alone = redis_alone,
 	.start = redis_start,
 	.drained = redis_upstream_drained,

@@ -3,18 +3,16 @@
  *
  * Most go among those of others. One that may wait, or begins a state that
  * lasts, first lets the answers come that are due, and then has a connection of
- * its own. What is about the client's own connection is answered here, or sent
- * together with what takes it back.
+ * its own.
  *
  * SPDX-License-Identifier: MIT
  */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "proxy/proto/redis/redis.h"
+#include "pool/shards.h"
+#include "proxy/proto/redis/way.h"
 
 static unsigned
 bit(enum redis_pin pin)
@@ -22,429 +20,23 @@ bit(enum redis_pin pin)
 	return 1u << pin;
 }
 
-void
-redis_command_taken(struct session *s)
-{
-	struct redis_session *rs = redis_session(s);
-
-	rs->is_whole = false;
-	resp_command_init(&rs->command);
-}
-
-/* ------------------------------------------------------------------ sending */
-
-/* How a command is to go. */
-struct way {
-	const struct redis_command *row;
-	bool alone, waits, dirties;
-	uint16_t pins;
-	uint32_t replies;               /* 0: known when its turn has come */
-	bool uncounted;
-};
-
-/* The command, which is in the input, becomes an exchange; NULL: it could not. */
-static struct exchange *
-begin(struct session *s, const struct way *way)
-{
-	struct redis_session *rs = redis_session(s);
-	struct exchange *x = pipeline_begin(s);
-	struct redis_exchange *rx;
-
-	if (x == NULL) {
-		session_reset(s);
-		return NULL;
-	}
-	rx = redis_of(x);
-	rx->row = way->row;
-	rx->is_alone = way->alone;
-	rx->waits = way->waits;
-	rx->dirties = way->dirties;
-	rx->pins = way->pins;
-	rx->replies = way->replies;
-	rx->uncounted = way->uncounted;
-	rx->silent = redis_is_silent(s);
-	rx->piped.size = rs->command.size;
-	x->up_end = true;
-	return x;
-}
-
-static void
-go(struct exchange *x)
-{
-	redis_command_taken(x->s);
-	exchange_route(x, x->policy->upstream);
-}
-
-static void
-send_as(struct session *s, const struct way *way)
-{
-	struct exchange *x = begin(s, way);
-
-	if (x == NULL)
-		return;
-	redis_of(x)->piped.keeps = way->row != NULL && !way->row->write &&
-	    !way->alone && way->row->how == REDIS_SHARED && s->kept == NULL &&
-	    pipeline_of(s)->under_way == 1;
-	go(x);
-}
-
-/* Written anew in place of what the client has sent, and, on a connection of
-   many, followed by what takes it back. Then go(). */
-static struct exchange *
-rewrite(struct session *s, const struct way *way, unsigned n,
-    const char *const *args, const char *const *back)
-{
-	struct exchange *x = begin(s, way);
-	struct block_store *store = &s->conn.w->blocks;
-
-	if (x == NULL)
-		return NULL;
-	buf_drop(store, &s->conn.in, (size_t)redis_of(x)->piped.size);
-	redis_of(x)->piped.size = 0;
-	redis_of(x)->piped.bars = true;
-	if (redis_write(store, &x->up, n, args) < 0 ||
-	    (s->kept == NULL && redis_write(store, &x->up, 2, back) < 0)) {
-		session_reset(s);
-		return NULL;
-	}
-	return x;
-}
-
-/* --------------------------------------------------------- connection state */
-
-static bool
-is_word(const char *bytes, const struct resp_span *a, const char *word)
-{
-	return a->len == strlen(word) &&
-	    strncasecmp(bytes + a->at, word, a->len) == 0;
-}
-
-/* As string2ll() of Redis: no plus, no leading zeros. */
-static bool
-read_number(const char *bytes, const struct resp_span *a, uint32_t *out)
-{
-	const char *p = bytes + a->at;
-	uint32_t i;
-
-	if (a->len == 0 || a->len > 9 || (p[0] == '0' && a->len > 1))
-		return false;
-	for (*out = 0, i = 0; i < a->len; i++) {
-		if (p[i] < '0' || p[i] > '9')
-			return false;
-		*out = *out * 10 + (uint32_t)(p[i] - '0');
-	}
-	return true;
-}
-
-static bool
-is_negative(const char *bytes, const struct resp_span *a)
-{
-	struct resp_span digits = { a->at + 1, a->len - 1 };
-	uint32_t n;
-
-	return a->len > 1 && bytes[a->at] == '-' &&
-	    read_number(bytes, &digits, &n) && n > 0;
-}
-
-static void
-wrong_arity(struct session *s, const char *name)
-{
-	redis_say(s, "-ERR wrong number of arguments for '%s' command", name);
-}
-
-/*
- * Only the server knows how many databases there are, so it is asked: on the
- * common connection, and in the same breath told to go back.
- */
-static void
-do_select(struct session *s, struct way *way, const char *bytes)
-{
-	struct redis_session *rs = redis_session(s);
-	char to[16], from[16];
-	const char *args[] = { "SELECT", to }, *back[] = { "SELECT", from };
-	struct exchange *x;
-	uint32_t db;
-
-	if (rs->command.argc != 2) {
-		wrong_arity(s, "select");
-		return;
-	}
-	if (!read_number(bytes, &rs->command.arg[1], &db)) {
-		redis_say(s, is_negative(bytes, &rs->command.arg[1]) ?
-		    "-ERR DB index is out of range" :
-		    "-ERR value is not an integer or out of range");
-		return;
-	}
-	snprintf(to, sizeof(to), "%u", (unsigned)db);
-	snprintf(from, sizeof(from), "%u", (unsigned)rs->who.db);
-	rs->has_multi_db = rs->in_multi;
-	rs->multi_db = db;
-	x = rewrite(s, way, 2, args, back);
-	if (x == NULL)
-		return;
-	redis_of(x)->db = db;
-	go(x);
-}
-
-/* Login of AUTH or HELLO, its parts in texts of their own. */
-struct login {
-	char *user, *password;          /* user NULL: the default one */
-};
-
-static void
-login_fini(struct login *l)
-{
-	if (l->password != NULL)
-		explicit_bzero(l->password, strlen(l->password));
-	free(l->user);
-	free(l->password);
-}
-
-/* How long it takes does not tell how much of it is right. */
-static bool
-is_same(const char *given, const char *expected)
-{
-	size_t n = strlen(given), m = strlen(expected), i;
-	unsigned differ = n != m;
-
-	for (i = 0; i < n; i++)
-		differ |= (unsigned char)given[i] ^
-		    (unsigned char)expected[m == 0 ? 0 : i % m];
-	return differ == 0;
-}
-
-static bool
-is_right(const struct session *s, const struct login *l)
-{
-	const struct redis_listener_conf *conf = redis_conf(s);
-	const struct redis_upstream_conf *up = s->door->conf->upstream->own;
-	const char *user = conf->password != NULL ? conf->user : up->user;
-	const char *password = conf->password != NULL ? conf->password :
-	    up->password;
-
-	if (user == NULL || *user == '\0')
-		user = "default";
-	return password != NULL && *password != '\0' &&
-	    is_same(l->password, password) &&
-	    is_same(l->user != NULL ? l->user : "default", user);
-}
-
-/* Who the client wants to be. NULL: out of memory. */
-static struct redis_identity *
-wanted(const struct session *s, const struct login *l)
-{
-	const struct redis_identity *now = &redis_session(s)->who;
-	struct redis_identity *who = calloc(1, sizeof(*who));
-
-	if (who != NULL && redis_identity_set(who, now->db, now->resp, l->user,
-	    l->password) < 0) {
-		free(who);
-		return NULL;
-	}
-	return who;
-}
-
-/* NUL would end it early, for weir and not for the server. */
-static bool
-read_login(const char *bytes, const struct resp_span *user,
-    const struct resp_span *password, struct login *out)
-{
-	*out = (struct login){ NULL, NULL };
-	if (memchr(bytes + password->at, '\0', password->len) != NULL ||
-	    (user != NULL &&
-	    memchr(bytes + user->at, '\0', user->len) != NULL))
-		return false;
-	out->password = strndup(bytes + password->at, password->len);
-	if (user != NULL)
-		out->user = strndup(bytes + user->at, user->len);
-	return out->password != NULL && (user == NULL || out->user != NULL);
-}
-
-static const char wrong_pass[] =
-    "-WRONGPASS invalid username-password pair or user is disabled.";
-
-/* By the listener's word on logins: may it go on? If not it has been told. With
-   "forward" *who is to be tried, by whom it concerns. */
-static bool
-check_login(struct session *s, const struct login *l,
-    struct redis_identity **who)
-{
-	struct redis_session *rs = redis_session(s);
-
-	*who = NULL;
-	switch ((enum redis_auth)redis_conf(s)->auth) {
-	case REDIS_AUTH_IGNORE:
-		return true;
-	case REDIS_AUTH_CHECK:
-		rs->let_in = is_right(s, l);
-		if (!rs->let_in)
-			redis_say(s, "%s", wrong_pass);
-		return rs->let_in;
-	case REDIS_AUTH_FORWARD:
-		break;
-	}
-	if (s->kept != NULL) {
-		redis_say(s, "-ERR weir: AUTH is not possible while the "
-		    "connection is pinned");
-		return false;
-	}
-	*who = wanted(s, l);
-	if (*who == NULL)
-		redis_say(s, "-ERR weir: out of memory");
-	return *who != NULL;
-}
-
-/* A lease of that identity is all it takes: the connection has logged in. */
-static void
-do_auth(struct session *s, struct way *way, const char *bytes)
-{
-	struct redis_session *rs = redis_session(s);
-	const struct resp_command *c = &rs->command;
-	struct redis_identity *who;
-	struct exchange *x;
-	struct login l;
-	bool good;
-
-	if (c->argc != 2 && c->argc != 3) {
-		wrong_arity(s, "auth");
-		return;
-	}
-	if (!read_login(bytes, c->argc == 3 ? &c->arg[1] : NULL,
-	    &c->arg[c->argc - 1], &l)) {
-		login_fini(&l);
-		redis_say(s, "%s", wrong_pass);
-		return;
-	}
-	good = check_login(s, &l, &who);
-	login_fini(&l);
-	if (!good)
-		return;
-	if (who == NULL) {
-		redis_say(s, "+OK");
-		return;
-	}
-	x = begin(s, way);
-	if (x == NULL) {
-		redis_identity_fini(who);
-		free(who);
-		return;
-	}
-	buf_drop(&s->conn.w->blocks, &s->conn.in,
-	    (size_t)redis_of(x)->piped.size);
-	redis_of(x)->piped.size = 0;
-	redis_of(x)->piped.bars = true;
-	redis_of(x)->who = who;
-	go(x);
-}
-
-/* What HELLO asks for. */
-struct hello {
-	uint32_t version;
-	bool has_login;
-	struct login login;
-	struct resp_span name;          /* len 0: none, or an empty one */
-	bool has_name;
-};
-
-/* False: malformed, and it has been told. */
-static bool
-read_hello(struct session *s, const char *bytes, struct hello *h)
-{
-	struct redis_session *rs = redis_session(s);
-	struct resp_span a, b;
-	struct resp_args args;
-
-	*h = (struct hello){ .version = rs->who.resp };
-	resp_args_init(&args, bytes, (size_t)rs->command.size);
-	(void)resp_args_next(&args, &a);
-	if (resp_args_next(&args, &a)) {
-		if (!read_number(bytes, &a, &h->version)) {
-			redis_say(s, "-ERR Protocol version is not an integer "
-			    "or out of range");
-			return false;
-		}
-		if (h->version < 2 || h->version > 3) {
-			redis_say(s, "-NOPROTO unsupported protocol version");
-			return false;
-		}
-	}
-	while (resp_args_next(&args, &a)) {
-		if (is_word(bytes, &a, "auth") && !h->has_login &&
-		    resp_args_next(&args, &a) && resp_args_next(&args, &b) &&
-		    read_login(bytes, &a, &b, &h->login)) {
-			h->has_login = true;
-		} else if (is_word(bytes, &a, "setname") &&
-		    resp_args_next(&args, &h->name)) {
-			h->has_name = true;
-		} else {
-			redis_say(s, "-ERR Syntax error in HELLO option "
-			    "'%.*s'", (int)(a.len > 64 ? 64 : a.len),
-			    bytes + a.at);
-			return false;
-		}
-	}
-	return true;
-}
-
-static void
-do_hello(struct session *s, struct way *way, const char *bytes)
-{
-	struct redis_session *rs = redis_session(s);
-	char to[4], from[4];
-	const char *args[] = { "HELLO", to }, *back[] = { "HELLO", from };
-	struct redis_identity *who = NULL;
-	struct exchange *x;
-	struct hello h;
-
-	if (!read_hello(s, bytes, &h) ||
-	    (h.has_login && !check_login(s, &h.login, &who))) {
-		login_fini(&h.login);
-		return;
-	}
-	login_fini(&h.login);
-	if (!rs->let_in) {
-		redis_say(s, "-NOAUTH HELLO must be called with the client "
-		    "already authenticated, otherwise the HELLO <proto> AUTH "
-		    "<user> <pass> option can be used to authenticate the "
-		    "client and select the RESP protocol version at the same "
-		    "time");
-		return;
-	}
-	if (h.has_name && !redis_name_set(s, bytes + h.name.at, h.name.len))
-		return;
-	snprintf(to, sizeof(to), "%u", (unsigned)h.version);
-	snprintf(from, sizeof(from), "%u", (unsigned)rs->who.resp);
-	x = rewrite(s, way, 2, args, back);
-	if (x == NULL) {
-		if (who != NULL)
-			redis_identity_fini(who);
-		free(who);
-		return;
-	}
-	redis_of(x)->resp = (uint8_t)h.version;
-	redis_of(x)->piped.holds = true;
-	redis_of(x)->who = who;
-	go(x);
-}
-
-/* As if it had just come; what is pinned is washed. */
-static void
-do_reset(struct session *s)
-{
-	struct upconn *u = s->kept != NULL ? s->kept->u : NULL;
-
-	if (u != NULL) {
-		upconn_mark(u, redis_session(s)->pins & bit(REDIS_PIN_MONITOR) ?
-		    MARK_BROKEN : MARK_DIRTY, "reset");
-		pipeline_unpin(s);
-	}
-	if (redis_session_reset(s) < 0)
-		redis_say(s, "-ERR weir: out of memory");
-	else
-		redis_say(s, "+RESET");
-}
-
 /* ---------------------------------------------------------------- whole MULTI */
+
+/* Does it go where the commands before it in its transaction do? The first one
+   says where. */
+static bool
+is_beside(const struct session *s, const struct redis_command *row,
+    const char *bytes, size_t len, bool placed, uint32_t *hash)
+{
+	uint32_t its;
+
+	if (redis_place(s, row, bytes, len, &its) != REDIS_PLACE_ONE ||
+	    (placed && pool_endpoint_of_key(redis_pool(s), its) !=
+	    pool_endpoint_of_key(redis_pool(s), *hash)))
+		return false;
+	*hash = its;
+	return true;
+}
 
 /*
  * A transaction that is in the input from MULTI to EXEC goes out in one piece
@@ -452,11 +44,12 @@ do_reset(struct session *s)
  * or 0: it is not all there, or has something in it that lasts.
  */
 static size_t
-transaction_size(struct session *s, uint32_t *replies)
+transaction_size(struct session *s, uint32_t *replies, uint32_t *hash)
 {
 	const struct redis_session *rs = redis_session(s);
 	size_t most = s->conn.in.len, at = (size_t)rs->command.size, used;
 	const char *bytes;
+	bool placed = false;
 
 	if (most > (size_t)redis_conf(s)->share_max)
 		most = (size_t)redis_conf(s)->share_max;
@@ -480,8 +73,11 @@ transaction_size(struct session *s, uint32_t *replies)
 		if (row != NULL && (row->op == REDIS_OP_EXEC ||
 		    row->op == REDIS_OP_DISCARD) && c.argc == 1)
 			return at;
-		if (row == NULL || row->how != REDIS_SHARED)
+		if (row == NULL || row->how != REDIS_SHARED ||
+		    (redis_is_placed(s) && !is_beside(s, row, p, used, placed,
+		    hash)))
 			return 0;
+		placed = true;
 	}
 	return 0;
 }
@@ -489,30 +85,31 @@ transaction_size(struct session *s, uint32_t *replies)
 /* --------------------------------------------------------------- what lasts */
 
 static void
-promote(struct session *s, struct way *way, enum redis_pin why)
+promote(struct session *s, struct redis_way *way, enum redis_pin why)
 {
 	way->alone = true;
 	way->pins = (uint16_t)bit(why);
-	send_as(s, way);
+	way_send(s, way);
 }
 
 static bool
-do_multi(struct session *s, struct way *way)
+do_multi(struct session *s, struct redis_way *way)
 {
 	struct redis_session *rs = redis_session(s);
 	uint32_t replies = 0;
 	size_t size = s->kept == NULL && rs->command.argc == 1 &&
-	    rs->replies == REDIS_REPLIES_ON ? transaction_size(s, &replies) : 0;
+	    rs->replies == REDIS_REPLIES_ON ? transaction_size(s, &replies,
+	    &way->hash) : 0;
 
 	if (size > 0) {
 		way->replies = replies;
 		rs->command.size = size;
-		send_as(s, way);
+		way_send(s, way);
 		return true;
 	}
 	if (rs->command.argc != 1 || rs->in_multi) {
 		way->alone = s->kept != NULL;
-		send_as(s, way);        /* the server says what is wrong */
+		way_send(s, way);        /* the server says what is wrong */
 		return true;
 	}
 	if (!pipeline_may_promote(s))
@@ -524,7 +121,7 @@ do_multi(struct session *s, struct way *way)
 
 /* SUBSCRIBE and its kin are answered once for each channel. */
 static void
-do_subscribe(struct session *s, struct way *way)
+do_subscribe(struct session *s, struct redis_way *way)
 {
 	uint32_t argc = redis_session(s)->command.argc;
 
@@ -533,19 +130,19 @@ do_subscribe(struct session *s, struct way *way)
 }
 
 static void
-do_unsubscribe(struct session *s, struct way *way)
+do_unsubscribe(struct session *s, struct redis_way *way)
 {
 	uint32_t argc = redis_session(s)->command.argc;
 
 	way->replies = argc > 1 ? argc - 1 : s->kept != NULL ? 0 : 1;
 	way->alone = s->kept != NULL;
-	send_as(s, way);
+	way_send(s, way);
 }
 
 /* What follows is read by the server as it is, and answered between its lines:
    no reply is counted any more. */
 static void
-do_monitor(struct session *s, struct way *way)
+do_monitor(struct session *s, struct redis_way *way)
 {
 	promote(s, way, REDIS_PIN_MONITOR);
 }
@@ -558,7 +155,7 @@ has_word(struct session *s, const char *bytes, const char *word)
 
 	resp_args_init(&args, bytes, (size_t)redis_session(s)->command.size);
 	while (resp_args_next(&args, &a))
-		if (is_word(bytes, &a, word))
+		if (way_is_word(bytes, &a, word))
 			return true;
 	return false;
 }
@@ -577,17 +174,17 @@ do_reply(struct session *s, const char *bytes)
 	bool off, skip;
 
 	if (rs->command.argc != 3) {
-		wrong_arity(s, "client|reply");
+		way_wrong_arity(s, "client|reply");
 		return;
 	}
-	off = is_word(bytes, a, "off");
-	skip = is_word(bytes, a, "skip");
+	off = way_is_word(bytes, a, "off");
+	skip = way_is_word(bytes, a, "skip");
 	if (!off && !skip) {
-		if (is_word(bytes, a, "on")) {
+		if (way_is_word(bytes, a, "on")) {
 			rs->replies = REDIS_REPLIES_ON;
 			redis_unpin(s, REDIS_PIN_REPLY);
 		}
-		redis_say(s, is_word(bytes, a, "on") ? "+OK" :
+		redis_say(s, way_is_word(bytes, a, "on") ? "+OK" :
 		    "-ERR syntax error");
 		return;
 	}
@@ -599,7 +196,7 @@ do_reply(struct session *s, const char *bytes)
 
 /* One with ON and OFF. */
 static void
-do_switch(struct session *s, struct way *way, const char *bytes)
+do_switch(struct session *s, struct redis_way *way, const char *bytes)
 {
 	const struct redis_command *row = way->row;
 
@@ -608,17 +205,17 @@ do_switch(struct session *s, struct way *way, const char *bytes)
 		redis_say(s, "-ERR weir: REDIRECT is not available through a "
 		    "pool: clients share connections");
 	else if (redis_session(s)->command.argc >= 3 &&
-	    is_word(bytes, &redis_session(s)->command.arg[2], "on"))
+	    way_is_word(bytes, &redis_session(s)->command.arg[2], "on"))
 		promote(s, way, row->pin);
 	else
-		send_as(s, way);
+		way_send(s, way);
 }
 
 /* ----------------------------------------------------------------- dispatch */
 
 /* False: it has to wait. */
 static bool
-do_pins(struct session *s, struct way *way, const char *bytes)
+do_pins(struct session *s, struct redis_way *way, const char *bytes)
 {
 	if (way->row->op == REDIS_OP_MULTI)
 		return do_multi(s, way);
@@ -641,7 +238,7 @@ do_pins(struct session *s, struct way *way, const char *bytes)
 	default:
 		/* Nobody knows what it does. */
 		if (redis_conf(s)->unknown == REDIS_UNKNOWN_SHARE)
-			send_as(s, way);
+			way_send(s, way);
 		else
 			promote(s, way, way->row->pin);
 	}
@@ -649,7 +246,7 @@ do_pins(struct session *s, struct way *way, const char *bytes)
 }
 
 static void
-do_ends(struct session *s, struct way *way)
+do_ends(struct session *s, struct redis_way *way)
 {
 	switch (way->row->op) {
 	case REDIS_OP_UNSUBSCRIBE:
@@ -665,23 +262,23 @@ do_ends(struct session *s, struct way *way)
 		break;
 	}
 	way->alone = s->kept != NULL;
-	send_as(s, way);
+	way_send(s, way);
 }
 
 /* In a transaction the answer's place is in the server's: let it say the name
    that only weir knows. */
 static void
-send_name(struct session *s, struct way *way)
+send_name(struct session *s, struct redis_way *way)
 {
 	const char *args[] = { "ECHO", redis_session(s)->name };
-	struct exchange *x = rewrite(s, way, 2, args, args);
+	struct exchange *x = way_rewrite(s, way, 2, args, args);
 
 	if (x != NULL)
-		go(x);
+		way_go(x);
 }
 
 static bool
-do_ours(struct session *s, struct way *way, const char *bytes)
+do_ours(struct session *s, struct redis_way *way, const char *bytes)
 {
 	struct redis_session *rs = redis_session(s);
 
@@ -694,18 +291,18 @@ do_ours(struct session *s, struct way *way, const char *bytes)
 		return false;
 	switch (way->row->op) {
 	case REDIS_OP_SELECT:
-		do_select(s, way, bytes);
+		redis_do_select(s, way, bytes);
 		return true;
 	case REDIS_OP_AUTH:
-		do_auth(s, way, bytes);
+		redis_do_auth(s, way, bytes);
 		return true;
 	case REDIS_OP_HELLO:
-		do_hello(s, way, bytes);
+		redis_do_hello(s, way, bytes);
 		return true;
 	case REDIS_OP_RESET:
 		if (!list_empty(&s->exchanges))
 			return false;
-		do_reset(s);
+		redis_do_reset(s);
 		return true;
 	case REDIS_OP_QUIT:
 		redis_say(s, "+OK");
@@ -727,25 +324,48 @@ do_ours(struct session *s, struct way *way, const char *bytes)
 	return true;
 }
 
-enum { REFUSAL_MAX = 160 };
+int
+redis_refusal_inside_multi(const struct redis_command *row,
+    char out[REDIS_REFUSAL_MAX])
+{
+	return snprintf(out, REDIS_REFUSAL_MAX, "-ERR weir: '%s' is not "
+	    "available inside MULTI through a pool", row->name);
+}
+
+/* As Redis does with any error there: EXEC is to fail. A command without its
+   arguments sees to that. */
+static void
+spoil_transaction(struct session *s, struct redis_way *way)
+{
+	const char *echo = "ECHO";
+	struct exchange *x;
+
+	way->alone = true;
+	x = way_rewrite(s, way, 1, &echo, &echo);
+	if (x == NULL)
+		return;
+	redis_of(x)->refused = true;
+	redis_of(x)->piped.holds = true;
+	way_go(x);
+}
 
 /* What neither goes upstream nor is looked at further, and in which words. */
 static bool
 is_refused(const struct session *s, const struct redis_command *row,
-    char out[REFUSAL_MAX])
+    char out[REDIS_REFUSAL_MAX])
 {
 	const struct redis_session *rs = redis_session(s);
 	enum redis_op op = row != NULL ? row->op : REDIS_OP_NONE;
 
 	if (!rs->let_in && op != REDIS_OP_AUTH && op != REDIS_OP_HELLO &&
 	    op != REDIS_OP_QUIT && op != REDIS_OP_RESET) {
-		snprintf(out, REFUSAL_MAX, "-NOAUTH Authentication required.");
+		snprintf(out, REDIS_REFUSAL_MAX, "-NOAUTH Authentication required.");
 		return true;
 	}
 	if (row == NULL)
 		return false;
 	if (row->how == REDIS_REFUSED) {
-		snprintf(out, REFUSAL_MAX, "-ERR weir: '%s' is not available "
+		snprintf(out, REDIS_REFUSAL_MAX, "-ERR weir: '%s' is not available "
 		    "through a pool", row->name);
 		return true;
 	}
@@ -756,8 +376,7 @@ is_refused(const struct session *s, const struct redis_command *row,
 	    op != REDIS_OP_QUIT && (op != REDIS_OP_CLIENT_GETNAME ||
 	    rs->name == NULL)) || (row->how == REDIS_PINS &&
 	    op != REDIS_OP_MULTI && op != REDIS_OP_WATCH))) {
-		snprintf(out, REFUSAL_MAX, "-ERR weir: '%s' is not available "
-		    "inside MULTI through a pool", row->name);
+		(void)redis_refusal_inside_multi(row, out);
 		return true;
 	}
 	return false;
@@ -781,7 +400,7 @@ row_of(const struct resp_command *c, const char *bytes)
 }
 
 static bool
-do_unknown(struct session *s, struct way *way)
+do_unknown(struct session *s, struct redis_way *way)
 {
 	if (redis_conf(s)->unknown == REDIS_UNKNOWN_PIN) {
 		if (!pipeline_may_promote(s))
@@ -789,7 +408,48 @@ do_unknown(struct session *s, struct way *way)
 		way->alone = true;
 		way->dirties = true;
 	}
-	send_as(s, way);
+	way_send(s, way);
+	return true;
+}
+
+/* Its keys are on several endpoints. */
+static void
+send_in_parts(struct session *s, const struct redis_way *way, const char *bytes)
+{
+	struct exchange *x = way_begin(s, way);
+	size_t size = (size_t)redis_session(s)->command.size;
+
+	if (x == NULL)
+		return;
+	if (redis_split(x, bytes, size) < 0) {
+		session_reset(s);
+		return;
+	}
+	redis_of(x)->piped.size = 0;
+	buf_drop(&s->conn.w->blocks, &s->conn.in, size);
+	redis_command_taken(s);
+}
+
+/* By its keys. True: it has been seen to. */
+static bool
+find_place(struct session *s, struct redis_way *way, const char *bytes)
+{
+	switch (redis_place(s, way->row, bytes,
+	    (size_t)redis_session(s)->command.size, &way->hash)) {
+	case REDIS_PLACE_ONE:
+		return false;
+	case REDIS_PLACE_SPLIT:
+		send_in_parts(s, way, bytes);
+		return true;
+	case REDIS_PLACE_CROSSED:
+		redis_say(s, "-CROSSSLOT weir: the keys of '%s' are not all at "
+		    "the same endpoint%s", way->row->name, s->kept != NULL ?
+		    " as this client's transaction or subscription" : "");
+		return true;
+	case REDIS_PLACE_NO_MEMORY:
+		redis_say(s, "-ERR weir: out of memory");
+		return true;
+	}
 	return true;
 }
 
@@ -807,20 +467,25 @@ bool
 redis_dispatch(struct session *s, const char *bytes)
 {
 	struct redis_session *rs = redis_session(s);
-	struct way way = { .row = row_of(&rs->command, bytes), .replies = 1 };
+	struct redis_way way = { .row = row_of(&rs->command, bytes), .replies = 1 };
 	const struct redis_command *row = way.row;
-	char refusal[REFUSAL_MAX];
+	char refusal[REDIS_REFUSAL_MAX];
 
 	if (is_refused(s, row, refusal)) {
-		redis_say(s, "%s", refusal);
+		if (rs->in_multi)
+			spoil_transaction(s, &way);
+		else
+			redis_say(s, "%s", refusal);
 		return true;
 	}
 	if (is_monitoring(s) && (row == NULL || (row->op != REDIS_OP_QUIT &&
 	    row->op != REDIS_OP_RESET))) {
 		way.uncounted = way.alone = true;
-		send_as(s, &way);
+		way_send(s, &way);
 		return true;
 	}
+	if (redis_is_placed(s) && find_place(s, &way, bytes))
+		return true;
 	if (row == NULL)
 		return do_unknown(s, &way);
 	if (rs->replies == REDIS_REPLIES_OFF && s->kept == NULL &&
@@ -854,7 +519,7 @@ redis_dispatch(struct session *s, const char *bytes)
 	case REDIS_REFUSED:
 		return true;
 	}
-	send_as(s, &way);
+	way_send(s, &way);
 	return true;
 }
 
@@ -880,10 +545,10 @@ void
 redis_dispatch_large(struct session *s, const char *bytes)
 {
 	struct redis_session *rs = redis_session(s);
-	struct way way = { .row = row_of(&rs->command, bytes), .replies = 1,
+	struct redis_way way = { .row = row_of(&rs->command, bytes), .replies = 1,
 	    .alone = true };
 	const struct redis_command *row = way.row;
-	char refusal[REFUSAL_MAX];
+	char refusal[REDIS_REFUSAL_MAX];
 	struct exchange *x;
 
 	if (is_refused(s, row, refusal)) {
@@ -899,7 +564,9 @@ redis_dispatch_large(struct session *s, const char *bytes)
 	}
 	way.dirties = row == NULL;
 	way.waits = row != NULL && row->how == REDIS_BLOCKS && !rs->in_multi;
-	x = begin(s, &way);
+	if (redis_is_placed(s))
+		way.hash = redis_place_large(s, row, bytes);
+	x = way_begin(s, &way);
 	if (x == NULL)
 		return;
 	redis_of(x)->piped.streams = true;

@@ -106,6 +106,8 @@ exchange_fini(struct exchange *x)
 		redis_identity_fini(rx->who);
 	free(rx->who);
 	rx->who = NULL;
+	free(rx->split);
+	rx->split = NULL;
 	pipeline_exchange_fini(x);
 }
 
@@ -130,6 +132,7 @@ const struct proto proto_redis = {
 	.conf = {
 		.name = "redis",
 		.probes = true,
+		.keys = true,
 		.spans = CONF_SPAN_OWED,
 		.default_mode = "shared",
 		.defaults = defaults,

@@ -74,9 +74,13 @@ struct redis_exchange {
 	bool silent;                    /* CLIENT REPLY OFF, SKIP: its reply is
 					   not passed on */
 	bool uncounted;                 /* MONITOR: it is one line of many */
+	bool refused;                   /* inside MULTI: something malformed went
+					   in its place */
 	bool dirties;                   /* its connection has to be washed */
 	uint16_t pins;                  /* bits that it sets */
 	uint32_t replies;               /* that it is owed */
+	uint32_t hash;                  /* of its key, where that says where */
+	struct redis_split_up *split;   /* of one in parts: which key is where */
 	struct redis_identity *who;     /* AUTH: who it is if this goes well */
 };
 
@@ -158,11 +162,36 @@ void redis_answer_client(struct session *s, const struct redis_command *row,
 /* The client's state is as if it had just come. -1 when out of memory. */
 int redis_session_reset(struct session *s) MUST_CHECK;
 
+/* place.c: does the upstream go by keys? */
+bool redis_is_placed(const struct session *s);
+
+enum redis_place {
+	REDIS_PLACE_ONE,                /* *hash says which */
+	REDIS_PLACE_SPLIT,              /* several, and it may be taken apart */
+	REDIS_PLACE_CROSSED,            /* several, or not where the session is
+					   pinned */
+	REDIS_PLACE_NO_MEMORY
+};
+/* row NULL: unknown. */
+enum redis_place redis_place(const struct session *s,
+    const struct redis_command *row, const char *bytes, size_t len,
+    uint32_t *hash);
+uint32_t redis_place_large(const struct session *s,
+    const struct redis_command *row, const char *bytes);
+/* x, which is sent nowhere itself, becomes parts, and these are sent. -1 when it
+   cannot be: nothing has been sent. */
+int redis_split(struct exchange *x, const char *bytes, size_t len) MUST_CHECK;
+/* pipeline_ops.join */
+int redis_join(struct exchange *x) MUST_CHECK;
+
 /* dispatch.c: the command in bytes, whole, is the first in s->conn.in. False:
    it has to wait, and stays. */
 bool redis_dispatch(struct session *s, const char *bytes);
 /* A command above share_max, of which the first bytes have come. */
 void redis_dispatch_large(struct session *s, const char *bytes);
+enum { REDIS_REFUSAL_MAX = 160 };
+int redis_refusal_inside_multi(const struct redis_command *row,
+    char out[REDIS_REFUSAL_MAX]);
 /* It has been carried out or sent on its way: read the next. */
 void redis_command_taken(struct session *s);
 
