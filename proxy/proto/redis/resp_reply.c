@@ -27,7 +27,6 @@ enum reply_kind {
 	KIND_NONE,
 	KIND_LINE,              /* any text */
 	KIND_DOUBLE,
-	KIND_BIG,
 	KIND_BOOLEAN,
 	KIND_NULL,
 	KIND_INTEGER,
@@ -39,7 +38,8 @@ enum reply_kind {
 
 static const uint8_t kinds[256] = {
 	['+'] = KIND_LINE, ['-'] = KIND_LINE, [','] = KIND_DOUBLE,
-	['('] = KIND_BIG, ['#'] = KIND_BOOLEAN, ['_'] = KIND_NULL,
+	/* Of a script's making, and so any text (scripting: RESP3 replies). */
+	['('] = KIND_LINE, ['#'] = KIND_BOOLEAN, ['_'] = KIND_NULL,
 	[':'] = KIND_INTEGER, ['$'] = KIND_BULK, ['!'] = KIND_BULK,
 	['='] = KIND_BULK, ['*'] = KIND_LIST, ['~'] = KIND_LIST,
 	['>'] = KIND_LIST, ['%'] = KIND_MAP, ['|'] = KIND_ATTRIBUTE
@@ -261,15 +261,6 @@ text_accepts(struct resp_reply *r, enum reply_kind kind, char byte)
 		r->value.begun = true;
 		return digit || (byte != '\0' &&
 		    strchr("+-.eEinfaINFA", byte) != NULL);
-	case KIND_BIG:
-		if (digit) {
-			r->value.begun = true;
-			return true;
-		}
-		if (begun || r->value.minus || (byte != '-' && byte != '+'))
-			return false;
-		r->value.minus = true;
-		return true;
 	case KIND_BOOLEAN:
 		r->value.begun = true;
 		return !begun && (byte == 't' || byte == 'f');
