@@ -322,8 +322,10 @@ redis_aim(struct upconn *u, struct owed *o)
 
 	if (o != NULL && o->left == 0)
 		o->left = rs != NULL ? replies_to_unsubscribe(rs, o->tag) : 1;
+	/* What subscribers are told is no reply (networking.c: prepareClient-
+	   ToWrite(), CLIENT_PUSHING). */
 	if (o != NULL && o->x != NULL && redis_of(o->x)->silent &&
-	    ru->reply.type != '>' && (rs == NULL || !has_subs(rs)))
+	    !is_sub(o->tag) && ru->reply.type != '>' && (rs == NULL || !has_subs(rs)))
 		return PIPELINE_DROP;
 	if (rs == NULL)
 		return ru->reply.type == '>' && (o == NULL || !is_sub(o->tag)) ?
