@@ -460,8 +460,10 @@ memcached_reply_streams(const struct memcached_reply *r)
 }
 
 void
-memcached_reply_restore(const struct memcached_ask *a, char *bytes)
+memcached_reply_restore(const struct memcached_ask *a, uint64_t at,
+    char *bytes, size_t len)
 {
-	if (a->wire == MEMCACHED_BINARY)
-		bytes[1] = (char)a->opcode;
+	if (a->wire == MEMCACHED_BINARY && a->opcode != a->loud && at <= 1 &&
+	    at + len > 1)
+		bytes[1 - at] = (char)a->opcode;
 }
