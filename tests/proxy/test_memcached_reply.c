@@ -345,7 +345,10 @@ quiet_opcode_is_restored(void **state)
 
 	(void)state;
 	ask_of(&get, &a);
-	memcached_reply_restore(&a, reply);
+	memcached_reply_restore(&a, 0, reply, 1);
+	memcached_reply_restore(&a, 2, reply + 2, sizeof(reply) - 2);
+	assert_int_equal(reply[1], 0);
+	memcached_reply_restore(&a, 1, reply + 1, 1);
 	assert_int_equal(reply[1], 9);
 }
 

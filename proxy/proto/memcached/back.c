@@ -142,6 +142,7 @@ memcached_whole(struct upconn *u, struct owed *o)
 		count_error(u, r);
 	if (x == NULL)
 		return true;
+	memcached_of(x)->is_error = r->is_error;
 	if (!memcached_reply_wanted(r))
 		buf_clear(exchange_blocks(x), &x->down);
 	if (memcached_of(x)->breaks)
@@ -208,7 +209,8 @@ const struct pipeline_ops memcached_pipeline = {
 	.feed = memcached_feed,
 	.aim = memcached_aim,
 	.whole = memcached_whole,
-	.waits = memcached_waits
+	.waits = memcached_waits,
+	.join = memcached_join
 };
 
 const struct back_ops memcached_back = {

@@ -183,9 +183,17 @@ send_alone(struct session *s, bool streams)
 static void
 send_shared(struct session *s)
 {
+	const struct memcached_request *r = &memcached_session(s)->request;
 	const char *bytes = head_of(s);
-	struct exchange *x = bytes != NULL ? begin(s, bytes) : NULL;
+	struct exchange *x;
 
+	if (bytes == NULL)
+		return;
+	if (memcached_spreads(s, r, bytes)) {
+		memcached_spread(s, r, bytes);
+		return;
+	}
+	x = begin(s, bytes);
 	if (x == NULL)
 		return;
 	memcached_request_taken(s);

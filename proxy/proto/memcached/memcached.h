@@ -44,6 +44,7 @@ struct memcached_exchange {
 	uint32_t hash;                  /* of its first key; key_hash */
 	bool is_alone;
 	bool breaks;                    /* its connection is closed after it */
+	bool is_error;                  /* it was answered with an error */
 	const char *error;              /* the client's own mistake, found when
 					   part of it had been sent; NULL */
 };
@@ -85,6 +86,16 @@ bool memcached_dispatch(struct session *s);
 bool memcached_dispatch_large(struct session *s);
 /* It has been carried out or sent on its way: read the next. */
 void memcached_request_taken(struct session *s);
+
+/* split.c: r's first bytes are at bytes, all of its head. Does it concern more
+   than one endpoint? */
+bool memcached_spreads(const struct session *s,
+    const struct memcached_request *r, const char *bytes);
+/* Then this sends it. It is no more in the input. */
+void memcached_spread(struct session *s, const struct memcached_request *r,
+    const char *bytes);
+/* pipeline_ops.join */
+int memcached_join(struct exchange *x);
 
 extern const struct front_ops memcached_front;
 extern const struct back_ops memcached_back;
