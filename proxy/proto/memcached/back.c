@@ -17,11 +17,11 @@ static const char *const error_names[] = {
 	"ERROR", "CLIENT_ERROR", "SERVER_ERROR", "other", NULL
 };
 
-static void
+static bool
 memcached_greet(struct upconn *u)
 {
 	pipeline_open(u, &memcached_pipeline);
-	upconn_ready(u);
+	return true;
 }
 
 /* ----------------------------------------------------------------- requests */
