@@ -146,6 +146,8 @@ static const struct row rows[] = {
 	    true, "END", 1),
 	ROW("lru_crawler metadump all\r\n", "key=a exp=-1\r\nEND\r\n", DONE, 0,
 	    true, "END", 1),
+	ROW("lru_crawler metadump all\r\n", "key=a exp=-1\nEND\r\n", DONE, 0,
+	    true, "END", 1),
 	DONE("lru_crawler metadump all", "BUSY x\r\n", true, "BUSY"),
 	BAD("stats", "STORED\r\n"), BAD("stats", "STAT a 1\r\nOK\r\n"),
 	/* binary */
