@@ -208,6 +208,19 @@ keyring_find(const struct keyring *r, uint32_t hash)
 	    hash % r->n].node;
 }
 
+bool
+keyring_hash_of(const struct keyring *r, size_t node, uint32_t *hash)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		*hash = r->ring == CONF_RING_KETAMA ? r->v[i].value :
+		    (uint32_t)i;
+		/* Of two points of one value the first has the keys. */
+		if (r->v[i].node == node && keyring_find(r, *hash) == node)
+			return true;
+	}
+	return false;
+}
+
 /* -------------------------------------------------------------------- keys */
 
 uint32_t

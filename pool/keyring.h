@@ -43,6 +43,10 @@ void keyring_free(struct keyring *r);
  */
 size_t keyring_find(const struct keyring *r, uint32_t hash);
 
+/* The other way round: a hash of those that the node has. False when it has
+   none. Looks at every point. */
+bool keyring_hash_of(const struct keyring *r, size_t node, uint32_t *hash);
+
 /* A key's hash, of the part that tag leaves of it, by u->key_hash. */
 uint32_t keyring_hash(const struct conf_upstream *u, const void *key,
     size_t len);

@@ -293,6 +293,19 @@ pool_endpoint_of_key(const struct pool *p, uint32_t hash)
 }
 
 bool
+pool_next_shard(const struct pool *p, size_t *at, uint32_t *hash)
+{
+	const struct shards *sh = p->shards;
+
+	if (sh == NULL || sh->kind == CONF_RING_RANDOM || sh->ring == NULL)
+		return false;
+	while (*at < sh->n)
+		if (keyring_hash_of(sh->ring, (*at)++, hash))
+			return true;
+	return false;
+}
+
+bool
 pool_shard_needs_place(const struct pool *p, const struct upconn *u)
 {
 	bool full = upstream_is_full(p->upstream);

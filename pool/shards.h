@@ -59,6 +59,11 @@ void pool_look_at_shards(struct pool *p);
 const struct endpoint *pool_endpoint_of_key(const struct pool *p,
     uint32_t hash);
 
+/* For requests that concern every endpoint: the next that has keys, from *at on,
+   which begins with 0; *hash is one that goes there. False: no more. None at all
+   where keys go anywhere. */
+bool pool_next_shard(const struct pool *p, size_t *at, uint32_t *hash);
+
 /* Somebody waits who cannot have u, which is idle: would its place help? */
 bool pool_shard_needs_place(const struct pool *p, const struct upconn *u);
 

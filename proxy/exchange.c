@@ -154,7 +154,8 @@ exchange_end(struct exchange *x, enum outcome outcome)
 		session_keep(s, &x->lease);
 	let_go(x, false);
 	generation_leave(lane_of(x), x->gen);
-	if (!s->closed)
+	/* Parts end while what they are of is being answered. */
+	if (!s->closed && !x->part)
 		session_bytes(s);
 }
 

@@ -306,6 +306,14 @@ clock_passed(struct deadline *d)
 
 /* ------------------------------------------------------------------ replies */
 
+static bool
+no_memory(struct upconn *u)
+{
+	upconn_mark(u, MARK_BROKEN, "out of memory");
+	upconn_lost(u, 0);
+	return false;
+}
+
 /* False when that has ended something, and u is not to be read on. */
 static bool
 give(struct upconn *u, struct owed *o, size_t n)
@@ -328,6 +336,10 @@ give(struct upconn *u, struct owed *o, size_t n)
 		else
 			s = NULL;
 	}
+	/* What came while it was not known whether it may go, goes first. */
+	if (s != NULL && to != NULL && to->len > 0 &&
+	    buf_move(store, &s->conn.out, to, to->len) < 0)
+		return no_memory(u);
 	if (s != NULL)
 		to = &s->conn.out;
 	if (to == NULL) {
@@ -344,9 +356,7 @@ give(struct upconn *u, struct owed *o, size_t n)
 			conn_send(&s->conn);
 		return true;
 	}
-	upconn_mark(u, MARK_BROKEN, "out of memory");
-	upconn_lost(u, 0);
-	return false;
+	return no_memory(u);
 }
 
 static void

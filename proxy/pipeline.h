@@ -35,6 +35,9 @@ struct owed {
 	uint32_t left;                  /* replies due yet */
 	uint16_t tag;                   /* the protocol's own */
 	bool swallow;                   /* it was an exchange's */
+	uint64_t own[2];                /* likewise, zeroed: for what outlives
+					   the exchange; pipe->last has it when
+					   pipeline_owe() is done */
 };
 
 enum pipeline_aim {

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "proxy/proto/http/http.h"
+#include "proxy/proto/memcached/memcached.h"
 #include "proxy/proto/redis/redis.h"
 #include "proxy/proto/tcp/tcp.h"
 
@@ -11,5 +12,6 @@ const struct conf_proto *const proto_table[] = {
 	&proto_http.conf,
 	&proto_tcp.conf,
 	&proto_redis.conf,
+	&proto_memcached.conf,
 	NULL
 };

@@ -186,6 +186,30 @@ ring_without_a_server_has_no_key(void **state)
 }
 
 static void
+hash_of_a_server_finds_it(void **state)
+{
+	enum conf_key_ring ring;
+	uint32_t hash;
+	size_t i;
+
+	(void)state;
+	begin();
+	nodes[2].weight = 3;
+	nodes[3].usable = false;
+	for (ring = CONF_RING_KETAMA; ring <= CONF_RING_MODULA; ring++) {
+		struct keyring *r = keyring_new(ring, nodes, SERVERS);
+
+		assert_non_null(r);
+		for (i = 0; i < SERVERS; i++) {
+			assert_int_equal(keyring_hash_of(r, i, &hash), i != 3);
+			if (i != 3)
+				assert_int_equal(keyring_find(r, hash), i);
+		}
+		keyring_free(r);
+	}
+}
+
+static void
 hashes_of_both_ends_have_a_server(void **state)
 {
 	enum conf_key_ring ring;
@@ -310,6 +334,7 @@ main(void)
 		cmocka_unit_test(modula_moves_most_keys),
 		cmocka_unit_test(order_of_servers_does_not_count),
 		cmocka_unit_test(ring_without_a_server_has_no_key),
+		cmocka_unit_test(hash_of_a_server_finds_it),
 		cmocka_unit_test(hashes_of_both_ends_have_a_server),
 		cmocka_unit_test(weight_that_makes_no_point_has_no_key),
 		cmocka_unit_test(tag_leaves_what_stands_between),

@@ -146,6 +146,8 @@ static const struct row rows[] = {
 	    true, "END", 1),
 	ROW("lru_crawler metadump all\r\n", "key=a exp=-1\r\nEND\r\n", DONE, 0,
 	    true, "END", 1),
+	ROW("lru_crawler metadump all\r\n", "key=a exp=-1\nEND\r\n", DONE, 0,
+	    true, "END", 1),
 	DONE("lru_crawler metadump all", "BUSY x\r\n", true, "BUSY"),
 	BAD("stats", "STORED\r\n"), BAD("stats", "STAT a 1\r\nOK\r\n"),
 	/* binary */
@@ -345,7 +347,10 @@ quiet_opcode_is_restored(void **state)
 
 	(void)state;
 	ask_of(&get, &a);
-	memcached_reply_restore(&a, reply);
+	memcached_reply_restore(&a, 0, reply, 1);
+	memcached_reply_restore(&a, 2, reply + 2, sizeof(reply) - 2);
+	assert_int_equal(reply[1], 0);
+	memcached_reply_restore(&a, 1, reply + 1, 1);
 	assert_int_equal(reply[1], 9);
 }
 

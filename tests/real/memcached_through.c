@@ -179,7 +179,8 @@ replies_read(size_t len, size_t piece)
 			die("a reply does not fit");
 		if (i + 1 == n_steps || !memcached_reply_wanted(&r))
 			continue;
-		memcached_reply_restore(&s->ask, replies + begin);
+		memcached_reply_restore(&s->ask, 0, replies + begin,
+		    at - begin);
 		answer(replies + begin, at - begin);
 	}
 	if (unfinished)

@@ -279,6 +279,8 @@ class MemcachedOrigin(Origin):
             got = self.answer(line, value, link)
             if got:
                 link.send(got)
+            if link.sock.fileno() < 0:
+                return          # it has reset the connection
 
     def asked(self, verb):
         with self.said:

@@ -88,82 +88,23 @@ memcached_key_decode(const char *key, size_t len, char *out)
 	return n - fill;
 }
 
-void
-memcached_part_init(struct memcached_part *p,
-    const struct memcached_request *r, const char *head, char *out)
+/* protocol.txt: "VALUE <key> <flags> <bytes> [<cas unique>]" */
+size_t
+memcached_block_size(const char *reply, size_t len, const char *key,
+    size_t key_len)
 {
-	size_t n = 0;
-
-	/* Spaces only between words here too (the head is as it came). */
-	for (uint32_t i = 0; i < r->key.at; i++)
-		if (head[i] != ' ')
-			out[n++] = head[i];
-		else if (n > 0 && out[n - 1] != ' ')
-			out[n++] = ' ';
-	*p = (struct memcached_part){ out, n - 1 };
-}
-
-void
-memcached_part_add(struct memcached_part *p, const char *key, size_t len)
-{
-	p->out[p->len++] = ' ';
-	memcpy(p->out + p->len, key, len);
-	p->len += len;
-}
-
-void
-memcached_part_end(struct memcached_part *p)
-{
-	memcpy(p->out + p->len, "\r\n", 2);
-	p->len += 2;
-}
-
-void
-memcached_blocks_init(struct memcached_blocks *b, const char *reply,
-    size_t len)
-{
-	*b = (struct memcached_blocks){ reply, len, 0 };
-}
-
-/* The length of what b is at, if that is "VALUE <key> <flags> <bytes> ...": the
-   reply has been read once, so that its form is not in doubt. */
-static size_t
-block_size(const char *at, const char *end, size_t key_len)
-{
-	const char *p = at + 6 + key_len + 1;
-	const char *line = memchr(p, '\n', (size_t)(end - p));
+	const char *end = reply + len, *p = reply + 6 + key_len + 1, *line;
 	size_t bytes = 0;
 
+	if (len < 6 + key_len + 1 || memcmp(reply, "VALUE ", 6) != 0 ||
+	    memcmp(reply + 6, key, key_len) != 0 || reply[6 + key_len] != ' ')
+		return 0;
+	line = memchr(p, '\n', (size_t)(end - p));
 	if (line == NULL)
 		return 0;
 	while (p < line && *p != ' ')
 		p++;
 	for (p++; p < line && *p >= '0' && *p <= '9'; p++)
 		bytes = bytes * 10 + (size_t)(*p - '0');
-	if (bytes + 2 > (size_t)(end - line - 1))
-		return 0;
-	return (size_t)(line + 1 - at) + bytes + 2;
-}
-
-size_t
-memcached_blocks_take(struct memcached_blocks *b, const char *key, size_t len,
-    const char **block)
-{
-	const char *at = b->bytes + b->at, *end = b->bytes + b->len;
-	size_t size;
-
-	if ((size_t)(end - at) < 6 + len + 1 || memcmp(at, "VALUE ", 6) != 0 ||
-	    memcmp(at + 6, key, len) != 0 || at[6 + len] != ' ')
-		return 0;
-	size = block_size(at, end, len);
-	*block = at;
-	b->at += size;
-	return size;
-}
-
-bool
-memcached_blocks_empty(const struct memcached_blocks *b)
-{
-	return b->len - b->at == 5 && memcmp(b->bytes + b->at, "END\r\n", 5)
-	    == 0;
+	return (size_t)(line + 1 - reply) + bytes + 2;
 }

@@ -1,14 +1,13 @@
 /*
- * The keys of a whole request one by one, and a get of many keys over several
- * endpoints: a line for each group of keys, and their replies put together.
- * Which key goes where is the caller's to say.
+ * The keys of a whole request one by one, and what a reply has of each: for
+ * gets of many keys over several endpoints (split.c).
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef PROXY_MEMCACHED_KEYS_H
 #define PROXY_MEMCACHED_KEYS_H
 
-#include "proxy/proto/memcached/request.h"
+#include "proxy/proto/memcached/reply.h"
 
 struct memcached_keys {
 	const char *bytes;              /* the request's first */
@@ -30,44 +29,17 @@ bool memcached_keys_next(struct memcached_keys *k, struct memcached_span *key);
  */
 size_t memcached_key_decode(const char *key, size_t len, char *out);
 
-/* -------------------------------------------------------------------- split */
-
-/* The line for some of a get's keys, being written; room for r->head + 1. */
-struct memcached_part {
-	char *out;
-	size_t len;
-};
-
-/* Begins "get", "gats 100": what stands before r's first key. head as above. */
-void memcached_part_init(struct memcached_part *p,
-    const struct memcached_request *r, const char *head, char *out);
-void memcached_part_add(struct memcached_part *p, const char *key, size_t len);
-/* At least one key has been added. p->len is then the line's length. */
-void memcached_part_end(struct memcached_part *p);
-
-/* --------------------------------------------------------------------- join */
-
 /*
- * One part's whole reply, as reply.h has found it in order, being taken apart.
+ * Of a reply to a get: the size of the block that begins at `reply`, if it is
+ * this key's; 0 = it is not, or nothing is left but END. reply has been found in
+ * order (reply.h) and is in one piece for len bytes, all of it or at least
+ * MEMCACHED_REPLY_KEPT.
+ *
  * memcached answers keys in their order, leaves out those it does not have and
- * answers repeated ones each time. So the joint reply is made without a search:
- * for each key of the request, memcached_blocks_take() at the reply of its
- * part; then "END\r\n". A part whose reply is an error (reply.h: word is not
- * END) answers for the whole request.
+ * answers repeated ones each time. So a joint reply is made without a search:
+ * for each key of the request, what its part's reply has of it; then END.
  */
-struct memcached_blocks {
-	const char *bytes;
-	size_t len, at;
-};
-
-void memcached_blocks_init(struct memcached_blocks *b, const char *reply,
-    size_t len);
-/* If the next block is this key's, its length, and *block is where it is;
-   0 = the server does not have that key. */
-size_t memcached_blocks_take(struct memcached_blocks *b, const char *key,
-    size_t len, const char **block);
-/* After the last key: has everything been taken? If not, the server has
-   answered what it was not asked, and nothing of it is to be believed. */
-bool memcached_blocks_empty(const struct memcached_blocks *b);
+size_t memcached_block_size(const char *reply, size_t len, const char *key,
+    size_t key_len);
 
 #endif

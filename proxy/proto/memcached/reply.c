@@ -285,6 +285,7 @@ line_feed(struct memcached_reply *r, const char *bytes, size_t len,
 	size_t room = MEMCACHED_REPLY_LINE_MAX - r->line, n;
 	const char *lf = memchr(bytes, '\n', len < room ? len : room);
 	const char *line = bytes;
+	bool cr;
 
 	if (lf == NULL) {
 		if (len >= room)
@@ -297,7 +298,9 @@ line_feed(struct memcached_reply *r, const char *bytes, size_t len,
 	n = (size_t)(lf - bytes);
 	r->size += n + 1;
 	*used += n + 1;
-	if ((n > 0 ? lf[-1] : r->last) != '\r')
+	cr = (n > 0 ? lf[-1] : r->last) == '\r';
+	/* Lines of metadump end in LF alone (memcached 1.6.18). */
+	if (!cr && r->ask.shape != MEMCACHED_DUMP)
 		return PARSE_BAD;
 	if (r->line > 0) {
 		line_keep(r, bytes, n);
@@ -307,7 +310,7 @@ line_feed(struct memcached_reply *r, const char *bytes, size_t len,
 	r->line = 0;
 	r->last = '\0';
 	/* However it came, no more is looked at than might have been kept. */
-	n--;
+	n -= cr;
 	return line_take(r, line, line +
 	    (n > sizeof(r->kept) ? sizeof(r->kept) : n));
 }
@@ -460,8 +463,10 @@ memcached_reply_streams(const struct memcached_reply *r)
 }
 
 void
-memcached_reply_restore(const struct memcached_ask *a, char *bytes)
+memcached_reply_restore(const struct memcached_ask *a, uint64_t at,
+    char *bytes, size_t len)
 {
-	if (a->wire == MEMCACHED_BINARY)
-		bytes[1] = (char)a->opcode;
+	if (a->wire == MEMCACHED_BINARY && a->opcode != a->loud && at <= 1 &&
+	    at + len > 1)
+		bytes[1 - at] = (char)a->opcode;
 }

@@ -88,8 +88,9 @@ bool memcached_reply_wanted(const struct memcached_reply *r);
  */
 bool memcached_reply_streams(const struct memcached_reply *r);
 
-/* The first bytes of a wanted reply (MEMCACHED_HEADER of them in binary) as the
-   client knows it: with the opcode that it has sent. In place. */
-void memcached_reply_restore(const struct memcached_ask *a, char *bytes);
+/* Bytes of a reply, from `at` on, as the client knows it: with the opcode that it
+   has sent. In place, and after they have been fed. */
+void memcached_reply_restore(const struct memcached_ask *a, uint64_t at,
+    char *bytes, size_t len);
 
 #endif
