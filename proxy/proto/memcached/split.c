@@ -36,11 +36,13 @@ hash_of(const struct session *s, const char *bytes,
 static bool
 has_several_shards(const struct session *s)
 {
+	const struct pool *p = pool_of(s);
 	uint32_t hash;
-	size_t at = 0;
+	size_t at = 0, n = 0;
 
-	return pool_next_shard(pool_of(s), &at, &hash) &&
-	    pool_next_shard(pool_of(s), &at, &hash);
+	while (n < 2 && pool_next_shard(p, &at, &hash))
+		n++;
+	return n == 2;
 }
 
 bool
