@@ -5,6 +5,7 @@
  */
 #include "proxy/exchange.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "proxy/access.h"
@@ -416,8 +417,9 @@ lease_drained(struct lease *l)
 static void
 lease_gone(struct lease *l, int error)
 {
-	(void)error;
-	exchange_lost(l->holder, FAIL_UPSTREAM_RESET);
+	exchange_lost(l->holder, error == 0 ? FAIL_UPSTREAM_CLOSED :
+	    error == EBADMSG ? FAIL_BAD_RESPONSE :
+	    error == ETIME ? FAIL_RESPONSE_TIMEOUT : FAIL_UPSTREAM_RESET);
 }
 
 static const struct lease_ops exchange_lease_ops = {

@@ -6,6 +6,8 @@
  */
 #include "proxy/pipeline.h"
 
+#include <errno.h>
+
 #include "pool/share.h"
 #include "proxy/runtime.h"
 
@@ -281,7 +283,7 @@ swallow_late(struct upconn *u)
 	if (p->first != NULL && p->first->swallow && ms < CONF_OFF / 2 &&
 	    (now_ns - p->first->since_ns) / NS_PER_MS >= 2 * ms) {
 		endpoint_fault(u->shelf->site->endpoint, FAULT_TIMEOUT, 0);
-		upconn_lost(u, 0);
+		upconn_lost(u, ETIME);
 	} else if (p->n_swallow > 0)
 		deadline_set(u->pool->worker, &pipe_of(u)->clock, ms);
 }
@@ -397,7 +399,7 @@ bad_reply(struct upconn *u)
 	endpoint_fault(u->shelf->site->endpoint, FAULT_BAD_ANSWER, 0);
 	if (u->state == UPCONN_LEASED) {
 		upconn_mark(u, MARK_BROKEN, "bad answer");
-		upconn_lost(u, 0);
+		upconn_lost(u, EBADMSG);
 	} else
 		upconn_broken(u, FAULT_BAD_ANSWER, 0);
 }

@@ -15,13 +15,15 @@ from redis import DIRECT, RedisServer, through, upstreams
 ROOM = 'max = 192; max_pinned = 180; queue_timeout = "60s";'
 
 
-def judged(r, server):
+def judged(r, server, some=False):
     """Nobody was refused or cut, everything was tried, nothing ran twice."""
     eq((r["refused"], r["cut"], r["no_connect"]), (0, 0, 0),
        "refused, cut, no connection; first: %s" % r["first_refusal"])
     check(r["answered"] > r["owed"] * 0.8, "answered: %r" % r)
-    check(all(r["done"].values()) or REPLIES < 15000,
+    check(some or all(r["done"].values()) or REPLIES < 15000,
           "never tried: %r" % r["done"])
+    if some:
+        return
     counted = int(server.ask("GET", "all:0") or 0)
     check(0 < counted <= r["done"]["incr of all"],
           "%d increments ran, %d were asked for" % (
@@ -32,7 +34,7 @@ def replies(workers=1, pool=ROOM, up="", **options):
     server = RedisServer()
     w = through(server, pool=pool, up=up, workers=workers)
     r = Load("redis", w.conf.ports["front"], **options).result()
-    judged(r, server)
+    judged(r, server, "variant" in options)
     w.balanced(server)
     upstreams(w, server, 192 + r["connects"] if DIRECT else 2000)
     if not DIRECT:
@@ -54,8 +56,11 @@ def likewise_with_two_workers():
 
 @case
 def likewise_with_few_connections_and_more_clients():
-    replies(pool='max = 24; max_pinned = 20; queue_timeout = "60s";',
-            clients=500)
+    # Of what pins only what needs no partner: who holds a connection until
+    # somebody acts who waits for one could wait for ever.
+    replies(pool='max = 8; max_pinned = 6; queue_timeout = "60s";',
+            clients=500, variant="set,get,mget,echo,slow multi,multi,discard,"
+            "watch,select,reply off,reply skip,unknown command")
 
 
 @case

@@ -128,6 +128,15 @@ straighten(struct session *s)
 	return true;
 }
 
+/* What is there cannot be taken yet, and is enough. pipeline_may_take() lets it go
+   on. */
+static void
+hold_input(struct session *s)
+{
+	if (s->conn.in.held >= CONN_HIGH)
+		conn_pause(&s->conn);
+}
+
 /* More than may go among others: as much as is there is sent on its way. */
 static bool
 begin_large(struct session *s)
@@ -135,8 +144,10 @@ begin_large(struct session *s)
 	struct redis_session *rs = redis_session(s);
 	const char *bytes;
 
-	if (!pipeline_may_promote(s))
+	if (!pipeline_may_promote(s)) {
+		hold_input(s);
 		return false;
+	}
 	bytes = buf_flat(store_of(s), &s->conn.in, (size_t)rs->command.size);
 	if (bytes == NULL)
 		session_reset(s);
@@ -178,7 +189,10 @@ take(struct session *s)
 		session_reset(s);
 		return false;
 	}
-	return redis_dispatch(s, bytes);
+	if (redis_dispatch(s, bytes))
+		return true;
+	hold_input(s);
+	return false;
 }
 
 /* ---------------------------------------------------------- large commands */
