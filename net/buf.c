@@ -336,6 +336,20 @@ buf_flat(struct block_store *s, struct buf *b, size_t n)
 	return block->bytes;
 }
 
+const char *
+buf_at(const struct buf *b, size_t at, size_t *len)
+{
+	const struct slice *sl = b->first;
+
+	for (; sl != NULL; at -= sl->len, sl = sl->next)
+		if (at < sl->len) {
+			*len = sl->len - at;
+			return sl->block->bytes + sl->at + at;
+		}
+	*len = 0;
+	return NULL;
+}
+
 int
 buf_iov(const struct buf *b, struct iovec *iov, int max, size_t *total)
 {

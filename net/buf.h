@@ -115,6 +115,10 @@ buf_front(const struct buf *b, size_t *len)
 	return b->first->block->bytes + b->first->at;
 }
 
+/* What is there from a position on, as far as it is in one piece; *len 0: nothing
+   is. */
+const char *buf_at(const struct buf *b, size_t at, size_t *len);
+
 /* Fill at most max entries; returns how many, and the bytes in *total. */
 int buf_iov(const struct buf *b, struct iovec *iov, int max, size_t *total);
 

@@ -32,6 +32,18 @@ pipeline_begin(struct session *s)
 	return x;
 }
 
+/* What is to come of its request goes nowhere. */
+static void
+give_up_large(const struct exchange *x)
+{
+	struct pipeline *p = pipeline_of(x->s);
+
+	if (p->large != x)
+		return;
+	p->large = NULL;
+	p->discards = true;
+}
+
 void
 pipeline_exchange_fini(struct exchange *x)
 {
@@ -43,6 +55,7 @@ pipeline_exchange_fini(struct exchange *x)
 	while (d->ops != NULL && (l = list_first(&d->parts)) != NULL)
 		exchange_drop(container_of(l, struct exchange, link),
 		    FAIL_CLIENT_GONE);
+	give_up_large(x);
 	pipeline_of(x->s)->under_way--;
 }
 
@@ -178,6 +191,7 @@ pipeline_fail(struct session *s, struct exchange *x, const char *words,
 	if (d->begun)
 		return false;
 	/* What was not sent will not be. */
+	give_up_large(x);
 	buf_drop(exchange_blocks(x), &s->conn.in, d->size);
 	d->size = 0;
 	buf_clear(exchange_blocks(x), &x->down);

@@ -85,6 +85,10 @@ struct pipe {
 /* First in the state of a session. */
 struct pipeline {
 	unsigned under_way;             /* exchanges */
+	struct exchange *large;         /* its request is sent as it comes */
+	bool discards;                  /* what is to come of one is not read: it
+					   was answered already */
+	bool cut;                       /* nothing is read any more */
 };
 
 /* First in the state of an exchange. */

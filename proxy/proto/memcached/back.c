@@ -196,15 +196,6 @@ memcached_replayable(const struct exchange *x, enum conf_retry_what what)
 	return pipeline_replayable(x);
 }
 
-/* A large request goes on. */
-static void
-memcached_upstream_drained(struct upconn *u, struct exchange *x)
-{
-	(void)u;
-	if (memcached_session(x->s)->large == x)
-		session_bytes(x->s);
-}
-
 const struct pipeline_ops memcached_pipeline = {
 	.feed = memcached_feed,
 	.aim = memcached_aim,
@@ -218,7 +209,7 @@ const struct back_ops memcached_back = {
 	.hash = memcached_hash,
 	.alone = memcached_alone,
 	.start = memcached_start,
-	.drained = memcached_upstream_drained,
+	.drained = intake_upstream_drained,
 	.late = pipeline_late,
 	.replayable = memcached_replayable,
 	.drop = memcached_drop

@@ -171,9 +171,8 @@ send_alone(struct session *s, bool streams)
 		return true;
 	memcached_of(x)->is_alone = true;
 	memcached_of(x)->breaks = ms->request.how == MEMCACHED_ALONE;
-	memcached_of(x)->piped.streams = streams;
 	if (streams)
-		ms->large = x;
+		intake_stream(x);
 	else
 		memcached_request_taken(s);
 	exchange_route(x, x->policy->upstream);
@@ -225,11 +224,9 @@ memcached_dispatch(struct session *s)
 bool
 memcached_dispatch_large(struct session *s)
 {
-	struct memcached_session *ms = memcached_session(s);
-
-	if (ms->request.error == NULL)
+	if (memcached_session(s)->request.error == NULL)
 		return send_alone(s, true);
-	ms->discards = true;
+	pipeline_of(s)->discards = true;
 	answer_error(s);
 	return true;
 }

@@ -10,28 +10,7 @@
 #include "proxy/proto/memcached/memcached.h"
 #include "proxy/runtime.h"
 
-static struct block_store *
-store_of(const struct session *s)
-{
-	return &s->conn.w->blocks;
-}
-
 /* ------------------------------------------------------------------ reading */
-
-/* What is in b from a position on, as far as it is in one piece. */
-static const char *
-bytes_at(const struct buf *b, size_t at, size_t *len)
-{
-	const struct slice *sl = b->first;
-
-	for (; sl != NULL; at -= sl->len, sl = sl->next)
-		if (at < sl->len) {
-			*len = sl->len - at;
-			return sl->block->bytes + sl->at + at;
-		}
-	*len = 0;
-	return NULL;
-}
 
 /* Will it not be waited for until it is whole? */
 static bool
@@ -53,7 +32,7 @@ read_request(struct session *s)
 	size_t len, used;
 
 	while (got == PARSE_MORE && !is_large(s)) {
-		bytes = bytes_at(&s->conn.in, (size_t)r->size, &len);
+		bytes = buf_at(&s->conn.in, (size_t)r->size, &len);
 		if (len == 0)
 			break;
 		got = memcached_request_feed(r, bytes, len, &used);
@@ -65,31 +44,10 @@ read_request(struct session *s)
 static void
 protocol_error(struct session *s)
 {
-	struct memcached_session *ms = memcached_session(s);
-	struct exchange *x = pipeline_begin(s);
 	char text[MEMCACHED_ANSWER_MAX];
-	size_t n = memcached_error_write(&ms->request, text);
 
-	ms->cut = true;
-	s->leaving = true;
-	count_add(&s->door->failures[FAIL_BAD_REQUEST], 1);
-	buf_clear(store_of(s), &s->conn.in);
-	if (x == NULL || buf_append(exchange_blocks(x), &x->down, text, n) < 0) {
-		session_reset(s);
-		return;
-	}
-	x->why = FAIL_BAD_REQUEST;
-	pipeline_answer(x);
-}
-
-/* It has to wait until something else is over; what comes behind it waits
-   outside. */
-static bool
-hold_input(struct session *s)
-{
-	if (s->conn.in.held >= CONN_LOW)
-		conn_pause(&s->conn);
-	return false;
+	intake_refuse(s, text, memcached_error_write(
+	    &memcached_session(s)->request, text));
 }
 
 /* One request. False: there is none, or it has to wait. */
@@ -106,145 +64,52 @@ take(struct session *s)
 		case PARSE_MORE:
 			if (!is_large(s))
 				return false;
-			return memcached_dispatch_large(s) || hold_input(s);
+			return memcached_dispatch_large(s) || intake_hold(s);
 		case PARSE_DONE:
 			break;
 		}
 		ms->is_whole = true;
 	}
-	return memcached_dispatch(s) || hold_input(s);
+	return memcached_dispatch(s) || intake_hold(s);
 }
 
-/* ------------------------------------------------------------ large requests */
+/* A wrong end of a value shows only there. */
+static enum parse
+feed(struct session *s, const char *bytes, size_t len, size_t *used)
+{
+	struct memcached_request *r = &memcached_session(s)->request;
+	enum parse got = memcached_request_feed(r, bytes, len, used);
+
+	return got != PARSE_MORE && r->error != NULL ? PARSE_BAD : got;
+}
 
 /* Its end shows that the server would find it wrong. It does not get that far:
    what it has is thrown away when its connection closes. */
-static bool
-spoilt(struct session *s, struct exchange *x, size_t rest)
-{
-	struct memcached_session *ms = memcached_session(s);
-
-	memcached_of(x)->error = ms->request.error;
-	buf_drop(store_of(s), &s->conn.in, rest);
-	exchange_fail(x, FAIL_BAD_REQUEST);
-	if (s->closed)
-		return false;
-	ms->discards = false;
-	memcached_request_taken(s);
-	return true;
-}
-
-/* More of a request that is being sent as it comes. */
-static bool
-stream_on(struct session *s)
-{
-	struct memcached_session *ms = memcached_session(s);
-	struct exchange *x = ms->large;
-	struct upconn *u = x->lease != NULL ? x->lease->u : NULL;
-	const char *bytes;
-	size_t len, used;
-	enum parse got;
-
-	if (u == NULL || u->conn.out.held >= CONN_HIGH)
-		return hold_input(s);
-	conn_resume(&s->conn);
-	bytes = buf_front(&s->conn.in, &len);
-	if (len == 0)
-		return false;
-	got = memcached_request_feed(&ms->request, bytes, len, &used);
-	if (got != PARSE_MORE && ms->request.error != NULL)
-		return spoilt(s, x, used);
-	if (buf_move(store_of(s), &u->conn.out, &s->conn.in, used) < 0) {
-		session_reset(s);
-		return false;
-	}
-	conn_send(&u->conn);
-	if (got == PARSE_DONE) {
-		ms->large = NULL;
-		memcached_request_taken(s);
-		pipeline_sent(u, x);
-	}
-	return true;
-}
-
-/* One that has been answered before it was all there. */
-static bool
-discard(struct session *s)
-{
-	struct memcached_session *ms = memcached_session(s);
-	const char *bytes;
-	size_t len, used;
-	enum parse got;
-
-	conn_resume(&s->conn);
-	bytes = buf_front(&s->conn.in, &len);
-	if (len == 0)
-		return false;
-	got = memcached_request_feed(&ms->request, bytes, len, &used);
-	buf_drop(store_of(s), &s->conn.in, used);
-	if (got != PARSE_MORE) {
-		ms->discards = false;
-		memcached_request_taken(s);
-	}
-	return true;
-}
-
-/* -------------------------------------------------------------------- input */
-
-static bool
-take_something(struct session *s)
-{
-	struct memcached_session *ms = memcached_session(s);
-
-	if (s->closed || s->lingering || s->finishing || ms->cut)
-		return false;
-	if (ms->large != NULL)
-		return stream_on(s);
-	if (ms->discards)
-		return discard(s);
-	return pipeline_may_take(s) && take(s);
-}
-
-/* A client whose end has come: what it has asked for whole is answered. */
 static void
-at_end(struct session *s)
+spoilt(struct session *s, struct exchange *x)
 {
-	if (memcached_session(s)->large != NULL)
-		session_close(s);
-	else if (list_empty(&s->exchanges))
-		session_finish(s);
+	struct memcached_session *ms = memcached_session(s);
+
+	if (x != NULL) {
+		memcached_of(x)->error = ms->request.error;
+		exchange_fail(x, FAIL_BAD_REQUEST);
+	}
+	pipeline_of(s)->discards = false;
+	if (!s->closed)
+		memcached_request_taken(s);
 }
+
+static const struct intake_ops intake_ops = {
+	.take = take,
+	.feed = feed,
+	.taken = memcached_request_taken,
+	.spoilt = spoilt
+};
 
 static void
 memcached_bytes(struct session *s)
 {
-	struct memcached_session *ms = memcached_session(s);
-
-	pipeline_settle(s);
-	while (take_something(s))
-		;
-	if (s->closed || s->lingering || s->finishing)
-		return;
-	if (ms->cut)
-		buf_clear(store_of(s), &s->conn.in);
-	if (s->conn.eof && !ms->cut)
-		at_end(s);
-	else if (s->leaving && list_empty(&s->exchanges)) {
-		conn_send(&s->conn);
-		if (ms->cut)
-			session_linger(s);
-		else
-			session_finish(s);
-	} else if (s->conn.in.len == 0 && session_is_leaving(s) &&
-	    session_is_idle(s))
-		session_finish(s);
-}
-
-static void
-memcached_leased(struct session *s, struct exchange *x)
-{
-	(void)x;
-	session_bytes(s);
+	intake_bytes(s, &intake_ops);
 }
 
 static void
@@ -289,22 +154,9 @@ write_failure(const struct exchange *x, enum fail why, char *out)
 static bool
 memcached_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 {
-	struct memcached_session *ms = memcached_session(s);
 	char text[MEMCACHED_ANSWER_MAX];
 
-	if (ms->large == x) {
-		ms->large = NULL;
-		ms->discards = true;
-	}
 	return pipeline_fail(s, x, text, write_failure(x, why, text));
-}
-
-/* In the middle of a reply there are no words. */
-static void
-memcached_fail(struct session *s, struct exchange *x, enum fail why)
-{
-	(void)x, (void)why;
-	session_reset(s);
 }
 
 /* As memcached itself says it, in text to everybody. */
@@ -330,9 +182,9 @@ memcached_words(const struct exchange *x, struct access_words *w)
 const struct front_ops memcached_front = {
 	.open = memcached_open,
 	.bytes = memcached_bytes,
-	.leased = memcached_leased,
+	.leased = intake_leased,
 	.drained = pipeline_drained,
-	.fail = memcached_fail,
+	.fail = intake_cut,
 	.fail_in_turn = memcached_fail_in_turn,
 	.late = pipeline_session_late,
 	.bye = memcached_bytes,

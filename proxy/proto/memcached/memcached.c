@@ -40,19 +40,6 @@ static const char *const defaults[] = {
 	NULL
 };
 
-/* What is left of one that was sent as it came is still read, and forgotten. */
-static void
-exchange_fini(struct exchange *x)
-{
-	struct memcached_session *ms = memcached_session(x->s);
-
-	if (ms->large == x) {
-		ms->large = NULL;
-		ms->discards = true;
-	}
-	pipeline_exchange_fini(x);
-}
-
 const struct proto proto_memcached = {
 	.conf = {
 		.name = "memcached",
@@ -73,5 +60,5 @@ const struct proto proto_memcached = {
 	.session_size = sizeof(struct memcached_session),
 	.exchange_size = sizeof(struct memcached_exchange),
 	.exchange_zeroed = sizeof(struct memcached_exchange),
-	.exchange_fini = exchange_fini
+	.exchange_fini = pipeline_exchange_fini
 };

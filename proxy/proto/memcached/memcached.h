@@ -16,7 +16,7 @@
 #ifndef PROXY_MEMCACHED_MEMCACHED_H
 #define PROXY_MEMCACHED_MEMCACHED_H
 
-#include "proxy/pipeline.h"
+#include "proxy/intake.h"
 #include "proxy/proto.h"
 #include "proxy/proto/memcached/keys.h"
 #include "proxy/proto/memcached/reply.h"
@@ -33,9 +33,6 @@ struct memcached_session {
 	struct pipeline pipeline;       /* first */
 	struct memcached_request request;       /* the one being read */
 	bool is_whole;                  /* it is, and waits to be carried out */
-	struct exchange *large;         /* it is sent as it comes; NULL */
-	bool discards;                  /* it is not, and was answered */
-	bool cut;                       /* the rest of its input is not read */
 };
 
 struct memcached_exchange {

@@ -608,15 +608,6 @@ redis_replayable(const struct exchange *x, enum conf_retry_what what)
 	return pipeline_replayable(x);
 }
 
-static void
-redis_upstream_drained(struct upconn *u, struct exchange *x)
-{
-	(void)u;
-	/* A large command goes on. */
-	if (redis_of(x)->piped.streams && !redis_of(x)->piped.sent)
-		session_bytes(x->s);
-}
-
 const struct pipeline_ops redis_pipeline = {
 	.feed = redis_feed,
 	.aim = redis_aim,
@@ -631,7 +622,7 @@ const struct back_ops redis_back = {
 	.hash = redis_hash,
 	.alone = redis_alone,
 	.start = redis_start,
-	.drained = redis_upstream_drained,
+	.drained = intake_upstream_drained,
 	.late = pipeline_late,
 	.replayable = redis_replayable,
 	.drop = redis_drop

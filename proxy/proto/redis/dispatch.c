@@ -530,7 +530,7 @@ refuse_large(struct session *s, const char *text)
 	struct redis_session *rs = redis_session(s);
 	struct exchange *x = pipeline_begin(s);
 
-	rs->discards = true;
+	pipeline_of(s)->discards = true;
 	buf_drop(&s->conn.w->blocks, &s->conn.in, (size_t)rs->command.size);
 	if (x == NULL || buf_append(exchange_blocks(x), &x->down, text,
 	    strlen(text)) < 0 || buf_append(exchange_blocks(x), &x->down,
@@ -569,7 +569,6 @@ redis_dispatch_large(struct session *s, const char *bytes)
 	x = way_begin(s, &way);
 	if (x == NULL)
 		return;
-	redis_of(x)->piped.streams = true;
-	rs->large = x;
+	intake_stream(x);
 	exchange_route(x, x->policy->upstream);
 }

@@ -19,21 +19,6 @@ store_of(const struct session *s)
 
 /* ------------------------------------------------------------------ reading */
 
-/* What is in b from a position on, as far as it is in one piece. */
-static const char *
-bytes_at(const struct buf *b, size_t at, size_t *len)
-{
-	const struct slice *sl = b->first;
-
-	for (; sl != NULL; at -= sl->len, sl = sl->next)
-		if (at < sl->len) {
-			*len = sl->len - at;
-			return sl->block->bytes + sl->at + at;
-		}
-	*len = 0;
-	return NULL;
-}
-
 /* What is read of a command before it is sent as it comes. Its name has to be
    there; a line that does not end is the reader's to refuse. */
 static uint64_t
@@ -56,7 +41,7 @@ read_command(struct session *s)
 	size_t len, used;
 
 	while (got == PARSE_MORE && c->size < most_of(s)) {
-		bytes = bytes_at(&s->conn.in, (size_t)c->size, &len);
+		bytes = buf_at(&s->conn.in, (size_t)c->size, &len);
 		if (len == 0)
 			break;
 		if (len > most_of(s) - c->size)
@@ -70,23 +55,11 @@ read_command(struct session *s)
 static void
 protocol_error(struct session *s)
 {
-	struct redis_session *rs = redis_session(s);
-	struct exchange *x = pipeline_begin(s);
 	char text[128];
 	int n = snprintf(text, sizeof(text), "-ERR %s\r\n",
-	    rs->command.error);
+	    redis_session(s)->command.error);
 
-	rs->cut = true;
-	s->leaving = true;
-	count_add(&s->door->failures[FAIL_BAD_REQUEST], 1);
-	buf_clear(store_of(s), &s->conn.in);
-	if (x == NULL || buf_append(exchange_blocks(x), &x->down, text,
-	    (size_t)n) < 0) {
-		session_reset(s);
-		return;
-	}
-	x->why = FAIL_BAD_REQUEST;
-	pipeline_answer(x);
+	intake_refuse(s, text, (size_t)n);
 }
 
 /* An inline command becomes what it would have been otherwise, in its place. */
@@ -128,15 +101,6 @@ straighten(struct session *s)
 	return true;
 }
 
-/* What is there cannot be taken yet, and is enough. pipeline_may_take() lets it go
-   on. */
-static void
-hold_input(struct session *s)
-{
-	if (s->conn.in.held >= CONN_HIGH)
-		conn_pause(&s->conn);
-}
-
 /* More than may go among others: as much as is there is sent on its way. */
 static bool
 begin_large(struct session *s)
@@ -144,10 +108,8 @@ begin_large(struct session *s)
 	struct redis_session *rs = redis_session(s);
 	const char *bytes;
 
-	if (!pipeline_may_promote(s)) {
-		hold_input(s);
-		return false;
-	}
+	if (!pipeline_may_promote(s))
+		return intake_hold(s);
 	bytes = buf_flat(store_of(s), &s->conn.in, (size_t)rs->command.size);
 	if (bytes == NULL)
 		session_reset(s);
@@ -189,139 +151,47 @@ take(struct session *s)
 		session_reset(s);
 		return false;
 	}
-	if (redis_dispatch(s, bytes))
-		return true;
-	hold_input(s);
-	return false;
+	return redis_dispatch(s, bytes) || intake_hold(s);
 }
 
-/* ---------------------------------------------------------- large commands */
-
-/* More of a command that is being sent as it comes. */
-static bool
-stream_on(struct session *s)
+static enum parse
+feed(struct session *s, const char *bytes, size_t len, size_t *used)
 {
-	struct redis_session *rs = redis_session(s);
-	struct exchange *x = rs->large;
-	struct upconn *u = x->lease != NULL ? x->lease->u : NULL;
-	const char *bytes;
-	size_t len, used;
-	enum parse got;
-
-	if (u == NULL || u->conn.out.held >= CONN_HIGH) {
-		if (s->conn.in.held >= CONN_LOW)
-			conn_pause(&s->conn);
-		return false;
-	}
-	conn_resume(&s->conn);
-	bytes = buf_front(&s->conn.in, &len);
-	if (len == 0)
-		return false;
-	got = resp_command_feed(&rs->command, bytes, len, &used);
-	if (got == PARSE_BAD) {
-		exchange_fail(x, FAIL_BAD_REQUEST);
-		protocol_error(s);
-		return false;
-	}
-	if (buf_move(store_of(s), &u->conn.out, &s->conn.in, used) < 0) {
-		session_reset(s);
-		return false;
-	}
-	conn_send(&u->conn);
-	if (got == PARSE_DONE) {
-		rs->large = NULL;
-		redis_command_taken(s);
-		pipeline_sent(u, x);
-	}
-	return true;
+	return resp_command_feed(&redis_session(s)->command, bytes, len, used);
 }
 
-/* One that has failed before it was all there. */
-static bool
-discard(struct session *s)
-{
-	struct redis_session *rs = redis_session(s);
-	const char *bytes;
-	size_t len, used;
-	enum parse got;
-
-	bytes = buf_front(&s->conn.in, &len);
-	if (len == 0)
-		return false;
-	got = resp_command_feed(&rs->command, bytes, len, &used);
-	if (got == PARSE_BAD) {
-		protocol_error(s);
-		return false;
-	}
-	buf_drop(store_of(s), &s->conn.in, used);
-	if (got == PARSE_DONE) {
-		rs->discards = false;
-		redis_command_taken(s);
-	}
-	return true;
-}
-
-/* -------------------------------------------------------------------- input */
-
-static bool
-take_something(struct session *s)
-{
-	struct redis_session *rs = redis_session(s);
-
-	if (s->closed || s->lingering || s->finishing || rs->cut)
-		return false;
-	if (rs->large != NULL)
-		return stream_on(s);
-	if (rs->discards)
-		return discard(s);
-	return pipeline_may_take(s) && take(s);
-}
-
-/* A client whose end has come: Redis itself goes no further when it sees that,
-   but what was asked for by then is answered. */
 static void
-at_end(struct session *s)
+spoilt(struct session *s, struct exchange *x)
 {
-	struct redis_session *rs = redis_session(s);
+	if (x != NULL)
+		exchange_fail(x, FAIL_BAD_REQUEST);
+	if (!s->closed)
+		protocol_error(s);
+}
+
+/* Redis itself goes no further when it sees a client's end; but what was asked
+   for by then, and needs no connection of its own, is answered. */
+static bool
+leaves(const struct session *s)
+{
 	const struct exchange *x = pipeline_newest(s);
 
-	if (rs->large != NULL || s->kept != NULL ||
-	    (x != NULL && (redis_of(x)->waits || rs->is_whole)))
-		session_close(s);
-	else if (x == NULL)
-		session_finish(s);
+	return s->kept != NULL || (x != NULL && (redis_of(x)->waits ||
+	    redis_session(s)->is_whole));
 }
+
+static const struct intake_ops intake_ops = {
+	.take = take,
+	.feed = feed,
+	.taken = redis_command_taken,
+	.spoilt = spoilt,
+	.leaves = leaves
+};
 
 static void
 redis_bytes(struct session *s)
 {
-	struct redis_session *rs = redis_session(s);
-
-	pipeline_settle(s);
-	while (take_something(s))
-		;
-	if (s->closed || s->lingering || s->finishing)
-		return;
-	if (rs->cut)
-		buf_clear(store_of(s), &s->conn.in);
-	if (s->conn.eof && !rs->cut)
-		at_end(s);
-	else if (s->leaving && list_empty(&s->exchanges)) {
-		conn_send(&s->conn);
-		if (rs->cut)
-			session_linger(s);
-		else
-			session_finish(s);
-	} else if (s->conn.in.len == 0 && session_is_leaving(s) &&
-	    session_is_idle(s))
-		session_finish(s);
-}
-
-static void
-redis_leased(struct session *s, struct exchange *x)
-{
-	(void)x;
-	session_bytes(s);
+	intake_bytes(s, &intake_ops);
 }
 
 static void
@@ -354,10 +224,6 @@ redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 	else
 		n = snprintf(text, sizeof(text), "-ERR weir: %s: %s\r\n",
 		    row->name, row->text);
-	if (rs->large == x) {
-		rs->large = NULL;
-		rs->discards = true;
-	}
 	/* It never came to what it was to begin; or what there is on the
 	   connection is not known any more. */
 	if (s->kept != NULL)
@@ -365,14 +231,6 @@ redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 	else
 		rs->in_multi = rs->has_multi_db = false;
 	return pipeline_fail(s, x, text, redis_of(x)->silent ? 0 : (size_t)n);
-}
-
-/* In the middle of a reply there are no words. */
-static void
-redis_fail(struct session *s, struct exchange *x, enum fail why)
-{
-	(void)x, (void)why;
-	session_reset(s);
 }
 
 static size_t
@@ -401,9 +259,9 @@ redis_words(const struct exchange *x, struct access_words *w)
 const struct front_ops redis_front = {
 	.open = redis_open,
 	.bytes = redis_bytes,
-	.leased = redis_leased,
+	.leased = intake_leased,
 	.drained = pipeline_drained,
-	.fail = redis_fail,
+	.fail = intake_cut,
 	.fail_in_turn = redis_fail_in_turn,
 	.late = pipeline_session_late,
 	.bye = redis_bytes,

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/proto/redis/conf.h"
+#include "proxy/proto/redis/redis.h"
 #include "proxy/proto/redis/resp.h"
 
 /* ROLE of a master lists its replicas, about 50 bytes each. */
@@ -40,7 +40,7 @@ struct state {
 static const struct redis_upstream_conf *
 own_of(const struct conf_upstream *conf)
 {
-	if (conf->proto == NULL || strcmp(conf->proto->name, "redis") != 0)
+	if (conf->proto != &proto_redis.conf)
 		return NULL;
 	return conf->own;
 }

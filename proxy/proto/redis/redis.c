@@ -95,13 +95,8 @@ static const char *const defaults[] = {
 static void
 exchange_fini(struct exchange *x)
 {
-	struct redis_session *rs = redis_session(x->s);
 	struct redis_exchange *rx = redis_of(x);
 
-	if (rs->large == x) {
-		rs->large = NULL;
-		rs->discards = true;
-	}
 	if (rx->who != NULL)
 		redis_identity_fini(rx->who);
 	free(rx->who);

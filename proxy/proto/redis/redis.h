@@ -13,7 +13,7 @@
 #define PROXY_REDIS_REDIS_H
 
 #include "proxy/generation.h"
-#include "proxy/pipeline.h"
+#include "proxy/intake.h"
 #include "proxy/proto.h"
 #include "proxy/proto/redis/commands.h"
 #include "proxy/proto/redis/conf.h"
@@ -46,10 +46,7 @@ struct redis_session {
 	struct pipeline pipeline;       /* first */
 	struct resp_command command;    /* the one being read */
 	bool is_whole;                  /* it is, and waits to be carried out */
-	struct exchange *large;         /* it is sent as it comes; NULL */
-	bool discards;                  /* it is not, and failed already */
 	bool let_in;                    /* auth = check: has the password */
-	bool cut;                       /* the rest of its input is not read */
 	uint8_t replies;                /* enum redis_replies */
 	uint16_t pins;                  /* bits by enum redis_pin */
 	bool in_multi;                  /* sent MULTI, not yet EXEC: what it
