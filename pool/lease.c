@@ -736,6 +736,9 @@ lease_ask(struct ask *a)
 			return await_pin(a);
 		a->pins = true;
 	}
+	/* What he has alone for a moment he will have for longer. */
+	if (a->lasts && a->with != NULL && !a->with->pins)
+		a->with->pins = upstream_pin_take(a->pool->upstream);
 	got = ask_now(a);
 	if (got == ASK_REFUSED)
 		ask_unpin(a);

@@ -170,7 +170,8 @@ exchange_drop(struct exchange *x, enum fail why)
 	x->ended = true;
 	/* A keep-alive client that leaves between two requests is no failure:
 	   the front begins an exchange only when bytes have come. */
-	count_add(&d->failures[why], 1);
+	if (!x->part)
+		count_add(&d->failures[why], 1);
 	x->why = why;
 	finish(x, why == FAIL_CLIENT_GONE ? OUTCOME_CLIENT_ABORT :
 	    OUTCOME_FAILED);
@@ -202,7 +203,8 @@ exchange_fail(struct exchange *x, enum fail why)
 
 	if (x->ended || x->why != FAIL_NONE)
 		return;
-	count_add(&d->failures[why], 1);
+	if (!x->part)
+		count_add(&d->failures[why], 1);
 	if (fails_in_turn(x, why)) {
 		if (!s->closed)
 			session_bytes(s);
@@ -430,37 +432,6 @@ static const struct lease_ops exchange_lease_ops = {
 	.gone = lease_gone
 };
 
-/*
- * Shared mode: the connection that the session's requests go to as long as it is
- * owed anything there, so that it reads what it has written. A balancer that
- * goes by keys has its own word in this.
- */
-static struct upconn *
-companion(const struct exchange *x)
-{
-	const struct list *l = &x->link;
-	const struct exchange *y;
-	const struct shelf *sh;
-
-	if (x->s->kept != NULL)
-		return x->s->kept->u;
-	if (x->part || x->upstream->balance == CONF_SOURCE_HASH ||
-	    x->upstream->balance == CONF_KEY_HASH)
-		return NULL;
-	while ((l = l->prev) != &x->s->exchanges) {
-		y = container_of(l, const struct exchange, link);
-		if (y->lease == NULL)
-			continue;
-		sh = y->lease->u->shelf;
-		return y->ask.pool == x->ask.pool &&
-		    y->lease->u->mark != MARK_BROKEN &&
-		    sh->key_len == x->ask.key_len && (sh->key_len == 0 ||
-		    memcmp(sh->key, x->ask.key, sh->key_len) == 0) ?
-		    y->lease->u : NULL;
-	}
-	return NULL;
-}
-
 static void
 ask(struct exchange *x)
 {
@@ -469,7 +440,8 @@ ask(struct exchange *x)
 	x->asked_once = true;
 	x->tries++;
 	if (x->upstream->pool.span == CONF_SPAN_OWED)
-		x->ask.with = companion(x);
+		x->ask.with = back_of(x)->with != NULL ?
+		    back_of(x)->with(x) : NULL;
 	else if (session_take_kept(x->s, &x->ask)) {
 		begin(x);
 		return;
@@ -520,18 +492,24 @@ turn_down(struct exchange *x, enum fail why, bool flood)
 	deadline_set(x->s->conn.w, &x->pause, gate_flood_ms(x->s->door));
 }
 
+bool
+exchange_admit(struct exchange *x)
+{
+	bool flood;
+	enum fail why = gate_request(x, &flood);
+
+	if (why != FAIL_NONE)
+		turn_down(x, why, flood);
+	return why == FAIL_NONE;
+}
+
 void
 exchange_route(struct exchange *x, const struct conf_upstream *to)
 {
 	struct upstream *up = generation_upstream(x->gen, to);
-	enum fail why;
-	bool flood;
 
-	why = x->gated ? FAIL_NONE : gate_request(x, &flood);
-	if (why != FAIL_NONE) {
-		turn_down(x, why, flood);
+	if (!x->part && !exchange_admit(x))
 		return;
-	}
 	x->upstream = to;
 	x->ask.pool = up->pools[lane_of(x)->worker.index];
 	x->ask.ops = &exchange_lease_ops;

@@ -59,8 +59,6 @@ struct exchange {
 	bool ended : 1;
 	bool part : 1;                  /* of another exchange, which is what
 					   is counted and logged */
-	bool gated : 1;                 /* another part was held against the
-					   limits for all of them */
 	bool asked_once : 1;            /* it got as far as the pool */
 	bool reserved : 1;              /* a token of request_rate awaits it */
 	enum outcome outcome;
@@ -87,9 +85,17 @@ exchange_first(const struct session *s)
 
 /*
  * It is known where x goes: ask for a lease there. Ends in front.leased and
- * back.start, now or later, or in exchange_fail().
+ * back.start, or in exchange_fail(), now or later: x and its session may be over
+ * when this returns.
  */
 void exchange_route(struct exchange *x, const struct conf_upstream *to);
+
+/*
+ * The first step of it, for one that is not routed itself but has parts that
+ * are: is it within its listener's limits? False: it has failed, or will; x and
+ * its session may be over.
+ */
+bool exchange_admit(struct exchange *x) MUST_CHECK;
 
 /* For the front: x->up has grown or ended. */
 void exchange_up(struct exchange *x);

@@ -60,6 +60,17 @@ static const struct lease_ops ghost_ops = {
 	.gone = ghost_gone
 };
 
+/* Nobody waits for it, but it has to come some time. */
+static void
+swallow(struct upconn *u, struct owed *o)
+{
+	struct pipe *p = pipe_of(u);
+
+	o->swallow = true;
+	if (p->n_swallow++ == 0 && !p->choked)
+		deadline_set(u->pool->worker, &p->clock, response_ms(u));
+}
+
 int
 pipeline_owe(struct upconn *u, struct exchange *x, uint32_t replies,
     unsigned tag)
@@ -86,6 +97,8 @@ pipeline_owe(struct upconn *u, struct exchange *x, uint32_t replies,
 	p->n_owed++;
 	if (x != NULL)
 		piped_of(x)->owed = o;
+	else if (o->lease != NULL)
+		swallow(u, o);
 	return 0;
 }
 
@@ -167,16 +180,29 @@ keep_copy(struct exchange *x, size_t n)
 	return buf_append(exchange_blocks(x), &x->up, bytes, n);
 }
 
+static int
+send_copy(struct upconn *u, struct exchange *x)
+{
+	size_t len;
+	const char *bytes = buf_front(&x->up, &len);
+
+	return len == 0 ? -1 : buf_append(exchange_blocks(x), &u->conn.out,
+	    bytes, len);
+}
+
 int
 pipeline_send(struct upconn *u, struct exchange *x)
 {
 	struct piped *d = piped_of(x);
 	struct block_store *store = exchange_blocks(x);
 	struct buf *in = &x->s->conn.in;
-
 	size_t n = (size_t)d->size;
 
-	if (x->up.len > 0 &&
+	/* Sent once more: the copy stays, it may not be the last time. */
+	if (d->keeps && n == 0) {
+		if (send_copy(u, x) < 0)
+			return -1;
+	} else if (x->up.len > 0 &&
 	    buf_move(store, &u->conn.out, &x->up, x->up.len) < 0)
 		return -1;
 	if (d->keeps && n > 0 && keep_copy(x, n) < 0)
@@ -280,7 +306,7 @@ swallow_late(struct upconn *u)
 	const struct pipe *p = pipe_of(u);
 	int64_t ms = response_ms(u), now_ns = u->pool->worker->now_ns;
 
-	if (p->first != NULL && p->first->swallow && ms < CONF_OFF / 2 &&
+	if (p->first != NULL && p->first->x == NULL && ms < CONF_OFF / 2 &&
 	    (now_ns - p->first->since_ns) / NS_PER_MS >= 2 * ms) {
 		endpoint_fault(u->shelf->site->endpoint, FAULT_TIMEOUT, 0);
 		upconn_lost(u, ETIME);
@@ -374,6 +400,9 @@ head_is_done(struct upconn *u)
 		return;
 	piped_of(x)->owed = NULL;
 	deadline_clear(&x->deadline);
+	/* What is still to come of the request would be read as another. */
+	if (!piped_of(x)->sent)
+		upconn_mark(u, MARK_BROKEN, "answered before all was sent");
 	endpoint_ok(u->shelf->site->endpoint);
 	pipeline_answer(x);
 }
@@ -391,6 +420,9 @@ reply_is_whole(struct upconn *u)
 	if (p->ops->whole(u, p->first) && p->first != NULL &&
 	    --p->first->left == 0)
 		head_is_done(u);
+	/* What others are owed there cannot be told apart any more. */
+	if (u->mark == MARK_BROKEN && u->state == UPCONN_LEASED && !u->alone)
+		upconn_lost(u, EBADMSG);
 }
 
 static void
@@ -466,8 +498,11 @@ pipeline_input(struct upconn *u)
 	    (u->state == UPCONN_GREETING || u->state == UPCONN_WASHING)) {
 		u->busy = false;
 		p->ops->greeted(u);
-	} else
-		share_dealt_with(u);
+		return;
+	}
+	/* Who waited while it was closed to newcomers may come now. */
+	u->busy = false;
+	share_grant(u);
 }
 
 /* ------------------------------------------------------------------- ending */
@@ -501,18 +536,17 @@ pipeline_drop(struct upconn *u, struct exchange *x)
 		return;
 	d->owed = NULL;
 	o->x = NULL;
-	o->swallow = true;
 	o->lease = x->lease;
 	o->lease->ops = &ghost_ops;
 	o->lease->holder = o;
 	x->lease = NULL;
-	if (p->n_swallow++ == 0 && !p->choked)
-		deadline_set(u->pool->worker, &p->clock, response_ms(u));
+	swallow(u, o);
 }
 
 /* --------------------------------------------------------------------- pins */
 
-/* Exchanges that were under way on it have failed already, and said so. */
+/* Exchanges that are under way on it fail, before or after this, and say so; then
+   the client is left. */
 static void
 pin_gone(struct lease *l, int error)
 {

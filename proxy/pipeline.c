@@ -6,6 +6,10 @@
  */
 #include "proxy/pipeline.h"
 
+#include <string.h>
+
+#include "pool/shards.h"
+
 enum {
 	AHEAD_MOST = 64 * 1024          /* input held that cannot be taken yet */
 };
@@ -75,10 +79,30 @@ pipeline_part(struct exchange *x, const struct pipeline_ops *ops)
 	list_remove(&part->link);
 	list_append(&d->parts, &part->link);
 	part->part = true;
-	part->gated = d->due > 0;
 	piped_of(part)->whole_of = x;
 	d->due++;
 	return part;
+}
+
+void
+pipeline_route_parts(struct exchange *x)
+{
+	struct exchange *parts[PIPELINE_PARTS_MOST];
+	struct piped *d = piped_of(x);
+	struct session *s = x->s;
+	struct list *l;
+	unsigned n = 0, i;
+
+	if (!exchange_admit(x))
+		return;
+	count_add(&s->door->requests, 1);
+	x->asked_once = true;
+	for (l = d->parts.next; l != &d->parts; l = l->next)
+		parts[n++] = container_of(l, struct exchange, link);
+	/* One that fails at once may end them all. */
+	for (i = 0; i < n && !s->closed; i++)
+		if (!parts[i]->ended)
+			exchange_route(parts[i], x->policy->upstream);
 }
 
 /* What the parts had to say becomes x's answer, and they end. */
@@ -88,6 +112,11 @@ join(struct exchange *x)
 	struct piped *d = piped_of(x);
 	struct list *l;
 
+	for (l = d->parts.next; l != &d->parts && x->why == FAIL_NONE;
+	    l = l->next)
+		x->why = container_of(l, struct exchange, link)->why;
+	if (x->why != FAIL_NONE)
+		count_add(&x->s->door->failures[x->why], 1);
 	if (d->ops->join(x) < 0)
 		return -1;
 	while ((l = list_first(&d->parts)) != NULL) {
@@ -206,24 +235,46 @@ pipeline_fail(struct session *s, struct exchange *x, const char *words,
 
 /* ----------------------------------------------------------------- sessions */
 
-/* Where a key says which connection it is, one that is closed to newcomers has
-   to be done with this session first: or its next request would overtake. */
-static bool
-leaves_one(const struct list *exchanges)
+/* Of those under way, newest first, the first that is leased where x goes; parts
+   are looked at, too. e NULL: anywhere. */
+static struct upconn *
+leased_there(const struct list *exchanges, const struct exchange *x,
+    const struct endpoint *e)
 {
 	const struct list *l;
 
-	for (l = exchanges->next; l != exchanges; l = l->next) {
-		const struct exchange *x =
+	for (l = exchanges->prev; l != exchanges; l = l->prev) {
+		const struct exchange *y =
 		    container_of(l, const struct exchange, link);
+		struct upconn *u = y->lease != NULL ? y->lease->u : NULL;
 
-		if ((x->lease != NULL &&
-		    !list_linked(&x->lease->u->shared)) ||
-		    (piped_of(x)->ops != NULL &&
-		    leaves_one(&piped_of(x)->parts)))
-			return true;
+		if (u == NULL && piped_of(y)->ops != NULL)
+			u = leased_there(&piped_of(y)->parts, x, e);
+		if (u != NULL && u->pool == x->ask.pool &&
+		    u->mark != MARK_BROKEN &&
+		    (e == NULL || u->shelf->site->endpoint == e) &&
+		    u->shelf->key_len == x->ask.key_len &&
+		    (x->ask.key_len == 0 || memcmp(u->shelf->key, x->ask.key,
+		    x->ask.key_len) == 0))
+			return u;
 	}
-	return false;
+	return NULL;
+}
+
+struct upconn *
+pipeline_with(const struct exchange *x)
+{
+	const struct endpoint *e = NULL;
+
+	if (x->s->kept != NULL)
+		return x->s->kept->u;
+	if (x->upstream->balance == CONF_KEY_HASH) {
+		e = pool_endpoint_of_key(x->ask.pool, (uint32_t)x->ask.hash);
+		if (e == NULL && x->upstream->key_hash.ring !=
+		    CONF_RING_RANDOM)
+			return NULL;    /* nobody has it: it is refused */
+	}
+	return leased_there(&x->s->exchanges, x, e);
 }
 
 /* Does it, or a part of it, wait for its lease? */
@@ -243,13 +294,11 @@ is_asking(const struct exchange *x)
 
 /* Is the newest of such a kind that nothing may follow it now? */
 static bool
-holds_up(const struct session *s, const struct exchange *x)
+holds_up(const struct exchange *x)
 {
 	const struct piped *d = piped_of(x);
 
-	return is_asking(x) || d->bars || (d->streams && !d->sent) ||
-	    (s->door->conf->upstream->balance == CONF_KEY_HASH &&
-	    s->kept == NULL && leaves_one(&s->exchanges));
+	return is_asking(x) || d->bars || (d->streams && !d->sent);
 }
 
 bool
@@ -259,7 +308,7 @@ pipeline_may_take(struct session *s)
 
 	if (s->closed || s->lingering || s->finishing || s->leaving)
 		return false;
-	if ((x != NULL && holds_up(s, x)) ||
+	if ((x != NULL && holds_up(x)) ||
 	    pipeline_of(s)->under_way >= PIPELINE_MOST || pipeline_is_slow(s)) {
 		if (s->conn.in.held >= AHEAD_MOST)
 			conn_pause(&s->conn);
@@ -274,8 +323,10 @@ pipeline_may_promote(const struct session *s)
 {
 	const struct exchange *x = pipeline_newest(s);
 
+	/* Who has one already does not keep it from those who wait for one. */
 	return s->kept != NULL || x == NULL ||
-	    (x->lease != NULL && x->lease->u->alone);
+	    (x->lease != NULL && x->lease->u->alone &&
+	    list_empty(&x->ask.pool->pin_asks));
 }
 
 void

@@ -34,7 +34,9 @@ struct owed {
 	int64_t since_ns;
 	uint32_t left;                  /* replies due yet */
 	uint16_t tag;                   /* the protocol's own */
-	bool swallow;                   /* it was an exchange's */
+	bool swallow;                   /* nobody waits for it, but the
+					   connection has to be given up if it
+					   does not come */
 	uint64_t own[2];                /* likewise, zeroed: for what outlives
 					   the exchange; pipe->last has it when
 					   pipeline_owe() is done */
@@ -171,6 +173,14 @@ int pipeline_send(struct upconn *u, struct exchange *x) MUST_CHECK;
  */
 struct exchange *pipeline_part(struct exchange *x,
     const struct pipeline_ops *ops) MUST_CHECK;
+
+/* All parts have been made: they are sent, if x is within its limits. x and its
+   session may be over afterwards. */
+void pipeline_route_parts(struct exchange *x);
+
+/* back.with: a client reads what it has written, since its requests follow each
+   other where they are leased; with key_hash to each endpoint by itself. */
+struct upconn *pipeline_with(const struct exchange *x);
 
 /* A request that is sent as it comes has been sent: its reply is due. */
 void pipeline_sent(struct upconn *u, struct exchange *x);

@@ -70,6 +70,9 @@ struct back_ops {
 	const void *(*key)(const struct exchange *x, size_t *len);
 	/* Where balance = "key_hash": the hash of what x is about. */
 	uint64_t (*hash)(const struct exchange *x);
+	/* Shared mode: the connection that x has to go to because others of
+	   its session are under way there; NULL = any. NULL = always any. */
+	struct upconn *(*with)(const struct exchange *x);
 	/* Shared mode: does x need a connection of its own? *lasts: for as long
 	   as the client likes. NULL = never. */
 	bool (*alone)(const struct exchange *x, bool *lasts);
@@ -77,7 +80,8 @@ struct back_ops {
 	void (*start)(struct upconn *u, struct exchange *x);
 	/* x->up grew or ended. */
 	void (*more)(struct upconn *u, struct exchange *x);
-	/* u->conn.in grew, or u->conn.eof. Required. */
+	/* u->conn.in grew, or u->conn.eof. Required, but with peer.room, where
+	   peer.bytes is told instead. */
 	void (*input)(struct upconn *u, struct exchange *x);
 	/* u->conn.out has drained. */
 	void (*drained)(struct upconn *u, struct exchange *x);

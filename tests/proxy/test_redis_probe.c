@@ -15,10 +15,9 @@
 
 #include <cmocka.h>
 
-#include "proxy/proto/redis/conf.h"
+#include "proxy/proto/redis/redis.h"
 
 static struct block_store store;
-static struct conf_proto proto;
 static struct conf_upstream conf;
 static struct redis_upstream_conf own;
 static char user[] = "weir", password[] = "s\r\n3cret", nothing[] = "";
@@ -30,9 +29,7 @@ set_up(void **state)
 	block_store_init(&store);
 	memset(&conf, 0, sizeof(conf));
 	memset(&own, 0, sizeof(own));
-	memset(&proto, 0, sizeof(proto));
-	proto.name = "redis";
-	conf.proto = &proto;
+	conf.proto = &proto_redis.conf;
 	conf.own = &own;
 	return 0;
 }
@@ -112,15 +109,17 @@ it_asks_for_the_role_only_if_one_is_wanted(void **state)
 static void
 an_upstream_of_another_protocol_is_only_pinged(void **state)
 {
+	static const struct conf_proto other = { .name = "tcp" };
+
 	/* Whatever is there is not a struct redis_upstream_conf. */
 	static char other[sizeof(own)];
 
 	(void)state;
 	memset(other, 0x5a, sizeof(other));
-	proto.name = "tcp";
+	conf.proto = &other;
 	conf.own = other;
 	asks("*1\r\n$4\r\nPING\r\n");
-	proto.name = "redis";
+	conf.proto = &proto_redis.conf;
 	conf.own = NULL;
 	asks("*1\r\n$4\r\nPING\r\n");
 	conf.proto = NULL;

@@ -185,7 +185,8 @@ memcached_hash(const struct exchange *x)
 static bool
 memcached_alone(const struct exchange *x, bool *lasts)
 {
-	*lasts = false;
+	/* For as long as its client takes to send it. */
+	*lasts = memcached_of(x)->piped.streams;
 	return memcached_of(x)->is_alone;
 }
 
@@ -209,6 +210,7 @@ const struct back_ops memcached_back = {
 	.hash = memcached_hash,
 	.alone = memcached_alone,
 	.start = memcached_start,
+	.with = pipeline_with,
 	.drained = intake_upstream_drained,
 	.late = pipeline_late,
 	.replayable = memcached_replayable,

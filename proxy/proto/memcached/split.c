@@ -195,21 +195,6 @@ make_by_keys(struct exchange *x)
 	return 0;
 }
 
-/* All are made; one that fails at once may end the session. */
-static void
-route(struct exchange *x)
-{
-	struct session *s = x->s;
-	struct list *l, *tmp;
-
-	list_each(l, tmp, &piped_of(x)->parts) {
-		if (s->closed)
-			return;
-		exchange_route(container_of(l, struct exchange, link),
-		    x->policy->upstream);
-	}
-}
-
 void
 memcached_spread(struct session *s, const struct memcached_request *r,
     const char *bytes)
@@ -236,8 +221,6 @@ memcached_spread(struct session *s, const struct memcached_request *r,
 		return;
 	}
 	x->up_end = true;
-	x->asked_once = true;
-	count_add(&s->door->requests, 1);
 	memcached_request_taken(s);
 	got = by_keys ? make_by_keys(x) : make_for_all(x);
 	if (got == TOO_MANY)
@@ -245,7 +228,7 @@ memcached_spread(struct session *s, const struct memcached_request *r,
 	else if (got < 0)
 		session_reset(s);
 	else
-		route(x);
+		pipeline_route_parts(x);
 }
 
 /* -------------------------------------------------------------------- joining */

@@ -80,10 +80,8 @@ say_hello(struct upconn *u)
 	struct redis_upconn *ru = redis_upconn(u);
 	const char *user = key.user, *password = key.password;
 
-	ru->resp = 2;
 	ru->refusal[0] = '\0';
 	ru->unwell = false;
-	ru->login_is_clients = password != NULL;
 	if (password == NULL && (is_set(conf->password) ||
 	    is_set(conf->user))) {
 		user = conf->user;
@@ -124,13 +122,12 @@ static void
 redis_greeted(struct upconn *u)
 {
 	struct redis_upconn *ru = redis_upconn(u);
-	struct redis_key key = redis_key_read(u->shelf->key,
-	    u->shelf->key_len);
 
 	if (ru->refusal[0] == '\0') {
-		ru->resp = key.resp;
 		upconn_ready(u);
-	} else if (ru->unwell || u->state == UPCONN_WASHING)
+	} else if (u->state == UPCONN_WASHING)
+		upconn_close(u, DISCARD_NOT_CLEAN);     /* nobody's fault */
+	else if (ru->unwell)
 		upconn_broken(u, FAULT_UNAVAILABLE, 0);
 	else
 		upconn_turned_away(u, ru->refusal);
@@ -322,6 +319,10 @@ redis_aim(struct upconn *u, struct owed *o)
 
 	if (o != NULL && o->left == 0)
 		o->left = rs != NULL ? replies_to_unsubscribe(rs, o->tag) : 1;
+	/* The second reply to EXEC is weir's: ask_for_db(). */
+	if (o != NULL && o->x != NULL && o->tag == REDIS_OP_EXEC &&
+	    redis_of(o->x)->has_db && o->left == 1)
+		return PIPELINE_DROP;
 	/* What subscribers are told is no reply (networking.c: prepareClient-
 	   ToWrite(), CLIENT_PUSHING). */
 	if (o != NULL && o->x != NULL && redis_of(o->x)->silent &&
@@ -372,19 +373,54 @@ heed_sub(struct redis_session *rs, const struct resp_reply *r)
 }
 
 static void
-multi_is_over(struct redis_session *rs, struct upconn *u, bool done)
+multi_is_over(struct redis_session *rs)
 {
 	/* Unless the next one has begun already. */
 	if (!rs->in_multi)
 		rs->pins &= (uint16_t)~(bit(REDIS_PIN_MULTI) |
 		    bit(REDIS_PIN_WATCH));
-	if (!rs->has_multi_db)
-		return;
-	rs->has_multi_db = false;
+}
+
+/*
+ * The database that was selected inside is the client's now, if the server has
+ * it: which one of EXEC's replies would say so is not looked for, it is asked
+ * again, on this connection, and the exchange lasts until it has answered.
+ */
+static void
+ask_for_db(struct upconn *u, struct owed *o)
+{
+	struct exchange *x = o->x;
+	const char *args[2] = { "SELECT", NULL };
+	char number[16];
+
 	upconn_mark(u, MARK_DIRTY, "database changed");
-	if (done && redis_identity_set(&rs->who, rs->multi_db, rs->who.resp,
-	    rs->who.user, rs->who.password) < 0)
+	snprintf(number, sizeof(number), "%u", (unsigned)redis_of(x)->db);
+	args[1] = number;
+	if (redis_write(exchange_blocks(x), &u->conn.out, 2, args) < 0)
 		upconn_mark(u, MARK_BROKEN, "out of memory");
+	else
+		conn_send(&u->conn);
+}
+
+static void
+exec_answered(struct redis_session *rs, struct upconn *u, struct owed *o,
+    const struct resp_reply *r)
+{
+	const struct redis_exchange *rx = redis_of(o->x);
+
+	if (rx->has_db && o->left == 1) {
+		if (r->type == '+' && redis_identity_set(&rs->who, rx->db,
+		    rs->who.resp, rs->who.user, rs->who.password) < 0)
+			upconn_mark(u, MARK_BROKEN, "out of memory");
+	} else if (r->type == '*' && !r->is_null && rx->has_db) {
+		ask_for_db(u, o);
+		return;
+	} else if (rx->has_db)
+		o->left = 1;            /* nothing was selected */
+	/* Perhaps the server does not know it by that name. */
+	if (r->type == '-' && strcmp(r->word, "EXECABORT") != 0)
+		upconn_mark(u, MARK_DIRTY, "transaction perhaps");
+	multi_is_over(rs);
 }
 
 /* Something that lasts and is switched on and off. */
@@ -456,22 +492,17 @@ heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
 		return;
 	switch ((enum redis_op)o->tag) {
 	case REDIS_OP_MULTI:
-		/* A whole transaction, of which only the end is of interest:
-		   one that did not end it may be in it still. */
-		if (rx->pins == 0 && o->left == 1 && r->type == '-' &&
-		    strcmp(r->word, "EXECABORT") != 0)
-			upconn_mark(u, MARK_DIRTY, "transaction perhaps");
-		else if (rx->pins != 0 && !ok) {
+		if (rx->pins != 0 && !ok) {
 			rs->in_multi = false;
-			multi_is_over(rs, u, false);
+			multi_is_over(rs);
 		}
 		break;
 	case REDIS_OP_EXEC:
-		multi_is_over(rs, u, r->type == '*' && !r->is_null);
+		exec_answered(rs, u, o, r);
 		break;
 	case REDIS_OP_DISCARD:
 		if (ok)
-			multi_is_over(rs, u, false);
+			multi_is_over(rs);
 		break;
 	case REDIS_OP_UNWATCH:
 		if (ok)
@@ -514,13 +545,26 @@ heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
 static void
 tell_refusal(struct exchange *x)
 {
-	char text[REDIS_REFUSAL_MAX];
-	int n = redis_refusal_inside_multi(redis_of(x)->row, text);
+	struct block_store *store = exchange_blocks(x);
+	const char *text = redis_of(x)->refusal;
 
-	buf_clear(exchange_blocks(x), &x->down);
-	if (buf_append(exchange_blocks(x), &x->down, text, (size_t)n) < 0 ||
-	    buf_append(exchange_blocks(x), &x->down, "\r\n", 2) < 0)
-		session_reset(x->s);
+	buf_clear(store, &x->down);
+	if (buf_append(store, &x->down, text, strlen(text)) < 0 ||
+	    buf_append(store, &x->down, "\r\n", 2) < 0)
+		x->why = FAIL_NO_MEMORY;
+}
+
+/* Did a transaction that was sent as a whole not end? Its first reply says that
+   it began. Then whoever comes next on that connection would be in it. */
+static bool
+is_open_still(struct owed *o, const struct resp_reply *r)
+{
+	if (r->type == '+' && strcmp(r->word, "OK") == 0 && o->own[0] == 0)
+		o->own[0] = 1;
+	else if (o->own[0] == 0)
+		o->own[0] = 2;          /* it did not begin */
+	return o->own[0] == 1 && o->left == 1 && r->type == '-' &&
+	    strcmp(r->word, "EXECABORT") != 0;
 }
 
 static bool
@@ -547,7 +591,15 @@ redis_whole(struct upconn *u, struct owed *o)
 		return false;
 	if (o == NULL)
 		return false;
-	if (o->x != NULL && redis_of(o->x)->refused)
+	/* One error stands for all that it would have been answered with. */
+	if (is_sub(o->tag) && r->type == '-') {
+		o->left = 1;
+		if (rs != NULL && !has_subs(rs))
+			rs->pins &= (uint16_t)~bit(REDIS_PIN_SUBSCRIBE);
+	}
+	if (o->tag == REDIS_OP_MULTI && !u->alone && is_open_still(o, r))
+		upconn_mark(u, MARK_BROKEN, "transaction perhaps");
+	if (o->x != NULL && redis_of(o->x)->refusal != NULL)
 		tell_refusal(o->x);
 	/* Its client may have gone, and the connection is washed then. */
 	else if (o->x != NULL && o->tag != REDIS_OP_NONE)
@@ -597,7 +649,9 @@ redis_hash(const struct exchange *x)
 static bool
 redis_alone(const struct exchange *x, bool *lasts)
 {
-	*lasts = redis_of(x)->pins != 0 || redis_of(x)->waits;
+	/* A large one lasts as long as the client takes to send it. */
+	*lasts = redis_of(x)->pins != 0 || redis_of(x)->waits ||
+	    redis_of(x)->piped.streams;
 	return redis_of(x)->is_alone;
 }
 
@@ -620,6 +674,7 @@ const struct pipeline_ops redis_pipeline = {
 const struct back_ops redis_back = {
 	.key = redis_key,
 	.hash = redis_hash,
+	.with = pipeline_with,
 	.alone = redis_alone,
 	.start = redis_start,
 	.drained = intake_upstream_drained,

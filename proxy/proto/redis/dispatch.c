@@ -23,19 +23,24 @@ bit(enum redis_pin pin)
 /* ---------------------------------------------------------------- whole MULTI */
 
 /* Does it go where the commands before it in its transaction do? The first one
-   says where. */
+   with a key says where. */
 static bool
 is_beside(const struct session *s, const struct redis_command *row,
-    const char *bytes, size_t len, bool placed, uint32_t *hash)
+    const char *bytes, size_t len, bool *placed, uint32_t *hash)
 {
 	uint32_t its;
+	enum redis_place place = redis_place(s, row, bytes, len, &its);
 
-	if (redis_place(s, row, bytes, len, &its) != REDIS_PLACE_ONE ||
-	    (placed && pool_endpoint_of_key(redis_pool(s), its) !=
+	if (place == REDIS_PLACE_ANY)
+		return true;
+	if (place == REDIS_PLACE_NO_MEMORY || (*placed &&
+	    pool_endpoint_of_key(redis_pool(s), its) !=
 	    pool_endpoint_of_key(redis_pool(s), *hash)))
 		return false;
-	*hash = its;
-	return true;
+	if (!*placed)
+		*hash = its;
+	*placed = true;
+	return place == REDIS_PLACE_ONE;
 }
 
 /*
@@ -73,11 +78,11 @@ transaction_size(struct session *s, uint32_t *replies, uint32_t *hash)
 		if (row != NULL && (row->op == REDIS_OP_EXEC ||
 		    row->op == REDIS_OP_DISCARD) && c.argc == 1)
 			return at;
-		if (row == NULL || row->how != REDIS_SHARED ||
-		    (redis_is_placed(s) && !is_beside(s, row, p, used, placed,
-		    hash)))
+		if (redis_is_placed(s) && !is_beside(s, row, p, used, &placed,
+		    hash))
 			return 0;
-		placed = true;
+		if (row == NULL || row->how != REDIS_SHARED)
+			return 0;
 	}
 	return 0;
 }
@@ -137,14 +142,6 @@ do_unsubscribe(struct session *s, struct redis_way *way)
 	way->replies = argc > 1 ? argc - 1 : s->kept != NULL ? 0 : 1;
 	way->alone = s->kept != NULL;
 	way_send(s, way);
-}
-
-/* What follows is read by the server as it is, and answered between its lines:
-   no reply is counted any more. */
-static void
-do_monitor(struct session *s, struct redis_way *way)
-{
-	promote(s, way, REDIS_PIN_MONITOR);
 }
 
 static bool
@@ -228,7 +225,7 @@ do_pins(struct session *s, struct redis_way *way, const char *bytes)
 		do_subscribe(s, way);
 		break;
 	case REDIS_OP_MONITOR:
-		do_monitor(s, way);
+		promote(s, way, REDIS_PIN_MONITOR);
 		break;
 	case REDIS_OP_CLIENT_TRACKING:
 	case REDIS_OP_CLIENT_NO_EVICT:
@@ -245,6 +242,28 @@ do_pins(struct session *s, struct redis_way *way, const char *bytes)
 	return true;
 }
 
+/* What was selected inside is the database only if EXEC does it, and well. */
+static void
+end_multi(struct session *s, struct redis_way *way)
+{
+	struct redis_session *rs = redis_session(s);
+	struct exchange *x;
+
+	rs->in_multi = false;
+	way->alone = s->kept != NULL;
+	x = way_begin(s, way);
+	if (x == NULL)
+		return;
+	redis_of(x)->has_db = rs->has_multi_db && s->kept != NULL &&
+	    way->row->op == REDIS_OP_EXEC;
+	if (redis_of(x)->has_db)
+		redis_of(x)->replies = 2;
+	redis_of(x)->db = rs->multi_db;
+	redis_of(x)->piped.bars = redis_of(x)->has_db;
+	rs->has_multi_db = false;
+	way_go(x);
+}
+
 static void
 do_ends(struct session *s, struct redis_way *way)
 {
@@ -256,8 +275,8 @@ do_ends(struct session *s, struct redis_way *way)
 		return;
 	case REDIS_OP_EXEC:
 	case REDIS_OP_DISCARD:
-		redis_session(s)->in_multi = false;
-		break;
+		end_multi(s, way);
+		return;
 	default:
 		break;
 	}
@@ -324,48 +343,25 @@ do_ours(struct session *s, struct redis_way *way, const char *bytes)
 	return true;
 }
 
-int
-redis_refusal_inside_multi(const struct redis_command *row,
-    char out[REDIS_REFUSAL_MAX])
-{
-	return snprintf(out, REDIS_REFUSAL_MAX, "-ERR weir: '%s' is not "
-	    "available inside MULTI through a pool", row->name);
-}
-
-/* As Redis does with any error there: EXEC is to fail. A command without its
-   arguments sees to that. */
-static void
-spoil_transaction(struct session *s, struct redis_way *way)
-{
-	const char *echo = "ECHO";
-	struct exchange *x;
-
-	way->alone = true;
-	x = way_rewrite(s, way, 1, &echo, &echo);
-	if (x == NULL)
-		return;
-	redis_of(x)->refused = true;
-	redis_of(x)->piped.holds = true;
-	way_go(x);
-}
+enum { REFUSAL_MAX = 160 };
 
 /* What neither goes upstream nor is looked at further, and in which words. */
 static bool
 is_refused(const struct session *s, const struct redis_command *row,
-    char out[REDIS_REFUSAL_MAX])
+    char out[REFUSAL_MAX])
 {
 	const struct redis_session *rs = redis_session(s);
 	enum redis_op op = row != NULL ? row->op : REDIS_OP_NONE;
 
 	if (!rs->let_in && op != REDIS_OP_AUTH && op != REDIS_OP_HELLO &&
 	    op != REDIS_OP_QUIT && op != REDIS_OP_RESET) {
-		snprintf(out, REDIS_REFUSAL_MAX, "-NOAUTH Authentication required.");
+		snprintf(out, REFUSAL_MAX, "-NOAUTH Authentication required.");
 		return true;
 	}
 	if (row == NULL)
 		return false;
 	if (row->how == REDIS_REFUSED) {
-		snprintf(out, REDIS_REFUSAL_MAX, "-ERR weir: '%s' is not available "
+		snprintf(out, REFUSAL_MAX, "-ERR weir: '%s' is not available "
 		    "through a pool", row->name);
 		return true;
 	}
@@ -376,7 +372,8 @@ is_refused(const struct session *s, const struct redis_command *row,
 	    op != REDIS_OP_QUIT && (op != REDIS_OP_CLIENT_GETNAME ||
 	    rs->name == NULL)) || (row->how == REDIS_PINS &&
 	    op != REDIS_OP_MULTI && op != REDIS_OP_WATCH))) {
-		(void)redis_refusal_inside_multi(row, out);
+		snprintf(out, REFUSAL_MAX, "-ERR weir: '%s' is not available "
+		    "inside MULTI through a pool", row->name);
 		return true;
 	}
 	return false;
@@ -428,28 +425,34 @@ send_in_parts(struct session *s, const struct redis_way *way, const char *bytes)
 	redis_of(x)->piped.size = 0;
 	buf_drop(&s->conn.w->blocks, &s->conn.in, size);
 	redis_command_taken(s);
+	pipeline_route_parts(x);
 }
 
 /* By its keys. True: it has been seen to. */
 static bool
 find_place(struct session *s, struct redis_way *way, const char *bytes)
 {
+	char refusal[REFUSAL_MAX];
+
 	switch (redis_place(s, way->row, bytes,
 	    (size_t)redis_session(s)->command.size, &way->hash)) {
+	case REDIS_PLACE_ANY:
 	case REDIS_PLACE_ONE:
 		return false;
 	case REDIS_PLACE_SPLIT:
 		send_in_parts(s, way, bytes);
 		return true;
 	case REDIS_PLACE_CROSSED:
-		redis_say(s, "-CROSSSLOT weir: the keys of '%s' are not all at "
-		    "the same endpoint%s", way->row->name, s->kept != NULL ?
-		    " as this client's transaction or subscription" : "");
-		return true;
+		snprintf(refusal, sizeof(refusal), "-CROSSSLOT weir: the keys "
+		    "of '%s' are not all at the same endpoint%s",
+		    way->row->name, s->kept != NULL ?
+		    " as this client's transaction" : "");
+		break;
 	case REDIS_PLACE_NO_MEMORY:
-		redis_say(s, "-ERR weir: out of memory");
-		return true;
+		snprintf(refusal, sizeof(refusal), "-ERR weir: out of memory");
+		break;
 	}
+	way_refuse(s, way, refusal);
 	return true;
 }
 
@@ -463,24 +466,59 @@ may_pin(const struct session *s)
 	    atomic_load(&p->upstream->pins_most);
 }
 
+/* A subscriber in RESP2 may do little else, and the server says so. */
+static bool
+is_out_of_place(const struct session *s, const struct redis_command *row)
+{
+	const struct redis_session *rs = redis_session(s);
+
+	return (rs->subs > 0 || rs->shard_subs > 0) && rs->who.resp == 2 &&
+	    s->kept != NULL && row != NULL && row->how == REDIS_OURS &&
+	    row->op != REDIS_OP_QUIT && row->op != REDIS_OP_RESET;
+}
+
+/* What came behind a MULTI that weir could not begin, in the same breath, is not
+   to be carried out without it. */
+static bool
+is_spoilt(struct session *s, const struct redis_command *row)
+{
+	struct redis_session *rs = redis_session(s);
+	enum redis_op op = row != NULL ? row->op : REDIS_OP_NONE;
+
+	if (s->conn.received - s->conn.in.len >= rs->spoilt_to) {
+		rs->spoilt_to = 0;
+		return false;
+	}
+	if (op == REDIS_OP_EXEC || op == REDIS_OP_DISCARD)
+		rs->spoilt_to = 0;
+	redis_say(s, op == REDIS_OP_EXEC ? "-EXECABORT Transaction discarded "
+	    "because of previous errors." : op == REDIS_OP_DISCARD ? "+OK" :
+	    "-ERR weir: the transaction did not begin");
+	return true;
+}
+
 bool
 redis_dispatch(struct session *s, const char *bytes)
 {
 	struct redis_session *rs = redis_session(s);
 	struct redis_way way = { .row = row_of(&rs->command, bytes), .replies = 1 };
 	const struct redis_command *row = way.row;
-	char refusal[REDIS_REFUSAL_MAX];
+	char refusal[REFUSAL_MAX];
 
+	if (rs->spoilt_to > 0 && is_spoilt(s, row))
+		return true;
 	if (is_refused(s, row, refusal)) {
-		if (rs->in_multi)
-			spoil_transaction(s, &way);
-		else
-			redis_say(s, "%s", refusal);
+		way_refuse(s, &way, refusal);
 		return true;
 	}
 	if (is_monitoring(s) && (row == NULL || (row->op != REDIS_OP_QUIT &&
 	    row->op != REDIS_OP_RESET))) {
 		way.uncounted = way.alone = true;
+		way_send(s, &way);
+		return true;
+	}
+	if (is_out_of_place(s, row)) {
+		way.alone = true;
 		way_send(s, &way);
 		return true;
 	}
@@ -516,8 +554,8 @@ redis_dispatch(struct session *s, const char *bytes)
 		return true;
 	case REDIS_OURS:
 		return do_ours(s, &way, bytes);
-	case REDIS_REFUSED:
-		return true;
+	case REDIS_REFUSED:             /* is_refused() */
+		break;
 	}
 	way_send(s, &way);
 	return true;
@@ -548,7 +586,7 @@ redis_dispatch_large(struct session *s, const char *bytes)
 	struct redis_way way = { .row = row_of(&rs->command, bytes), .replies = 1,
 	    .alone = true };
 	const struct redis_command *row = way.row;
-	char refusal[REDIS_REFUSAL_MAX];
+	char refusal[REFUSAL_MAX];
 	struct exchange *x;
 
 	if (is_refused(s, row, refusal)) {

@@ -163,8 +163,11 @@ feed(struct session *s, const char *bytes, size_t len, size_t *used)
 static void
 spoilt(struct session *s, struct exchange *x)
 {
-	if (x != NULL)
+	/* Its answer is the protocol error's. */
+	if (x != NULL) {
+		redis_of(x)->silent = true;
 		exchange_fail(x, FAIL_BAD_REQUEST);
+	}
 	if (!s->closed)
 		protocol_error(s);
 }
@@ -176,8 +179,7 @@ leaves(const struct session *s)
 {
 	const struct exchange *x = pipeline_newest(s);
 
-	return s->kept != NULL || (x != NULL && (redis_of(x)->waits ||
-	    redis_session(s)->is_whole));
+	return s->kept != NULL || (x != NULL && redis_of(x)->waits);
 }
 
 static const struct intake_ops intake_ops = {
@@ -211,6 +213,25 @@ redis_open(struct session *s)
 
 /* ------------------------------------------------------------------ failing */
 
+/* A whole transaction is answered command by command, and so is its failure. */
+static bool
+fail_all(struct session *s, struct exchange *x, const char *text, size_t len)
+{
+	const struct redis_exchange *rx = redis_of(x);
+	bool whole = rx->row != NULL && rx->row->op == REDIS_OP_MULTI &&
+	    rx->pins == 0;
+	uint32_t i, n = rx->silent ? 0 : whole ? rx->replies : 1;
+
+	if (rx->piped.whole)
+		return true;
+	if (!pipeline_fail(s, x, text, n > 0 ? len : 0))
+		return false;
+	for (i = 1; i < n; i++)
+		if (buf_append(exchange_blocks(x), &x->down, text, len) < 0)
+			return false;
+	return true;
+}
+
 static bool
 redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 {
@@ -228,9 +249,11 @@ redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 	   connection is not known any more. */
 	if (s->kept != NULL)
 		s->leaving = true;
-	else
+	else if (rs->in_multi) {
 		rs->in_multi = rs->has_multi_db = false;
-	return pipeline_fail(s, x, text, redis_of(x)->silent ? 0 : (size_t)n);
+		rs->spoilt_to = s->conn.received;
+	}
+	return fail_all(s, x, text, (size_t)n);
 }
 
 static size_t

@@ -26,7 +26,9 @@ int
 redis_identity_set(struct redis_identity *who, uint32_t db, uint8_t resp,
     const char *user, const char *password)
 {
-	size_t user_len = user != NULL ? strlen(user) + 1 : 0;
+	/* With a login the user always stands there, perhaps as "". */
+	const char *named = user != NULL ? user : "";
+	size_t user_len = password != NULL ? strlen(named) + 1 : 0;
 	size_t password_len = password != NULL ? strlen(password) + 1 : 0;
 	struct redis_identity now = { .db = db, .resp = resp,
 	    .user = copy_of(user), .password = copy_of(password) };
@@ -42,11 +44,11 @@ redis_identity_set(struct redis_identity *who, uint32_t db, uint8_t resp,
 		if (now.key == NULL)
 			goto fail;
 		memcpy(now.key, &head, sizeof(head));
-		if (user != NULL)
-			memcpy(now.key + sizeof(head), user, user_len);
-		if (password != NULL)
+		if (password != NULL) {
+			memcpy(now.key + sizeof(head), named, user_len);
 			memcpy(now.key + sizeof(head) + user_len, password,
 			    password_len);
+		}
 	}
 	if ((user != NULL && now.user == NULL) ||
 	    (password != NULL && now.password == NULL))

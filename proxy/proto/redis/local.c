@@ -241,6 +241,19 @@ redis_answer_client(struct session *s, const struct redis_command *row,
 	}
 }
 
+/* Messages that may come at any time cannot be told from replies, and RESET of
+   Redis 7.0 leaves NO-EVICT and NO-TOUCH on. */
+void
+redis_undo_pins(struct session *s, const char *why)
+{
+	static const unsigned stay = 1u << REDIS_PIN_MONITOR |
+	    1u << REDIS_PIN_SUBSCRIBE | 1u << REDIS_PIN_NO_EVICT |
+	    1u << REDIS_PIN_NO_TOUCH;
+
+	upconn_mark(s->kept->u, (redis_session(s)->pins & stay) != 0 ?
+	    MARK_BROKEN : MARK_DIRTY, why);
+}
+
 int
 redis_session_reset(struct session *s)
 {

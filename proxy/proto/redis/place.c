@@ -99,11 +99,12 @@ redis_place(const struct session *s, const struct redis_command *row,
 		*hash = hash_of_unknown(s, bytes);
 		return place;
 	}
-	*hash = hash_of(s, "", 0);
 	if (keys_find(&k, row, bytes, len) < 0)
 		return REDIS_PLACE_NO_MEMORY;
-	if (k.n > 0)
-		*hash = hash_of(s, bytes + k.v[0].at, k.v[0].len);
+	*hash = hash_of(s, k.n > 0 ? bytes + k.v[0].at : "",
+	    k.n > 0 ? k.v[0].len : 0);
+	if (k.n == 0)
+		return REDIS_PLACE_ANY;
 	first = pool_endpoint_of_key(p, *hash);
 	for (i = 1; i < k.n && place == REDIS_PLACE_ONE; i++)
 		if (pool_endpoint_of_key(p, hash_of(s, bytes + k.v[i].at,
@@ -111,8 +112,8 @@ redis_place(const struct session *s, const struct redis_command *row,
 			place = row->split != REDIS_SPLIT_NONE ?
 			    REDIS_PLACE_SPLIT : REDIS_PLACE_CROSSED;
 	/* What is pinned is at one of them. */
-	if (s->kept != NULL && (place == REDIS_PLACE_SPLIT || (k.n > 0 &&
-	    first != s->kept->u->shelf->site->endpoint)))
+	if (s->kept != NULL && (place == REDIS_PLACE_SPLIT ||
+	    first != s->kept->u->shelf->site->endpoint))
 		place = REDIS_PLACE_CROSSED;
 	keys_fini(&k);
 	return place;
@@ -247,7 +248,6 @@ redis_split(struct exchange *x, const char *bytes, size_t len)
 {
 	struct redis_exchange *rx = redis_of(x);
 	struct places places;
-	struct list *l, *tmp;
 	unsigned i;
 
 	rx->split = take_apart(x->s, rx->row, bytes, len, &places);
@@ -256,11 +256,6 @@ redis_split(struct exchange *x, const char *bytes, size_t len)
 	for (i = 0; i < places.n; i++)
 		if (make_part(x, i, &places, bytes, len) < 0)
 			return -1;
-	count_add(&x->s->door->requests, 1);
-	/* All are made by now: one that fails at once finds the others. */
-	list_each(l, tmp, &rx->piped.parts)
-		exchange_route(container_of(l, struct exchange, link),
-		    x->policy->upstream);
 	return 0;
 }
 
@@ -378,6 +373,10 @@ join_values(struct exchange *x)
 	for (i = 0; i < up->n_keys; i++)
 		if (move_reply(store, &x->down, &parts[up->part[i]]->down) < 0)
 			return -1;
+	/* More than was asked for: nothing of it is to be believed. */
+	for (i = 0; i < up->n_keys; i++)
+		if (parts[up->part[i]]->down.len > 0)
+			return -1;
 	return 0;
 }
 
@@ -389,11 +388,9 @@ redis_join(struct exchange *x)
 
 	if (redis_of(x)->silent)
 		return 0;
-	if (failed != NULL) {
-		x->why = failed->why;
+	if (failed != NULL)
 		return buf_move(store, &x->down, &failed->down,
 		    failed->down.len);
-	}
 	switch (redis_of(x)->row->split) {
 	case REDIS_SPLIT_SUM:
 		return join_sum(x);

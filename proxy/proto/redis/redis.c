@@ -101,6 +101,8 @@ exchange_fini(struct exchange *x)
 		redis_identity_fini(rx->who);
 	free(rx->who);
 	rx->who = NULL;
+	free(rx->refusal);
+	rx->refusal = NULL;
 	free(rx->split);
 	rx->split = NULL;
 	pipeline_exchange_fini(x);
@@ -113,9 +115,7 @@ session_fini(struct session *s)
 	struct redis_session *rs = redis_session(s);
 
 	if (s->kept != NULL)
-		upconn_mark(s->kept->u, (rs->pins &
-		    1u << REDIS_PIN_MONITOR) != 0 ? MARK_BROKEN : MARK_DIRTY,
-		    "its client left");
+		redis_undo_pins(s, "its client left");
 	pipeline_unpin(s);
 	redis_identity_fini(&rs->who);
 	free(rs->name);

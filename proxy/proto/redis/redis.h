@@ -53,6 +53,8 @@ struct redis_session {
 					   sends now is queued there */
 	bool has_multi_db;
 	uint32_t multi_db;              /* SELECT inside it */
+	uint64_t spoilt_to;             /* of conn.received: what was sent behind
+					   a MULTI that could not begin */
 	struct redis_identity who;
 	char *name, *lib_name, *lib_version;    /* CLIENT SETNAME, SETINFO; NULL */
 	uint64_t id;
@@ -71,8 +73,10 @@ struct redis_exchange {
 	bool silent;                    /* CLIENT REPLY OFF, SKIP: its reply is
 					   not passed on */
 	bool uncounted;                 /* MONITOR: it is one line of many */
-	bool refused;                   /* inside MULTI: something malformed went
-					   in its place */
+	char *refusal;                  /* inside MULTI: what it is told, while
+					   something malformed goes in its
+					   place; NULL */
+	bool has_db;                    /* EXEC: db was selected inside */
 	bool dirties;                   /* its connection has to be washed */
 	uint16_t pins;                  /* bits that it sets */
 	uint32_t replies;               /* that it is owed */
@@ -82,14 +86,14 @@ struct redis_exchange {
 };
 
 /* Tags of owed replies beside enum redis_op. */
-enum { REDIS_TAG_SKIP = 100, REDIS_TAG_LOGIN, REDIS_TAG_SETUP, REDIS_TAG_RESET };
+enum {
+	REDIS_TAG_SKIP = 100, REDIS_TAG_LOGIN, REDIS_TAG_SETUP, REDIS_TAG_RESET
+};
 
 struct redis_upconn {
 	struct pipe pipe;               /* first */
 	struct resp_reply reply;
 	bool reading;
-	uint8_t resp;
-	bool login_is_clients;          /* the key has a user */
 	char refusal[128];              /* greeting: what the server said; "" */
 	bool unwell;                    /* it was about itself (LOADING ...) */
 };
@@ -149,6 +153,9 @@ int redis_write(struct block_store *store, struct buf *out, unsigned n,
 /* local.c: what weir answers itself. The command is in bytes. */
 void redis_answer(struct session *s, const char *text, size_t len);
 void redis_say(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The session's own connection is to be as it was: washed, or closed where that
+   does not help. */
+void redis_undo_pins(struct session *s, const char *why);
 /* CLIENT REPLY: is the next command not to be answered? Asked once for each. */
 bool redis_is_silent(struct session *s);
 /* CLIENT SETNAME; false: it was told why not. */
@@ -163,6 +170,7 @@ int redis_session_reset(struct session *s) MUST_CHECK;
 bool redis_is_placed(const struct session *s);
 
 enum redis_place {
+	REDIS_PLACE_ANY,                /* has no keys; *hash is the empty one's */
 	REDIS_PLACE_ONE,                /* *hash says which */
 	REDIS_PLACE_SPLIT,              /* several, and it may be taken apart */
 	REDIS_PLACE_CROSSED,            /* several, or not where the session is
@@ -175,8 +183,8 @@ enum redis_place redis_place(const struct session *s,
     uint32_t *hash);
 uint32_t redis_place_large(const struct session *s,
     const struct redis_command *row, const char *bytes);
-/* x, which is sent nowhere itself, becomes parts, and these are sent. -1 when it
-   cannot be: nothing has been sent. */
+/* The parts of x, which is sent nowhere itself, for pipeline_route_parts(). -1
+   when they cannot be made. */
 int redis_split(struct exchange *x, const char *bytes, size_t len) MUST_CHECK;
 /* pipeline_ops.join */
 int redis_join(struct exchange *x) MUST_CHECK;
@@ -186,9 +194,6 @@ int redis_join(struct exchange *x) MUST_CHECK;
 bool redis_dispatch(struct session *s, const char *bytes);
 /* A command above share_max, of which the first bytes have come. */
 void redis_dispatch_large(struct session *s, const char *bytes);
-enum { REDIS_REFUSAL_MAX = 160 };
-int redis_refusal_inside_multi(const struct redis_command *row,
-    char out[REDIS_REFUSAL_MAX]);
 /* It has been carried out or sent on its way: read the next. */
 void redis_command_taken(struct session *s);
 

@@ -11,12 +11,6 @@
 
 #include "proxy/proto/redis/way.h"
 
-static unsigned
-bit(enum redis_pin pin)
-{
-	return 1u << pin;
-}
-
 static bool
 is_negative(const char *bytes, const struct resp_span *a)
 {
@@ -32,8 +26,7 @@ is_negative(const char *bytes, const struct resp_span *a)
  * common connection, and in the same breath told to go back.
  */
 void
-redis_do_select(struct session *s, const struct redis_way *way,
-    const char *bytes)
+redis_do_select(struct session *s, struct redis_way *way, const char *bytes)
 {
 	struct redis_session *rs = redis_session(s);
 	char to[16], from[16];
@@ -42,11 +35,12 @@ redis_do_select(struct session *s, const struct redis_way *way,
 	uint32_t db;
 
 	if (rs->command.argc != 2) {
-		way_wrong_arity(s, "select");
+		way_refuse(s, way, "-ERR wrong number of arguments for "
+		    "'select' command");
 		return;
 	}
 	if (!way_number(bytes, &rs->command.arg[1], &db)) {
-		redis_say(s, is_negative(bytes, &rs->command.arg[1]) ?
+		way_refuse(s, way, is_negative(bytes, &rs->command.arg[1]) ?
 		    "-ERR DB index is out of range" :
 		    "-ERR value is not an integer or out of range");
 		return;
@@ -152,10 +146,12 @@ check_login(struct session *s, const struct login *l,
 	case REDIS_AUTH_IGNORE:
 		return true;
 	case REDIS_AUTH_CHECK:
-		rs->let_in = is_right(s, l);
-		if (!rs->let_in)
+		if (!is_right(s, l)) {
 			redis_say(s, "%s", wrong_pass);
-		return rs->let_in;
+			return false;
+		}
+		rs->let_in = true;
+		return true;
 	case REDIS_AUTH_FORWARD:
 		break;
 	}
@@ -309,11 +305,8 @@ redis_do_hello(struct session *s, const struct redis_way *way,
 void
 redis_do_reset(struct session *s)
 {
-	struct upconn *u = s->kept != NULL ? s->kept->u : NULL;
-
-	if (u != NULL) {
-		upconn_mark(u, redis_session(s)->pins & bit(REDIS_PIN_MONITOR) ?
-		    MARK_BROKEN : MARK_DIRTY, "reset");
+	if (s->kept != NULL) {
+		redis_undo_pins(s, "reset");
 		pipeline_unpin(s);
 	}
 	if (redis_session_reset(s) < 0)

@@ -86,6 +86,26 @@ way_rewrite(struct session *s, const struct redis_way *way, unsigned n,
 	return x;
 }
 
+void
+way_refuse(struct session *s, struct redis_way *way, const char *text)
+{
+	const char *echo = "ECHO";
+	struct exchange *x;
+
+	if (!redis_session(s)->in_multi) {
+		redis_say(s, "%s", text);
+		return;
+	}
+	way->alone = true;
+	x = way_rewrite(s, way, 1, &echo, &echo);
+	if (x == NULL)
+		return;
+	redis_of(x)->refusal = strdup(text);
+	redis_of(x)->piped.holds = true;
+	redis_of(x)->piped.bars = false;
+	way_go(x);
+}
+
 /* -------------------------------------------------------------------- words */
 
 bool

@@ -31,6 +31,11 @@ void way_send(struct session *s, const struct redis_way *way);
 struct exchange *way_rewrite(struct session *s, const struct redis_way *way,
     unsigned n, const char *const *args, const char *const *back) MUST_CHECK;
 
+/* It is answered with text (without its line end). In a transaction, as with
+   Redis itself, EXEC is to fail for that: a command without its arguments goes
+   upstream in its place. */
+void way_refuse(struct session *s, struct redis_way *way, const char *text);
+
 /* Arguments: is it this word, in any case? Is it a number as Redis reads one,
    of at most nine digits? */
 bool way_is_word(const char *bytes, const struct resp_span *a,
@@ -39,7 +44,7 @@ bool way_number(const char *bytes, const struct resp_span *a, uint32_t *out);
 void way_wrong_arity(struct session *s, const char *name);
 
 /* state.c */
-void redis_do_select(struct session *s, const struct redis_way *way,
+void redis_do_select(struct session *s, struct redis_way *way,
     const char *bytes);
 void redis_do_auth(struct session *s, const struct redis_way *way,
     const char *bytes);
