@@ -37,17 +37,19 @@ struct upconn *share_find(struct ask *a, struct site *site, bool *coming);
    When nobody rides in the end it goes home. */
 void share_grant(struct upconn *u);
 
-/* u->busy was set so that u stays here whoever gives it back: that is over, and
-   if nobody has it it goes home, perhaps to another worker. Not to be touched
-   afterwards. */
+/* u->busy was set so that u stays here whoever gives it back: that is over. Who
+   waits for it is granted; if nobody has it it goes home, perhaps to another
+   worker. Not to be touched afterwards. */
 void share_dealt_with(struct upconn *u);
 
 /* The next who waits for u, if it is open to him. */
 struct ask *share_next(struct upconn *u);
 
-/* u, which was being opened, will not come: refuse all who wait for it. */
-void share_refuse(struct upconn *u, enum refusal why, int error,
-    const char *said);
+/* u, which was being opened, will not come: refuse all who wait for it, and can
+   ride on no other. Not those who began to wait after the ask `newest`, perhaps
+   in the very callbacks: they have another try. */
+void share_refuse(struct upconn *u, uint64_t newest, enum refusal why,
+    int error, const char *said);
 
 /* u goes home, or closes: it will be somebody else's, and who waited for this
    one waits like anybody. */

@@ -407,6 +407,7 @@ give_up(struct upconn *u, enum refusal why, int error, const char *said)
 {
 	struct ask *a = u->opener;
 	struct pool *p = u->pool;
+	uint64_t newest = p->asks_seq;
 
 	if (a != NULL) {
 		u->opener = NULL;
@@ -418,7 +419,7 @@ give_up(struct upconn *u, enum refusal why, int error, const char *said)
 		ask_refuse(a, why, error);
 	}
 	if (list_linked(&u->shared))
-		share_refuse(u, why, error, said);
+		share_refuse(u, newest, why, error, said);
 	upconn_mark(u, MARK_BROKEN, "not made");
 	upconn_close(u, DISCARD_CONNECT_FAILED);
 }
