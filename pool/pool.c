@@ -13,6 +13,7 @@
 #include "net/worker.h"
 #include "pool/lease.h"
 #include "pool/shards.h"
+#include "pool/share.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upconn.h"
@@ -301,23 +302,23 @@ serve_one(struct ask *a)
 		return true;
 	}
 	if (u == NULL)
-		return a->opening != NULL;
+		return a->opening != NULL || a->awaits_ride;
 	ask_grant(a, u);
 	return true;
 }
 
-/* The oldest ask for which nothing is opening. */
+/* The oldest ask that waits for a place. */
 static struct ask *
 first_unserved(struct pool *p)
 {
 	struct list *l;
 
-	if (p->unserved == 0)
+	if (pool_in_need(p) == 0)
 		return NULL;
 	for (l = p->asks.next; l != &p->asks; l = l->next) {
 		struct ask *a = container_of(l, struct ask, link);
 
-		if (a->opening == NULL)
+		if (a->opening == NULL && !a->awaits_ride)
 			return a;
 	}
 	return NULL;
@@ -359,7 +360,8 @@ first_to_serve(struct pool *p)
 		return a;
 	for (l = a->link.next; l != &p->asks; l = l->next) {
 		a = container_of(l, struct ask, link);
-		if (a->opening == NULL && !is_passed_over(a))
+		if (a->opening == NULL && !a->awaits_ride &&
+		    !is_passed_over(a))
 			return a;
 	}
 	return NULL;
@@ -383,6 +385,7 @@ pool_serve(struct pool *p)
 
 	if (p->serving)
 		return;
+	share_look(p);
 	/* Of a full endpoint a place may have come free. */
 	if (p->shards != NULL && p->unserved > 0)
 		pool_publish_waiting(p);
@@ -443,7 +446,7 @@ first_to_publish(struct pool *p)
 		const struct site *site;
 
 		a = container_of(l, const struct ask, link);
-		site = a->opening != NULL || a->with != NULL ? NULL :
+		site = a->opening != NULL || a->awaits_ride ? NULL :
 		    pool_site_of(p, a->bound);
 		if (site != NULL && site_has_room(site))
 			return a;

@@ -19,7 +19,14 @@ share_begin(struct upconn *u)
 void
 share_end(struct upconn *u)
 {
+	struct pool *p = u->pool;
+
+	if (!list_linked(&u->shared))
+		return;
 	list_remove(&u->shared);
+	/* Some may wait for this one, and are to go elsewhere. */
+	if (p->riding > 0)
+		deadline_set(p->worker, &p->holding, 0);
 }
 
 static unsigned
@@ -122,6 +129,74 @@ share_find(struct ask *a, struct site *site, bool *coming)
 		return best;
 	}
 	return NULL;
+}
+
+/* One with room, wherever a may go. *coming: there is none, but one that is
+   opening or full. */
+static struct upconn *
+find_anywhere(const struct ask *a, bool *coming)
+{
+	struct upconn *best = NULL;
+	struct list *l, *m;
+
+	*coming = false;
+	for (l = a->pool->sites.next; l != &a->pool->sites; l = l->next) {
+		struct site *site = container_of(l, struct site, link);
+		struct shelf *sh = shelf_find(site, a->key, a->key_len);
+
+		if (sh == NULL)
+			continue;
+		for (m = sh->shared.next; m != &sh->shared; m = m->next) {
+			struct upconn *u =
+			    container_of(m, struct upconn, shared);
+			bool opens = u->state != UPCONN_LEASED;
+
+			if (!is_for(u, a) || (!opens && !is_usable(u)))
+				continue;
+			if (opens || room_on(u) == 0)
+				*coming = true;
+			else if (best == NULL || is_emptier(u, best))
+				best = u;
+		}
+	}
+	return best;
+}
+
+struct upconn *
+share_find_anywhere(const struct ask *a)
+{
+	bool coming;
+
+	return a->share && a->with == NULL ? find_anywhere(a, &coming) : NULL;
+}
+
+void
+share_await(struct ask *a, bool on)
+{
+	if (a->awaits_ride == on)
+		return;
+	a->awaits_ride = on;
+	if (!list_linked(&a->link))
+		return;
+	a->pool->riding += on ? 1 : -1u;
+	pool_publish_waiting(a->pool);
+}
+
+void
+share_look(struct pool *p)
+{
+	struct list *l;
+	bool coming;
+
+	for (l = p->asks.next; p->riding > 0 && l != &p->asks; l = l->next) {
+		struct ask *a = container_of(l, struct ask, link);
+
+		if (!a->awaits_ride)
+			continue;
+		if (a->with != NULL ? room_on(a->with) > 0 :
+		    find_anywhere(a, &coming) != NULL || !coming)
+			share_await(a, false);
+	}
 }
 
 struct ask *
@@ -247,6 +322,7 @@ share_forget(struct upconn *u)
 			continue;
 		a->with = NULL;
 		p->followers--;
+		share_await(a, false);
 		if (a->lasts && !a->pins)
 			a->pins = upstream_pin_take(p->upstream);
 	}

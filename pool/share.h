@@ -33,6 +33,17 @@ void share_again(struct upconn *u);
  */
 struct upconn *share_find(struct ask *a, struct site *site, bool *coming);
 
+/* One with room wherever a may go, however few there are: for where no other can
+   be opened. NULL = there is none. */
+struct upconn *share_find_anywhere(const struct ask *a);
+
+/* a waits, or does not any more, for one that is opening or full: not for a
+   place, so it stands in nobody's way who does. */
+void share_await(struct ask *a, bool on);
+/* What those wait for may not come any more: they are to be served like
+   anybody. */
+void share_look(struct pool *p);
+
 /* u has room again, or has just been made: grant it to those who wait for it.
    When nobody rides in the end it goes home. */
 void share_grant(struct upconn *u);

@@ -295,7 +295,7 @@ upconn_settle(struct upconn *u)
 		ask_grant(a, u);
 		return;
 	}
-	if (p->unserved > 0 && place_is_wanted(u)) {
+	if (pool_in_need(p) > 0 && place_is_wanted(u)) {
 		/* Those who wait have other keys, want a fresh one, or go
 		   elsewhere, and need its place. */
 		upconn_close(u, DISCARD_OTHER_KEY);
