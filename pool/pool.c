@@ -139,6 +139,7 @@ pool_configure(struct pool *p, const struct conf_upstream *conf,
 	upkeep_trim(p);
 	upkeep_warm(p);
 	deadline_set(p->worker, &p->upkeep, 0);
+	pool_pin_freed(p);      /* there may be more of them now */
 }
 
 static int
