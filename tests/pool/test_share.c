@@ -29,39 +29,6 @@ begin(unsigned ends, int64_t max)
 }
 
 static void
-share_as(struct client *c, const char *key)
-{
-	client_init(c, &s, 0);
-	c->ask.share = true;
-	c->ask.key = key;
-	c->ask.key_len = strlen(key);
-	client_ask(c);
-}
-
-static void
-share(struct client *c)
-{
-	share_as(c, "");
-}
-
-/* Alone, for a moment. */
-static void
-alone(struct client *c)
-{
-	client_init(c, &s, 0);
-	client_ask(c);
-}
-
-static void
-follow(struct client *c, struct upconn *u)
-{
-	client_init(c, &s, 0);
-	c->ask.share = true;
-	c->ask.with = u;
-	client_ask(c);
-}
-
-static void
 return_all(struct client *c, unsigned n)
 {
 	unsigned i;
@@ -101,7 +68,7 @@ any_number_ride_on_one_connection(void **state)
 	(void)state;
 	begin(1, 100);
 	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
+		client_share(&c[i], &s, "");
 	all_are(c, NELEMS(c), CLIENT_HOLDS);
 	for (i = 1; i < NELEMS(c); i++)
 		assert_ptr_equal(c[i].lease->u, c[0].lease->u);
@@ -113,8 +80,8 @@ any_number_ride_on_one_connection(void **state)
 	return_all(c, NELEMS(c));
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
 	/* And again. */
-	share(&c[0]);
-	share(&c[1]);
+	client_share(&c[0], &s, "");
+	client_share(&c[1], &s, "");
 	assert_ptr_equal(c[0].lease->u, c[1].lease->u);
 	return_all(c, 2);
 	assert_int_equal(scene_connects(&s), 1);
@@ -128,10 +95,10 @@ other_keys_ride_elsewhere(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share_as(&ann, "ann");
-	share_as(&bob, "bob");
-	share_as(&eve, "anna");
-	share_as(&ann2, "ann");
+	client_share(&ann, &s, "ann");
+	client_share(&bob, &s, "bob");
+	client_share(&eve, &s, "anna");
+	client_share(&ann2, &s, "ann");
 	assert_ptr_not_equal(ann.lease->u, bob.lease->u);
 	assert_ptr_not_equal(ann.lease->u, eve.lease->u);
 	assert_ptr_equal(ann.lease->u, ann2.lease->u);
@@ -150,9 +117,9 @@ who_is_alone_shares_with_nobody(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
-	alone(&b);
-	share(&c);
+	client_share(&a, &s, "");
+	client_part(&b, &s, false);
+	client_share(&c, &s, "");
 	assert_true(b.lease->u->alone);
 	assert_false(a.lease->u->alone);
 	assert_ptr_not_equal(a.lease->u, b.lease->u);
@@ -175,7 +142,7 @@ all_wait_for_the_one_that_is_opened_and_are_granted_in_order(void **state)
 	begin(1, 100);
 	connects_are_slow = true;
 	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
+		client_share(&c[i], &s, "");
 	all_are(c, NELEMS(c), CLIENT_WAITS);
 	assert_int_equal(scene_connects(&s), 1);
 	assert_int_equal(atomic_load(&scene_pool(&s, 0)->waiting), 20);
@@ -198,8 +165,8 @@ ask_with_the_key_of_another_waits_for_none_that_is_not_its_own(void **state)
 	(void)state;
 	begin(1, 100);
 	connects_are_slow = true;
-	share_as(&a, "ann");
-	share_as(&b, "bob");
+	client_share(&a, &s, "ann");
+	client_share(&b, &s, "bob");
 	assert_non_null(a.ask.opening);
 	assert_non_null(b.ask.opening);
 	assert_ptr_not_equal(a.ask.opening, b.ask.opening);
@@ -218,9 +185,9 @@ who_vanishes_while_it_is_opened_leaves_it_to_the_others(void **state)
 	(void)state;
 	begin(1, 100);
 	connects_are_slow = true;
-	share(&a);
-	share(&b);
-	share(&c);
+	client_share(&a, &s, "");
+	client_share(&b, &s, "");
+	client_share(&c, &s, "");
 	client_cancel(&a);      /* it was opened for this one */
 	client_cancel(&b);
 	scene_run(&s);
@@ -241,7 +208,7 @@ failed_opening_refuses_each_who_waits_for_it_once(void **state)
 	connects_are_slow = true;
 	far_end_refuse(&s.ends[0]);
 	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
+		client_share(&c[i], &s, "");
 	all_are(c, NELEMS(c), CLIENT_WAITS);
 	/* Refused twice would be found by client_of's state. */
 	scene_run(&s);
@@ -289,7 +256,7 @@ who_asks_again_when_refused_has_another_try(void **state)
 	far_end_refuse(&s.ends[0]);
 	refusals = 0;
 	for (i = 0; i < NELEMS(c); i++) {
-		share(&c[i]);
+		client_share(&c[i], &s, "");
 		c[i].then = ask_again_once;
 	}
 	turns_step(&s.turns, 0);
@@ -311,10 +278,10 @@ who_could_ride_elsewhere_is_not_refused(void **state)
 	(void)state;
 	begin(2, 100);
 	connects_are_slow = true;
-	share(&a);
-	share(&b);
-	share(&c);
-	share(&d);
+	client_share(&a, &s, "");
+	client_share(&b, &s, "");
+	client_share(&c, &s, "");
+	client_share(&d, &s, "");
 	assert_non_null(a.ask.opening);
 	assert_non_null(b.ask.opening);
 	upconn_broken(a.ask.opening, FAULT_CONNECT_FAILED, ECONNREFUSED);
@@ -338,9 +305,9 @@ timed_out_opening_refuses_all(void **state)
 	(void)state;
 	begin(1, 100);
 	far_end_clog(&s.ends[0]);
-	share(&c[0]);
-	share(&c[1]);
-	share(&c[2]);
+	client_share(&c[0], &s, "");
+	client_share(&c[1], &s, "");
+	client_share(&c[2], &s, "");
 	scene_pass(&s, 999);
 	all_are(c, 3, CLIENT_WAITS);
 	scene_pass(&s, 1);
@@ -370,7 +337,7 @@ turned_away_is_told_in_the_servers_words_and_blames_nobody(void **state)
 	s.peer.greet = never_greeted;
 	scene_start(&s);
 	for (i = 0; i < NELEMS(c); i++)
-		share_as(&c[i], "ann");
+		client_share(&c[i], &s, "ann");
 	scene_run(&s);
 	all_are(c, NELEMS(c), CLIENT_WAITS);
 	upconn_turned_away(scene_upconn(&s, 0, 0), "WRONGPASS");
@@ -383,7 +350,7 @@ turned_away_is_told_in_the_servers_words_and_blames_nobody(void **state)
 		assert_int_equal(atomic_load(&s.endpoints[0]->faults[fault]),
 		    0);
 	/* Nor does it rest: the next one tries at once. */
-	share_as(&c[0], "bob");
+	client_share(&c[0], &s, "bob");
 	assert_non_null(c[0].ask.opening);
 	assert_null(c[0].ask.said);
 	scene_run(&s);
@@ -404,11 +371,11 @@ without_room_askers_wait_and_are_granted_in_order(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	u = a.lease->u;
 	scene_room(u, false);
 	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
+		client_share(&c[i], &s, "");
 	scene_run(&s);
 	all_are(c, NELEMS(c), CLIENT_WAITS);
 	client_cancel(&c[2]);
@@ -443,12 +410,12 @@ grant_ends_where_the_room_does(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	u = a.lease->u;
 	scene_room(u, false);
-	share(&b);
+	client_share(&b, &s, "");
 	b.then = fill_up;
-	share(&c);
+	client_share(&c, &s, "");
 	scene_room(u, true);
 	share_grant(u);
 	assert_int_equal(b.state, CLIENT_HOLDS);
@@ -479,9 +446,9 @@ those_who_leave_at_once_do_not_send_it_home_too_early(void **state)
 	(void)state;
 	begin(1, 100);
 	connects_are_slow = true;
-	share(&a);
-	share(&b);
-	share(&c);
+	client_share(&a, &s, "");
+	client_share(&b, &s, "");
+	client_share(&c, &s, "");
 	a.then = b.then = leave_at_once;
 	scene_run(&s);
 	assert_int_equal(c.state, CLIENT_HOLDS);
@@ -489,7 +456,7 @@ those_who_leave_at_once_do_not_send_it_home_too_early(void **state)
 	assert_int_equal(riders(u), 1);
 	client_return(&c);
 	assert_int_equal(u->state, UPCONN_IDLE);
-	share(&d);
+	client_share(&d, &s, "");
 	assert_ptr_equal(d.lease->u, u);
 	client_return(&d);
 	scene_end(&s);
@@ -502,9 +469,9 @@ queue_timeout_refuses_who_waits_for_room(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	scene_room(a.lease->u, false);
-	share(&b);
+	client_share(&b, &s, "");
 	scene_pass(&s, 1999);
 	assert_int_equal(b.state, CLIENT_WAITS);
 	scene_pass(&s, 1);
@@ -521,13 +488,13 @@ who_waits_for_room_keeps_nobody_from_a_free_place(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	scene_room(a.lease->u, false);
-	share(&b);
+	client_share(&b, &s, "");
 	assert_int_equal(b.state, CLIENT_WAITS);
-	alone(&c);
+	client_part(&c, &s, false);
 	assert_int_equal(c.state, CLIENT_HOLDS);
-	share_as(&d, "bob");
+	client_share(&d, &s, "bob");
 	assert_int_equal(d.state, CLIENT_HOLDS);
 	scene_run(&s);
 	assert_int_equal(b.state, CLIENT_WAITS);
@@ -546,11 +513,11 @@ who_waits_for_room_lets_a_place_that_comes_free_pass(void **state)
 
 	(void)state;
 	begin(1, 2);
-	share(&a);
-	alone(&c);
+	client_share(&a, &s, "");
+	client_part(&c, &s, false);
 	scene_room(a.lease->u, false);
-	share(&b);
-	alone(&d);
+	client_share(&b, &s, "");
+	client_part(&d, &s, false);
 	assert_int_equal(d.state, CLIENT_WAITS);
 	client_return_as(&c, MARK_BROKEN);
 	assert_int_equal(d.state, CLIENT_HOLDS);
@@ -575,11 +542,11 @@ follower_gets_that_one_whatever_else(void **state)
 	scene_share(&s);
 	s.conf.pool.shared = 2;
 	scene_start(&s);
-	share(&a);
-	share(&b);
+	client_share(&a, &s, "");
+	client_share(&b, &s, "");
 	assert_ptr_not_equal(a.lease->u, b.lease->u);
 	share_end(b.lease->u);  /* closed to newcomers */
-	follow(&c, b.lease->u);
+	client_follow(&c, &s, b.lease->u);
 	assert_ptr_equal(c.lease->u, b.lease->u);
 	client_return(&a);
 	client_return(&b);
@@ -595,13 +562,13 @@ follower_waits_for_room_where_it_is_with(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	u = a.lease->u;
 	share_end(u);
-	share(&other);
+	client_share(&other, &s, "");
 	assert_ptr_not_equal(other.lease->u, u);
 	scene_room(u, false);
-	follow(&b, u);
+	client_follow(&b, &s, u);
 	assert_int_equal(b.state, CLIENT_WAITS);
 	/* Another one with room is not it. */
 	share_grant(other.lease->u);
@@ -625,13 +592,13 @@ follower_of_a_dirty_one_is_granted(void **state)
 
 	(void)state;
 	begin(1, 100);
-	alone(&a);
+	client_part(&a, &s, false);
 	u = a.lease->u;
 	upconn_mark(u, MARK_DIRTY, "test");
-	follow(&b, u);
+	client_follow(&b, &s, u);
 	assert_ptr_equal(b.lease->u, u);
 	scene_room(u, false);
-	follow(&c, u);
+	client_follow(&c, &s, u);
 	assert_int_equal(c.state, CLIENT_WAITS);
 	scene_room(u, true);
 	share_grant(u);
@@ -652,11 +619,11 @@ follower_does_not_follow_to_the_next_holder(void **state)
 
 	(void)state;
 	begin(1, 1);
-	alone(&a);
+	client_part(&a, &s, false);
 	u = a.lease->u;
 	scene_room(u, false);
-	follow(&b, u);
-	alone(&next);
+	client_follow(&b, &s, u);
+	client_part(&next, &s, false);
 	assert_int_equal(b.state, CLIENT_WAITS);
 	assert_int_equal(next.state, CLIENT_WAITS);
 	assert_int_equal(scene_pool(&s, 0)->followers, 1);
@@ -680,10 +647,10 @@ follower_of_one_that_closes_waits_like_anybody(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	u = a.lease->u;
 	scene_room(u, false);
-	follow(&b, u);
+	client_follow(&b, &s, u);
 	client_return_as(&a, MARK_BROKEN);
 	assert_int_equal(b.state, CLIENT_HOLDS);
 	assert_ptr_not_equal(b.lease->u, u);
@@ -699,9 +666,9 @@ vanished_follower_is_not_counted(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	scene_room(a.lease->u, false);
-	follow(&b, a.lease->u);
+	client_follow(&b, &s, a.lease->u);
 	assert_int_equal(scene_pool(&s, 0)->followers, 1);
 	client_cancel(&b);
 	assert_int_equal(scene_pool(&s, 0)->followers, 0);
@@ -717,7 +684,7 @@ joined_lease_outlives_the_first(void **state)
 
 	(void)state;
 	begin(1, 100);
-	share(&a);
+	client_share(&a, &s, "");
 	u = a.lease->u;
 	client_init(&b, &s, 0);
 	b.lease = lease_join(u, a.lease->ops, &b);
@@ -727,525 +694,6 @@ joined_lease_outlives_the_first(void **state)
 	assert_int_equal(u->state, UPCONN_LEASED);
 	client_return(&b);
 	assert_int_equal(u->state, UPCONN_IDLE);
-	scene_end(&s);
-}
-
-/* ------------------------------------------------------ from holder to holder */
-
-static void
-one_that_goes_from_one_to_many_is_not_alone(void **state)
-{
-	struct client a, b, c, d;
-	struct upconn *u;
-
-	(void)state;
-	begin(1, 1);
-	alone(&a);
-	a.lease->u->conn.paused = false;
-	u = a.lease->u;
-	upconn_pin(u, 0);
-	share(&b);
-	share(&c);
-	all_are(&b, 1, CLIENT_WAITS);
-	client_return(&a);
-	assert_ptr_equal(b.lease->u, u);
-	assert_ptr_equal(c.lease->u, u);
-	assert_false(u->alone);
-	assert_false(u->pinned);
-	assert_true(list_linked(&u->shared));
-	share(&d);
-	assert_ptr_equal(d.lease->u, u);
-	client_return(&b);
-	client_return(&c);
-	client_return(&d);
-	scene_end(&s);
-}
-
-static void
-one_that_goes_from_many_to_one_is_alone(void **state)
-{
-	struct client a, b, c, d;
-	struct upconn *u;
-
-	(void)state;
-	begin(1, 1);
-	share(&a);
-	share(&b);
-	u = a.lease->u;
-	alone(&c);
-	assert_int_equal(c.state, CLIENT_WAITS);
-	client_return(&a);
-	assert_int_equal(c.state, CLIENT_WAITS);
-	client_return(&b);
-	assert_ptr_equal(c.lease->u, u);
-	assert_true(u->alone);
-	assert_false(list_linked(&u->shared));
-	share(&d);
-	assert_int_equal(d.state, CLIENT_WAITS);
-	client_return(&c);
-	assert_ptr_equal(d.lease->u, u);
-	client_return(&d);
-	scene_end(&s);
-}
-
-static void
-one_opened_for_many_goes_to_who_asked_first(void **state)
-{
-	struct client first, a, b, c;
-
-	(void)state;
-	begin(1, 2);
-	alone(&first);
-	connects_are_slow = true;
-	share(&a);
-	share(&b);
-	alone(&c);
-	client_return(&first);  /* a is the oldest */
-	assert_int_equal(a.state, CLIENT_HOLDS);
-	assert_int_equal(b.state, CLIENT_HOLDS);
-	assert_ptr_equal(a.lease->u, b.lease->u);
-	scene_run(&s);
-	assert_int_equal(c.state, CLIENT_HOLDS);
-	assert_true(c.lease->u->alone);
-	client_return(&a);
-	client_return(&b);
-	client_return(&c);
-	scene_end(&s);
-}
-
-/* ------------------------------------------------------------- open and closed */
-
-static void
-closed_to_newcomers_and_open_again(void **state)
-{
-	struct client a, b, c;
-	struct upconn *u;
-
-	(void)state;
-	begin(1, 100);
-	share(&a);
-	u = a.lease->u;
-	share_end(u);
-	share_end(u);
-	share(&b);
-	assert_ptr_not_equal(b.lease->u, u);
-	/* There is one already. */
-	share_again(u);
-	assert_false(list_linked(&u->shared));
-	client_return(&b);
-	share_again(u);
-	share_again(u);
-	assert_true(list_linked(&u->shared));
-	share(&c);
-	assert_ptr_equal(c.lease->u, u);
-	client_return(&a);
-	client_return(&c);
-	scene_end(&s);
-}
-
-static void
-closed_one_is_not_opened_again_for_who_has_it_alone(void **state)
-{
-	struct client a;
-
-	(void)state;
-	begin(1, 100);
-	alone(&a);
-	share_again(a.lease->u);
-	assert_false(list_linked(&a.lease->u->shared));
-	client_return(&a);
-	scene_end(&s);
-}
-
-/* Its large reply has passed while the pool was full. */
-static void
-who_waited_is_granted_when_it_is_open_again(void **state)
-{
-	struct client a, b;
-	struct upconn *u;
-
-	(void)state;
-	begin(1, 1);
-	share(&a);
-	u = a.lease->u;
-	share_end(u);
-	share(&b);
-	assert_int_equal(b.state, CLIENT_WAITS);
-	u->busy = true;         /* as a protocol has it while it reads */
-	share_again(u);
-	share_dealt_with(u);
-	assert_ptr_equal(b.lease->u, u);
-	client_return(&a);
-	client_return(&b);
-	scene_end(&s);
-}
-
-static void
-who_waited_for_room_goes_elsewhere_when_it_is_closed(void **state)
-{
-	struct client a, b;
-	struct upconn *u;
-
-	(void)state;
-	begin(1, 100);
-	share(&a);
-	u = a.lease->u;
-	scene_room(u, false);
-	share(&b);
-	assert_int_equal(b.state, CLIENT_WAITS);
-	share_end(u);
-	turns_pass(&s.turns, 0);
-	scene_run(&s);
-	assert_int_equal(b.state, CLIENT_HOLDS);
-	assert_ptr_not_equal(b.lease->u, u);
-	client_return(&a);
-	client_return(&b);
-	scene_end(&s);
-}
-
-static void
-two_that_are_shared_carry_as_many(void **state)
-{
-	struct client c[10];
-	unsigned i;
-
-	(void)state;
-	scene_begin(&s, 1, 1);
-	scene_share(&s);
-	s.conf.pool.shared = 2;
-	scene_start(&s);
-	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
-	assert_int_equal(scene_connects(&s), 2);
-	assert_int_equal(riders(scene_upconn(&s, 0, 0)), 5);
-	assert_int_equal(riders(scene_upconn(&s, 0, 1)), 5);
-	return_all(c, NELEMS(c));
-	scene_end(&s);
-}
-
-static void
-second_shared_one_that_has_no_place_is_done_without(void **state)
-{
-	struct client a, b, c;
-
-	(void)state;
-	scene_begin(&s, 1, 1);
-	scene_share(&s);
-	s.conf.pool.shared = 2;
-	s.conf.pool.max = 2;
-	scene_start(&s);
-	alone(&a);
-	share(&b);
-	share(&c);
-	assert_int_equal(c.state, CLIENT_HOLDS);
-	assert_ptr_equal(b.lease->u, c.lease->u);
-	client_return(&a);
-	client_return(&b);
-	client_return(&c);
-	scene_end(&s);
-}
-
-/* Round robin would have the next one at the other endpoint. */
-static void
-in_a_full_pool_any_endpoint_will_do(void **state)
-{
-	struct client a, b, c, waits;
-
-	(void)state;
-	begin(2, 1);
-	share(&a);
-	share(&b);
-	assert_int_equal(b.state, CLIENT_HOLDS);
-	assert_ptr_equal(a.lease->u, b.lease->u);
-	alone(&waits);
-	share(&c);
-	assert_int_equal(waits.state, CLIENT_WAITS);
-	assert_int_equal(c.state, CLIENT_HOLDS);
-	client_cancel(&waits);
-	client_return(&a);
-	client_return(&b);
-	client_return(&c);
-	scene_end(&s);
-}
-
-/* -------------------------------------------------------------------- overdue */
-
-/* b came before it was due, c after. */
-static void
-takes_nobody_and_closes_with_the_last(void (*age)(struct upconn *u),
-    enum discard why)
-{
-	struct client a, b, c;
-	struct upconn *u;
-
-	share(&a);
-	u = a.lease->u;
-	follow(&b, u);          /* round robin would have it elsewhere */
-	age(u);
-	assert_int_equal(u->state, UPCONN_LEASED);
-	share(&c);
-	if (c.state == CLIENT_HOLDS)
-		assert_ptr_not_equal(c.lease->u, u);
-	client_return(&a);
-	assert_int_equal(u->state, UPCONN_LEASED);
-	client_return(&b);
-	assert_int_equal(u->state, UPCONN_CLOSED);
-	assert_int_equal(scene_discards(&s, why), 1);
-	if (c.state == CLIENT_HOLDS)
-		client_return(&c);
-	scene_end(&s);
-}
-
-static void
-live_long(struct upconn *u)
-{
-	(void)u;
-	scene_pass(&s, 1200);
-}
-
-static void
-old_one_takes_nobody(void **state)
-{
-	(void)state;
-	scene_begin(&s, 1, 1);
-	scene_share(&s);
-	s.conf.pool.max_lifetime_ms = 1000;
-	scene_start(&s);
-	takes_nobody_and_closes_with_the_last(live_long, DISCARD_LIFETIME);
-}
-
-static void
-change_identity(struct upconn *u)
-{
-	(void)u;
-	scene_reload(&s, true);
-}
-
-static void
-one_of_an_old_configuration_takes_nobody(void **state)
-{
-	(void)state;
-	begin(1, 100);
-	takes_nobody_and_closes_with_the_last(change_identity,
-	    DISCARD_IDENTITY);
-}
-
-static void
-bar_endpoint(struct upconn *u)
-{
-	(void)endpoint_bar(u->shelf->site->endpoint, BAR_DOWN, true,
-	    s.turns.now_ns);
-	scene_set_roster(&s, 3);
-}
-
-static void
-one_at_a_barred_endpoint_takes_nobody(void **state)
-{
-	(void)state;
-	begin(2, 100);
-	takes_nobody_and_closes_with_the_last(bar_endpoint,
-	    DISCARD_ENDPOINT_DOWN);
-}
-
-static void
-see_no_more(struct upconn *u)
-{
-	upconn_mark(u, MARK_DIRTY, "test");
-	u->doom = DISCARD_SERVER_SAID;
-}
-
-static void
-one_that_is_to_be_washed_takes_nobody(void **state)
-{
-	(void)state;
-	begin(1, 100);
-	takes_nobody_and_closes_with_the_last(see_no_more,
-	    DISCARD_SERVER_SAID);
-}
-
-/* It was full, and they began to wait before. */
-static void
-overdue_one_that_has_room_again_takes_nobody(void **state)
-{
-	struct client a, b, blocker[2];
-	struct upconn *u;
-
-	(void)state;
-	begin(1, 2);
-	share(&a);
-	u = a.lease->u;
-	alone(&blocker[0]);
-	alone(&blocker[1]);     /* first in the queue */
-	scene_room(u, false);
-	share(&b);
-	scene_reload(&s, true);
-	assert_int_equal(b.state, CLIENT_WAITS);
-	scene_room(u, true);
-	share_grant(u);
-	assert_int_equal(b.state, CLIENT_WAITS);
-	client_return(&a);
-	assert_int_equal(blocker[1].state, CLIENT_HOLDS);
-	client_return(&blocker[0]);
-	assert_int_equal(b.state, CLIENT_HOLDS);
-	assert_int_equal(b.lease->u->identity, scene_pool(&s, 0)->identity);
-	client_return(&b);
-	client_return(&blocker[1]);
-	scene_end(&s);
-}
-
-static void
-no_more_ride_than_max_requests(void **state)
-{
-	struct client c[5];
-	unsigned i;
-
-	(void)state;
-	scene_begin(&s, 1, 1);
-	scene_share(&s);
-	s.conf.pool.max_requests = 2;
-	scene_start(&s);
-	connects_are_slow = true;
-	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
-	scene_run(&s);
-	scene_pass(&s, 10);
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
-	assert_ptr_equal(c[0].lease->u, c[1].lease->u);
-	assert_ptr_equal(c[2].lease->u, c[3].lease->u);
-	assert_ptr_not_equal(c[1].lease->u, c[2].lease->u);
-	assert_int_equal(scene_connects(&s), 3);
-	return_all(c, NELEMS(c));
-	scene_end(&s);
-}
-
-/* What waits is served, and together. */
-static void
-retired_pool_serves_those_who_wait_on_one(void **state)
-{
-	struct client c[3];
-	unsigned i;
-
-	(void)state;
-	begin(1, 100);
-	connects_are_slow = true;
-	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
-	pool_retire(scene_pool(&s, 0));
-	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
-	assert_int_equal(scene_connects(&s), 1);
-	return_all(c, NELEMS(c));
-	scene_end(&s);
-}
-
-/* ----------------------------------------------------------------------- ends */
-
-static void
-lost_one_is_told_to_each_rider(void **state)
-{
-	struct client c[5], next;
-	struct upconn *u;
-	unsigned i;
-
-	(void)state;
-	begin(1, 100);
-	for (i = 0; i < NELEMS(c); i++)
-		share(&c[i]);
-	u = c[0].lease->u;
-	upconn_lost(u, ECONNRESET);
-	all_are(c, NELEMS(c), CLIENT_AWAY);
-	for (i = 0; i < NELEMS(c); i++)
-		assert_int_equal(c[i].goners, 1);
-	assert_int_equal(u->state, UPCONN_CLOSED);
-	share(&next);
-	assert_ptr_not_equal(next.lease->u, u);
-	client_return(&next);
-	scene_end(&s);
-}
-
-static void
-reset_and_end_are_told_to_each_rider(void **state)
-{
-	struct client a, b;
-	struct upconn *u;
-
-	(void)state;
-	begin(1, 100);
-	share(&a);
-	share(&b);
-	u = a.lease->u;
-	far_end_reset(&s.ends[0], scene_far_fd(&s, u));
-	scene_run(&s);
-	assert_int_equal(a.goners, 1);
-	assert_int_equal(b.goners, 1);
-	share(&a);
-	share(&b);
-	u = a.lease->u;
-	far_end_hang_up(&s.ends[0], scene_far_fd(&s, u));
-	scene_run(&s);
-	assert_int_equal(a.goners, 1);
-	assert_int_equal(b.goners, 1);
-	assert_int_equal(scene_connects(&s), 2);
-	scene_end(&s);
-}
-
-/* All who rode on it ask at once, for none that may be as old. */
-static void
-those_who_lost_one_share_a_fresh_one(void **state)
-{
-	struct client c[5], old;
-	unsigned i;
-
-	(void)state;
-	begin(1, 100);
-	share(&old);
-	scene_pass(&s, 10);
-	connects_are_slow = true;
-	for (i = 0; i < NELEMS(c); i++) {
-		client_init(&c[i], &s, 0);
-		c[i].ask.share = c[i].ask.fresh = true;
-		client_ask(&c[i]);
-	}
-	all_are(c, NELEMS(c), CLIENT_WAITS);
-	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
-	assert_ptr_not_equal(c[0].lease->u, old.lease->u);
-	for (i = 1; i < NELEMS(c); i++)
-		assert_ptr_equal(c[i].lease->u, c[0].lease->u);
-	assert_int_equal(scene_connects(&s), 2);
-	return_all(c, NELEMS(c));
-	client_return(&old);
-	scene_end(&s);
-}
-
-/* ----------------------------------------------------------------------- warm */
-
-static void
-one_is_kept_warm_beside_the_shared_one(void **state)
-{
-	struct client a, b, c;
-
-	(void)state;
-	scene_begin(&s, 1, 1);
-	scene_share(&s);
-	s.conf.pool.min_idle = 1;
-	scene_start(&s);
-	scene_pass(&s, 20);
-	assert_int_equal(scene_connects(&s), 1);
-	share(&a);
-	share(&b);
-	assert_int_equal(scene_connects(&s), 1);
-	scene_pass(&s, 20);
-	assert_int_equal(scene_connects(&s), 2);
-	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
-	/* Who wants one alone gets that, without a connect. */
-	alone(&c);
-	assert_int_equal(c.state, CLIENT_HOLDS);
-	assert_int_equal(scene_connects(&s), 2);
-	assert_false(c.lease->reused);
-	client_return(&a);
-	client_return(&b);
-	client_return(&c);
 	scene_end(&s);
 }
 
@@ -1287,30 +735,6 @@ main(void)
 		    follower_of_one_that_closes_waits_like_anybody),
 		cmocka_unit_test(vanished_follower_is_not_counted),
 		cmocka_unit_test(joined_lease_outlives_the_first),
-		cmocka_unit_test(one_that_goes_from_one_to_many_is_not_alone),
-		cmocka_unit_test(one_that_goes_from_many_to_one_is_alone),
-		cmocka_unit_test(one_opened_for_many_goes_to_who_asked_first),
-		cmocka_unit_test(closed_to_newcomers_and_open_again),
-		cmocka_unit_test(
-		    closed_one_is_not_opened_again_for_who_has_it_alone),
-		cmocka_unit_test(who_waited_is_granted_when_it_is_open_again),
-		cmocka_unit_test(
-		    who_waited_for_room_goes_elsewhere_when_it_is_closed),
-		cmocka_unit_test(two_that_are_shared_carry_as_many),
-		cmocka_unit_test(
-		    second_shared_one_that_has_no_place_is_done_without),
-		cmocka_unit_test(in_a_full_pool_any_endpoint_will_do),
-		cmocka_unit_test(old_one_takes_nobody),
-		cmocka_unit_test(one_of_an_old_configuration_takes_nobody),
-		cmocka_unit_test(one_at_a_barred_endpoint_takes_nobody),
-		cmocka_unit_test(one_that_is_to_be_washed_takes_nobody),
-		cmocka_unit_test(overdue_one_that_has_room_again_takes_nobody),
-		cmocka_unit_test(no_more_ride_than_max_requests),
-		cmocka_unit_test(retired_pool_serves_those_who_wait_on_one),
-		cmocka_unit_test(lost_one_is_told_to_each_rider),
-		cmocka_unit_test(reset_and_end_are_told_to_each_rider),
-		cmocka_unit_test(those_who_lost_one_share_a_fresh_one),
-		cmocka_unit_test(one_is_kept_warm_beside_the_shared_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -357,6 +357,33 @@ client_come(struct client *c, struct scene *s, unsigned worker)
 }
 
 void
+client_share(struct client *c, struct scene *s, const char *key)
+{
+	client_init(c, s, 0);
+	c->ask.share = true;
+	c->ask.key = key;
+	c->ask.key_len = strlen(key);
+	client_ask(c);
+}
+
+void
+client_follow(struct client *c, struct scene *s, struct upconn *u)
+{
+	client_init(c, s, 0);
+	c->ask.share = true;
+	c->ask.with = u;
+	client_ask(c);
+}
+
+void
+client_part(struct client *c, struct scene *s, bool lasts)
+{
+	client_init(c, s, 0);
+	c->ask.lasts = lasts;
+	client_ask(c);
+}
+
+void
 client_cancel(struct client *c)
 {
 	ask_cancel(&c->ask);

@@ -78,6 +78,11 @@ void client_init(struct client *c, struct scene *s, unsigned worker);
 void client_ask(struct client *c);
 /* Asks, and lets the loops run. */
 void client_come(struct client *c, struct scene *s, unsigned worker);
+/* Asks to ride with others of its key; or on u and no other. */
+void client_share(struct client *c, struct scene *s, const char *key);
+void client_follow(struct client *c, struct scene *s, struct upconn *u);
+/* Asks to be alone, for a moment; or for as long as it likes. */
+void client_part(struct client *c, struct scene *s, bool lasts);
 void client_cancel(struct client *c);
 /* Gives its lease back as it is, or with a mark. */
 void client_return(struct client *c);
