@@ -260,6 +260,9 @@ begin_leased(struct ask *a, struct upconn *u)
 		share_begin(u);
 	else
 		share_end(u);
+	/* Others may ride on it, too. */
+	if (a->share && a->pool->unserved > 0)
+		deadline_set(a->pool->worker, &a->pool->holding, 0);
 	u->alone = !a->share && pool_shares(a->pool);
 	u->pins = a->pins;
 	a->pins = false;
@@ -643,6 +646,7 @@ ask_now(struct ask *a)
 	}
 	if (a->opening == NULL &&
 	    queue_length(p) >= (uint64_t)p->conf->pool.max_waiting) {
+		share_await(a, false);
 		a->refusal = REFUSAL_QUEUE_FULL;
 		return ASK_REFUSED;
 	}

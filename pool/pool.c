@@ -386,11 +386,11 @@ pool_serve(struct pool *p)
 
 	if (p->serving)
 		return;
+	p->serving = true;
 	share_look(p);
 	/* Of a full endpoint a place may have come free. */
 	if (p->shards != NULL && p->unserved > 0)
 		pool_publish_waiting(p);
-	p->serving = true;
 	/* To be refused is nobody's turn. */
 	while ((a = first_to_serve(p)) != NULL && (p->gifts > 0 ||
 	    pool_elder(p) == NULL || pool_tier(p) >= TIER_HELD) &&
@@ -416,7 +416,7 @@ void
 pool_ask_around(struct pool *p)
 {
 	pool_serve(p);
-	if (p->unserved > 0)
+	if (pool_in_need(p) > 0)
 		transfer_wanted(p);
 }
 

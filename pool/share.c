@@ -35,14 +35,16 @@ room_on(const struct upconn *u)
 	return u->pool->upstream->peer->room(u);
 }
 
-/* What a retired pool has is not kept, but good for who still asks. */
+/* What a retired pool has is not kept, but good for who still asks; and who
+   rides along takes no place of a pool that has too many. */
 static bool
 is_usable(const struct upconn *u)
 {
 	enum discard why = upconn_overdue(u);
 
 	return u->mark == MARK_CLEAN && !u->conn.eof && !u->conn.broken &&
-	    (why == N_DISCARDS || why == DISCARD_RETIRED);
+	    (why == N_DISCARDS || why == DISCARD_RETIRED ||
+	    why == DISCARD_SURPLUS);
 }
 
 void
@@ -182,23 +184,6 @@ share_await(struct ask *a, bool on)
 	pool_publish_waiting(a->pool);
 }
 
-void
-share_look(struct pool *p)
-{
-	struct list *l;
-	bool coming;
-
-	for (l = p->asks.next; p->riding > 0 && l != &p->asks; l = l->next) {
-		struct ask *a = container_of(l, struct ask, link);
-
-		if (!a->awaits_ride)
-			continue;
-		if (a->with != NULL ? room_on(a->with) > 0 :
-		    find_anywhere(a, &coming) != NULL || !coming)
-			share_await(a, false);
-	}
-}
-
 struct ask *
 share_next(struct upconn *u)
 {
@@ -233,6 +218,11 @@ share_grant(struct upconn *u)
 	while (u->state != UPCONN_CLOSED && room_on(u) > 0 &&
 	    (a = share_next(u)) != NULL)
 		ask_grant(a, u);
+	/* It has come of age, now or while it was full: those who still wait
+	   go elsewhere. */
+	if (u->state == UPCONN_LEASED && !list_empty(&u->pool->asks) &&
+	    !is_usable(u))
+		share_end(u);
 	u->busy = false;
 	if (u->state == UPCONN_LEASED && list_empty(&u->riders))
 		upconn_home(u);
@@ -249,6 +239,44 @@ share_dealt_with(struct upconn *u)
 		share_grant(u);
 	else
 		upconn_home(u);
+}
+
+/* Where a may ride now, if that is so; else what it waits for may be over. */
+static struct upconn *
+look_again(struct ask *a)
+{
+	struct upconn *u = a->with;
+	bool coming = true;
+
+	if (u == NULL)
+		u = find_anywhere(a, &coming);
+	else if (room_on(u) == 0)
+		u = NULL;
+	if (!coming)
+		share_await(a, false);
+	/* One that is dealt with is granted afterwards. */
+	return u != NULL && !u->busy && share_next(u) != NULL ? u : NULL;
+}
+
+void
+share_look(struct pool *p)
+{
+	struct list *l;
+
+	if (!pool_shares(p) || p->unserved == 0)
+		return;
+	for (l = p->asks.next; l != &p->asks; l = l->next) {
+		struct ask *a = container_of(l, struct ask, link);
+		struct upconn *u = NULL;
+
+		if (a->opening == NULL && (a->share || a->with != NULL))
+			u = look_again(a);
+		if (u == NULL)
+			continue;
+		/* Whoever is granted may do anything: from the beginning. */
+		share_grant(u);
+		l = &p->asks;
+	}
 }
 
 /* Is there another one that a may ride on, or is one coming? */
@@ -323,6 +351,7 @@ share_forget(struct upconn *u)
 		a->with = NULL;
 		p->followers--;
 		share_await(a, false);
+		deadline_set(p->worker, &p->holding, 0);
 		if (a->lasts && !a->pins)
 			a->pins = upstream_pin_take(p->upstream);
 	}

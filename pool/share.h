@@ -40,8 +40,8 @@ struct upconn *share_find_anywhere(const struct ask *a);
 /* a waits, or does not any more, for one that is opening or full: not for a
    place, so it stands in nobody's way who does. */
 void share_await(struct ask *a, bool on);
-/* What those wait for may not come any more: they are to be served like
-   anybody. */
+/* Whoever waits and may ride somewhere now, does; when what one waits for does
+   not come any more he is to be served like anybody. */
 void share_look(struct pool *p);
 
 /* u has room again, or has just been made: grant it to those who wait for it.

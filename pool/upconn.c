@@ -381,7 +381,7 @@ upconn_ready(struct upconn *u)
 	/* Who has lost it may have another. */
 	if (p->unserved > 0)
 		pool_serve(p);
-	if (p->unserved > 0)
+	if (pool_in_need(p) > 0)
 		transfer_wanted(p);
 }
 
