@@ -390,6 +390,29 @@ one_that_is_to_be_washed_takes_nobody(void **state)
 	    DISCARD_SERVER_SAID);
 }
 
+/* Pins hold all that it may have now. */
+static void
+lowered_max_keeps_nobody_from_riding(void **state)
+{
+	struct client pins[3], a, b;
+
+	(void)state;
+	begin(1, 10);
+	client_part(&pins[0], &s, true);
+	client_part(&pins[1], &s, true);
+	client_part(&pins[2], &s, true);
+	client_share(&a, &s, "");
+	s.conf.pool.max = 2;
+	scene_reload(&s, false);
+	client_share(&b, &s, "");
+	assert_int_equal(b.state, CLIENT_HOLDS);
+	assert_ptr_equal(b.lease->u, a.lease->u);
+	return_all(pins, 3);
+	client_return(&a);
+	client_return(&b);
+	scene_end(&s);
+}
+
 /* It was full, and they began to wait before. */
 static void
 overdue_one_that_has_room_again_takes_nobody(void **state)
@@ -597,6 +620,7 @@ main(void)
 		cmocka_unit_test(one_of_an_old_configuration_takes_nobody),
 		cmocka_unit_test(one_at_a_barred_endpoint_takes_nobody),
 		cmocka_unit_test(one_that_is_to_be_washed_takes_nobody),
+		cmocka_unit_test(lowered_max_keeps_nobody_from_riding),
 		cmocka_unit_test(overdue_one_that_has_room_again_takes_nobody),
 		cmocka_unit_test(no_more_ride_than_max_requests),
 		cmocka_unit_test(retired_pool_serves_those_who_wait_on_one),

@@ -518,8 +518,12 @@ may_ride(const struct pool *p, const struct ask *a, const struct upconn *u)
 static bool
 has_seat(const struct pool *p, const struct upconn *u)
 {
+	enum discard why = upconn_overdue(u);
+
+	/* To ride along takes no place. */
 	return u->state == UPCONN_LEASED && u->mark == MARK_CLEAN &&
-	    !u->conn.eof && upconn_overdue(u) == N_DISCARDS &&
+	    !u->conn.eof && (why == N_DISCARDS || why == DISCARD_SURPLUS ||
+	    why == DISCARD_RETIRED) &&
 	    p->upstream->peer->room(u) > 0;
 }
 
@@ -532,7 +536,8 @@ awaits_ride(const struct pool *p, const struct ask *a)
 	bool comes = false, has_room = false;
 
 	if (a->with != NULL) {
-		if (p->upstream->peer->room(a->with) > 0)
+		if (p->upstream->peer->room(a->with) > 0 &&
+		    a->with->mark != MARK_BROKEN)
 			fail_msg("an ask waits for the connection that it is "
 			    "with, which has room");
 		return true;
