@@ -134,6 +134,8 @@ ask_enqueue(struct ask *a)
 	a->seq = ++p->asks_seq;
 	if (a->with != NULL)
 		p->followers++;
+	if (a->awaits_ride)
+		p->riding++;
 	list_append(&p->asks, &a->link);
 	if (a->opening == NULL)
 		pool_publish(p, &p->unserved, 1);
@@ -155,6 +157,7 @@ ask_dequeue(struct ask *a)
 
 	if (!list_linked(&a->link))
 		return;
+	share_await(a, false);
 	list_remove(&a->link);
 	deadline_clear(&a->deadline);
 	if (a->with != NULL)
@@ -257,6 +260,9 @@ begin_leased(struct ask *a, struct upconn *u)
 		share_begin(u);
 	else
 		share_end(u);
+	/* Others may ride on it, too. */
+	if (a->share && a->pool->unserved > 0)
+		deadline_set(a->pool->worker, &a->pool->holding, 0);
 	u->alone = !a->share && pool_shares(a->pool);
 	u->pins = a->pins;
 	a->pins = false;
@@ -514,34 +520,41 @@ no_site(struct ask *a)
 }
 
 /*
- * On a connection that others ride too. True: it is *u, or, while that is NULL
- * and *waits, one that a has to wait for.
+ * On a connection that others ride too. True: it is *u, or, while that is NULL,
+ * one that a has to wait for.
  */
 static bool
-join(struct ask *a, struct site *site, struct upconn **u, bool *waits)
+join(struct ask *a, struct site *site, struct upconn **u)
 {
-	*waits = false;
+	bool waits = false;
+
 	if (a->with != NULL) {
 		if (a->pool->upstream->peer->room(a->with) > 0)
 			*u = a->with;
-		*waits = *u == NULL;
-		return true;
-	}
-	if (a->share)
-		*u = share_find(a, site, waits);
-	return *u != NULL || *waits;
+		waits = *u == NULL;
+	} else if (a->share)
+		*u = share_find(a, site, &waits);
+	share_await(a, waits);
+	return *u != NULL || waits;
+}
+
+/* There is no place for one more: what carries others carries a, too. */
+static bool
+join_any(struct ask *a, struct upconn **u)
+{
+	*u = share_find_anywhere(a);
+	return *u != NULL;
 }
 
 bool
 ask_serve(struct ask *a, struct upconn **u)
 {
 	struct site *site = a->with != NULL ? a->with->shelf->site : pick(a);
-	bool waits;
 
 	*u = NULL;
 	if (site == NULL)
 		return no_site(a);
-	if (join(a, site, u, &waits))
+	if (join(a, site, u))
 		return true;
 	*u = take_idle(a, site);
 	/* What another has is better than opening one there. */
@@ -550,11 +563,11 @@ ask_serve(struct ask *a, struct upconn **u)
 	if (*u != NULL)
 		return true;
 	if (!open_at(a, site, u))
-		return false;
+		return join_any(a, u);
 	if (a->opening != NULL || *u != NULL)
 		return true;
 	*u = take_idle_elsewhere(a, site);
-	if (*u != NULL)
+	if (*u != NULL || join_any(a, u))
 		return true;
 	/* Dead ones found there have left their places. One that is made may
 	   go to an older ask on another worker. */
@@ -571,11 +584,10 @@ static bool
 try_open(struct ask *a, struct upconn **u)
 {
 	struct site *site = pick(a);
-	bool waits;
 
 	if (site == NULL)
 		return no_site(a);
-	return join(a, site, u, &waits) || open_at(a, site, u);
+	return join(a, site, u) || open_at(a, site, u) || join_any(a, u);
 }
 
 /* With key_hash each endpoint has a queue of its own: is somebody in a's? */
@@ -588,7 +600,7 @@ is_behind(struct ask *a)
 	for (l = asks->next; l != asks; l = l->next) {
 		const struct ask *o = container_of(l, const struct ask, link);
 
-		if (o->opening == NULL && a->bound != NULL &&
+		if (o->opening == NULL && !o->awaits_ride && a->bound != NULL &&
 		    o->bound == a->bound)
 			return true;
 	}
@@ -601,18 +613,18 @@ may_be_served(struct ask *a)
 {
 	const struct pool *p = a->pool;
 
-	return p->unserved == 0 || a->with != NULL ||
+	return pool_in_need(p) == 0 || a->with != NULL ||
 	    pool_tier(p) >= TIER_HELD || (is_keyed(a) && !is_behind(a));
 }
 
 /* Who rides with others takes no place, and so overtakes nobody. */
-static bool
+static void
 ride_along(struct ask *a, struct upconn **u)
 {
 	struct site *site = a->share && a->with == NULL ? pick(a) : NULL;
-	bool waits;
 
-	return site == NULL || join(a, site, u, &waits);
+	if (site != NULL && !join(a, site, u))
+		(void)join_any(a, u);
 }
 
 static enum asked
@@ -625,7 +637,7 @@ ask_now(struct ask *a)
 		if (!ask_serve(a, &u))
 			return ASK_REFUSED;
 	} else
-		(void)ride_along(a, &u);
+		ride_along(a, &u);
 	if (u != NULL) {
 		if (make_lease(a, u))
 			return ASK_GRANTED;
@@ -634,14 +646,16 @@ ask_now(struct ask *a)
 	}
 	if (a->opening == NULL &&
 	    queue_length(p) >= (uint64_t)p->conf->pool.max_waiting) {
+		share_await(a, false);
 		a->refusal = REFUSAL_QUEUE_FULL;
 		return ASK_REFUSED;
 	}
 	ask_enqueue(a);
-	if (a->opening == NULL && p->upstream->n_pools > 1) {
+	if (a->opening == NULL && !a->awaits_ride &&
+	    p->upstream->n_pools > 1) {
 		/* It has said that it waits; now look again. Those who waited
 		   before it have done so: they come first. */
-		if (p->unserved == 1 && pool_elder(p) == NULL &&
+		if (pool_in_need(p) == 1 && pool_elder(p) == NULL &&
 		    a->with == NULL && !try_open(a, &u)) {
 			ask_dequeue(a);
 			return ASK_REFUSED;
@@ -653,7 +667,7 @@ ask_now(struct ask *a)
 			a->refusal = REFUSAL_CONNECT_FAILED;
 			return ASK_REFUSED;
 		}
-		if (a->opening == NULL)
+		if (a->opening == NULL && !a->awaits_ride)
 			transfer_wanted(p);
 	}
 	return ASK_WAITS;
@@ -729,7 +743,7 @@ lease_ask(struct ask *a)
 	a->said = NULL;
 	a->held_ns = 0;
 	a->since_ns = a->pool->worker->now_ns;
-	a->pins = a->awaits_pin = false;
+	a->pins = a->awaits_pin = a->awaits_ride = false;
 	if (a->lasts && !a->share && a->with == NULL) {
 		if (!list_empty(&a->pool->pin_asks) ||
 		    !upstream_pin_take(a->pool->upstream))

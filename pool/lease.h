@@ -94,6 +94,9 @@ struct ask {
 					   have less */
 	bool pins;                      /* counted in upstream->pins */
 	bool awaits_pin;                /* on pool->pin_asks: to be */
+	bool awaits_ride;               /* for room on a shared connection, or
+					   its opening, not for a place: see
+					   share_await() */
 };
 
 enum asked { ASK_GRANTED, ASK_WAITS, ASK_REFUSED };

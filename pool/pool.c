@@ -13,6 +13,7 @@
 #include "net/worker.h"
 #include "pool/lease.h"
 #include "pool/shards.h"
+#include "pool/share.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
 #include "pool/upconn.h"
@@ -138,6 +139,7 @@ pool_configure(struct pool *p, const struct conf_upstream *conf,
 	upkeep_trim(p);
 	upkeep_warm(p);
 	deadline_set(p->worker, &p->upkeep, 0);
+	pool_pin_freed(p);      /* there may be more of them now */
 }
 
 static int
@@ -301,23 +303,23 @@ serve_one(struct ask *a)
 		return true;
 	}
 	if (u == NULL)
-		return a->opening != NULL;
+		return a->opening != NULL || a->awaits_ride;
 	ask_grant(a, u);
 	return true;
 }
 
-/* The oldest ask for which nothing is opening. */
+/* The oldest ask that waits for a place. */
 static struct ask *
 first_unserved(struct pool *p)
 {
 	struct list *l;
 
-	if (p->unserved == 0)
+	if (pool_in_need(p) == 0)
 		return NULL;
 	for (l = p->asks.next; l != &p->asks; l = l->next) {
 		struct ask *a = container_of(l, struct ask, link);
 
-		if (a->opening == NULL)
+		if (a->opening == NULL && !a->awaits_ride)
 			return a;
 	}
 	return NULL;
@@ -359,7 +361,8 @@ first_to_serve(struct pool *p)
 		return a;
 	for (l = a->link.next; l != &p->asks; l = l->next) {
 		a = container_of(l, struct ask, link);
-		if (a->opening == NULL && !is_passed_over(a))
+		if (a->opening == NULL && !a->awaits_ride &&
+		    !is_passed_over(a))
 			return a;
 	}
 	return NULL;
@@ -383,10 +386,11 @@ pool_serve(struct pool *p)
 
 	if (p->serving)
 		return;
+	p->serving = true;
+	share_look(p);
 	/* Of a full endpoint a place may have come free. */
 	if (p->shards != NULL && p->unserved > 0)
 		pool_publish_waiting(p);
-	p->serving = true;
 	/* To be refused is nobody's turn. */
 	while ((a = first_to_serve(p)) != NULL && (p->gifts > 0 ||
 	    pool_elder(p) == NULL || pool_tier(p) >= TIER_HELD) &&
@@ -412,7 +416,7 @@ void
 pool_ask_around(struct pool *p)
 {
 	pool_serve(p);
-	if (p->unserved > 0)
+	if (pool_in_need(p) > 0)
 		transfer_wanted(p);
 }
 
@@ -443,7 +447,7 @@ first_to_publish(struct pool *p)
 		const struct site *site;
 
 		a = container_of(l, const struct ask, link);
-		site = a->opening != NULL || a->with != NULL ? NULL :
+		site = a->opening != NULL || a->awaits_ride ? NULL :
 		    pool_site_of(p, a->bound);
 		if (site != NULL && site_has_room(site))
 			return a;

@@ -111,6 +111,9 @@ struct pool {
 	uint64_t         asks_seq;      /* of the newest that ever waited */
 	unsigned         followers;     /* asks that wait for the one connection
 					   that they are `with` */
+	unsigned         riding;        /* asks that wait for a connection that
+					   others ride on, too: unserved, but
+					   not for want of a place */
 	struct list      pin_asks;      /* that wait for less than max_pinned,
 					   oldest first; then they ask */
 	struct deadline  pin_look;      /* a look whether that is so */
@@ -202,6 +205,14 @@ void pool_serve(struct pool *p);
 /* What had been of no use may be by now: serve those who wait, also with what
    other workers have. */
 void pool_ask_around(struct pool *p);
+
+/* Asks that wait for a place: the unserved but for those who will ride along. */
+static inline unsigned
+pool_in_need(const struct pool *p)
+{
+	return atomic_load_explicit(&p->unserved, memory_order_relaxed) -
+	    p->riding;
+}
 
 /* A place of those that last may have become free. */
 void pool_pin_freed(struct pool *p);

@@ -19,7 +19,14 @@ share_begin(struct upconn *u)
 void
 share_end(struct upconn *u)
 {
+	struct pool *p = u->pool;
+
+	if (!list_linked(&u->shared))
+		return;
 	list_remove(&u->shared);
+	/* Some may wait for this one, and are to go elsewhere. */
+	if (p->riding > 0)
+		deadline_set(p->worker, &p->holding, 0);
 }
 
 static unsigned
@@ -28,11 +35,16 @@ room_on(const struct upconn *u)
 	return u->pool->upstream->peer->room(u);
 }
 
+/* What a retired pool has is not kept, but good for who still asks; and who
+   rides along takes no place of a pool that has too many. */
 static bool
 is_usable(const struct upconn *u)
 {
+	enum discard why = upconn_overdue(u);
+
 	return u->mark == MARK_CLEAN && !u->conn.eof && !u->conn.broken &&
-	    upconn_overdue(u) == N_DISCARDS;
+	    (why == N_DISCARDS || why == DISCARD_RETIRED ||
+	    why == DISCARD_SURPLUS);
 }
 
 void
@@ -74,6 +86,18 @@ is_stale(const struct ask *a, const struct upconn *u)
 	return a->fresh && u->uses > 0 && u->born_ns < a->since_ns;
 }
 
+/* Is a one of those for whom u, which is open to all of its key, is made? */
+static bool
+is_for(const struct upconn *u, const struct ask *a)
+{
+	const struct shelf *sh = u->shelf;
+
+	return a->share && a->with == NULL && !is_stale(a, u) &&
+	    a->key_len == sh->key_len && (a->key_len == 0 ||
+	    memcmp(a->key, sh->key, a->key_len) == 0) &&
+	    ask_wants(a, sh->site);
+}
+
 struct upconn *
 share_find(struct ask *a, struct site *site, bool *coming)
 {
@@ -109,25 +133,74 @@ share_find(struct ask *a, struct site *site, bool *coming)
 	return NULL;
 }
 
+/* One with room, wherever a may go. *coming: there is none, but one that is
+   opening or full. */
+static struct upconn *
+find_anywhere(const struct ask *a, bool *coming)
+{
+	struct upconn *best = NULL;
+	struct list *l, *m;
+
+	*coming = false;
+	for (l = a->pool->sites.next; l != &a->pool->sites; l = l->next) {
+		struct site *site = container_of(l, struct site, link);
+		struct shelf *sh = shelf_find(site, a->key, a->key_len);
+
+		if (sh == NULL)
+			continue;
+		for (m = sh->shared.next; m != &sh->shared; m = m->next) {
+			struct upconn *u =
+			    container_of(m, struct upconn, shared);
+			bool opens = u->state != UPCONN_LEASED;
+
+			if (!is_for(u, a) || (!opens && !is_usable(u)))
+				continue;
+			if (opens || room_on(u) == 0)
+				*coming = true;
+			else if (best == NULL || is_emptier(u, best))
+				best = u;
+		}
+	}
+	return best;
+}
+
+struct upconn *
+share_find_anywhere(const struct ask *a)
+{
+	bool coming;
+
+	return a->share && a->with == NULL ? find_anywhere(a, &coming) : NULL;
+}
+
+void
+share_await(struct ask *a, bool on)
+{
+	if (a->awaits_ride == on)
+		return;
+	a->awaits_ride = on;
+	if (!list_linked(&a->link))
+		return;
+	a->pool->riding += on ? 1 : -1u;
+	pool_publish_waiting(a->pool);
+}
+
 struct ask *
 share_next(struct upconn *u)
 {
-	const struct shelf *sh = u->shelf;
 	struct pool *p = u->pool;
-	bool open = list_linked(&u->shared);
+	bool open;
 	struct list *l;
 
-	if (list_empty(&p->asks) || u->mark != MARK_CLEAN)
+	if (list_empty(&p->asks) || u->mark == MARK_BROKEN)
 		return NULL;
+	/* It may be overdue since they began to wait, or since the last one of
+	   them was granted. */
+	open = list_linked(&u->shared) &&
+	    (u->state != UPCONN_LEASED || is_usable(u));
 	for (l = p->asks.next; l != &p->asks; l = l->next) {
 		struct ask *a = container_of(l, struct ask, link);
 
-		if (a->with == u)
-			return a;
-		if (open && a->share && a->with == NULL && !is_stale(a, u) &&
-		    a->key_len == sh->key_len && (a->key_len == 0 ||
-		    memcmp(a->key, sh->key, a->key_len) == 0) &&
-		    ask_wants(a, sh->site))
+		if (a->with == u || (open && is_for(u, a)))
 			return a;
 	}
 	return NULL;
@@ -145,29 +218,117 @@ share_grant(struct upconn *u)
 	while (u->state != UPCONN_CLOSED && room_on(u) > 0 &&
 	    (a = share_next(u)) != NULL)
 		ask_grant(a, u);
-	share_dealt_with(u);
-}
-
-void
-share_dealt_with(struct upconn *u)
-{
+	/* It has come of age, now or while it was full: those who still wait
+	   go elsewhere. */
+	if (u->state == UPCONN_LEASED && !list_empty(&u->pool->asks) &&
+	    !is_usable(u))
+		share_end(u);
 	u->busy = false;
 	if (u->state == UPCONN_LEASED && list_empty(&u->riders))
 		upconn_home(u);
 }
 
 void
-share_refuse(struct upconn *u, enum refusal why, int error, const char *said)
+share_dealt_with(struct upconn *u)
+{
+	u->busy = false;
+	if (u->state != UPCONN_LEASED)
+		return;
+	/* It may have been opened again meanwhile. */
+	if (!list_empty(&u->riders))
+		share_grant(u);
+	else
+		upconn_home(u);
+}
+
+/* Where a may ride now, if that is so; else what it waits for may be over. */
+static struct upconn *
+look_again(struct ask *a)
+{
+	struct upconn *u = a->with;
+	bool coming = true;
+
+	if (u == NULL)
+		u = find_anywhere(a, &coming);
+	else if (room_on(u) == 0)
+		u = NULL;
+	if (!coming)
+		share_await(a, false);
+	/* One that is dealt with is granted afterwards. */
+	return u != NULL && !u->busy && share_next(u) != NULL ? u : NULL;
+}
+
+void
+share_look(struct pool *p)
+{
+	struct list *l;
+
+	if (!pool_shares(p) || p->unserved == 0)
+		return;
+	for (l = p->asks.next; l != &p->asks; l = l->next) {
+		struct ask *a = container_of(l, struct ask, link);
+		struct upconn *u = NULL;
+
+		if (a->opening == NULL && (a->share || a->with != NULL))
+			u = look_again(a);
+		if (u == NULL)
+			continue;
+		/* Whoever is granted may do anything: from the beginning. */
+		share_grant(u);
+		l = &p->asks;
+	}
+}
+
+/* Is there another one that a may ride on, or is one coming? */
+static bool
+has_another(const struct ask *a, const struct upconn *than)
+{
+	const struct list *l, *m;
+
+	for (l = a->pool->sites.next; l != &a->pool->sites; l = l->next) {
+		struct site *site = container_of(l, struct site, link);
+		const struct shelf *sh = shelf_find(site, a->key, a->key_len);
+
+		if (sh == NULL)
+			continue;
+		for (m = sh->shared.next; m != &sh->shared; m = m->next) {
+			const struct upconn *u =
+			    container_of(m, const struct upconn, shared);
+
+			if (u != than && is_for(u, a) &&
+			    (u->state != UPCONN_LEASED || is_usable(u)))
+				return true;
+		}
+	}
+	return false;
+}
+
+static struct ask *
+next_to_refuse(struct upconn *u, uint64_t newest)
 {
 	struct pool *p = u->pool;
-	uint64_t newest = p->asks_seq;
+	struct list *l;
+
+	for (l = p->asks.next; l != &p->asks; l = l->next) {
+		struct ask *a = container_of(l, struct ask, link);
+
+		if (a->seq > newest)
+			break;
+		if (a->opening == NULL && is_for(u, a) && !has_another(a, u))
+			return a;
+	}
+	return NULL;
+}
+
+void
+share_refuse(struct upconn *u, uint64_t newest, enum refusal why, int error,
+    const char *said)
+{
 	struct ask *a;
 
-	/* Those who begin to wait from now on, perhaps in the very callbacks,
-	   have another try. */
-	while ((a = share_next(u)) != NULL && a->seq <= newest &&
-	    a->opening == NULL) {
-		a->failed = u->shelf->site->endpoint;
+	while ((a = next_to_refuse(u, newest)) != NULL) {
+		if (why != REFUSAL_NO_DESCRIPTORS)
+			a->failed = u->shelf->site->endpoint;
 		a->said = said;
 		ask_refuse(a, why, error);
 	}
@@ -189,6 +350,8 @@ share_forget(struct upconn *u)
 			continue;
 		a->with = NULL;
 		p->followers--;
+		share_await(a, false);
+		deadline_set(p->worker, &p->holding, 0);
 		if (a->lasts && !a->pins)
 			a->pins = upstream_pin_take(p->upstream);
 	}

@@ -33,21 +33,34 @@ void share_again(struct upconn *u);
  */
 struct upconn *share_find(struct ask *a, struct site *site, bool *coming);
 
+/* One with room wherever a may go, however few there are: for where no other can
+   be opened. NULL = there is none. */
+struct upconn *share_find_anywhere(const struct ask *a);
+
+/* a waits, or does not any more, for one that is opening or full: not for a
+   place, so it stands in nobody's way who does. */
+void share_await(struct ask *a, bool on);
+/* Whoever waits and may ride somewhere now, does; when what one waits for does
+   not come any more he is to be served like anybody. */
+void share_look(struct pool *p);
+
 /* u has room again, or has just been made: grant it to those who wait for it.
    When nobody rides in the end it goes home. */
 void share_grant(struct upconn *u);
 
-/* u->busy was set so that u stays here whoever gives it back: that is over, and
-   if nobody has it it goes home, perhaps to another worker. Not to be touched
-   afterwards. */
+/* u->busy was set so that u stays here whoever gives it back: that is over. Who
+   waits for it is granted; if nobody has it it goes home, perhaps to another
+   worker. Not to be touched afterwards. */
 void share_dealt_with(struct upconn *u);
 
 /* The next who waits for u, if it is open to him. */
 struct ask *share_next(struct upconn *u);
 
-/* u, which was being opened, will not come: refuse all who wait for it. */
-void share_refuse(struct upconn *u, enum refusal why, int error,
-    const char *said);
+/* u, which was being opened, will not come: refuse all who wait for it, and can
+   ride on no other. Not those who began to wait after the ask `newest`, perhaps
+   in the very callbacks: they have another try. */
+void share_refuse(struct upconn *u, uint64_t newest, enum refusal why,
+    int error, const char *said);
 
 /* u goes home, or closes: it will be somebody else's, and who waited for this
    one waits like anybody. */

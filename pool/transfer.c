@@ -77,7 +77,7 @@ upconn_dropped(struct mail *m)
 static void
 wish_again(struct pool *p)
 {
-	if (p->unserved > 0)
+	if (pool_in_need(p) > 0)
 		transfer_wanted(p);
 }
 

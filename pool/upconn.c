@@ -295,7 +295,7 @@ upconn_settle(struct upconn *u)
 		ask_grant(a, u);
 		return;
 	}
-	if (p->unserved > 0 && place_is_wanted(u)) {
+	if (pool_in_need(p) > 0 && place_is_wanted(u)) {
 		/* Those who wait have other keys, want a fresh one, or go
 		   elsewhere, and need its place. */
 		upconn_close(u, DISCARD_OTHER_KEY);
@@ -381,7 +381,7 @@ upconn_ready(struct upconn *u)
 	/* Who has lost it may have another. */
 	if (p->unserved > 0)
 		pool_serve(p);
-	if (p->unserved > 0)
+	if (pool_in_need(p) > 0)
 		transfer_wanted(p);
 }
 
@@ -407,6 +407,7 @@ give_up(struct upconn *u, enum refusal why, int error, const char *said)
 {
 	struct ask *a = u->opener;
 	struct pool *p = u->pool;
+	uint64_t newest = p->asks_seq;
 
 	if (a != NULL) {
 		u->opener = NULL;
@@ -418,7 +419,7 @@ give_up(struct upconn *u, enum refusal why, int error, const char *said)
 		ask_refuse(a, why, error);
 	}
 	if (list_linked(&u->shared))
-		share_refuse(u, why, error, said);
+		share_refuse(u, newest, why, error, said);
 	upconn_mark(u, MARK_BROKEN, "not made");
 	upconn_close(u, DISCARD_CONNECT_FAILED);
 }

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "pool/lease.h"
+#include "pool/share.h"
 #include "tests/support/far_end.h"
 #include "tests/support/turns.h"
 
@@ -59,7 +60,8 @@ static _Atomic unsigned suspicions;
 static struct far_end far_end;
 static struct conf_upstream conf;
 static enum conf_balance balance;
-static const struct peer_ops peer;
+static struct peer_ops peer;
+static bool shares;                     /* pool.mode = "shared" */
 static _Atomic unsigned done;
 
 static unsigned
@@ -142,10 +144,36 @@ ignored(struct lease *l)
 	(void)l;
 }
 
+/* Of many each has to leave. */
 static void
 gone(struct lease *l, int error)
 {
-	(void)l, (void)error;
+	struct visitor *v = l->holder;
+
+	(void)error;
+	if (!shares)
+		return;
+	deadline_clear(&v->deadline);
+	lease_return(&v->lease);
+	served(v);
+}
+
+static unsigned
+room(const struct upconn *u)
+{
+	(void)u;
+	return 1;
+}
+
+static void
+bytes(struct upconn *u)
+{
+	if (u->state != UPCONN_LEASED)
+		return;
+	u->busy = true;
+	if (u->conn.eof)
+		upconn_lost(u, 0);
+	share_dealt_with(u);
 }
 
 static const struct lease_ops visitor_ops = {
@@ -161,6 +189,8 @@ come(struct visitor *v)
 {
 	v->ask = (struct ask){ .pool = v->side->pool, .ops = &visitor_ops,
 		.holder = v, .hash = roll(v->side, 20) };
+	v->ask.share = shares && roll(v->side, 3) > 0;
+	v->ask.lasts = shares && !v->ask.share && roll(v->side, 2) == 0;
 	switch (lease_ask(&v->ask)) {
 	case ASK_GRANTED:
 		holds(v);
@@ -327,6 +357,13 @@ begin(unsigned workers, int64_t max, int64_t min_idle)
 		.idle_timeout_ms = CONF_OFF, .max_lifetime_ms = 50,
 		.tcp_keepalive_ms = CONF_OFF };
 	conf.timeouts.connect_ms = PATIENCE_MS;
+	peer = (struct peer_ops){ 0 };
+	if (shares) {
+		conf.pool.span = CONF_SPAN_OWED;
+		conf.pool.shared = 1;
+		peer.room = room;
+		peer.bytes = bytes;
+	}
 	for (i = 0; i < workers; i++) {
 		assert_int_equal(worker_init(&sides[i].worker, i, NULL), 0);
 		w[i] = &sides[i].worker;
@@ -335,6 +372,7 @@ begin(unsigned workers, int64_t max, int64_t min_idle)
 	upstream = upstream_new("threads", &peer, w, workers);
 	assert_non_null(upstream);
 	atomic_store(&upstream->most, (unsigned)max);
+	atomic_store(&upstream->pins_most, 1);
 	for (i = 0; i < workers; i++)
 		sides[i].pool = upstream->pools[i];
 }
@@ -347,6 +385,7 @@ end(void)
 	for (i = 0; i < n_sides; i++)
 		worker_fini(&sides[i].worker);
 	assert_int_equal(atomic_load(&upstream->open), 0);
+	assert_int_equal(atomic_load(&upstream->pins), 0);
 	upstream_free(upstream);
 	for (i = 0; i < n_ends; i++) {
 		assert_int_equal(atomic_load(&endpoints[i]->open), 0);
@@ -445,6 +484,17 @@ flapping_endpoints_forget_no_bound_ask(void **state)
 	flapping(2, 3, CONF_SOURCE_HASH);
 }
 
+static void
+shared_connections_serve_two_threads(void **state)
+{
+	(void)state;
+	shares = true;
+	steady(2, 3, 0);
+	steady(2, 5, 1);
+	flapping(2, 4, CONF_ROUND_ROBIN);
+	shares = false;
+}
+
 int
 main(void)
 {
@@ -455,6 +505,7 @@ main(void)
 		cmocka_unit_test(
 		    flapping_endpoints_serve_or_refuse_two_threads),
 		cmocka_unit_test(flapping_endpoints_forget_no_bound_ask),
+		cmocka_unit_test(shared_connections_serve_two_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,13 @@ check_upconn(struct pool *p, struct upconn *u)
 	assert_true(!u->pins || u->state == UPCONN_LEASED);
 	SAME("times on its shelf's list of the shared",
 	    times_on(&u->shelf->shared, &u->shared), list_linked(&u->shared));
+	if (u->alone) {
+		SAME("state of one that is leased alone", u->state,
+		    UPCONN_LEASED);
+		assert_false(list_linked(&u->shared));
+	}
+	if (list_linked(&u->shared))
+		assert_int_not_equal(u->state, UPCONN_IDLE);
 	if (u->opener != NULL) {
 		assert_ptr_equal(u->opener->opening, u);
 		SAME("times its opener is in the queue",
@@ -173,10 +180,36 @@ check_site(struct pool *p, struct site *site)
 
 /* ------------------------------------------------------------------- queues */
 
+/* Those that wait until they may be leased alone for long. */
+static unsigned
+check_pin_queue(const struct pool *p)
+{
+	const struct list *l;
+	unsigned n = 0;
+
+	for (l = p->pin_asks.next; l != &p->pin_asks; l = l->next, n++) {
+		const struct ask *a = container_of(l, const struct ask, link);
+
+		assert_ptr_equal(a->pool, p);
+		assert_true(a->awaits_pin && a->lasts && !a->pins);
+		assert_null(a->lease);
+		assert_null(a->opening);
+		if (p->conf->pool.queue_timeout_ms < CONF_OFF)
+			assert_true(deadline_armed(&a->deadline));
+	}
+	/* Others' pins that end are not told of. */
+	if (n > 0 && (p->upstream->n_pools > 1 ||
+	    atomic_load(&p->upstream->pins) <
+	    atomic_load(&p->upstream->pins_most)))
+		assert_true(deadline_armed(&p->pin_look));
+	return n;
+}
+
 static void
 check_queue(struct pool *p)
 {
-	unsigned waiting = 0, unserved = 0;
+	unsigned waiting = check_pin_queue(p), unserved = 0, followers = 0;
+	unsigned riding = 0;
 	int64_t oldest = INT64_MAX;
 	struct list *l;
 
@@ -185,18 +218,28 @@ check_queue(struct pool *p)
 
 		assert_ptr_equal(a->pool, p);
 		assert_null(a->lease);
+		assert_false(a->awaits_pin);
 		waiting++;
+		followers += a->with != NULL;
+		if (a->with != NULL)
+			SAME("state of one that is followed", a->with->state,
+			    UPCONN_LEASED);
 		if (a->opening != NULL) {
 			assert_ptr_equal(a->opening->opener, a);
+			assert_false(a->awaits_ride);
 			continue;
 		}
-		if (unserved++ == 0)
+		unserved++;
+		riding += a->awaits_ride;
+		if (!a->awaits_ride && unserved - riding == 1)
 			oldest = a->since_ns;
 		if (p->conf->pool.queue_timeout_ms < CONF_OFF)
 			assert_true(deadline_armed(&a->deadline));
 	}
 	SAME("waiting", atomic_load(&p->waiting), waiting);
 	SAME("unserved", p->unserved, unserved);
+	SAME("riding", p->riding, riding);
+	SAME("followers", p->followers, followers);
 	/* With key_hash those that wait for a full endpoint are passed over. */
 	if (p->conf->balance == CONF_KEY_HASH && p->upstream->n_pools > 1)
 		assert_true((uint64_t)atomic_load(&p->oldest_ns) >=
@@ -269,11 +312,30 @@ check_endpoint(const struct upstream *up, const struct endpoint *e,
 		assert_true(atomic_load(&e->open) >= sum);
 }
 
+/* Leases that last, and asks that will have one. */
+static unsigned
+pins_of(const struct pool *p)
+{
+	const struct list *l;
+	unsigned n = 0;
+
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		assert_true(!u->pins || u->alone);
+		n += u->pins;
+	}
+	for (l = p->asks.next; l != &p->asks; l = l->next)
+		n += container_of(l, const struct ask, link)->pins;
+	return n;
+}
+
 void
 books_check(const struct upstream *up, bool at_rest)
 {
 	const struct list *l;
-	unsigned sum = 0;
+	unsigned sum = 0, pins = 0;
 	size_t i;
 
 	/* Nothing can be on its way from a worker to itself. */
@@ -282,12 +344,14 @@ books_check(const struct upstream *up, bool at_rest)
 		struct pool *p = up->pools[i];
 
 		check_pool(p);
+		pins += pins_of(p);
 		sum += atomic_load(&p->idle) + atomic_load(&p->leased) +
 		    atomic_load(&p->opening);
 		for (l = p->sites.next; l != &p->sites; l = l->next)
 			check_endpoint(up, container_of(l, const struct site,
 			    link)->endpoint, at_rest);
 	}
+	SAME("pins", atomic_load(&up->pins), pins);
 	if (at_rest)
 		SAME("open", atomic_load(&up->open), sum);
 	else
@@ -439,6 +503,63 @@ room_somewhere(const struct pool *p, const struct ask *a,
 	return false;
 }
 
+/* Of one that was made since it asked others may have been first. */
+static bool
+may_ride(const struct pool *p, const struct ask *a, const struct upconn *u)
+{
+	const struct shelf *sh = u->shelf;
+
+	return a->share && list_linked(&u->shared) &&
+	    !(a->fresh && u->uses > 0 && u->born_ns < a->since_ns) &&
+	    may_go(p, a, sh->site) && a->key_len == sh->key_len &&
+	    memcmp(a->key != NULL ? a->key : "", sh->key, sh->key_len) == 0;
+}
+
+static bool
+has_seat(const struct pool *p, const struct upconn *u)
+{
+	enum discard why = upconn_overdue(u);
+
+	/* To ride along takes no place. */
+	return u->state == UPCONN_LEASED && u->mark == MARK_CLEAN &&
+	    !u->conn.eof && (why == N_DISCARDS || why == DISCARD_SURPLUS ||
+	    why == DISCARD_RETIRED) &&
+	    p->upstream->peer->room(u) > 0;
+}
+
+/* Does a wait for a connection that others ride, too, and that is coming, or
+   full? It may not when one has room. */
+static bool
+awaits_ride(const struct pool *p, const struct ask *a)
+{
+	const struct list *l;
+	bool comes = false, has_room = false;
+
+	if (a->with != NULL) {
+		if (p->upstream->peer->room(a->with) > 0 &&
+		    a->with->mark != MARK_BROKEN)
+			fail_msg("an ask waits for the connection that it is "
+			    "with, which has room");
+		return true;
+	}
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		if (!may_ride(p, a, u))
+			continue;
+		if (has_seat(p, u))
+			has_room = true;
+		else if (u->state != UPCONN_LEASED ||
+		    p->upstream->peer->room(u) == 0)
+			comes = true;
+	}
+	if (has_room && !comes)
+		fail_msg("an ask waits beside a shared connection that has "
+		    "room");
+	return comes;
+}
+
 /* Was something opened for somebody who is served, which fits a? */
 static bool
 something_comes(const struct pool *p, const struct ask *a)
@@ -520,7 +641,7 @@ books_check_nobody_forgotten(const struct upstream *up)
 
 			/* What is opening for it is where the balancer wants
 			   it, also when others are idle. */
-			if (a->opening != NULL)
+			if (a->opening != NULL || awaits_ride(p, a))
 				continue;
 			if (head == NULL)
 				head = a;

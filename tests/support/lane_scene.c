@@ -123,7 +123,8 @@ conf_of(struct lane_scene *s, const char *protocol, const char *listener_keys,
     const char *upstream_keys)
 {
 	struct conf_errors errors = { 0 };
-	struct conf_input in = { .path = "scene.conf", .protos = proto_table };
+	struct conf_input in = { .path = "scene.conf", .protos =
+	    s->own[0] != NULL ? s->own : proto_table };
 	struct sockaddr_in far;
 	struct conf *c;
 	char *text;
@@ -157,6 +158,8 @@ lane_scene_load(struct lane_scene *s, const char *listener_keys,
 	g->upstreams[0] = s->upstream;
 	list_append(&s->rt.generations, &g->link);
 	atomic_store(&s->upstream->most, (unsigned)c->upstreams[0].pool.max);
+	atomic_store(&s->upstream->pins_most,
+	    (unsigned)c->upstreams[0].pool.max - 1);
 	o = order_new(g, 1, 0, 1);
 	assert_non_null(o);
 	o->n_doors = o->n_pools = 1;
@@ -213,14 +216,11 @@ make_upstream(struct lane_scene *s, const struct proto *proto)
 	list_append(&s->rt.upstreams, &s->live.link);
 }
 
-void
-lane_scene_begin(struct lane_scene *s, const char *protocol,
+static void
+begin(struct lane_scene *s, const struct proto *proto,
     const char *listener_keys, const char *upstream_keys)
 {
-	const struct proto *proto = proto_named(protocol);
-
 	signal(SIGPIPE, SIG_IGN);       /* as the program has it */
-	memset(s, 0, sizeof(*s));
 	connects_are_slow = false;
 	s->descriptors = open_descriptors();
 	assert_int_equal(worker_init(&s->rt.main, 0, &s->rt), 0);
@@ -240,6 +240,23 @@ lane_scene_begin(struct lane_scene *s, const char *protocol,
 	s->door = s->listener->doors[0];
 	lane_scene_load(s, listener_keys, upstream_keys);
 	lane_scene_run(s);
+}
+
+void
+lane_scene_begin(struct lane_scene *s, const char *protocol,
+    const char *listener_keys, const char *upstream_keys)
+{
+	memset(s, 0, sizeof(*s));
+	begin(s, proto_named(protocol), listener_keys, upstream_keys);
+}
+
+void
+lane_scene_begin_as(struct lane_scene *s, const struct proto *own,
+    const char *listener_keys, const char *upstream_keys)
+{
+	memset(s, 0, sizeof(*s));
+	s->own[0] = &own->conf;
+	begin(s, own, listener_keys, upstream_keys);
 }
 
 void

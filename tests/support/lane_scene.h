@@ -27,6 +27,7 @@ struct lane_scene {
 	int64_t now_ns;
 	uint64_t events;
 	unsigned descriptors;           /* before it began */
+	const struct conf_proto *own[2];        /* of the test's own; NULL */
 };
 
 /*
@@ -34,6 +35,10 @@ struct lane_scene {
  * which nothing but name, bind, protocol, upstream and endpoints is set.
  */
 void lane_scene_begin(struct lane_scene *s, const char *protocol,
+    const char *listener_keys, const char *upstream_keys);
+/* The same with a protocol of the test's own; its family is another one's, and
+   its states are no larger. */
+void lane_scene_begin_as(struct lane_scene *s, const struct proto *own,
     const char *listener_keys, const char *upstream_keys);
 /* Ends what still runs: everything must go, and every descriptor. */
 void lane_scene_end(struct lane_scene *s);

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "pool/share.h"
+
 void
 scene_begin(struct scene *s, unsigned workers, unsigned ends)
 {
@@ -36,9 +38,56 @@ scene_begin(struct scene *s, unsigned workers, unsigned ends)
 		.max = 100, .max_idle = 1000, .max_per_endpoint = CONF_OFF,
 		.max_waiting = 1000, .queue_timeout_ms = 2000,
 		.idle_timeout_ms = CONF_OFF, .max_lifetime_ms = CONF_OFF,
-		.tcp_keepalive_ms = CONF_OFF };
+		.tcp_keepalive_ms = CONF_OFF, .shared = 1, .max_pinned = 100 };
 	s->conf.timeouts.connect_ms = 1000;
 	s->conf.balance = CONF_ROUND_ROBIN;
+}
+
+/* What its connections have of their own. */
+struct common {
+	bool is_full;
+};
+
+/* Nothing is on its way on one that nobody has: then there is room. */
+static unsigned
+common_room(const struct upconn *u)
+{
+	return !((const struct common *)(u + 1))->is_full ||
+	    list_empty(&u->riders);
+}
+
+static void
+common_bytes(struct upconn *u)
+{
+	struct list *l, *next;
+
+	if (u->state != UPCONN_LEASED)
+		return;
+	u->busy = true;
+	list_each(l, next, &u->riders) {
+		struct lease *lease = container_of(l, struct lease, ride);
+
+		lease->ops->input(lease);
+	}
+	buf_clear(&u->conn.w->blocks, &u->conn.in);
+	if (u->conn.eof)
+		upconn_lost(u, 0);
+	share_dealt_with(u);
+}
+
+void
+scene_share(struct scene *s)
+{
+	s->conf.pool.span = CONF_SPAN_OWED;
+	s->peer.state_size = sizeof(struct common);
+	s->peer.room = common_room;
+	s->peer.bytes = common_bytes;
+}
+
+void
+scene_room(struct upconn *u, bool room)
+{
+	((struct common *)upconn_state_of(u))->is_full = !room;
 }
 
 void
@@ -62,6 +111,8 @@ scene_reload(struct scene *s, bool identity_changed)
 	unsigned i;
 
 	atomic_store(&s->upstream->most, (unsigned)s->conf.pool.max);
+	atomic_store(&s->upstream->pins_most,
+	    (unsigned)s->conf.pool.max_pinned);
 	for (i = 0; i < s->turns.n; i++)
 		pool_configure(scene_pool(s, i), &s->conf, identity_changed);
 	books_check(s->upstream, false);
@@ -95,7 +146,9 @@ scene_end(struct scene *s)
 	for (i = 0; i < s->turns.n; i++) {
 		assert_true(list_empty(&scene_pool(s, i)->upconns));
 		assert_true(list_empty(&scene_pool(s, i)->asks));
+		assert_true(list_empty(&scene_pool(s, i)->pin_asks));
 	}
+	assert_int_equal(atomic_load(&s->upstream->pins), 0);
 	upstream_free(s->upstream);
 	for (i = 0; i < s->n_ends; i++) {
 		assert_int_equal(atomic_load(&s->endpoints[i]->open), 0);
@@ -211,8 +264,12 @@ holds(struct client *c)
 static void
 granted(struct ask *a)
 {
-	assert_int_equal(client_of(a)->state, CLIENT_WAITS);
-	holds(client_of(a));
+	struct client *c = client_of(a);
+
+	assert_int_equal(c->state, CLIENT_WAITS);
+	holds(c);
+	if (c->then != NULL)
+		c->then(c);
 }
 
 static void
@@ -223,6 +280,8 @@ refused(struct ask *a, enum refusal why)
 	assert_int_equal(c->state, CLIENT_WAITS);
 	c->state = CLIENT_REFUSED;
 	c->refusal = why;
+	if (c->then != NULL)
+		c->then(c);
 }
 
 static void
@@ -240,8 +299,15 @@ drained(struct lease *l)
 static void
 gone(struct lease *l, int error)
 {
+	struct client *c = l->holder;
+
 	(void)error;
-	((struct client *)l->holder)->goners++;
+	c->goners++;
+	/* Of many each has to leave. */
+	if (l->u->pool->upstream->peer->room != NULL) {
+		c->state = CLIENT_AWAY;
+		lease_return(&c->lease);
+	}
 }
 
 static const struct lease_ops client_ops = {
@@ -288,6 +354,33 @@ client_come(struct client *c, struct scene *s, unsigned worker)
 	client_init(c, s, worker);
 	client_ask(c);
 	scene_run(s);
+}
+
+void
+client_share(struct client *c, struct scene *s, const char *key)
+{
+	client_init(c, s, 0);
+	c->ask.share = true;
+	c->ask.key = key;
+	c->ask.key_len = strlen(key);
+	client_ask(c);
+}
+
+void
+client_follow(struct client *c, struct scene *s, struct upconn *u)
+{
+	client_init(c, s, 0);
+	c->ask.share = true;
+	c->ask.with = u;
+	client_ask(c);
+}
+
+void
+client_part(struct client *c, struct scene *s, bool lasts)
+{
+	client_init(c, s, 0);
+	c->ask.lasts = lasts;
+	client_ask(c);
 }
 
 void

@@ -32,18 +32,24 @@ enum client_state { CLIENT_AWAY, CLIENT_WAITS, CLIENT_HOLDS, CLIENT_REFUSED };
 
 struct client {
 	struct scene *scene;
-	struct ask ask;                 /* key, avoid, fresh may be set */
+	struct ask ask;                 /* key, avoid, fresh, share, lasts,
+					   with may be set */
 	struct lease *lease;
 	enum client_state state;
 	enum refusal refusal;
 	unsigned turn;                  /* number of its grant, from 1 */
 	unsigned inputs, goners;        /* callbacks while it held a lease */
+	void (*then)(struct client *c); /* last thing in granted and refused */
 };
 
 /* Sockets, workers and a configuration to be changed at will ... */
 void scene_begin(struct scene *s, unsigned workers, unsigned ends);
 /* ... until the pools are made and told of it, and of all endpoints. */
 void scene_start(struct scene *s);
+/* Before that: mode "shared", with a protocol that reads and forgets. */
+void scene_share(struct scene *s);
+/* Has the connection room for another lease while it has any? true at first. */
+void scene_room(struct upconn *u, bool room);
 /* Retires the pools: everything must go, and every descriptor. */
 void scene_end(struct scene *s);
 
@@ -72,6 +78,11 @@ void client_init(struct client *c, struct scene *s, unsigned worker);
 void client_ask(struct client *c);
 /* Asks, and lets the loops run. */
 void client_come(struct client *c, struct scene *s, unsigned worker);
+/* Asks to ride with others of its key; or on u and no other. */
+void client_share(struct client *c, struct scene *s, const char *key);
+void client_follow(struct client *c, struct scene *s, struct upconn *u);
+/* Asks to be alone, for a moment; or for as long as it likes. */
+void client_part(struct client *c, struct scene *s, bool lasts);
 void client_cancel(struct client *c);
 /* Gives its lease back as it is, or with a mark. */
 void client_return(struct client *c);
