@@ -109,14 +109,14 @@ it_asks_for_the_role_only_if_one_is_wanted(void **state)
 static void
 an_upstream_of_another_protocol_is_only_pinged(void **state)
 {
-	static const struct conf_proto other = { .name = "tcp" };
+	static const struct conf_proto tcp = { .name = "tcp" };
 
 	/* Whatever is there is not a struct redis_upstream_conf. */
 	static char other[sizeof(own)];
 
 	(void)state;
 	memset(other, 0x5a, sizeof(other));
-	conf.proto = &other;
+	conf.proto = &tcp;
 	conf.own = other;
 	asks("*1\r\n$4\r\nPING\r\n");
 	conf.proto = &proto_redis.conf;
