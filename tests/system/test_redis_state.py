@@ -281,6 +281,28 @@ def a_clients_login_goes_on_and_stays_its_own():
 
 
 @case
+def a_password_alone_is_the_default_users():
+    if DIRECT:
+        return
+    server = RedisServer()
+    server.ask("CONFIG", "SET", "requirepass", "up")
+    w = through(server, pool="max = 8; min_idle = 0;",
+                front='redis = { auth = "forward"; };')
+    front = w.conf.ports["front"]
+    good, bad = Client(front), Client(front)
+    check(bad.ask("AUTH", "no").startswith("WRONGPASS"), "a wrong one")
+    good.ok("AUTH", "up")
+    eq(good.ask("ACL", "WHOAMI"), b"default", "who it is")
+    check(bad.ask("GET", "k").startswith("NOAUTH"), "after a wrong one")
+    bad.ok("AUTH", "default", "up")
+    eq(bad.ask("GET", "k"), None, "with the name")
+    for c in (good, bad):
+        c.close()
+    w.balanced(server)
+    eq(w.upstream()["pool"]["open"], server.open, "connections")
+
+
+@case
 def weir_checks_passwords_itself():
     if DIRECT:
         return
