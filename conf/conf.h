@@ -367,4 +367,7 @@ const struct conf_listener *conf_listener_find(const struct conf *c,
 const struct conf_upstream *conf_upstream_find(const struct conf *c,
     const char *name);
 
+/* Can others than this machine's processes reach it? */
+bool conf_bind_is_public(const struct conf_bind *b);
+
 #endif
