@@ -312,6 +312,9 @@ struct conf_proto {
 	 */
 	void      (*warn)(const struct conf_listener *l,
 	    const struct conf_upstream *u, conf_say_fn *say, void *arg);
+	/* Optional: of two conf_upstream.own, are connections that were made
+	   under one as good under the other? NULL = always. */
+	bool      (*alike)(const void *a, const void *b);
 };
 
 /* ------------------------------------------------------------------ errors */

@@ -6,6 +6,7 @@
 #include "proxy/proto/redis/redis.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/proto/redis/probe.h"
 
@@ -133,6 +134,22 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 		warn_of_servers(u, say, arg);
 }
 
+static bool
+is_same(const char *a, const char *b)
+{
+	return is_empty(a) || is_empty(b) ? is_empty(a) == is_empty(b) :
+	    strcmp(a, b) == 0;
+}
+
+static bool
+have_same_login(const void *a, const void *b)
+{
+	const struct redis_upstream_conf *one = a, *other = b;
+
+	return is_same(one->user, other->user) &&
+	    is_same(one->password, other->password);
+}
+
 static const char *const defaults[] = {
 	"pool.max", "64",
 	"pool.min_idle", "1",
@@ -187,7 +204,8 @@ const struct proto proto_redis = {
 		.listener_size = sizeof(struct redis_listener_conf),
 		.upstream_keys = upstream_keys,
 		.upstream_size = sizeof(struct redis_upstream_conf),
-		.warn = warn
+		.warn = warn,
+		.alike = have_same_login
 	},
 	.family = FAMILY_REDIS,
 	.front = &redis_front,
