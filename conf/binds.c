@@ -251,7 +251,7 @@ check_taken(struct load *w)
 }
 
 bool
-bind_is_public(const struct conf_bind *b)
+conf_bind_is_public(const struct conf_bind *b)
 {
 	struct addr_ip ip;
 	struct addr_net v4, v6;

@@ -312,6 +312,9 @@ struct conf_proto {
 	 */
 	void      (*warn)(const struct conf_listener *l,
 	    const struct conf_upstream *u, conf_say_fn *say, void *arg);
+	/* Optional: of two conf_upstream.own, are connections that were made
+	   under one as good under the other? NULL = always. */
+	bool      (*alike)(const void *a, const void *b);
 };
 
 /* ------------------------------------------------------------------ errors */
@@ -366,5 +369,8 @@ const struct conf_listener *conf_listener_find(const struct conf *c,
     const char *name);
 const struct conf_upstream *conf_upstream_find(const struct conf *c,
     const char *name);
+
+/* Can others than this machine's processes reach it? */
+bool conf_bind_is_public(const struct conf_bind *b);
 
 #endif

@@ -98,7 +98,7 @@ read_admin(struct load *w, const struct spot *top)
 		    hosts);
 	c->admin.hosts = names.v;
 	c->admin.n_hosts = names.n;
-	if (c->admin.bind != NULL && bind_is_public(c->admin.bind) &&
+	if (c->admin.bind != NULL && conf_bind_is_public(c->admin.bind) &&
 	    member_of(&s, "token_file") == NULL)
 		complain(w, &s, c->admin.bind->line, "bind", "others can reach "
 		    "this address, expected token_file beside it, or an "

@@ -183,7 +183,6 @@ struct conf_bind *bind_from_text(struct load *w, const struct spot *s,
     int line, const char *key, const char *text);
 
 void check_taken(struct load *w);
-bool bind_is_public(const struct conf_bind *b);
 bool user_exists(const char *name);
 bool group_exists(const char *name);
 

@@ -202,10 +202,38 @@ warn_listener(struct warner *w, const struct conf_listener *l)
 		l->proto->warn(l, NULL, say, w);
 }
 
+/*
+ * In mode "shared" each worker has connections of its own, with key_hash to each
+ * endpoint: where there is no room for all of them they are closed for one
+ * another all the time. And each worker keeps one to share whatever is asked
+ * for, so what has to be one client's needs a further one.
+ */
+static void
+warn_shared(struct warner *w, const struct conf_upstream *u)
+{
+	int64_t workers = w->c->workers, endpoints = (int64_t)u->n_endpoints;
+	int64_t wanted = workers * u->pool.shared * endpoints;
+
+	if (u->pool.span != CONF_SPAN_OWED)
+		return;
+	if (u->balance == CONF_KEY_HASH && u->pool.max < wanted)
+		say(w, u->line, "pool.max is %" PRId64 ", but %" PRId64
+		    " workers share %" PRId64 " connections to each of %" PRId64
+		    " endpoints: they would be closed for one another, "
+		    "expected at least %" PRId64 " and some to pin",
+		    u->pool.max, workers, u->pool.shared, endpoints, wanted);
+	else if (u->pool.max <= workers)
+		say(w, u->line, "pool.max is %" PRId64 " with %" PRId64
+		    " workers: no client can have a connection of its own, "
+		    "for what cannot be shared, expected at least %" PRId64,
+		    u->pool.max, workers, workers + 1);
+}
+
 static void
 warn_upstream(struct warner *w, const struct conf_upstream *u)
 {
 	about(w, "upstreams.", u->name);
+	warn_shared(w, u);
 	if (u->proto->warn != NULL)
 		u->proto->warn(NULL, u, say, w);
 }

@@ -307,19 +307,26 @@ change_abandon(struct change *c)
 
 /* ------------------------------------------------------------------ commit */
 
+/* Did connections log in in another way? */
+static bool
+is_changed(const struct conf_upstream *was, const struct conf_upstream *now)
+{
+	return was != NULL && now->proto->alike != NULL &&
+	    !now->proto->alike(was->own, now->own);
+}
+
 static void
-order_pool(struct change *c, struct live_upstream *lu, struct roster *r)
+order_pool(struct change *c, struct live_upstream *lu, struct roster *r,
+    bool identity_changed)
 {
 	size_t i;
 
 	for (i = 0; i < c->rt->n_lanes; i++) {
 		struct order *o = c->orders[i];
 
-		/* Connections of TCP and HTTP/1.1 carry nothing of their
-		   configuration yet that a reload could change under them. */
 		o->pools[o->n_pools++] = (struct pool_order){
 		    .pool = lu->upstream->pools[i], .conf = lu->conf,
-		    .identity_changed = false,
+		    .identity_changed = identity_changed,
 		    .roster = r != NULL ? roster_keep(r) : NULL };
 	}
 }
@@ -365,13 +372,15 @@ commit_upstreams(struct change *c)
 		container_of(l, struct live_upstream, link)->stays = false;
 	for (i = 0; i < gen->conf->n_upstreams; i++) {
 		struct live_upstream *lu = c->upstreams[i].lu;
+		const struct conf_upstream *conf = &gen->conf->upstreams[i];
+		bool changed = is_changed(lu->conf, conf);
 
 		lu->stays = true;
 		gen->upstreams[i] = lu->upstream;
-		if (live_upstream_configure(lu, &gen->conf->upstreams[i]) < 0)
+		if (live_upstream_configure(lu, conf) < 0)
 			log_error(lu->upstream->name, "out of memory: not all "
 			    "of its endpoints are used");
-		order_pool(c, lu, lu->roster);
+		order_pool(c, lu, lu->roster, changed);
 	}
 	list_each(l, tmp, &c->rt->upstreams) {
 		struct live_upstream *lu =
@@ -381,7 +390,7 @@ commit_upstreams(struct change *c)
 			continue;
 		lu->last_number = gen->number - 1;
 		live_upstream_leave(lu);
-		order_pool(c, lu, NULL);
+		order_pool(c, lu, NULL, false);
 	}
 }
 

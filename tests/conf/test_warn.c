@@ -180,6 +180,63 @@ unused_upstreams_are_told(void **state)
 	warns(ROW_FILE, text, "upstreams.x", false);
 }
 
+/* A protocol of shared connections beside those of fake.h. */
+static const struct conf_proto fake_kv = {
+	.name = "kv", .spans = CONF_SPAN_OWED, .default_mode = "shared",
+	.keys = true
+};
+
+static void
+warns_shared(const char *top, const char *upstream, const char *line)
+{
+	static const struct conf_proto *const protos[] = { &fake_kv, NULL };
+	struct conf_errors errors, warnings = { NULL, 0 };
+	struct conf_input in = { .path = "weir.conf", .protos = protos };
+	bool found = false;
+	struct conf *c;
+	char *text;
+
+	assert_int_not_equal(asprintf(&text, "%s listeners = ( { name = \"a\"; "
+	    "bind = \"127.0.0.1:1\"; protocol = \"kv\"; upstream = \"x\"; "
+	    "} );\nupstreams = ( { name = \"x\"; endpoints = ( \"h:1\", "
+	    "\"h:2\", \"h:3\" ); %s } );\n", top, upstream), -1);
+	in.text = text;
+	c = conf_load(&in, &errors);
+	if (c == NULL)
+		fail_msg("%s\nbrings\n%s", text, errors.v[0]);
+	conf_warn(c, &warnings);
+	for (size_t i = 0; i < warnings.n; i++)
+		if (line == NULL ? strstr(warnings.v[i], "pool.max") != NULL :
+		    strcmp(warnings.v[i], line) == 0)
+			found = true;
+	if (found != (line != NULL))
+		fail_msg("%s: %s", text, line == NULL ? "warned of" :
+		    "not warned of");
+	conf_errors_fini(&warnings);
+	conf_free(c);
+	free(text);
+}
+
+static void
+pools_too_small_to_share_are_told(void **state)
+{
+	const char *small = "weir.conf:2: upstreams.x: pool.max is 11, but 2 "
+	    "workers share 2 connections to each of 3 endpoints: they would be "
+	    "closed for one another, expected at least 12 and some to pin";
+	const char *alone = "weir.conf:2: upstreams.x: pool.max is 2 with 2 "
+	    "workers: no client can have a connection of its own, for what "
+	    "cannot be shared, expected at least 3";
+
+	(void)state;
+	warns_shared("workers = 2;", "balance = \"key_hash\"; pool = { max = "
+	    "11; shared = 2; };", small);
+	warns_shared("workers = 2;", "balance = \"key_hash\"; pool = { max = "
+	    "12; shared = 2; };", NULL);
+	warns_shared("workers = 2;", "pool = { max = 2; };", alone);
+	warns_shared("workers = 2;", "pool = { max = 3; };", NULL);
+	warns(ROW_UPSTREAM, "pool = { max = 1; };", "pool.max", false);
+}
+
 static void
 protocols_have_their_say(void **state)
 {
@@ -202,6 +259,7 @@ main(void)
 		cmocka_unit_test(networks_allowed_and_denied_are_told),
 		cmocka_unit_test(upstream_behind_a_route_for_all_is_told),
 		cmocka_unit_test(unused_upstreams_are_told),
+		cmocka_unit_test(pools_too_small_to_share_are_told),
 		cmocka_unit_test(protocols_have_their_say),
 	};
 

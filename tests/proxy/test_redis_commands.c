@@ -44,6 +44,28 @@ is(const struct redis_command *row, const char *name)
 	assert_string_equal(row->name, name);
 }
 
+/* What may be sent twice. */
+static void
+what_changes_or_tells_something_is_no_read(void **state)
+{
+	static const char *const reads[] = { "get", "mget", "hgetall", "ping",
+		"scan", "zunion", "exists" };
+	static const char *const others[] = { "set", "eval", "evalsha", "fcall",
+		"publish", "spublish", "bgsave", "script|load", "acl|setuser",
+		"config|set", "getex", "spop", "multi", "blpop" };
+	const struct redis_command *row;
+	size_t n;
+
+	(void)state;
+	for (n = 0; n < NELEMS(reads); n++)
+		assert_true(row_of_both(reads[n])->read);
+	for (n = 0; n < NELEMS(others); n++)
+		assert_false(row_of_both(others[n])->read);
+	for (n = 0; (row = redis_command_at(n)) != NULL; n++)
+		if (row->read && (row->write || row->how != REDIS_SHARED))
+			fail_msg("%s is read, and more", row->name);
+}
+
 /* ------------------------------------------------------------------- lookup */
 
 static void
@@ -585,6 +607,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_changes_or_tells_something_is_no_read),
 		cmocka_unit_test(every_row_is_found_in_any_case),
 		cmocka_unit_test(rows_are_sorted_by_letter_length_and_name),
 		cmocka_unit_test(

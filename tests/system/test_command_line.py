@@ -89,6 +89,60 @@ def check_warns_of_what_is_legal_but_hurts():
 
 
 @case
+def check_warns_of_what_hurts_on_shared_connections():
+    for protocol, front, up, word in (
+            ("redis", 'redis = { auth = "check"; };', "", "no password"),
+            ("redis", 'redis = { auth = "check"; password = "x"; };', "", ""),
+            ("redis", 'redis = { auth = "check"; };',
+             'redis = { password = "x"; };', ""),
+            ("redis", 'redis = { auth = "check"; user = "u"; };',
+             'redis = { password = "x"; };', "redis.user has no"),
+            ("redis", 'redis = { password = "x"; };', "", "not looked at"),
+            ("redis", 'redis = { auth = "forward"; };', "",
+             "max_lifetime is off"),
+            ("redis", 'redis = { auth = "forward"; };',
+             'pool = { max_lifetime = "10m"; };', ""),
+            ("redis", "", 'redis = { role = "master"; };', "asked by nobody"),
+            ("redis", "", 'redis = { role = "master"; }; '
+             'health = { type = "tcp"; };', "asked by nobody"),
+            ("redis", "", 'redis = { role = "master"; }; health = { };', ""),
+            ("redis", "", 'pool = { max = 1; };', "of its own"),
+            ("redis", "", 'pool = { max = 2; };', ""),
+            ("memcached", "", 'pool = { max = 1; };', "of its own")):
+        conf = one(port(), protocol=protocol, front=front, up=up)
+        told(conf.text().replace("pool = {  }; ", ""), word)
+    for protocol, up, word in (
+            ("redis", "", "any of its endpoints"),
+            ("redis", 'balance = "key_hash";', ""),
+            ("redis", 'redis = { role = "master"; }; health = { };', ""),
+            ("memcached", "", "expected balance"),
+            ("memcached", 'balance = "key_hash";', "")):
+        told(one(port(), port(), protocol=protocol, up=up).text(), word)
+    for bind, more, word in (("0.0.0.0", "", "has the login"),
+                             ("0.0.0.0", 'allow = "10.0.0.0/8";', ""),
+                             ("0.0.0.0", 'redis = { auth = "check"; };', ""),
+                             ("127.0.0.1", "", "")):
+        conf = one(port(), protocol="redis",
+                   up='redis = { password = "x"; };')
+        conf.listener("front", "back", "redis",
+                      bind='"%s:%d"' % (bind, port()), extra=more)
+        told(conf.text(), word)
+
+
+def told(text, word):
+    """`weir check` warns so of that file; "": it warns of nothing that this
+    case is about."""
+    said_of = prints(0, argv=["check", "-c", put("warn.conf", text)])
+    lines = [line for line in said(said_of).split("\n")
+             if "front" in line or "back" in line]
+    if word:
+        check(len(lines) == 1 and word in lines[0], "%s: %r, wanted %r" % (
+            text, lines, word))
+    else:
+        eq(lines, [], "warnings of " + text)
+
+
+@case
 def all_errors_come_at_once():
     conf = one(port())
     text = conf.text().replace("workers = 1", "workers = -1") \

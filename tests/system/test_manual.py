@@ -13,7 +13,7 @@ from weir import Weir, command, one
 from web import HttpOrigin, ok, once
 
 # Groups named after them are not keys of a table.
-PROTOCOLS = {"http", "tcp"}
+PROTOCOLS = {"http", "tcp", "redis"}
 PAGES = os.path.join(HERE, "..", "..", "packaging", "man")
 
 

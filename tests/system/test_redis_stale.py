@@ -46,6 +46,42 @@ def all_who_rode_on_it_ride_on_the_next_one():
 
 
 @case
+def what_is_no_read_is_sent_once():
+    if DIRECT:
+        raise Aside("about shared connections")
+    for words, most in ((("GET", "k"), 2), (("PING", "k"), 2),
+                        (("SET", "j", "v"), 1),
+                        (("EVAL", "return redis.call('incr', 'n')", "1", "n"),
+                         1), (("EVALSHA", "a" * 40, "0"), 1),
+                        (("FCALL", "f", "0"), 1), (("PUBLISH", "c", "m"), 1),
+                        (("SPUBLISH", "c", "m"), 1), (("BGSAVE",), 1),
+                        (("ACL", "SETUSER", "u"), 1)):
+        sent = []
+
+        def answer(args, play):
+            if args[1:2] == [b"first"]:
+                return b"there"
+            sent.append(args)
+            if play.number == 1:
+                play.link.rst()
+            return b"again"
+        origin = RedisOrigin(answer)
+        if words[0] == "PING":
+            origin._own = lambda args, play: answer(args, play)
+        w = through(origin, pool="min_idle = 0;")
+        c = Client(w.conf.ports["front"])
+        eq(c.ask("GET", "first"), b"there", "the first one")
+        got = c.ask(*words)
+        eq(len(sent), most, "%s sent" % words[0])
+        if most == 1:
+            check(isinstance(got, Error) and "upstream_reset" in got,
+                  repr(got))
+        else:
+            eq(got, b"again", words[0])
+        c.close()
+
+
+@case
 def one_that_drops_all_is_told_of_and_not_hammered():
     if DIRECT:
         raise Aside("about shared connections")

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run
+from case import case, check, eq, run, until
 from redis import (DIRECT, Client, RedisServer, commands, through, token,
                    upstreams)
 
@@ -253,6 +253,37 @@ def weir_logs_in_and_clients_need_not():
 
 
 @case
+def a_reload_with_another_login_is_another_for_all():
+    if DIRECT:
+        return
+    server = RedisServer()
+    for user in ("alice", "bob"):
+        server.ask("ACL", "SETUSER", user, "on", ">pw-" + user, "~*", "&*",
+                   "+@all")
+    w = through(server, pool="max = 8;",
+                up='redis = { user = "alice"; password = "pw-alice"; };')
+    front = w.conf.ports["front"]
+    a, b = Client(front), Client(front)
+    for c in (a, b):
+        eq(c.ask("ACL", "WHOAMI"), b"alice", "before")
+    b.ok("MULTI")
+    w.reload()
+    eq(w.upstream()["discarded_total"]["reconfigured"], 0, "nothing changed")
+    w.write(w.conf.text().replace("alice", "bob"))
+    w.reload()
+    until(lambda: a.ask("ACL", "WHOAMI") == b"bob", "after the reload")
+    eq(b.ask("ACL", "WHOAMI"), "QUEUED", "in a transaction")
+    eq(b.ask("EXEC"), [b"alice"], "what was begun stays as it was")
+    eq(b.ask("ACL", "WHOAMI"), b"bob", "then")
+    until(lambda: {c["user"] for c in server.clients()} == {"bob"},
+          "nobody else at the server")
+    check(w.upstream()["discarded_total"]["reconfigured"] > 0, "reconfigured")
+    for c in (a, b):
+        c.close()
+    w.balanced(server)
+
+
+@case
 def a_clients_login_goes_on_and_stays_its_own():
     if DIRECT:
         return
@@ -278,6 +309,28 @@ def a_clients_login_goes_on_and_stays_its_own():
     for c in (alice, bob, nobody):
         c.close()
     w.balanced()
+
+
+@case
+def a_password_alone_is_the_default_users():
+    if DIRECT:
+        return
+    server = RedisServer()
+    server.ask("CONFIG", "SET", "requirepass", "up")
+    w = through(server, pool="max = 8; min_idle = 0;",
+                front='redis = { auth = "forward"; };')
+    front = w.conf.ports["front"]
+    good, bad = Client(front), Client(front)
+    check(bad.ask("AUTH", "no").startswith("WRONGPASS"), "a wrong one")
+    good.ok("AUTH", "up")
+    eq(good.ask("ACL", "WHOAMI"), b"default", "who it is")
+    check(bad.ask("GET", "k").startswith("NOAUTH"), "after a wrong one")
+    bad.ok("AUTH", "default", "up")
+    eq(bad.ask("GET", "k"), None, "with the name")
+    for c in (good, bad):
+        c.close()
+    w.balanced(server)
+    eq(w.upstream()["pool"]["open"], server.open, "connections")
 
 
 @case

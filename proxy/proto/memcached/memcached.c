@@ -24,9 +24,9 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
     conf_say_fn *say, void *arg)
 {
 	(void)l;
-	if (u != NULL && u->pool.max < 2)
-		say(arg, u->line, "pool.max is 1: no large value can have a "
-		    "connection of its own, expected at least 2");
+	if (u != NULL && u->n_endpoints > 1 && u->balance != CONF_KEY_HASH)
+		say(arg, u->line, "a key is not always at the same of its "
+		    "endpoints, expected balance = \"key_hash\"");
 }
 
 static const char *const defaults[] = {

@@ -100,6 +100,9 @@ struct redis_command {
 					   server's might change the connection
 					   (CLIENT, SCRIPT) */
 	bool write;                     /* COMMAND's flag "write" */
+	bool read;                      /* changes nothing, tells nobody: may be
+					   sent twice. Less than "not write":
+					   scripts and PUBLISH are neither */
 	bool movable;                   /* its keys do not simply begin at
 					   first: redis_command_keys() knows */
 	/* Keys by position, as COMMAND has it: first 0 = none, last -1 = to the

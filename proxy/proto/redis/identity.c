@@ -9,7 +9,8 @@
 
 #include "proxy/proto/redis/redis.h"
 
-/* The key: RESP version, database, then user and password with their ends. */
+/* The key: RESP version, database, then, if there is a login, user and password
+   with their ends; the default user is "". */
 struct key_head {
 	uint32_t db;
 	uint8_t resp;
@@ -26,9 +27,8 @@ int
 redis_identity_set(struct redis_identity *who, uint32_t db, uint8_t resp,
     const char *user, const char *password)
 {
-	/* With a login the user always stands there, perhaps as "". */
-	const char *named = user != NULL ? user : "";
-	size_t user_len = password != NULL ? strlen(named) + 1 : 0;
+	const char *name = user != NULL ? user : "";
+	size_t user_len = password != NULL ? strlen(name) + 1 : 0;
 	size_t password_len = password != NULL ? strlen(password) + 1 : 0;
 	struct redis_identity now = { .db = db, .resp = resp,
 	    .user = copy_of(user), .password = copy_of(password) };
@@ -45,7 +45,7 @@ redis_identity_set(struct redis_identity *who, uint32_t db, uint8_t resp,
 			goto fail;
 		memcpy(now.key, &head, sizeof(head));
 		if (password != NULL) {
-			memcpy(now.key + sizeof(head), named, user_len);
+			memcpy(now.key + sizeof(head), name, user_len);
 			memcpy(now.key + sizeof(head) + user_len, password,
 			    password_len);
 		}

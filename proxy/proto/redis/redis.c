@@ -6,6 +6,7 @@
 #include "proxy/proto/redis/redis.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/proto/redis/probe.h"
 
@@ -62,23 +63,91 @@ is_empty(const char *text)
 	return text == NULL || *text == '\0';
 }
 
+/* Is a login of others used, one that they do not know? */
+static bool
+is_lent(const struct conf_listener *l)
+{
+	const struct redis_upstream_conf *back = l->upstream->own;
+	size_t i;
+
+	if (is_empty(back->password) || l->allow.n > 0)
+		return false;
+	for (i = 0; i < l->n_binds; i++)
+		if (conf_bind_is_public(&l->binds[i]))
+			return true;
+	return false;
+}
+
+static void
+warn_of_logins(const struct conf_listener *l, conf_say_fn *say, void *arg)
+{
+	const struct redis_listener_conf *front = l->own;
+	const struct redis_upstream_conf *back = l->upstream->own;
+
+	if (front->auth == REDIS_AUTH_CHECK && is_empty(front->password) &&
+	    is_empty(back->password))
+		say(arg, l->line, "redis.auth is \"check\" and there is no "
+		    "password: no client can log in, expected redis.password");
+	else if (front->auth == REDIS_AUTH_CHECK && is_empty(front->password) &&
+	    !is_empty(front->user))
+		say(arg, l->line, "redis.user has no redis.password: clients "
+		    "have to log in as the upstream does");
+	if (front->auth != REDIS_AUTH_CHECK && (!is_empty(front->user) ||
+	    !is_empty(front->password)))
+		say(arg, l->line, "redis.user and redis.password are not "
+		    "looked at, expected redis.auth = \"check\"");
+	if (front->auth != REDIS_AUTH_CHECK && is_lent(l))
+		say(arg, l->line, "whoever can reach it has the login of "
+		    "the upstream, without one of his own, expected "
+		    "redis.auth = \"check\" or allow");
+	if (front->auth == REDIS_AUTH_FORWARD &&
+	    l->upstream->pool.max_lifetime_ms == CONF_OFF)
+		say(arg, l->line, "redis.auth is \"forward\" and the "
+		    "upstream's pool.max_lifetime is off: a password that was "
+		    "changed stays good while a connection made with it does");
+}
+
+static void
+warn_of_servers(const struct conf_upstream *u, conf_say_fn *say, void *arg)
+{
+	const struct redis_upstream_conf *back = u->own;
+	bool asked = u->health.on && u->health.type != NULL &&
+	    u->health.type == u->proto;
+
+	if (back->role != REDIS_ROLE_ANY && !asked)
+		say(arg, u->line, "redis.role is asked by nobody, expected "
+		    "health with type \"redis\"");
+	if (u->n_endpoints > 1 && u->balance != CONF_KEY_HASH &&
+	    back->role == REDIS_ROLE_ANY)
+		say(arg, u->line, "a command goes to any of its endpoints, "
+		    "whatever its keys, expected balance = \"key_hash\" or a "
+		    "redis.role");
+}
+
 static void
 warn(const struct conf_listener *l, const struct conf_upstream *u,
     conf_say_fn *say, void *arg)
 {
-	const struct redis_listener_conf *front = l != NULL ? l->own : NULL;
-	const struct redis_upstream_conf *back = l != NULL &&
-	    l->upstream != NULL ? l->upstream->own : NULL;
+	if (l != NULL && l->upstream != NULL)
+		warn_of_logins(l, say, arg);
+	if (u != NULL)
+		warn_of_servers(u, say, arg);
+}
 
-	if (u != NULL && u->pool.max < 2)
-		say(arg, u->line, "pool.max is 1: no client can have a "
-		    "connection of its own for MULTI, blocking commands or "
-		    "SUBSCRIBE, expected at least 2");
-	if (front != NULL && back != NULL &&
-	    front->auth == REDIS_AUTH_CHECK && is_empty(front->password) &&
-	    is_empty(back->password))
-		say(arg, l->line, "redis.auth is \"check\" and there is no "
-		    "password: no client can log in, expected redis.password");
+static bool
+is_same(const char *a, const char *b)
+{
+	return is_empty(a) || is_empty(b) ? is_empty(a) == is_empty(b) :
+	    strcmp(a, b) == 0;
+}
+
+static bool
+have_same_login(const void *a, const void *b)
+{
+	const struct redis_upstream_conf *one = a, *other = b;
+
+	return is_same(one->user, other->user) &&
+	    is_same(one->password, other->password);
 }
 
 static const char *const defaults[] = {
@@ -135,7 +204,8 @@ const struct proto proto_redis = {
 		.listener_size = sizeof(struct redis_listener_conf),
 		.upstream_keys = upstream_keys,
 		.upstream_size = sizeof(struct redis_upstream_conf),
-		.warn = warn
+		.warn = warn,
+		.alike = have_same_login
 	},
 	.family = FAMILY_REDIS,
 	.front = &redis_front,

@@ -20,6 +20,7 @@
 #define NAME(text)      .name = text, .name_len = sizeof(text) - 1
 #define KEYS(a, b, c)   .first = a, .last = b, .step = c
 #define WRITE           .write = true
+#define READ            .read = true
 #define OP(what)        .op = REDIS_OP_##what
 #define SPLIT(way)      .split = REDIS_SPLIT_##way
 #define MOVABLE(by)     .movable = true, .finder = REDIS_BY_##by
@@ -28,7 +29,8 @@
 
 /* Whole rows of what travels among others. */
 #define PLAIN(text)             { NAME(text) }
-#define READS(text, a, b, c)    { NAME(text), KEYS(a, b, c) }
+#define ASKS(text)              { NAME(text), READ }
+#define READS(text, a, b, c)    { NAME(text), READ, KEYS(a, b, c) }
 #define WRITES(text, a, b, c)   { NAME(text), WRITE, KEYS(a, b, c) }
 
 /* How the others do. */
@@ -264,16 +266,16 @@ static const struct redis_command d_rows[] = {
 	WRITES("decr", 1, 1, 1),
 	READS("dump", 1, 1, 1),
 	{ ALONE("debug") },
-	PLAIN("dbsize"),
+	ASKS("dbsize"),
 	WRITES("decrby", 1, 1, 1),
 	{ ENDS("discard"), OP(DISCARD) }
 };
 
 static const struct redis_command e_rows[] = {
-	PLAIN("echo"),
+	ASKS("echo"),
 	{ NAME("eval"), COUNT(2) },
 	{ ENDS("exec"), OP(EXEC) },
-	{ NAME("exists"), SPLIT(SUM), KEYS(1, -1, 1) },
+	{ NAME("exists"), READ, SPLIT(SUM), KEYS(1, -1, 1) },
 	WRITES("expire", 1, 1, 1),
 	{ NAME("eval_ro"), COUNT(2) },
 	{ NAME("evalsha"), COUNT(2) },
@@ -335,13 +337,13 @@ static const struct redis_command h_rows[] = {
 
 static const struct redis_command i_rows[] = {
 	WRITES("incr", 1, 1, 1),
-	PLAIN("info"),
+	ASKS("info"),
 	WRITES("incrby", 1, 1, 1),
 	WRITES("incrbyfloat", 1, 1, 1)
 };
 
 static const struct redis_command k_rows[] = {
-	PLAIN("keys")
+	ASKS("keys")
 };
 
 static const struct redis_command l_rows[] = {
@@ -361,11 +363,11 @@ static const struct redis_command l_rows[] = {
 	READS("lrange", 1, 1, 1),
 	{ NAME("latency"), SUBS(of_latency) },
 	WRITES("linsert", 1, 1, 1),
-	PLAIN("lastsave")
+	ASKS("lastsave")
 };
 
 static const struct redis_command m_rows[] = {
-	{ NAME("mget"), SPLIT(VALUES), KEYS(1, -1, 1) },
+	{ NAME("mget"), READ, SPLIT(VALUES), KEYS(1, -1, 1) },
 	WRITES("move", 1, 1, 1),
 	{ NAME("mset"), SPLIT(OK), WRITE, KEYS(1, -1, 2) },
 	{ PINS("multi", MULTI), OP(MULTI) },
@@ -381,7 +383,7 @@ static const struct redis_command o_rows[] = {
 };
 
 static const struct redis_command p_rows[] = {
-	{ NAME("ping"), OP(PING) },
+	{ NAME("ping"), READ, OP(PING) },
 	{ REFUSED("post") },
 	READS("pttl", 1, 1, 1),
 	WRITES("pfadd", 1, 1, 1),
@@ -406,7 +408,7 @@ static const struct redis_command q_rows[] = {
 };
 
 static const struct redis_command r_rows[] = {
-	PLAIN("role"),
+	ASKS("role"),
 	WRITES("rpop", 1, 1, 1),
 	{ OURS("reset"), OP(RESET) },
 	WRITES("rpush", 1, 1, 1),
@@ -418,7 +420,7 @@ static const struct redis_command r_rows[] = {
 	{ PINS("readonly", UNKNOWN) },
 	WRITES("renamenx", 1, 2, 1),
 	{ REFUSED("replconf") },
-	PLAIN("randomkey"),
+	ASKS("randomkey"),
 	/* Ends what READONLY began; where nobody may send that, nothing. */
 	PLAIN("readwrite"),
 	PLAIN("replicaof"),
@@ -431,7 +433,7 @@ static const struct redis_command s_rows[] = {
 	WRITES("set", 1, 1, 1),
 	WRITES("sadd", 1, 1, 1),
 	PLAIN("save"),
-	PLAIN("scan"),
+	ASKS("scan"),
 	{ NAME("sort"), WRITE, KEYS(1, 1, 1), MOVABLE(SORT) },
 	WRITES("spop", 1, 1, 1),
 	WRITES("srem", 1, 1, 1),
@@ -452,7 +454,7 @@ static const struct redis_command s_rows[] = {
 	{ NAME("swapdb"), WRITE },
 	PLAIN("slaveof"),
 	{ NAME("slowlog"), SUBS(of_slowlog) },
-	{ NAME("sort_ro"), KEYS(1, 1, 1), MOVABLE(POSITION) },
+	{ NAME("sort_ro"), READ, KEYS(1, 1, 1), MOVABLE(POSITION) },
 	WRITES("setrange", 1, 1, 1),
 	{ ALONE("shutdown") },
 	READS("smembers", 1, 1, 1),
@@ -460,7 +462,7 @@ static const struct redis_command s_rows[] = {
 	READS("sismember", 1, 1, 1),
 	{ PINS("subscribe", SUBSCRIBE), OP(SUBSCRIBE) },
 	WRITES("sdiffstore", 1, -1, 1),
-	{ NAME("sintercard"), COUNT(1) },
+	{ NAME("sintercard"), READ, COUNT(1) },
 	READS("smismember", 1, 1, 1),
 	{ PINS("ssubscribe", SUBSCRIBE), OP(SSUBSCRIBE), KEYS(1, -1, 1) },
 	WRITES("sinterstore", 1, -1, 1),
@@ -471,9 +473,9 @@ static const struct redis_command s_rows[] = {
 
 static const struct redis_command t_rows[] = {
 	READS("ttl", 1, 1, 1),
-	PLAIN("time"),
+	ASKS("time"),
 	READS("type", 1, 1, 1),
-	{ NAME("touch"), SPLIT(SUM), KEYS(1, -1, 1) }
+	{ NAME("touch"), READ, SPLIT(SUM), KEYS(1, -1, 1) }
 };
 
 static const struct redis_command u_rows[] = {
@@ -510,15 +512,15 @@ static const struct redis_command z_rows[] = {
 	WRITES("zadd", 1, 1, 1),
 	WRITES("zrem", 1, 1, 1),
 	READS("zcard", 1, 1, 1),
-	{ NAME("zdiff"), COUNT(1) },
+	{ NAME("zdiff"), READ, COUNT(1) },
 	{ NAME("zmpop"), WRITE, COUNT(1) },
 	READS("zrank", 1, 1, 1),
 	READS("zscan", 1, 1, 1),
 	READS("zcount", 1, 1, 1),
-	{ NAME("zinter"), COUNT(1) },
+	{ NAME("zinter"), READ, COUNT(1) },
 	READS("zrange", 1, 1, 1),
 	READS("zscore", 1, 1, 1),
-	{ NAME("zunion"), COUNT(1) },
+	{ NAME("zunion"), READ, COUNT(1) },
 	WRITES("zincrby", 1, 1, 1),
 	READS("zmscore", 1, 1, 1),
 	WRITES("zpopmax", 1, 1, 1),
@@ -527,7 +529,7 @@ static const struct redis_command z_rows[] = {
 	READS("zlexcount", 1, 1, 1),
 	READS("zrevrange", 1, 1, 1),
 	{ NAME("zdiffstore"), WRITE, KEYS(1, 1, 1), COUNT(2) },
-	{ NAME("zintercard"), COUNT(1) },
+	{ NAME("zintercard"), READ, COUNT(1) },
 	{ NAME("zinterstore"), WRITE, KEYS(1, 1, 1), COUNT(2) },
 	READS("zrandmember", 1, 1, 1),
 	READS("zrangebylex", 1, 1, 1),

@@ -58,7 +58,7 @@ way_send(struct session *s, const struct redis_way *way)
 
 	if (x == NULL)
 		return;
-	redis_of(x)->piped.keeps = way->row != NULL && !way->row->write &&
+	redis_of(x)->piped.keeps = way->row != NULL && way->row->read &&
 	    !way->alone && way->row->how == REDIS_SHARED && s->kept == NULL &&
 	    pipeline_of(s)->under_way == 1;
 	way_go(x);
