@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "pool/balance.h"
+#include "pool/pin.h"
 #include "pool/share.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
@@ -209,7 +210,7 @@ ask_fitting(struct pool *p, const struct upconn *u)
 }
 
 /* It will not be leased alone after all. */
-static void
+void
 ask_unpin(struct ask *a)
 {
 	if (a->pins) {
@@ -220,7 +221,7 @@ ask_unpin(struct ask *a)
 }
 
 /* Out of whichever queue it is in. */
-static void
+void
 ask_leave(struct ask *a)
 {
 	if (a->awaits_pin) {
@@ -627,7 +628,7 @@ ride_along(struct ask *a, struct upconn **u)
 		(void)join_any(a, u);
 }
 
-static enum asked
+enum asked
 ask_now(struct ask *a)
 {
 	struct pool *p = a->pool;
@@ -673,61 +674,6 @@ ask_now(struct ask *a)
 	return ASK_WAITS;
 }
 
-/* Those of another worker that end are not told of: it is looked. */
-enum { PIN_LOOK_MS = 10 };
-
-/*
- * max_pinned are out. It waits in a queue of its own, where it keeps nobody
- * waiting who wants a connection for a moment only.
- */
-static enum asked
-await_pin(struct ask *a)
-{
-	struct pool *p = a->pool;
-	int64_t ms = p->conf->pool.queue_timeout_ms;
-
-	if (ms == 0 || atomic_load(&p->upstream->pins_most) == 0 ||
-	    p->waiting >= (uint64_t)p->conf->pool.max_waiting) {
-		a->refusal = REFUSAL_PINNED;
-		return ASK_REFUSED;
-	}
-	a->awaits_pin = true;
-	list_append(&p->pin_asks, &a->link);
-	pool_publish(p, &p->waiting, 1);
-	deadline_set(p->worker, &a->deadline, ms);
-	if (p->upstream->n_pools > 1 && !deadline_armed(&p->pin_look))
-		deadline_set(p->worker, &p->pin_look, PIN_LOOK_MS);
-	return ASK_WAITS;
-}
-
-void
-ask_pins(struct deadline *d)
-{
-	struct pool *p = container_of(d, struct pool, pin_look);
-	struct list *l;
-
-	while ((l = list_first(&p->pin_asks)) != NULL &&
-	    upstream_pin_take(p->upstream)) {
-		struct ask *a = container_of(l, struct ask, link);
-
-		ask_leave(a);
-		a->pins = true;
-		switch (ask_now(a)) {
-		case ASK_GRANTED:
-			a->ops->granted(a);
-			break;
-		case ASK_REFUSED:
-			ask_unpin(a);
-			a->ops->refused(a, a->refusal);
-			break;
-		case ASK_WAITS:
-			break;
-		}
-	}
-	if (!list_empty(&p->pin_asks) && p->upstream->n_pools > 1)
-		deadline_set(p->worker, &p->pin_look, PIN_LOOK_MS);
-}
-
 enum asked
 lease_ask(struct ask *a)
 {
@@ -747,11 +693,11 @@ lease_ask(struct ask *a)
 	if (a->lasts && !a->share && a->with == NULL) {
 		if (!list_empty(&a->pool->pin_asks) ||
 		    !upstream_pin_take(a->pool->upstream))
-			return await_pin(a);
+			return pin_await(a);
 		a->pins = true;
 	}
 	/* What he has alone for a moment he will have for longer. */
-	if (a->lasts && a->with != NULL && !a->with->pins)
+	if (a->lasts && a->with != NULL && a->with->alone && !a->with->pins)
 		a->with->pins = upstream_pin_take(a->pool->upstream);
 	got = ask_now(a);
 	if (got == ASK_REFUSED)

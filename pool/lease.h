@@ -140,8 +140,12 @@ bool ask_wants(const struct ask *a, const struct site *site);
 void ask_recheck(struct ask *a);
 void ask_grant(struct ask *a, struct upconn *u);
 void ask_refuse(struct ask *a, enum refusal why, int error);
-/* pool->pin_look has passed: those who may be pinned now, ask. */
-void ask_pins(struct deadline *d);
+/* For the rest of the pool, of one that is in no queue: what lease_ask() does
+   once a may be pinned, or need not be. */
+enum asked ask_now(struct ask *a) MUST_CHECK;
+/* Out of whichever queue it is in; it will not be pinned. */
+void ask_leave(struct ask *a);
+void ask_unpin(struct ask *a);
 /* The oldest ask that waits for a connection like u; NULL = none. */
 struct ask *ask_fitting(struct pool *p, const struct upconn *u);
 

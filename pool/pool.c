@@ -12,6 +12,7 @@
 #include "net/patient.h"
 #include "net/worker.h"
 #include "pool/lease.h"
+#include "pool/pin.h"
 #include "pool/shards.h"
 #include "pool/share.h"
 #include "pool/site.h"
@@ -63,7 +64,7 @@ pool_init(struct pool *p, struct upstream *up, struct worker *w)
 	list_init(&p->sites);
 	list_init(&p->asks);
 	list_init(&p->pin_asks);
-	deadline_init(&p->pin_look, ask_pins);
+	deadline_init(&p->pin_look, pin_look);
 	list_init(&p->upconns);
 	list_init(&p->lent);
 	pile_init(&p->leases, sizeof(struct lease), 256);

@@ -278,6 +278,7 @@ line_start(struct upconn *u, struct exchange *x)
 
 static const struct back_ops line_back = {
 	.alone = line_alone,
+	.with = pipeline_with,
 	.start = line_start,
 	.late = pipeline_late,
 	.drop = pipeline_drop
