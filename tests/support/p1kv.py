@@ -19,6 +19,13 @@ REPLIES = int(os.environ.get("REPLIES", "50000" if VARIANT == "release"
                              else "15000"))
 
 
+# The sources of each model.
+PARTS = {
+    "redis": ("redis", "redis_say", "redis_scene"),
+    "memcached": ("memcached", "memcached_text", "memcached_binary"),
+}
+
+
 class Load:
     """The clients: Load("redis", port number, clients=500, leave=0)."""
 
@@ -29,7 +36,8 @@ class Load:
         options.setdefault("patience", int(30 * SLOW))
         self.seed = options["seed"]
         self.process = subprocess.Popen(
-            [built("p1kv-" + model, "p1kv/load.c", "p1kv/%s.c" % model),
+            [built("p1kv-" + model, "p1kv/load.c",
+                   *("p1kv/%s.c" % part for part in PARTS[model])),
              "port=%d" % number, *("%s=%s" % o for o in options.items())],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors="replace",

@@ -1,6 +1,6 @@
 /*
  * What the halves of the random model test share: load.c has the connections,
- * redis.c or memcached.c the model, which knows for each command that it makes
+ * redis*.c or memcached*.c the model, which knows for each command that it makes
  * up what the reply must be.
  *
  * SPDX-License-Identifier: MIT
