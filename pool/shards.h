@@ -29,8 +29,9 @@ struct shards *shards_new(const struct conf_upstream *conf,
 void shards_free(struct shards *sh);
 
 /*
- * A bar or a weight may have changed: true when that has moved keys. When
- * memory is short the ring stays as it was, and the next look tries again.
+ * A bar or a weight may have changed: true when that may have moved keys. When
+ * memory is short there is no ring, and nobody has any key, until a later look
+ * can make it.
  */
 bool shards_look(struct shards *sh);
 

@@ -111,9 +111,9 @@ struct proto {
 	/* State in each exchange of the family, of which the first part is
 	   zeroed; and its end. */
 	size_t       exchange_size, exchange_zeroed;
+	void       (*exchange_fini)(struct exchange *x);
 	/* Larger things that a few exchanges need at a time: lane->pieces. */
 	size_t       piece_size;
-	void       (*exchange_fini)(struct exchange *x);
 };
 
 static inline const struct proto *
