@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "pool/share.h"
+#include "tests/support/dice.h"
 #include "tests/support/scene.h"
 
 enum { GUESTS = 60, ENDS = 2, STEPS = 500, RUNS = 100 };
@@ -51,27 +52,16 @@ static const char *const keys[] = { "", "ann", "bob" };
 		fprintf(stderr, __VA_ARGS__);                                 \
 } while (0)
 
-/* splitmix64, by S. Vigna, public domain */
-static uint64_t
-roll(void)
-{
-	uint64_t z = dice += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
 static unsigned
 up_to(unsigned n)
 {
-	return (unsigned)(roll() % (n + 1));
+	return dice_up_to(&dice, n);
 }
 
 static bool
 chance(unsigned percent)
 {
-	return roll() % 100 < percent;
+	return dice_chance(&dice, percent);
 }
 
 /* ------------------------------------------------------------------- guests */
@@ -694,19 +684,11 @@ run(unsigned workers, uint64_t seed)
 	run_end();
 }
 
-static uint64_t
-number_from(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void
 runs(unsigned workers)
 {
-	uint64_t first = number_from("MODEL_SEED", 40240 + workers * 1000);
-	uint64_t n = number_from("MODEL_RUNS", RUNS), i;
+	uint64_t first = dice_number("MODEL_SEED", 40240 + workers * 1000);
+	uint64_t n = dice_number("MODEL_RUNS", RUNS), i;
 
 	tracing = getenv("MODEL_TRACE") != NULL;
 	grants = refusals = joint = followed = pinned = 0;
