@@ -11,6 +11,7 @@
 #   make unit       tests/*/test_*.c                       (ONLY=text filters)
 #   make system     tests/system: the real program, scripted peers      (ONLY=)
 #   make real       tests/real: real clients and servers                (ONLY=)
+#                   make check leaves out tests/real/long
 #   make asan       unit and system tests with AddressSanitizer and UBSan
 #   make tsan       unit tests, and those of system that use two workers, with
 #                   ThreadSanitizer
@@ -203,8 +204,9 @@ system: AT_ONCE = $(shell echo $$(($(JOBS) * 2)))
 system: $(WEIR)
 	@$(RUN_TESTS) $(or $(SYSTEM_$(VARIANT)),tests/system)
 
+# BRIEF=1 leaves out what takes minutes.
 real: $(WEIR)
-	@$(RUN_TESTS) tests/real
+	@$(RUN_TESTS) tests/real $(if $(BRIEF),,tests/real/long)
 
 .PHONY: asan tsan
 asan tsan:
@@ -221,7 +223,7 @@ check:
 		$(MAKE) -s -j$(JOBS) VARIANT=$$v all tests || exit 1; done
 	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz CC=clang fuzzers
 	@rm -f build/tally
-	@for t in unit system real "VARIANT=asan unit" "VARIANT=asan system" \
+	@for t in unit system "BRIEF=1 real" "VARIANT=asan unit" "VARIANT=asan system" \
 		"VARIANT=tsan unit" "VARIANT=tsan system" \
 		"VARIANT=fuzz CC=clang replay"; do \
 		$(MAKE) -s TALLY=build/tally $$t || true; done

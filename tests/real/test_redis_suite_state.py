@@ -10,5 +10,5 @@ from case import run
 from redis_suite import units
 
 units("unit/multi", "unit/pubsub", "unit/quit", "unit/other",
-      "unit/introspection", "unit/introspection-2", "unit/pause")
+      "unit/introspection", "unit/introspection-2")
 run()

@@ -5,7 +5,9 @@ suite sees it, through weir: the units that take their time.
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."),
+                os.path.join(HERE, "..", "..", "support")]
 from case import run
 from redis_suite import units
 

@@ -5,7 +5,9 @@ unit of its source in external mode.
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."),
+                os.path.join(HERE, "..", "..", "support")]
 from case import run
 from redis_suite import units
 
