@@ -117,7 +117,6 @@ struct resp_reply {
 					   attribute before it: + - : $ * _ # ,
 					   ( ! = % ~ >; 0 = not known yet */
 	bool is_null;                   /* "$-1", "*-1", "_" */
-	bool is_attributed;             /* an attribute ("|") came before it */
 	/* Of "+", "-", "!", and of the first element of an aggregate if it is
 	   one of these or "$": its first word (up to a space or control byte),
 	   cut at RESP_WORD_MAX - 1, terminated. "" when there is none. Complete
@@ -128,9 +127,6 @@ struct resp_reply {
 					   (of ["subscribe", "ch", 3]: 3) */
 	uint64_t elements;              /* of an aggregate: announced (a map's
 					   pairs count twice) */
-	uint64_t bulk;                  /* length of the bulk string being read
-					   or just read, at any depth; to see a
-					   large one come */
 	/* The reader's own. */
 	uint64_t pending;               /* elements due yet, at all depths: no
 					   depth costs anything */

@@ -57,10 +57,10 @@ resp_reply_init(struct resp_reply *r)
 {
 	r->size = 0;
 	r->type = 0;
-	r->is_null = r->is_attributed = false;
+	r->is_null = false;
 	r->word[0] = '\0';
 	r->number = 0;
-	r->elements = r->bulk = 0;
+	r->elements = 0;
 	r->pending = r->top_left = 1;
 	r->left = 0;
 	number_init(&r->value);
@@ -135,7 +135,6 @@ aggregate_begin(struct resp_reply *r, uint64_t n)
 		return reply_refuse(r);
 	r->pending += n;
 	if (r->part == '|') {
-		r->is_attributed |= r->type == 0;
 		r->state = REPLY_TYPE;
 		return PARSE_MORE;
 	}
@@ -226,7 +225,6 @@ element_skip(struct resp_reply *r, const char *p, const char *end,
 		if ((size_t)(end - next) < (size_t)n + 2 ||
 		    next[n] != '\r' || next[n + 1] != '\n')
 			return NULL;
-		r->bulk = n;
 		if (r->worded)
 			word_take(r, next, n);
 		next += n + 2;
@@ -318,7 +316,6 @@ line_end(struct resp_reply *r)
 		return aggregate_begin(r, n);
 	if (n > RESP_REPLY_BULK_MAX)
 		return reply_refuse(r);
-	r->bulk = n;
 	r->left = n + 2;
 	r->state = REPLY_BULK;
 	return PARSE_MORE;

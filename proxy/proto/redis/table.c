@@ -68,7 +68,7 @@ static const struct redis_command of_client[] = {
 	PLAIN("client|list"),
 	{ ALONE("client|pause") },
 	{ OURS("client|reply"), OP(CLIENT_REPLY) },
-	{ PINS("client|caching", TRACKING), OP(CLIENT_CACHING) },
+	{ PINS("client|caching", TRACKING) },
 	{ OURS("client|getname"), OP(CLIENT_GETNAME) },
 	{ OURS("client|setinfo"), OP(CLIENT_SETINFO) },
 	{ OURS("client|setname"), OP(CLIENT_SETNAME) },
@@ -383,7 +383,7 @@ static const struct redis_command o_rows[] = {
 };
 
 static const struct redis_command p_rows[] = {
-	{ NAME("ping"), READ, OP(PING) },
+	{ NAME("ping"), READ },
 	{ REFUSED("post") },
 	READS("pttl", 1, 1, 1),
 	WRITES("pfadd", 1, 1, 1),

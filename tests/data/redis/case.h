@@ -30,10 +30,10 @@ struct reply_case {
 	enum parse  verdict;
 	size_t      size;
 	char        type;
-	bool        is_null, is_attributed;
+	bool        is_null;
 	const char *word;       /* NULL = "" */
 	int64_t     number;
-	uint64_t    elements, bulk;
+	uint64_t    elements;
 };
 
 #define BYTES(text) .bytes = (text), .len = sizeof(text) - 1
