@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import threading
 
 from case import WAIT, case, check, eq, run, until
-from redis import (DIRECT, Client, Error, Raw, RedisOrigin,
+from redis import (DIRECT, NOT_OURS, Client, Error, Raw, RedisOrigin,
                    RedisServer, Simple, command, commands, encode, through,
                    token, upstreams)
 
@@ -222,6 +222,111 @@ def an_error_before_the_whole_command_came_ends_the_connection():
     a.close()
     b.close()
     w.balanced(o)
+
+
+@case
+def a_half_sent_command_is_left_to_nobody():
+    """The server answers a large SET early, and goes on reading: what comes
+    next on that connection would be the value's."""
+    if DIRECT:
+        return
+    early = b"-ERR Protocol error: invalid bulk length\r\n"
+
+    def script(play):
+        while True:
+            while not play.buf:
+                if not play.more():
+                    return
+            if not play.buf.startswith(b"*3\r\n$3\r\nSET\r\n"):
+                args = play.command()
+                if args is None:
+                    return
+                got = play.origin._own(args, play)
+                play.reply(args[1] if got is NOT_OURS else got)
+                continue
+            while len(play.buf) < 100000 and play.more():
+                pass
+            play.send(early)
+            while play.more():          # all that follows is swallowed
+                play.buf.clear()
+            return
+    o = RedisOrigin(script=script)
+    w = through(o, pool="max = 1;")
+    front = w.conf.ports["front"]
+    for end in ("stay", "close", "rst"):
+        a, b = Client(front), Client(front)
+        t = token()
+        eq(b.ask("GET", t), t, "GET before it")
+        a.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400000\r\n" + b"v" * 150000)
+        got = a.read()
+        check(isinstance(got, Error), repr(got))
+        if end != "stay":
+            (a.rst if end == "rst" else a.close)()
+        for _ in range(3):
+            t = token()
+            eq(b.ask("GET", t), t, "another's GET")
+        if end == "stay":
+            a.close()
+        b.close()
+    w.balanced(o)
+
+
+@case
+def what_is_lost_twice_is_asked_a_third_time():
+    """And as it was: the copy that is sent again is not another's."""
+    if DIRECT:
+        return
+    lost = threading.Semaphore(0)
+    lose = [0]
+
+    def answer(args, play):
+        if args[0] == b"GET" and lose[0] > 0:
+            lose[0] -= 1
+            lost.release()
+            play.rst()
+            raise ConnectionError
+        return args[1]
+    o = RedisOrigin(answer)
+    w = through(o, pool="max = 4; min_idle = 0;", up='retry = { max_retries '
+                '= 2; budget = 1.0; backoff = "1ms"; };')
+    front = w.conf.ports["front"]
+    for _ in range(5):
+        a, b = Client(front), Client(front)
+        # It is asked on a connection that has been used.
+        t, t2 = token(), token()
+        eq(a.ask("SET", t, "v"), t, "SET")
+        lose[0] = 2
+        a.write("GET", t)
+        for _ in range(2):
+            check(lost.acquire(timeout=WAIT), "it was not asked again")
+        b.write("GET", t2)
+        eq(a.read(), t, "the third answer")
+        eq(b.read(), t2, "the other's")
+        a.close()
+        b.close()
+    w.balanced(o)
+
+
+@case
+def who_only_ends_to_send_gets_all_answers():
+    def answer(args, play):
+        play.origin.ending.wait(0.05)
+        return args[-1]
+    server, slow = RedisServer(), RedisOrigin(answer)
+    for o in (server, slow):
+        w = through(o, pool="max = 4;")
+        for many in (("SET a 1", "GET a", "SELECT 1", "GET b"),
+                     ("GET a", "NOSUCH z", "GET b"),
+                     ("GET a", "MULTI", "GET b", "EXEC", "GET c"),
+                     ("GET a", "SELECT 1", "SELECT 0", "GET b", "GET a")):
+            c = Client(w.conf.ports["front"])
+            c.send(commands(*many)).shut()
+            got = c.reads(len(many))
+            if o is slow:
+                eq(got, ["OK" if m.startswith("SELECT") else
+                         m.split()[-1].encode() for m in many], "answers")
+            c.closed("fin")
+        w.balanced(o)
 
 
 @case

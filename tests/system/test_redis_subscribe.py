@@ -170,6 +170,107 @@ def a_slow_subscriber_stalls_nobody():
 
 
 @case
+def a_refused_subscription_is_answered_once():
+    """One NOPERM stands for all the channels of the command."""
+    server, w, front = pair()
+    server.ask("SET", "k", "v")
+    server.ask("ACL", "SETUSER", "default", "resetchannels", "&ok*")
+    for resp in (2, 3):
+        c = Client(front, resp=resp)
+        for _ in range(3):
+            got = c.ask("SUBSCRIBE", "a", "b", "c")
+            check(isinstance(got, Error) and got.startswith("NOPERM"),
+                  repr(got))
+            eq(c.ask("GET", "k"), b"v", "GET after it")
+            got = c.pipe("SUBSCRIBE a b", "GET k", "PSUBSCRIBE x y", "GET k")
+            check(got[0].startswith("NOPERM") and got[2].startswith("NOPERM"),
+                  repr(got))
+            eq(got[1::2], [b"v", b"v"], "GETs between them")
+            c.prove()
+        c.close()
+    w.balanced(server)
+    if not DIRECT:
+        eq(w.failures(), {}, "failures_total")
+        eq(w.pool()["pinned"], 0, "pinned at rest")
+
+
+@case
+def who_leaves_among_messages_is_not_the_servers_fault():
+    if DIRECT:
+        return
+    server = RedisServer()
+    w = through(server, pool="max = 16;", up='outlier = { failures = 1; };')
+    front = w.conf.ports["front"]
+    stop, sent = threading.Event(), [0]
+
+    def pour():
+        p = server.client()
+        while not stop.is_set():
+            p.pipe(*[("PUBLISH", "c", "x" * 50)] * 50)
+            sent[0] += 50
+        p.close()
+    t = threading.Thread(target=pour, daemon=True)
+    t.start()
+    for n in range(30):
+        s = Client(front, resp=2 + n % 2)
+        s.write("SUBSCRIBE", "c")
+        if n % 2:
+            eq(s.push(), Push([b"subscribe", b"c", 1]), "SUBSCRIBE")
+            s.push()
+        else:
+            eq(s.read(), [b"subscribe", b"c", 1], "SUBSCRIBE")
+            s.read()
+        at = sent[0]
+        until(lambda: sent[0] > at, "messages")
+        (s.rst if n % 3 else s.close)()
+        at = sent[0]
+        until(lambda: sent[0] > at, "messages")
+    stop.set()
+    t.join()
+    until(lambda: w.pool()["leased"] == 0, "nothing leased")
+    e = w.upstream()["endpoints"][0]
+    eq({k: v for k, v in e["failures_total"].items() if v}, {},
+       "failures_total of the endpoint")
+    eq((e["ejections_total"], e["state"]), (0, "up"), "the endpoint")
+    Client(front).prove().close()
+    w.balanced(server)
+
+
+@case
+def pins_are_dealt_fairly():
+    """Who comes again at once does not get it before who waits."""
+    if DIRECT:
+        return
+    server, w, front = pair('max = 4; max_pinned = 1;')
+    rounds, stop, errors = [0, 0], threading.Event(), []
+
+    def client(n):
+        c = Client(front)
+        try:
+            while not stop.is_set():
+                c.send(commands("SUBSCRIBE a", "UNSUBSCRIBE a"))
+                eq(c.reads(2), [[b"subscribe", b"a", 1],
+                                [b"unsubscribe", b"a", 0]], "a round")
+                rounds[n] += 1
+        except Exception as e:
+            errors.append(e)
+        c.close()
+    threads = [threading.Thread(target=client, args=(n,), daemon=True)
+               for n in range(2)]
+    for t in threads:
+        t.start()
+    for _ in range(10):
+        was = list(rounds)
+        until(lambda: errors or all(a > b for a, b in zip(rounds, was)),
+              "both make progress: %r" % rounds)
+    stop.set()
+    for t in threads:
+        t.join()
+    eq(errors, [], "what clients found")
+    w.balanced(server)
+
+
+@case
 def nobody_else_sees_a_push_of_the_servers():
     """A push on a shared connection, which nobody asked for."""
     def answer(args, play):

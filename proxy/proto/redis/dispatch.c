@@ -497,6 +497,17 @@ is_spoilt(struct session *s, const struct redis_command *row)
 	return true;
 }
 
+/* The connection that it is to have to itself is still looked for, and with it
+   the endpoint at which the keys of what follows have to be. */
+static bool
+is_yet_unplaced(const struct session *s)
+{
+	const struct exchange *x = pipeline_newest(s);
+
+	return s->kept == NULL && x != NULL &&
+	    redis_of(x)->pins != 0;
+}
+
 bool
 redis_dispatch(struct session *s, const char *bytes)
 {
@@ -522,6 +533,8 @@ redis_dispatch(struct session *s, const char *bytes)
 		way_send(s, &way);
 		return true;
 	}
+	if (redis_is_placed(s) && is_yet_unplaced(s))
+		return false;
 	if (redis_is_placed(s) && find_place(s, &way, bytes))
 		return true;
 	if (row == NULL)
