@@ -582,7 +582,8 @@ redis_whole(struct upconn *u, struct owed *o)
 		greeting_answered(ru, o->tag);
 		return true;
 	}
-	if (rs != NULL && (push || ru->pipe.aim == PIPELINE_ASIDE)) {
+	if (rs != NULL && (push || ru->pipe.aim == PIPELINE_ASIDE ||
+	    (o != NULL && is_sub(o->tag)))) {
 		if (is_sub_word(r->word))
 			heed_sub(rs, r);
 		else if (push || is_message(r->word))
