@@ -247,7 +247,8 @@ def a_crossed_key_inside_makes_exec_fail():
     w = through(*servers, pool="max = 24;", up='balance = "key_hash";')
     c = Client(w.conf.ports["front"])
     for whole in (False, True):
-        many = ["MULTI", *["SET key:%d v" % n for n in range(20)], "EXEC"]
+        many = ["MULTI", *["SET %s v" % token().decode() for _ in range(40)],
+                "EXEC"]
         got = c.pipe(*many) if whole else [c.ask(*m.split()) for m in many]
         eq(got[0], "OK", "MULTI")
         check(any(isinstance(g, Error) and g.startswith("CROSSSLOT")
