@@ -352,9 +352,28 @@ count_error(struct upconn *u, const char *word)
 		endpoint_fault(u->shelf->site->endpoint, FAULT_UNAVAILABLE, 0);
 }
 
+/* Unless one who has subscribed again meanwhile waits for his reply. */
 static void
-heed_sub(struct redis_session *rs, const struct resp_reply *r)
+subs_are_over(struct session *s, const struct exchange *answered)
 {
+	struct redis_session *rs = redis_session(s);
+	struct list *l;
+
+	for (l = s->exchanges.next; l != &s->exchanges; l = l->next) {
+		struct exchange *x = container_of(l, struct exchange, link);
+
+		if (x != answered &&
+		    (redis_of(x)->pins & bit(REDIS_PIN_SUBSCRIBE)) != 0)
+			return;
+	}
+	rs->pins &= (uint16_t)~bit(REDIS_PIN_SUBSCRIBE);
+}
+
+static void
+heed_sub(struct session *s, const struct exchange *answered,
+    const struct resp_reply *r)
+{
+	struct redis_session *rs = redis_session(s);
 	int64_t n = r->number;
 	bool shard = r->word[0] == 's' && (r->word[1] == 's' ||
 	    strcmp(r->word, "sunsubscribe") == 0);
@@ -369,7 +388,7 @@ heed_sub(struct redis_session *rs, const struct resp_reply *r)
 		rs->subs = n;
 	}
 	if (!has_subs(rs))
-		rs->pins &= (uint16_t)~bit(REDIS_PIN_SUBSCRIBE);
+		subs_are_over(s, answered);
 }
 
 static void
@@ -585,7 +604,7 @@ redis_whole(struct upconn *u, struct owed *o)
 	if (rs != NULL && (push || ru->pipe.aim == PIPELINE_ASIDE ||
 	    (o != NULL && is_sub(o->tag)))) {
 		if (is_sub_word(r->word))
-			heed_sub(rs, r);
+			heed_sub(s, o != NULL ? o->x : NULL, r);
 		else if (push || is_message(r->word))
 			return false;
 	} else if (push && (o == NULL || !is_sub(o->tag)))
@@ -596,7 +615,7 @@ redis_whole(struct upconn *u, struct owed *o)
 	if (is_sub(o->tag) && r->type == '-') {
 		o->left = 1;
 		if (rs != NULL && !has_subs(rs))
-			rs->pins &= (uint16_t)~bit(REDIS_PIN_SUBSCRIBE);
+			subs_are_over(s, o->x);
 	}
 	if (o->tag == REDIS_OP_MULTI && !u->alone && is_open_still(o, r))
 		upconn_mark(u, MARK_BROKEN, "transaction perhaps");

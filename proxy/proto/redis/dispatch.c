@@ -529,6 +529,10 @@ redis_dispatch(struct session *s, const char *bytes)
 		return true;
 	}
 	if (is_out_of_place(s, row)) {
+		/* What is under way may be the last UNSUBSCRIBE; then it is in
+		   place, and weir's. */
+		if (pipeline_newest(s) != NULL)
+			return false;
 		way.alone = true;
 		way_send(s, &way);
 		return true;
