@@ -271,6 +271,34 @@ def pins_are_dealt_fairly():
 
 
 @case
+def what_is_sent_behind_the_last_unsubscribe_is_ones_own():
+    """It is sent while a subscriber may do little; it comes when he may."""
+    server, w, front = pair('max = 2;')
+    c, other = Client(front), Client(front)
+    for n in range(20):
+        t = token()
+        eq(c.ask("SUBSCRIBE", "a"), [b"subscribe", b"a", 1], "SUBSCRIBE")
+        c.send(commands("UNSUBSCRIBE a", "SELECT 3", "CLIENT SETNAME me",
+                        "CLIENT GETNAME") + command("SET", "k", t))
+        eq(c.reads(5), [[b"unsubscribe", b"a", 0], Simple("OK"),
+                        Simple("OK"), b"me", Simple("OK")], "behind it")
+        eq(other.ask("CLIENT", "GETNAME"), None, "another's name")
+        eq(other.ask("GET", "k"), None, "another's database")
+        eq(c.ask("GET", "k"), t, "its own")
+    for n in range(20):
+        c.send(commands("SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE b"))
+        eq(c.reads(3), [[b"subscribe", b"a", 1], [b"unsubscribe", b"a", 0],
+                        [b"subscribe", b"b", 1]], "subscribed again")
+        other.prove()
+        eq(other.ask("PUBLISH", "b", "m"), 1, "PUBLISH")
+        eq(c.read(), [b"message", b"b", b"m"], "message")
+        eq(c.ask("UNSUBSCRIBE"), [b"unsubscribe", b"b", 0], "UNSUBSCRIBE")
+    c.close()
+    other.close()
+    w.balanced(server)
+
+
+@case
 def nobody_else_sees_a_push_of_the_servers():
     """A push on a shared connection, which nobody asked for."""
     def answer(args, play):
