@@ -314,6 +314,21 @@ swallow_late(struct upconn *u)
 		deadline_set(u->pool->worker, &pipe_of(u)->clock, ms);
 }
 
+/* Is nobody left who is owed something, and can it not be used again? */
+static bool
+is_forsaken(const struct pipe *p)
+{
+	const struct owed *o;
+
+	if (p->u->mark != MARK_BROKEN || p->u->state != UPCONN_LEASED ||
+	    p->pinned != NULL)
+		return false;
+	for (o = p->first; o != NULL; o = o->next)
+		if (o->x != NULL)
+			return false;
+	return true;
+}
+
 static void
 clock_passed(struct deadline *d)
 {
@@ -321,7 +336,9 @@ clock_passed(struct deadline *d)
 	struct upconn *u = p->u;
 	struct session *s = taker(p);
 
-	if (!p->choked)
+	if (is_forsaken(p))
+		upconn_lost(u, 0);
+	else if (!p->choked)
 		swallow_late(u);
 	else if (s == NULL || !has_to_wait(p, s))
 		pipeline_unchoke(u);
@@ -522,16 +539,16 @@ pipeline_drop(struct upconn *u, struct exchange *x)
 	struct piped *d = piped_of(x);
 	struct owed *o = d->owed;
 
-	if (p->choked)
+	/* Half a request, or one that may be served at any time: the server has
+	   to see that nobody is there any more. */
+	if (!d->sent || (o != NULL && p->ops->waits(x)))
+		upconn_mark(u, MARK_BROKEN, "request cut short");
+	/* A server may keep what it has answered before until it has read the
+	   rest: if that is all that is owed, nobody waits for it. */
+	if (p->choked || u->mark == MARK_BROKEN)
 		deadline_set(u->pool->worker, &p->clock, 0);
 	if (u->mark == MARK_BROKEN)
 		return;
-	if (!d->sent || (o != NULL && p->ops->waits(x))) {
-		/* Half a request, or one that may be served at any time: the
-		   server has to see that nobody is there any more. */
-		upconn_mark(u, MARK_BROKEN, "request cut short");
-		return;
-	}
 	if (o == NULL)
 		return;
 	d->owed = NULL;

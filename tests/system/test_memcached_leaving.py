@@ -98,6 +98,28 @@ def dead_inside_of_a_body_nothing_is_stored():
 
 
 @case
+def dead_inside_of_a_body_its_connection_ends():
+    """memcached holds back what it owes for what was sent whole before, till
+    the body came: nobody waits for that."""
+    server = Memcached()
+    w = through(server, pool="max = 2;",
+                front='memcached = { share_max = "4KiB"; };')
+    front = w.conf.ports["front"]
+    other = Client(front)
+    for c, one in (
+            (Client(front), other.put("text", "v" * 9000)),
+            (Binary(front), packet("set", "binary", "v" * 9000, setting()))):
+        key = "text" if isinstance(c, Client) else "binary"
+        c.send(one + one[:5000])
+        until(lambda: other.get(key) is not None, "the set before")
+        c.close()
+        if not DIRECT:
+            until(lambda: w.pool()["leased"] == 0, "given back")
+    other.close()
+    w.balanced(server)
+
+
+@case
 def half_a_body_stalls_nobody():
     server = Memcached()
     w = through(server, pool="max = 2;")
