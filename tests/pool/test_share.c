@@ -28,35 +28,6 @@ begin(unsigned ends, int64_t max)
 	scene_start(&s);
 }
 
-static void
-return_all(struct client *c, unsigned n)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++)
-		client_return(&c[i]);
-}
-
-static void
-all_are(const struct client *c, unsigned n, enum client_state state)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++)
-		assert_int_equal(c[i].state, state);
-}
-
-static unsigned
-riders(const struct upconn *u)
-{
-	const struct list *l;
-	unsigned n = 0;
-
-	for (l = u->riders.next; l != &u->riders; l = l->next)
-		n++;
-	return n;
-}
-
 /* ------------------------------------------------------------------ together */
 
 static void
@@ -69,21 +40,21 @@ any_number_ride_on_one_connection(void **state)
 	begin(1, 100);
 	for (i = 0; i < NELEMS(c); i++)
 		client_share(&c[i], &s, "");
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
+	clients_are(c, NELEMS(c), CLIENT_HOLDS);
 	for (i = 1; i < NELEMS(c); i++)
 		assert_ptr_equal(c[i].lease->u, c[0].lease->u);
-	assert_int_equal(riders(c[0].lease->u), 50);
+	assert_int_equal(scene_riders(c[0].lease->u), 50);
 	assert_int_equal(scene_connects(&s), 1);
 	assert_int_equal(atomic_load(&scene_pool(&s, 0)->leased), 1);
 	assert_int_equal(count_read(&scene_pool(&s, 0)->requests), 50);
 	assert_int_equal(count_read(&scene_pool(&s, 0)->reused), 49);
-	return_all(c, NELEMS(c));
+	clients_return(c, NELEMS(c));
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
 	/* And again. */
 	client_share(&c[0], &s, "");
 	client_share(&c[1], &s, "");
 	assert_ptr_equal(c[0].lease->u, c[1].lease->u);
-	return_all(c, 2);
+	clients_return(c, 2);
 	assert_int_equal(scene_connects(&s), 1);
 	scene_end(&s);
 }
@@ -143,17 +114,17 @@ all_wait_for_the_one_that_is_opened_and_are_granted_in_order(void **state)
 	connects_are_slow = true;
 	for (i = 0; i < NELEMS(c); i++)
 		client_share(&c[i], &s, "");
-	all_are(c, NELEMS(c), CLIENT_WAITS);
+	clients_are(c, NELEMS(c), CLIENT_WAITS);
 	assert_int_equal(scene_connects(&s), 1);
 	assert_int_equal(atomic_load(&scene_pool(&s, 0)->waiting), 20);
 	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
+	clients_are(c, NELEMS(c), CLIENT_HOLDS);
 	for (i = 0; i < NELEMS(c); i++) {
 		assert_int_equal(c[i].turn, i + 1);
 		assert_ptr_equal(c[i].lease->u, c[0].lease->u);
 	}
 	assert_int_equal(scene_connects(&s), 1);
-	return_all(c, NELEMS(c));
+	clients_return(c, NELEMS(c));
 	scene_end(&s);
 }
 
@@ -209,10 +180,10 @@ failed_opening_refuses_each_who_waits_for_it_once(void **state)
 	far_end_refuse(&s.ends[0]);
 	for (i = 0; i < NELEMS(c); i++)
 		client_share(&c[i], &s, "");
-	all_are(c, NELEMS(c), CLIENT_WAITS);
+	clients_are(c, NELEMS(c), CLIENT_WAITS);
 	/* Refused twice would be found by client_of's state. */
 	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_REFUSED);
+	clients_are(c, NELEMS(c), CLIENT_REFUSED);
 	for (i = 0; i < NELEMS(c); i++) {
 		assert_int_equal(c[i].refusal, REFUSAL_CONNECT_FAILED);
 		assert_int_equal(c[i].ask.error, ECONNREFUSED);
@@ -261,12 +232,12 @@ who_asks_again_when_refused_has_another_try(void **state)
 	}
 	turns_step(&s.turns, 0);
 	assert_int_equal(refusals, 3);
-	all_are(c, NELEMS(c), CLIENT_WAITS);
+	clients_are(c, NELEMS(c), CLIENT_WAITS);
 	assert_int_equal(scene_connects(&s), 2);
 	far_end_welcome(&s.ends[0]);
 	scene_run(&s);
 	/* The second try was begun before. */
-	all_are(c, NELEMS(c), CLIENT_REFUSED);
+	clients_are(c, NELEMS(c), CLIENT_REFUSED);
 	scene_end(&s);
 }
 
@@ -309,9 +280,9 @@ timed_out_opening_refuses_all(void **state)
 	client_share(&c[1], &s, "");
 	client_share(&c[2], &s, "");
 	scene_pass(&s, 999);
-	all_are(c, 3, CLIENT_WAITS);
+	clients_are(c, 3, CLIENT_WAITS);
 	scene_pass(&s, 1);
-	all_are(c, 3, CLIENT_REFUSED);
+	clients_are(c, 3, CLIENT_REFUSED);
 	assert_int_equal(c[0].refusal, REFUSAL_CONNECT_TIMEOUT);
 	assert_int_equal(c[1].refusal, REFUSAL_CONNECT_TIMEOUT);
 	assert_int_equal(c[2].refusal, REFUSAL_CONNECT_TIMEOUT);
@@ -339,7 +310,7 @@ turned_away_is_told_in_the_servers_words_and_blames_nobody(void **state)
 	for (i = 0; i < NELEMS(c); i++)
 		client_share(&c[i], &s, "ann");
 	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_WAITS);
+	clients_are(c, NELEMS(c), CLIENT_WAITS);
 	upconn_turned_away(scene_upconn(&s, 0, 0), "WRONGPASS");
 	for (i = 0; i < NELEMS(c); i++) {
 		assert_int_equal(c[i].state, CLIENT_REFUSED);
@@ -377,7 +348,7 @@ without_room_askers_wait_and_are_granted_in_order(void **state)
 	for (i = 0; i < NELEMS(c); i++)
 		client_share(&c[i], &s, "");
 	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_WAITS);
+	clients_are(c, NELEMS(c), CLIENT_WAITS);
 	client_cancel(&c[2]);
 	scene_room(u, true);
 	share_grant(u);
@@ -453,7 +424,7 @@ those_who_leave_at_once_do_not_send_it_home_too_early(void **state)
 	scene_run(&s);
 	assert_int_equal(c.state, CLIENT_HOLDS);
 	u = c.lease->u;
-	assert_int_equal(riders(u), 1);
+	assert_int_equal(scene_riders(u), 1);
 	client_return(&c);
 	assert_int_equal(u->state, UPCONN_IDLE);
 	client_share(&d, &s, "");

@@ -69,17 +69,6 @@ chance(unsigned percent)
 static void let_go(struct guest *g, enum mark mark);
 static void ask(struct guest *g);
 
-static unsigned
-riders_of(const struct upconn *u)
-{
-	const struct list *l;
-	unsigned n = 0;
-
-	for (l = u->riders.next; l != &u->riders; l = l->next)
-		n++;
-	return n;
-}
-
 /* Did g, which wants one alone, get it before somebody who asked earlier? Those
    that last have a queue of their own before. */
 static void
@@ -121,10 +110,10 @@ check_newcomer(const struct guest *g, const struct upconn *u)
 		assert_true(!g->lease->reused ||
 		    u->born_ns >= g->ask.since_ns);
 	if (!g->ask.share)
-		assert_int_equal(riders_of(u), 1);
+		assert_int_equal(scene_riders(u), 1);
 	if (u->pins)
 		assert_true(g->ask.lasts);
-	joint += riders_of(u) > 1;
+	joint += scene_riders(u) > 1;
 	pinned += u->pins;
 	check_order(g);
 }
@@ -146,7 +135,7 @@ holds(struct guest *g)
 	assert_int_equal(memcmp(u->shelf->key, g->ask.key, g->ask.key_len), 0);
 	if (g->ask.with != NULL) {
 		assert_ptr_equal(u, g->ask.with);
-		assert_true(riders_of(u) > 1);
+		assert_true(scene_riders(u) > 1);
 		followed++;
 	} else
 		check_newcomer(g, u);
@@ -547,7 +536,7 @@ trace_pools(void)
 			    u->shelf->site->endpoint->name,
 			    list_linked(&u->shared) ? " open" : "",
 			    u->alone ? " alone" : "", u->pins ? " pins" : "",
-			    riders_of(u), s.peer.room(u) ? "" : " full");
+			    scene_riders(u), s.peer.room(u) ? "" : " full");
 		TRACE("; waiting %u, unserved %u, riding %u\n",
 		    atomic_load(&p->waiting), atomic_load(&p->unserved),
 		    p->riding);
@@ -587,7 +576,7 @@ check_guests(void)
 	for (i = 0; i < s.turns.n; i++) {
 		waiting -= atomic_load(&scene_pool(&s, i)->waiting);
 		for (n = 0; (u = scene_upconn(&s, i, n)) != NULL; n++)
-			held -= riders_of(u);
+			held -= scene_riders(u);
 	}
 	assert_int_equal(waiting, 0);
 	assert_int_equal(held, 0);

@@ -28,35 +28,6 @@ begin(unsigned ends, int64_t max)
 	scene_start(&s);
 }
 
-static void
-return_all(struct client *c, unsigned n)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++)
-		client_return(&c[i]);
-}
-
-static void
-all_are(const struct client *c, unsigned n, enum client_state state)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++)
-		assert_int_equal(c[i].state, state);
-}
-
-static unsigned
-riders(const struct upconn *u)
-{
-	const struct list *l;
-	unsigned n = 0;
-
-	for (l = u->riders.next; l != &u->riders; l = l->next)
-		n++;
-	return n;
-}
-
 /* ------------------------------------------------------ from holder to holder */
 
 static void
@@ -73,7 +44,7 @@ one_that_goes_from_one_to_many_is_not_alone(void **state)
 	upconn_pin(u, 0);
 	client_share(&b, &s, "");
 	client_share(&c, &s, "");
-	all_are(&b, 1, CLIENT_WAITS);
+	clients_are(&b, 1, CLIENT_WAITS);
 	client_return(&a);
 	assert_ptr_equal(b.lease->u, u);
 	assert_ptr_equal(c.lease->u, u);
@@ -244,9 +215,9 @@ two_that_are_shared_carry_as_many(void **state)
 	for (i = 0; i < NELEMS(c); i++)
 		client_share(&c[i], &s, "");
 	assert_int_equal(scene_connects(&s), 2);
-	assert_int_equal(riders(scene_upconn(&s, 0, 0)), 5);
-	assert_int_equal(riders(scene_upconn(&s, 0, 1)), 5);
-	return_all(c, NELEMS(c));
+	assert_int_equal(scene_riders(scene_upconn(&s, 0, 0)), 5);
+	assert_int_equal(scene_riders(scene_upconn(&s, 0, 1)), 5);
+	clients_return(c, NELEMS(c));
 	scene_end(&s);
 }
 
@@ -407,7 +378,7 @@ lowered_max_keeps_nobody_from_riding(void **state)
 	client_share(&b, &s, "");
 	assert_int_equal(b.state, CLIENT_HOLDS);
 	assert_ptr_equal(b.lease->u, a.lease->u);
-	return_all(pins, 3);
+	clients_return(pins, 3);
 	client_return(&a);
 	client_return(&b);
 	scene_end(&s);
@@ -459,12 +430,12 @@ no_more_ride_than_max_requests(void **state)
 		client_share(&c[i], &s, "");
 	scene_run(&s);
 	scene_pass(&s, 10);
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
+	clients_are(c, NELEMS(c), CLIENT_HOLDS);
 	assert_ptr_equal(c[0].lease->u, c[1].lease->u);
 	assert_ptr_equal(c[2].lease->u, c[3].lease->u);
 	assert_ptr_not_equal(c[1].lease->u, c[2].lease->u);
 	assert_int_equal(scene_connects(&s), 3);
-	return_all(c, NELEMS(c));
+	clients_return(c, NELEMS(c));
 	scene_end(&s);
 }
 
@@ -482,9 +453,9 @@ retired_pool_serves_those_who_wait_on_one(void **state)
 		client_share(&c[i], &s, "");
 	pool_retire(scene_pool(&s, 0));
 	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
+	clients_are(c, NELEMS(c), CLIENT_HOLDS);
 	assert_int_equal(scene_connects(&s), 1);
-	return_all(c, NELEMS(c));
+	clients_return(c, NELEMS(c));
 	scene_end(&s);
 }
 
@@ -503,7 +474,7 @@ lost_one_is_told_to_each_rider(void **state)
 		client_share(&c[i], &s, "");
 	u = c[0].lease->u;
 	upconn_lost(u, ECONNRESET);
-	all_are(c, NELEMS(c), CLIENT_AWAY);
+	clients_are(c, NELEMS(c), CLIENT_AWAY);
 	for (i = 0; i < NELEMS(c); i++)
 		assert_int_equal(c[i].goners, 1);
 	assert_int_equal(u->state, UPCONN_CLOSED);
@@ -556,14 +527,14 @@ those_who_lost_one_share_a_fresh_one(void **state)
 		c[i].ask.share = c[i].ask.fresh = true;
 		client_ask(&c[i]);
 	}
-	all_are(c, NELEMS(c), CLIENT_WAITS);
+	clients_are(c, NELEMS(c), CLIENT_WAITS);
 	scene_run(&s);
-	all_are(c, NELEMS(c), CLIENT_HOLDS);
+	clients_are(c, NELEMS(c), CLIENT_HOLDS);
 	assert_ptr_not_equal(c[0].lease->u, old.lease->u);
 	for (i = 1; i < NELEMS(c); i++)
 		assert_ptr_equal(c[i].lease->u, c[0].lease->u);
 	assert_int_equal(scene_connects(&s), 2);
-	return_all(c, NELEMS(c));
+	clients_return(c, NELEMS(c));
 	client_return(&old);
 	scene_end(&s);
 }

@@ -406,3 +406,32 @@ client_return_as(struct client *c, enum mark mark)
 	upconn_mark(c->lease->u, mark, "test");
 	client_return(c);
 }
+
+void
+clients_return(struct client *c, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		client_return(&c[i]);
+}
+
+void
+clients_are(const struct client *c, unsigned n, enum client_state state)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		assert_int_equal(c[i].state, state);
+}
+
+unsigned
+scene_riders(const struct upconn *u)
+{
+	const struct list *l;
+	unsigned n = 0;
+
+	for (l = u->riders.next; l != &u->riders; l = l->next)
+		n++;
+	return n;
+}

@@ -87,5 +87,11 @@ void client_cancel(struct client *c);
 /* Gives its lease back as it is, or with a mark. */
 void client_return(struct client *c);
 void client_return_as(struct client *c, enum mark mark);
+/* Of n of them. */
+void clients_return(struct client *c, unsigned n);
+void clients_are(const struct client *c, unsigned n, enum client_state state);
+
+/* How many leases are on u. */
+unsigned scene_riders(const struct upconn *u);
 
 #endif
