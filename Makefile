@@ -74,7 +74,8 @@ BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -DWEIR_VERSION='"$(VERSION)"' \
 	-pthread $(WARNINGS)
 # libev brings no .pc file; xxhash may be used inline.
 LIBS := -lev $(shell pkg-config --libs libconfig libcares jansson libcrypto \
-	2>/dev/null || echo -lconfig -lcares -ljansson -lcrypto) \
+	libidn 2>/dev/null || \
+	echo -lconfig -lcares -ljansson -lcrypto -lidn) \
 	-lxxhash -ldl -lm
 
 # Found out once for each compiler; not on the way to install one.
