@@ -192,6 +192,7 @@ struct conf_upstream {
 	struct {
 		int64_t connect_ms, response_ms, stall_ms, tunnel_ms;
 		int64_t total_ms;       /* route to end; CONF_OFF */
+		int64_t transaction_idle_ms, query_ms;  /* of SQL; CONF_OFF */
 	} timeouts;
 	struct {
 		int64_t max_retries;    /* 0 = off, also without the group */
@@ -264,11 +265,20 @@ enum conf_type {
 	CONF_RATE,                      /* likewise "100/s" or { rate; burst;
 					   shadow; }; of upstreams with wait */
 	CONF_BANDWIDTH,                 /* likewise "1MiB/s" */
+	CONF_FILE,                      /* struct conf_file: a path */
+	CONF_RECORDS,                   /* struct conf_records: list of groups
+					   of the row's own keys */
 	CONF_GROUP,                     /* conf/'s own: rows of its own follow */
 	CONF_LIST                       /* conf/'s own: list of groups or texts */
 };
 
 struct conf_headers { struct conf_header *v; size_t n; };
+/* As written, and from the folder of the file that names it; both NULL: there is
+   none. */
+struct conf_file { char *path, *full; };
+/* Each record is conf_key.record_size bytes, of which the first are an int: its
+   line. */
+struct conf_records { void *v; size_t n; };
 
 /* One key. Arrays end with a row whose name is NULL. */
 struct conf_key {
@@ -285,6 +295,9 @@ struct conf_key {
 	int        (*check)(const char *value, const char **why);
 	/* Optional, of CONF_HEADERS: likewise for each field's name. */
 	int        (*check_name)(const char *name, const char **why);
+	/* Of CONF_RECORDS: what is in each. */
+	const struct conf_key *record;
+	size_t       record_size;
 };
 
 typedef void conf_say_fn(void *arg, int line, const char *fmt, ...)
@@ -312,6 +325,14 @@ struct conf_proto {
 	 */
 	void      (*warn)(const struct conf_listener *l,
 	    const struct conf_upstream *u, conf_say_fn *say, void *arg);
+	/*
+	 * Optional: checks what belongs together in a listener, and completes
+	 * l->own with what is its own, which release() frees. say() is an
+	 * error, of a key named in the text.
+	 */
+	void      (*prepare)(struct conf_listener *l, conf_say_fn *say,
+	    void *arg);
+	void      (*release)(struct conf_listener *l);
 	/* Optional: of two conf_upstream.own, are connections that were made
 	   under one as good under the other? NULL = always. */
 	bool      (*alike)(const void *a, const void *b);

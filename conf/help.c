@@ -49,6 +49,7 @@ kind_print(const struct conf_key *k, char out[VALUE_WHY_MAX])
 		[CONF_NETS] = "list of networks",
 		[CONF_NAMES] = "list of texts",
 		[CONF_HEADERS] = "group of texts",
+		[CONF_FILE] = "path", [CONF_RECORDS] = "list of groups",
 		[CONF_SHARE] = "share 0 to 1", [CONF_STATUSES] = "statuses",
 		[CONF_LIMIT] = "number", [CONF_RATE] = "rate",
 		[CONF_BANDWIDTH] = "bandwidth",

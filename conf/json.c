@@ -203,6 +203,24 @@ limit(struct json *j, const struct conf_key *row,
 }
 
 static void
+records(struct json *j, const struct conf_key *row,
+    const struct conf_records *field)
+{
+	const struct conf_key *key;
+
+	open_with(j, row->name, '[');
+	for (size_t i = 0; i < field->n; i++) {
+		const char *one = (const char *)field->v + i * row->record_size;
+
+		open_with(j, NULL, '{');
+		for (key = row->record; key->name != NULL; key++)
+			one_key(j, key, one + key->offset);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+}
+
+static void
 one_key(struct json *j, const struct conf_key *row, const void *field)
 {
 	const struct conf_names *list = field;
@@ -224,6 +242,12 @@ one_key(struct json *j, const struct conf_key *row, const void *field)
 		break;
 	case CONF_HEADERS:
 		headers(j, row->name, field);
+		break;
+	case CONF_FILE:
+		text(j, row->name, ((const struct conf_file *)field)->path);
+		break;
+	case CONF_RECORDS:
+		records(j, row, field);
 		break;
 	case CONF_LIMIT:
 	case CONF_RATE:

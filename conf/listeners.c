@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -232,6 +233,36 @@ read_own(struct load *w, const struct spot *s, struct conf_listener *l)
 	read_unknown(w, &in, p->listener_keys, "", false, NULL);
 }
 
+/* What a protocol finds wrong in its own group. */
+struct own_error {
+	struct load *w;
+	struct spot in;
+};
+
+static void
+own_error(void *arg, int line, const char *fmt, ...)
+{
+	struct own_error *e = arg;
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	complain(e->w, &e->in, line, "", "%s", text);
+}
+
+static void
+prepare_own(struct load *w, const struct spot *s, struct conf_listener *l)
+{
+	struct own_error e = { .w = w };
+
+	if (l->proto == NULL || l->proto->prepare == NULL || l->own == NULL)
+		return;
+	e.in = spot_in(w, s, l->proto->name);
+	l->proto->prepare(l, own_error, &e);
+}
+
 static void
 read_targets(struct load *w, const struct spot *s, struct conf_listener *l)
 {
@@ -285,6 +316,7 @@ read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 	read_unknown(w, &times, schema_listener_times, "listeners[].timeouts",
 	    false, NULL);
 	read_own(w, s, l);
+	prepare_own(w, s, l);
 	read_targets(w, s, l);
 }
 

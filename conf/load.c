@@ -327,6 +327,13 @@ conf_free(struct conf *c)
 
 	if (c == NULL)
 		return;
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		struct conf_listener *l = &c->listeners[i];
+
+		if (l->proto != NULL && l->proto->release != NULL &&
+		    l->own != NULL)
+			l->proto->release(l);
+	}
 	source = c->source;
 	text_fini(&source->text);
 	arena_fini(&source->arena);

@@ -368,6 +368,45 @@ read_scalar(struct load *w, const struct spot *s, const struct conf_key *row,
 		complain(w, s, line_of(v), row->name, "%s", why);
 }
 
+static struct conf_file
+read_path(struct load *w, const struct spot *s, const struct conf_key *row,
+    const config_setting_t *v)
+{
+	struct conf_file file = { .path = read_text(w, s, row->name, v) };
+	char *full;
+
+	if (file.path == NULL || *file.path == '\0')
+		return (struct conf_file){ NULL, NULL };
+	full = path_from(text_file_of(&w->source->text, line_of(v)), file.path);
+	if (full != NULL)
+		file.full = arena_copy(&w->source->arena, full);
+	free(full);
+	return file;
+}
+
+static struct conf_records
+read_records(struct load *w, const struct spot *s, const struct conf_key *row)
+{
+	struct conf_records records = { NULL, 0 };
+	struct spot list = spot_list(w, s, row->name);
+	unsigned n = list.group == NULL ? 0 :
+	    (unsigned)config_setting_length(list.group);
+
+	records.v = arena_take(&w->source->arena, n, row->record_size);
+	for (unsigned i = 0; i < n && records.v != NULL; i++) {
+		struct spot at = spot_at(w, &list, i);
+		char *one = (char *)records.v + records.n * row->record_size;
+
+		if (at.group == NULL)
+			continue;
+		read_keys(w, &at, row->record, "", NULL, one);
+		read_unknown(w, &at, row->record, "", false, NULL);
+		*(int *)(void *)one = at.line;
+		records.n++;
+	}
+	return records;
+}
+
 static void
 read_value(struct load *w, const struct spot *s, const struct conf_key *row,
     const config_setting_t *v, void *field)
@@ -402,6 +441,12 @@ read_value(struct load *w, const struct spot *s, const struct conf_key *row,
 		break;
 	case CONF_HEADERS:
 		*(struct conf_headers *)field = read_headers(w, s, row, v);
+		break;
+	case CONF_FILE:
+		*(struct conf_file *)field = read_path(w, s, row, v);
+		break;
+	case CONF_RECORDS:
+		*(struct conf_records *)field = read_records(w, s, row);
 		break;
 	case CONF_GROUP:
 	case CONF_LIST:

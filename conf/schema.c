@@ -426,6 +426,13 @@ const struct conf_key schema_upstream_times[] = {
 	ROW("total", DURATION, UPSTREAM(timeouts.total_ms), DEF("off"),
 	    RANGE(1, YEAR), OR_OFF, HELP("from the request's head to the end "
 	    "of the reply, waits and retries included")),
+	ROW("query", DURATION, UPSTREAM(timeouts.query_ms), DEF("off"),
+	    RANGE(1, YEAR), OR_OFF, HELP("transaction mode: a request, then "
+	    "it is cancelled")),
+	ROW("transaction_idle", DURATION,
+	    UPSTREAM(timeouts.transaction_idle_ms), DEF("off"),
+	    RANGE(1, YEAR), OR_OFF, HELP("transaction mode: a client that "
+	    "asks for nothing inside of a transaction")),
 	LAST
 };
 

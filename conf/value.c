@@ -186,6 +186,12 @@ value_expected(const struct conf_key *row, char out[VALUE_WHY_MAX])
 	case CONF_HEADERS:
 		add(out, "a group such as { X-Name = \"value\"; }");
 		break;
+	case CONF_FILE:
+		add(out, "a path in quotes");
+		break;
+	case CONF_RECORDS:
+		add(out, "a list of groups: ( { key = value; ... } )");
+		break;
 	case CONF_GROUP:
 		add(out, "a group: { key = value; ... }");
 		break;

@@ -150,8 +150,8 @@ exchange_end(struct exchange *x, enum outcome outcome)
 	finish(x, outcome);
 	/* The one place that decides whose it is now: the session's, while the
 	   pool's mode spans it; else everybody's. */
-	if (x->lease != NULL && !s->closed &&
-	    x->upstream->pool.span == CONF_SPAN_SESSION)
+	if (x->lease != NULL && !s->closed && (x->keeps ||
+	    x->upstream->pool.span == CONF_SPAN_SESSION))
 		session_keep(s, &x->lease);
 	let_go(x, false);
 	generation_leave(lane_of(x), x->gen);

@@ -60,6 +60,9 @@ struct exchange {
 	bool part : 1;                  /* of another exchange, which is what
 					   is counted and logged */
 	bool asked_once : 1;            /* it got as far as the pool */
+	bool keeps : 1;                 /* set by the back before its end: the
+					   session keeps the lease, for a state
+					   that is nobody else's */
 	bool reserved : 1;              /* a token of request_rate awaits it */
 	enum outcome outcome;
 	enum family family;             /* set at the end, for the pile */

@@ -22,6 +22,8 @@ enum fail {
 	FAIL_NO_ROUTE,
 	FAIL_CLIENT_STALLED,
 	FAIL_CLIENT_GONE,
+	FAIL_CANCELLED,                 /* asked for by the client itself */
+	FAIL_TRANSACTION_IDLE,          /* timeouts.transaction_idle */
 	FAIL_LIMITED,                   /* a limit of the listener */
 	/* of the pool */
 	FAIL_NO_ENDPOINT,
@@ -42,6 +44,7 @@ enum fail {
 	FAIL_STALLED,
 	FAIL_REPLY_TOO_LARGE,           /* its parts cannot be put together */
 	FAIL_TOTAL_TIMEOUT,
+	FAIL_QUERY_TIMEOUT,             /* timeouts.query */
 	FAIL_TUNNEL_TIMEOUT,
 	/* of weir */
 	FAIL_DRAINED,                   /* drain_timeout ran out */

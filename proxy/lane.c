@@ -47,6 +47,42 @@ init_piles(struct lane *lane)
 	}
 }
 
+static void
+fini_own(struct lane *lane)
+{
+	const struct conf_proto *const *c;
+
+	for (c = proto_table; *c != NULL; c++) {
+		const struct proto *proto = proto_of(*c);
+		void *own = lane->own[proto->family];
+
+		if (own != NULL && proto->lane_fini != NULL)
+			proto->lane_fini(own);
+		free(own);
+		lane->own[proto->family] = NULL;
+	}
+}
+
+static int
+init_own(struct lane *lane)
+{
+	const struct conf_proto *const *c;
+
+	for (c = proto_table; *c != NULL; c++) {
+		const struct proto *proto = proto_of(*c);
+		void *own;
+
+		if (proto->lane_size == 0)
+			continue;
+		own = calloc(1, proto->lane_size);
+		if (own == NULL)
+			return -1;
+		proto->lane_init(own, lane->worker.index);
+		lane->own[proto->family] = own;
+	}
+	return 0;
+}
+
 struct lane *
 lane_new(struct runtime *rt, unsigned index)
 {
@@ -55,6 +91,12 @@ lane_new(struct runtime *rt, unsigned index)
 	if (lane == NULL)
 		return NULL;
 	if (worker_init(&lane->worker, index, lane) < 0) {
+		free(lane);
+		return NULL;
+	}
+	if (init_own(lane) < 0) {
+		fini_own(lane);
+		worker_fini(&lane->worker);
 		free(lane);
 		return NULL;
 	}
@@ -75,6 +117,7 @@ lane_free(struct lane *lane)
 	if (lane == NULL)
 		return;
 	worker_fini(&lane->worker);
+	fini_own(lane);
 	pile_fini(&lane->owed);
 	for (i = 0; i < N_FAMILIES; i++) {
 		pile_fini(&lane->sessions[i]);

@@ -22,7 +22,7 @@ struct upconn;
 
 /* Which fronts and backs understand each other. */
 enum family { FAMILY_BYTES, FAMILY_HTTP, FAMILY_REDIS, FAMILY_MEMCACHED,
-	N_FAMILIES };
+	FAMILY_POSTGRES, N_FAMILIES };
 
 /* What the access log says of a request, in the protocol's own words; bytes
    that live as long as the exchange, not terminated, NULL = has none. */
@@ -61,6 +61,10 @@ struct front_ops {
 	   returns how long that is. NULL = it is closed without a word. */
 	size_t (*refuse)(enum limit why, int64_t retry_after_ns, char *out,
 	    size_t size);
+	/* Bytes or the end of u, which s keeps while it asks for nothing: take
+	   them, and mark u if it is of no use any more; may close s. What is
+	   left unread stays until more comes. NULL = it is of no use. */
+	void (*aside)(struct session *s, struct upconn *u);
 	/* For the access log; *w is zeroed. NULL = has no words. */
 	void (*words)(const struct exchange *x, struct access_words *w);
 };
@@ -114,6 +118,11 @@ struct proto {
 	void       (*exchange_fini)(struct exchange *x);
 	/* Larger things that a few exchanges need at a time: lane->pieces. */
 	size_t       piece_size;
+	/* State of each lane, zeroed: lane->own[family]; NULL = has none. The
+	   end comes when no session and no connection is left. */
+	size_t       lane_size;
+	void       (*lane_init)(void *own, unsigned index);
+	void       (*lane_fini)(void *own);
 };
 
 static inline const struct proto *

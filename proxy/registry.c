@@ -5,6 +5,7 @@
  */
 #include "proxy/proto/http/http.h"
 #include "proxy/proto/memcached/memcached.h"
+#include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/redis/redis.h"
 #include "proxy/proto/tcp/tcp.h"
 
@@ -13,5 +14,6 @@ const struct conf_proto *const proto_table[] = {
 	&proto_tcp.conf,
 	&proto_redis.conf,
 	&proto_memcached.conf,
+	&proto_postgres.conf,
 	NULL
 };

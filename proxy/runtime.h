@@ -48,6 +48,7 @@ struct lane {
 	struct pile sessions[N_FAMILIES];
 	struct pile exchanges[N_FAMILIES];
 	struct pile pieces[N_FAMILIES];
+	void *own[N_FAMILIES];          /* proto.lane_size; NULL = has none */
 	struct pile owed;               /* struct owed, proxy/pipeline.h */
 	struct ring *access;            /* its lines of the access log */
 	uint64_t clients;               /* that ever came to it, where they are

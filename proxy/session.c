@@ -126,9 +126,14 @@ static void
 kept_changed(struct lease *l)
 {
 	struct session *s = l->holder;
+	struct upconn *u = l->u;
 
-	upconn_mark(l->u, MARK_BROKEN, "unasked bytes or end");
-	lease_return(&s->kept);
+	if (front_of(s)->aside != NULL)
+		front_of(s)->aside(s, u);
+	else
+		upconn_mark(u, MARK_BROKEN, "unasked bytes or end");
+	if (s->kept != NULL && s->kept->u == u && u->mark == MARK_BROKEN)
+		lease_return(&s->kept);
 }
 
 static void

@@ -1,0 +1,299 @@
+/*
+ * Who a client is: trusted, or asked for the proof of SCRAM-SHA-256
+ * (PostgreSQL 55.3.1). Who is known stands in the file, in a file of users, or
+ * is asked of the server (ask.c). Nobody is told which users there are: one who
+ * is not known is asked likewise, and fails likewise.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/proto/postgres/auth.h"
+#include "proxy/proto/postgres/postgres.h"
+
+static const char mechanism[] = "SCRAM-SHA-256";
+
+enum { MESSAGE_MOST = PG_SCRAM_MESSAGE_MOST + 64 };
+
+static struct block_store *
+store_of(const struct session *s)
+{
+	return &s->conn.w->blocks;
+}
+
+void
+pg_auth_free(struct pg_auth *a)
+{
+	if (a == NULL)
+		return;
+	pg_scram_server_fini(&a->scram);
+	explicit_bzero(&a->secret, sizeof(a->secret));
+	if (a->answer != NULL)
+		pg_secret_fini(a->answer);
+	free(a->answer);
+	pg_key_free(a->query_key);
+	free(a->user);
+	free(a->database);
+	free(a);
+}
+
+static void
+no_memory(struct session *s)
+{
+	pg_say_fatal(s, "53200", "weir: out of memory");
+}
+
+static void
+is_refused(struct session *s)
+{
+	pg_say_fatal(s, "28P01", "password authentication failed for user "
+	    "\"%.64s\"", pg_session(s)->auth->user);
+}
+
+/* --------------------------------------------------------------------- who is it */
+
+static const struct pg_user *
+record_of(const struct pg_listener_conf *conf, const char *user,
+    const char *database)
+{
+	const struct pg_user *v = conf->users.v;
+	size_t i;
+
+	for (i = 0; i < conf->users.n; i++)
+		if (strcmp(v[i].name, user) == 0 &&
+		    (strcmp(v[i].database, "*") == 0 ||
+		    strcmp(v[i].database, database) == 0))
+			return &v[i];
+	return NULL;
+}
+
+const struct pg_secret *
+pg_auth_known(const struct pg_listener_conf *conf, const char *user,
+    const char *database)
+{
+	const struct pg_user *u = record_of(conf, user, database);
+
+	if (u != NULL)
+		return &u->known;
+	return conf->file_users != NULL ?
+	    pg_users_find(conf->file_users, user) : NULL;
+}
+
+static bool
+is_trusted(const struct pg_listener_conf *conf, const char *user,
+    const char *database)
+{
+	const struct pg_user *u = record_of(conf, user, database);
+
+	if (u != NULL && u->auth != PG_USER_LISTENER)
+		return u->auth == PG_USER_TRUST;
+	return conf->auth == PG_AUTH_TRUST;
+}
+
+/* ------------------------------------------------------------------------- let in */
+
+/* What weir shows the server: its own login if it has one, else the password or
+   the keys of the client. */
+struct pg_key *
+pg_auth_key(const struct conf_upstream *up, const char *user,
+    const char *database, const struct pg_secret *secret,
+    const struct pg_scram_keys *keys)
+{
+	const struct pg_upstream_conf *back = pg_back_conf(up);
+
+	if (back->user != NULL && *back->user != '\0')
+		return pg_key_new(back->user, database,
+		    back->password != NULL ? PG_KEY_PASSWORD : PG_KEY_PLAIN,
+		    back->password, back->password != NULL ?
+		    strlen(back->password) : 0);
+	if (secret != NULL && secret->kind == PG_SECRET_PLAIN)
+		return pg_key_new(user, database, PG_KEY_PASSWORD,
+		    secret->text, strlen(secret->text));
+	if (secret != NULL && secret->kind == PG_SECRET_MD5)
+		return pg_key_new(user, database, PG_KEY_MD5, secret->text,
+		    strlen(secret->text));
+	if (keys != NULL)
+		return pg_key_new(user, database, PG_KEY_SCRAM, keys,
+		    sizeof(*keys));
+	return pg_key_new(user, database, PG_KEY_PLAIN, NULL, 0);
+}
+
+static void
+let_in(struct session *s, const char *user, const char *database,
+    const struct pg_secret *secret, const struct pg_scram_keys *keys)
+{
+	struct pg_session *ps = pg_session(s);
+	struct pg_key *key = pg_auth_key(s->door->conf->upstream, user,
+	    database, secret, keys);
+
+	pg_auth_free(ps->auth);
+	ps->auth = NULL;
+	if (key == NULL)
+		no_memory(s);
+	else
+		pg_let_in(s, key);
+}
+
+/* --------------------------------------------------------------------- its proof */
+
+/* AuthenticationSASL, AuthenticationSASLContinue, AuthenticationSASLFinal. */
+static void
+say(struct session *s, uint32_t what, const char *text, size_t len)
+{
+	char body[4 + MESSAGE_MOST + 256];
+
+	pg_set_u32(body, what);
+	memcpy(body + 4, text, len);
+	if (pg_put(store_of(s), &s->conn.out, 'R', body, 4 + len) < 0)
+		session_reset(s);
+	else
+		conn_send(&s->conn);
+}
+
+void
+pg_auth_challenge(struct session *s, const struct pg_secret *secret)
+{
+	struct pg_auth *a = pg_session(s)->auth;
+	char offer[sizeof(mechanism) + 1] = { 0 };
+
+	if (secret != NULL && secret->kind != PG_SECRET_NONE)
+		a->secret = secret->scram;
+	else if (pg_scram_secret_mock(pg_auth_mock_key(), a->user,
+	    &a->secret) < 0) {
+		no_memory(s);
+		return;
+	}
+	a->stage = PG_AUTH_FIRST;
+	memcpy(offer, mechanism, sizeof(mechanism));
+	say(s, 10, offer, sizeof(offer));
+}
+
+static bool
+has_ended_well(struct session *s, enum pg_scram got)
+{
+	switch (got) {
+	case PG_SCRAM_OK:
+		return true;
+	case PG_SCRAM_BAD_PROOF:
+		is_refused(s);
+		return false;
+	case PG_SCRAM_MALFORMED:
+		pg_say_fatal(s, "08P01", "malformed SCRAM message");
+		return false;
+	case PG_SCRAM_FAILED:
+		no_memory(s);
+		return false;
+	}
+	return false;
+}
+
+/* SASLInitialResponse: the mechanism, and what it begins with. */
+static void
+first(struct session *s, const char *body, size_t len)
+{
+	struct pg_auth *a = pg_session(s)->auth;
+	char out[MESSAGE_MOST + 256];
+	size_t at = 0, out_len;
+	const char *chosen = pg_string(body, len, &at);
+
+	if (chosen == NULL || strcmp(chosen, mechanism) != 0) {
+		pg_say_fatal(s, "08P01", "client selected an invalid SASL "
+		    "authentication mechanism");
+		return;
+	}
+	if (len - at < 4 || pg_u32(body + at) != len - at - 4) {
+		pg_say_fatal(s, "08P01", "malformed SCRAM message");
+		return;
+	}
+	at += 4;
+	if (!has_ended_well(s, pg_scram_server_first(&a->scram, &a->secret,
+	    body + at, len - at, NULL, out, sizeof(out), &out_len)))
+		return;
+	a->stage = PG_AUTH_FINAL;
+	say(s, 11, out, out_len);
+}
+
+static void
+final(struct session *s, const char *body, size_t len)
+{
+	struct pg_auth *a = pg_session(s)->auth;
+	const struct pg_secret *known;
+	struct pg_scram_keys keys;
+	char out[MESSAGE_MOST + 256];
+	char *user, *database;
+	size_t out_len;
+
+	if (!has_ended_well(s, pg_scram_server_final(&a->scram, body, len, out,
+	    sizeof(out), &out_len)))
+		return;
+	say(s, 12, out, out_len);
+	/* Looked up anew: a reload may have come between. */
+	known = pg_auth_known(pg_conf(s), a->user, a->database);
+	keys = a->scram.keys;
+	user = a->user;
+	database = a->database;
+	a->user = a->database = NULL;
+	if (!s->closed)
+		let_in(s, user, database, known != NULL &&
+		    known->kind == PG_SECRET_PLAIN ? known : NULL, &keys);
+	explicit_bzero(&keys, sizeof(keys));
+	free(user);
+	free(database);
+}
+
+void
+pg_auth_take(struct session *s)
+{
+	struct pg_auth *a = pg_session(s)->auth;
+	char body[MESSAGE_MOST];
+	struct pg_head h;
+
+	if (a->stage == PG_AUTH_ASKS)
+		return;
+	if (pg_head_at(&s->conn.in, 0, &h) == PARSE_MORE)
+		return;
+	if (pg_head_at(&s->conn.in, 0, &h) == PARSE_BAD || h.type != 'p' ||
+	    h.size > PG_HEAD + sizeof(body)) {
+		pg_say_fatal(s, "08P01", "expected SASL response, got message "
+		    "type %d", (unsigned char)h.type);
+		return;
+	}
+	if (s->conn.in.len < h.size)
+		return;
+	pg_copy_at(&s->conn.in, PG_HEAD, body, h.size - PG_HEAD);
+	buf_drop(store_of(s), &s->conn.in, h.size);
+	if (a->stage == PG_AUTH_FIRST)
+		first(s, body, h.size - PG_HEAD);
+	else
+		final(s, body, h.size - PG_HEAD);
+	explicit_bzero(body, sizeof(body));
+}
+
+void
+pg_auth_begin(struct session *s, const char *user, const char *database)
+{
+	const struct pg_listener_conf *conf = pg_conf(s);
+	const struct pg_secret *known = pg_auth_known(conf, user, database);
+	struct pg_session *ps = pg_session(s);
+	struct pg_auth *a;
+
+	if (is_trusted(conf, user, database)) {
+		let_in(s, user, database, known, NULL);
+		return;
+	}
+	a = ps->auth = calloc(1, sizeof(*a));
+	if (a != NULL) {
+		a->user = strdup(user);
+		a->database = strdup(database);
+	}
+	if (a == NULL || a->user == NULL || a->database == NULL) {
+		no_memory(s);
+		return;
+	}
+	ps->phase = PG_AUTH;
+	if (known == NULL && *conf->auth_user != '\0')
+		pg_ask_server(s);
+	else
+		pg_auth_challenge(s, known);
+}

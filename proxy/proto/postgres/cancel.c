@@ -1,0 +1,281 @@
+/*
+ * Cancelling (PostgreSQL 55.2.8): a connection of its own, with the key that
+ * the server gave at login. What it does is over when the server closes it, and
+ * until then the connection that it is about is nobody else's. These are few at
+ * a time and do not count as the pool's; more of them wait.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "proxy/proto/postgres/postgres.h"
+
+enum { CONNS_MOST = 16 };               /* of a lane */
+
+/* Owned by itself once it is under way, else by the connection's state. */
+struct pg_cancel {
+	struct conn conn;
+	struct pg_lane *lane;
+	struct upconn *u;               /* NULL: it has been closed */
+	struct list link;               /* lane->cancels, while it waits */
+	struct deadline deadline;
+	struct late late;
+	bool sent;
+};
+
+static void begin(struct pg_cancel *c);
+
+static void
+release(struct worker *w, struct late *l)
+{
+	(void)w;
+	free(container_of(l, struct pg_cancel, late));
+}
+
+static void
+next(struct pg_lane *lane)
+{
+	struct list *l;
+
+	while (lane->n_cancels < CONNS_MOST &&
+	    (l = list_first(&lane->cancels)) != NULL) {
+		list_remove(l);
+		begin(container_of(l, struct pg_cancel, link));
+	}
+}
+
+/* sure: it is known that nothing of it will come to the server any more. */
+static void
+over(struct pg_cancel *c, bool sure)
+{
+	struct upconn *u = c->u;
+
+	deadline_clear(&c->deadline);
+	conn_close(&c->conn);
+	c->lane->n_cancels--;
+	worker_late(c->conn.w, &c->late, release);
+	if (u != NULL) {
+		c->u = NULL;
+		pg_upconn(u)->cancel = NULL;
+		u->holds--;
+		if (!sure)
+			upconn_mark(u, MARK_BROKEN, "a cancel is under way");
+		pg_cancel_over(u);
+	}
+	next(c->lane);
+}
+
+static void
+input(struct conn *conn)
+{
+	struct pg_cancel *c = container_of(conn, struct pg_cancel, conn);
+
+	/* There is no answer; what comes is read to its end. */
+	buf_clear(&conn->w->blocks, &conn->in);
+	if (conn->eof)
+		over(c, true);
+}
+
+static void
+drained(struct conn *conn)
+{
+	(void)conn;
+}
+
+static void
+failed(struct conn *conn, int error)
+{
+	(void)error;
+	over(container_of(conn, struct pg_cancel, conn), false);
+}
+
+static void
+send_it(struct pg_cancel *c)
+{
+	const struct pg_login *login = &pg_upconn(c->u)->login;
+	char head[12];
+
+	pg_set_u32(head, (uint32_t)(sizeof(head) + login->key_len));
+	pg_set_u32(head + 4, PG_CANCEL_REQUEST);
+	pg_set_u32(head + 8, login->pid);
+	if (buf_append(&c->conn.w->blocks, &c->conn.out, head,
+	    sizeof(head)) < 0 || buf_append(&c->conn.w->blocks, &c->conn.out,
+	    login->key, login->key_len) < 0) {
+		over(c, true);
+		return;
+	}
+	c->sent = true;
+	conn_send(&c->conn);
+}
+
+static void
+connected(struct conn *conn, int error)
+{
+	struct pg_cancel *c = container_of(conn, struct pg_cancel, conn);
+
+	if (error != 0 || c->u == NULL)
+		over(c, true);
+	else
+		send_it(c);
+}
+
+static const struct conn_ops cancel_ops = {
+	.input = input,
+	.drained = drained,
+	.connected = connected,
+	.failed = failed
+};
+
+static void
+too_slow(struct deadline *d)
+{
+	struct pg_cancel *c = container_of(d, struct pg_cancel, deadline);
+
+	over(c, !c->sent);
+}
+
+/* Without a connection for it, it is not cancelled. */
+static void
+begin(struct pg_cancel *c)
+{
+	struct upconn *u = c->u;
+	int got = conn_connect(&c->conn, u->pool->worker,
+	    &u->shelf->site->endpoint->addr, WORKER_PRI_FAR, &cancel_ops);
+
+	if (got < 0) {
+		pg_upconn(u)->cancel = NULL;
+		free(c);
+		return;
+	}
+	c->lane->n_cancels++;
+	u->holds++;
+	deadline_set(u->pool->worker, &c->deadline,
+	    u->pool->conf->timeouts.connect_ms);
+	if (got == CONN_MADE)
+		send_it(c);
+}
+
+void
+pg_cancel(struct upconn *u)
+{
+	struct lane *lane = u->pool->worker->owner;
+	struct pg_upconn *pu = pg_upconn(u);
+	struct pg_cancel *c;
+
+	if (pu->cancel != NULL || pu->login.key_len == 0)
+		return;
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return;
+	c->lane = lane->own[FAMILY_POSTGRES];
+	c->u = u;
+	pu->cancel = c;
+	list_init(&c->link);
+	deadline_init(&c->deadline, too_slow);
+	if (c->lane->n_cancels >= CONNS_MOST)
+		list_append(&c->lane->cancels, &c->link);
+	else
+		begin(c);
+}
+
+bool
+pg_cancel_is_over(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	struct pg_cancel *c = pu->cancel;
+
+	if (c == NULL)
+		return true;
+	if (!list_linked(&c->link))
+		return false;
+	list_remove(&c->link);
+	free(c);
+	pu->cancel = NULL;
+	return true;
+}
+
+void
+pg_cancel_orphan(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	if (!pg_cancel_is_over(u)) {
+		pu->cancel->u = NULL;
+		pu->cancel = NULL;
+	}
+}
+
+/* --------------------------------------------------------------- clients' requests */
+
+/* To the lane that has the client. */
+struct letter {
+	struct mail mail;
+	uint32_t pid;
+	size_t len;
+	char secret[256];
+};
+
+/* One that waits for a connection has its answer at once. */
+static void
+carry_out(struct pg_lane *lane, uint32_t pid, const char *secret, size_t len)
+{
+	struct session *s = pg_slot_find(lane, pid);
+	struct pg_session *ps = s != NULL ? pg_session(s) : NULL;
+	size_t has = ps != NULL && ps->minor >= 2 ? PG_SECRET : 4;
+	struct exchange *x;
+
+	if (s == NULL || s->closed || len != has ||
+	    CRYPTO_memcmp(ps->secret, secret, len) != 0)
+		return;
+	x = exchange_first(s);
+	if (x == NULL || pg_of(x)->purpose != PG_FOR_REQUESTS)
+		return;
+	if (x->lease == NULL)
+		exchange_fail(x, FAIL_CANCELLED);
+	else if (pg_of(x)->owed.n > 0)
+		pg_cancel(x->lease->u);
+}
+
+static void
+delivered(struct worker *w, struct mail *m)
+{
+	struct letter *l = container_of(m, struct letter, mail);
+	struct lane *lane = w->owner;
+
+	carry_out(lane->own[FAMILY_POSTGRES], l->pid, l->secret, l->len);
+	free(l);
+}
+
+static void
+dropped(struct mail *m)
+{
+	free(container_of(m, struct letter, mail));
+}
+
+void
+pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
+    size_t secret_len)
+{
+	struct runtime *rt = s->door->lane->runtime;
+	unsigned index = pg_slot_lane(pid);
+	struct letter *l;
+
+	if (index >= rt->n_lanes || secret_len > sizeof(l->secret))
+		return;
+	if (index == s->door->lane->worker.index) {
+		carry_out(pg_lane(s), pid, secret, secret_len);
+		return;
+	}
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return;
+	l->mail.deliver = delivered;
+	l->mail.drop = dropped;
+	l->pid = pid;
+	l->len = secret_len;
+	memcpy(l->secret, secret, secret_len);
+	worker_post(&rt->lanes[index]->worker, &l->mail);
+}

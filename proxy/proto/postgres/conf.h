@@ -1,0 +1,45 @@
+/*
+ * What the groups `postgres` of a listener and of an upstream say.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_POSTGRES_CONF_H
+#define PROXY_POSTGRES_CONF_H
+
+#include "conf/conf.h"
+#include "proxy/proto/postgres/users.h"
+
+enum pg_auth_method { PG_AUTH_TRUST, PG_AUTH_SCRAM };
+enum pg_on_state { PG_STATE_PIN, PG_STATE_WARN, PG_STATE_REFUSE };
+enum pg_target { PG_TARGET_ANY, PG_TARGET_PRIMARY, PG_TARGET_STANDBY };
+enum pg_application_name { PG_APPLICATION_KEEP, PG_APPLICATION_APPEND };
+
+/* A record of postgres.users. */
+struct pg_user {
+	int line;                       /* first */
+	int auth;                       /* enum pg_user_auth */
+	char *name, *database;          /* "*" = any */
+	char *password, *secret;        /* at most one of them */
+	struct pg_secret known;         /* made of it */
+};
+
+enum pg_user_auth { PG_USER_LISTENER, PG_USER_TRUST, PG_USER_SCRAM };
+
+struct pg_listener_conf {
+	int auth;                       /* enum pg_auth_method */
+	struct conf_records users;      /* of struct pg_user */
+	struct conf_file users_file;
+	char *auth_query, *auth_user, *auth_database;   /* "" = none */
+	int on_session_state;           /* enum pg_on_state */
+	int64_t prepared;               /* statements that an upstream
+					   connection has at a time */
+	struct pg_users *file_users;    /* of users_file; NULL = none */
+};
+
+struct pg_upstream_conf {
+	char *user, *password;          /* NULL: the client's own */
+	int target;                     /* enum pg_target */
+	int application_name;           /* enum pg_application_name */
+};
+
+#endif

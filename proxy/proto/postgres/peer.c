@@ -1,0 +1,389 @@
+/*
+ * A connection while nobody leases it: it logs in, is washed after a client has
+ * left something behind, or lies idle.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/proto/postgres/postgres.h"
+
+/* Of what a server says unasked, in one message. */
+enum { ASIDE_MOST = 256 * 1024 };
+
+/* SQLSTATEs that tell of a server rather than of a query; the last: others. */
+static const char *const errors[] = {
+	"57P01", "57P02", "57P03", "53300", "25006", "57014", "40001",
+	"40P01", "other", NULL
+};
+
+void
+pg_count_error(struct pool *p, const char *code)
+{
+	unsigned i = 0;
+
+	while (errors[i + 1] != NULL && strcmp(errors[i], code) != 0)
+		i++;
+	count_add(&p->errors[i], 1);
+}
+
+static struct block_store *
+store_of(struct upconn *u)
+{
+	return &u->conn.w->blocks;
+}
+
+/* ------------------------------------------------------------------------- login */
+
+static const struct pg_key *
+key_of(const struct upconn *u)
+{
+	return u->shelf->key_len > 0 ? (const void *)u->shelf->key : NULL;
+}
+
+static struct pg_login_as
+login_as(const struct upconn *u)
+{
+	const struct pg_key *key = key_of(u);
+	const struct lane *lane = u->pool->worker->owner;
+	struct pg_login_as as = { .user = pg_key_user(key),
+	    .database = pg_key_database(key), .secure = true };
+
+	if (key->kind == PG_KEY_PASSWORD)
+		as.password = pg_key_secret(key);
+	else if (key->kind == PG_KEY_MD5)
+		as.md5 = pg_key_secret(key);
+	else if (key->kind == PG_KEY_SCRAM)
+		as.keys = (const void *)pg_key_secret(key);
+	as.memo = pg_known_memo(lane->own[FAMILY_POSTGRES],
+	    u->pool->upstream, key);
+	return as;
+}
+
+static bool
+peer_greet(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	struct pg_login_as as;
+
+	pg_prepared_init(&pu->prepared);
+	if (key_of(u) == NULL) {
+		upconn_turned_away(u, "28000 weir: there is nobody to log in "
+		    "as");
+		return false;
+	}
+	as = login_as(u);
+	if (pg_login_start(&pu->login, &as, store_of(u), &u->conn.out) < 0)
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+	else
+		conn_send(&u->conn);
+	return false;
+}
+
+/* Is it the server that is not well, or this client who may not come in? */
+static bool
+is_servers(const char *code)
+{
+	return strncmp(code, "57P0", 4) == 0 || strncmp(code, "53", 2) == 0 ||
+	    strncmp(code, "08", 2) == 0 || strncmp(code, "XX", 2) == 0;
+}
+
+static void
+turned_away(struct upconn *u)
+{
+	struct pg_login *login = &pg_upconn(u)->login;
+	char said[sizeof(login->said) + 8];
+
+	pg_count_error(u->pool, login->sqlstate);
+	if (is_servers(login->sqlstate))
+		endpoint_fault(u->shelf->site->endpoint, FAULT_BAD_ANSWER, 0);
+	snprintf(said, sizeof(said), "%.5s %s", login->sqlstate, login->said);
+	upconn_turned_away(u, said);
+}
+
+static void
+greeting_bytes(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	struct pg_login_as as = login_as(u);
+	struct lane *lane = u->pool->worker->owner;
+
+	switch (pg_login_feed(&pu->login, &as, store_of(u), &u->conn.in,
+	    &u->conn.out)) {
+	case PG_LOGIN_MORE:
+		conn_send(&u->conn);
+		return;
+	case PG_LOGIN_DONE:
+		pu->welcome = pg_settings_of(pu->login.params,
+		    pu->login.params_len);
+		if (pu->welcome == NULL) {
+			upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+			return;
+		}
+		pg_known_put(lane->own[FAMILY_POSTGRES], u->pool->upstream,
+		    key_of(u), pu->welcome);
+		pg_login_forget(&pu->login);
+		upconn_ready(u);
+		return;
+	case PG_LOGIN_REFUSED:
+		turned_away(u);
+		return;
+	case PG_LOGIN_BAD:
+		upconn_broken(u, FAULT_BAD_ANSWER, 0);
+		return;
+	}
+}
+
+/* ---------------------------------------------------------------------- washing */
+
+static int
+put(struct upconn *u, char type, const char *text)
+{
+	return pg_put(store_of(u), &u->conn.out, type, text, strlen(text) + 1);
+}
+
+/* First the server ends what the client had under way. */
+static int
+end_requests(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	if (pu->wash.copying_in && put(u, 'f', "the client has gone") < 0)
+		return -1;
+	if (pu->wash.unsynced) {
+		pu->wash.awaited++;
+		if (pg_put(store_of(u), &u->conn.out, 'S', NULL, 0) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Then the transaction is rolled back, and what the session has is dropped. */
+static int
+end_session(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	if (pu->wash.status != 'I') {
+		pu->wash.awaited++;
+		if (put(u, 'Q', "ROLLBACK") < 0)
+			return -1;
+	}
+	if (pu->wash.discards) {
+		pu->wash.awaited++;
+		if (put(u, 'Q', "DISCARD ALL") < 0)
+			return -1;
+		pg_prepared_clear(&pu->prepared);
+		pg_settings_set(&pu->settings, NULL);
+	}
+	pu->unnamed = 0;
+	pu->wash.last = true;
+	return 0;
+}
+
+static void
+wash_ends(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	if (pu->wash.status != 'I') {
+		upconn_broken(u, FAULT_BAD_ANSWER, 0);
+		return;
+	}
+	memset(&pu->wash, 0, sizeof(pu->wash));
+	upconn_ready(u);
+}
+
+/* Nothing of the last part is sent while a cancel may hit it. */
+static void
+wash_on(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	if (pu->wash.awaited > 0 || !pg_cancel_is_over(u))
+		return;
+	if (!pu->wash.last && end_session(u) < 0) {
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+		return;
+	}
+	conn_send(&u->conn);
+	if (pu->wash.awaited == 0)
+		wash_ends(u);
+}
+
+/* False: it cannot be washed. */
+static bool
+wash_message(struct upconn *u, const struct pg_head *h, const char *body)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	size_t len = h->size - PG_HEAD, at = 0;
+	const char *name, *value;
+
+	switch (h->type) {
+	case 'Z':
+		if (len != 1 || pu->wash.awaited == 0)
+			return false;
+		pu->wash.awaited--;
+		pu->wash.status = *body;
+		return true;
+	case 'E':
+		return !pu->wash.last;
+	case 'S':
+		name = pg_string(body, len, &at);
+		value = name != NULL ? pg_string(body, len, &at) : NULL;
+		return value != NULL && pg_state_noted(u, name, value) == 0;
+	}
+	return true;
+}
+
+/* The messages there are; false: it is of no use any more. */
+static bool
+read_messages(struct upconn *u,
+    bool (*take)(struct upconn *, const struct pg_head *, const char *))
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	struct buf *in = &u->conn.in;
+	const char *bytes;
+	struct pg_head h;
+
+	for (;;) {
+		uint32_t n = pu->wash.drop_left;
+
+		if (n > in->len)
+			n = in->len;
+		buf_drop(store_of(u), in, n);
+		pu->wash.drop_left -= n;
+		switch (pg_head_at(in, 0, &h)) {
+		case PARSE_MORE:
+			return true;
+		case PARSE_BAD:
+			return false;
+		case PARSE_DONE:
+			break;
+		}
+		/* Rows, whatever their size, are nobody's any more. */
+		if (strchr("DdTtVAN", h.type) != NULL && h.type != '\0' &&
+		    take == wash_message) {
+			pu->wash.drop_left = h.size;
+			continue;
+		}
+		if (h.size > ASIDE_MOST)
+			return false;
+		if (in->len < h.size)
+			return true;
+		bytes = buf_flat(store_of(u), in, h.size);
+		if (bytes == NULL || !take(u, &h, bytes + PG_HEAD))
+			return false;
+		buf_drop(store_of(u), in, h.size);
+	}
+}
+
+static void
+washing_bytes(struct upconn *u)
+{
+	if (read_messages(u, wash_message))
+		wash_on(u);
+	else
+		upconn_broken(u, FAULT_BAD_ANSWER, 0);
+}
+
+static void
+peer_wash(struct upconn *u)
+{
+	if (end_requests(u) < 0) {
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+		return;
+	}
+	conn_send(&u->conn);
+	/* What has come already. */
+	washing_bytes(u);
+}
+
+void
+pg_cancel_over(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	if (u->state == UPCONN_WASHING && u->mark == MARK_BROKEN)
+		upconn_broken(u, FAULT_CONNECT_TIMEOUT, 0);
+	else if (u->state == UPCONN_WASHING)
+		wash_on(u);
+	else if (u->state == UPCONN_LEASED && pu->exchange != NULL)
+		(void)pg_settle(pu->exchange);
+}
+
+/* -------------------------------------------------------------------------- idle */
+
+/* A reload of the server's configuration, a notice; anything else, and above
+   all its farewell, makes it of no use. */
+static bool
+idle_message(struct upconn *u, const struct pg_head *h, const char *body)
+{
+	size_t len = h->size - PG_HEAD, at = 0;
+	const char *name, *value;
+
+	if (h->type == 'N')
+		return true;
+	if (h->type != 'S')
+		return false;
+	name = pg_string(body, len, &at);
+	value = name != NULL ? pg_string(body, len, &at) : NULL;
+	return value != NULL && pg_state_noted(u, name, value) == 0;
+}
+
+static void
+peer_bytes(struct upconn *u)
+{
+	switch (u->state) {
+	case UPCONN_GREETING:
+		greeting_bytes(u);
+		return;
+	case UPCONN_WASHING:
+		washing_bytes(u);
+		return;
+	case UPCONN_IDLE:
+		if (!read_messages(u, idle_message))
+			upconn_mark(u, MARK_BROKEN, "unasked message");
+		return;
+	case UPCONN_CONNECTING:
+	case UPCONN_LEASED:
+	case UPCONN_CLOSED:
+		return;
+	}
+}
+
+/* ------------------------------------------------------------------------ the end */
+
+/* PostgreSQL 55.2.10: Terminate, so that its log has no complaint. */
+static void
+peer_bye(struct upconn *u)
+{
+	if (pg_put(store_of(u), &u->conn.out, 'X', NULL, 0) == 0)
+		conn_flush(&u->conn);
+}
+
+static void
+peer_fini(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	pg_cancel_orphan(u);
+	pg_login_fini(&pu->login);
+	pg_settings_drop(pu->welcome);
+	pg_settings_drop(pu->settings);
+	pu->welcome = pu->settings = NULL;
+	pg_prepared_clear(&pu->prepared);
+}
+
+const struct peer_ops pg_peer = {
+	.state_size = sizeof(struct pg_upconn),
+	.pins = pg_pins,
+	.errors = errors,
+	.greet = peer_greet,
+	.bytes = peer_bytes,
+	.wash = peer_wash,
+	.bye = peer_bye,
+	.fini = peer_fini
+};

@@ -1,0 +1,246 @@
+/*
+ * PostgreSQL as a protocol of weir: its keys, its row in the table. See
+ * postgres.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/proto/postgres/postgres.h"
+
+#include <string.h>
+
+#include "proxy/proto/postgres/auth.h"
+
+static const char *const auth_words[] = { "trust", "scram-sha-256", NULL };
+static const char *const state_words[] = { "pin", "warn", "refuse", NULL };
+static const char *const target_words[] = {
+	"any", "primary", "standby", NULL
+};
+static const char *const name_words[] = { "keep", "append", NULL };
+
+static const char *const user_auth_words[] = {
+	"listener", "trust", "scram-sha-256", NULL
+};
+
+static const struct conf_key user_keys[] = {
+	{ .name = "name", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_user, name),
+	  .help = "as the client says it" },
+	{ .name = "database", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_user, database), .def = "*",
+	  .help = "where this is said of; \"*\" is any" },
+	{ .name = "password", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_user, password),
+	  .help = "in clear text, best as ${file:...}; weir logs in with it, "
+	      "too" },
+	{ .name = "secret", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_user, secret),
+	  .help = "as pg_authid has it: \"SCRAM-SHA-256$...\"" },
+	{ .name = "auth", .type = CONF_ENUM,
+	  .offset = offsetof(struct pg_user, auth), .def = "listener",
+	  .words = user_auth_words,
+	  .help = "how this one proves who it is; listener: as all" },
+	{ .name = NULL }
+};
+
+static const struct conf_key listener_keys[] = {
+	{ .name = "auth", .type = CONF_ENUM,
+	  .offset = offsetof(struct pg_listener_conf, auth),
+	  .def = "scram-sha-256", .words = auth_words,
+	  .help = "how clients prove who they are; trust: not at all, only "
+	      "from this machine" },
+	{ .name = "users", .type = CONF_RECORDS,
+	  .offset = offsetof(struct pg_listener_conf, users),
+	  .record = user_keys, .record_size = sizeof(struct pg_user),
+	  .help = "who may log in: groups of name, database, password or "
+	      "secret, auth" },
+	{ .name = "users_file", .type = CONF_FILE,
+	  .offset = offsetof(struct pg_listener_conf, users_file),
+	  .help = "more of them, a line each: \"name\" \"secret\"" },
+	{ .name = "auth_user", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_listener_conf, auth_user), .def = "",
+	  .help = "asks the server for the secrets of users that are not "
+	      "known; \"\" = nobody does" },
+	{ .name = "auth_query", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_listener_conf, auth_query), .def = "",
+	  .help = "by which it asks: $1 is the user, and the answer its name "
+	      "and secret; \"\" = pg_authid, with VALID UNTIL" },
+	{ .name = "auth_database", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_listener_conf, auth_database),
+	  .def = "",
+	  .help = "where it asks; \"\" = in the client's database" },
+	{ .name = "on_session_state", .type = CONF_ENUM,
+	  .offset = offsetof(struct pg_listener_conf, on_session_state),
+	  .def = "pin", .words = state_words,
+	  .help = "what would outlive its transaction and cannot be carried: "
+	      "keeps its connection, ends with a warning, or is refused" },
+	{ .name = "prepared", .type = CONF_COUNT,
+	  .offset = offsetof(struct pg_listener_conf, prepared),
+	  .def = "200", .min = 1, .max = 100000,
+	  .help = "prepared statements that an upstream connection has at a "
+	      "time" },
+	{ .name = NULL }
+};
+
+static const struct conf_key upstream_keys[] = {
+	{ .name = "user", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_upstream_conf, user),
+	  .help = "whom weir logs in as; the client's own name and password "
+	      "when absent" },
+	{ .name = "password", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_upstream_conf, password),
+	  .help = "its password" },
+	{ .name = "target", .type = CONF_ENUM,
+	  .offset = offsetof(struct pg_upstream_conf, target),
+	  .def = "any", .words = target_words,
+	  .help = "health checks: which servers are of use" },
+	{ .name = "application_name", .type = CONF_ENUM,
+	  .offset = offsetof(struct pg_upstream_conf, application_name),
+	  .def = "keep", .words = name_words,
+	  .help = "append: the client's address is added to it" },
+	{ .name = NULL }
+};
+
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+have_same_login(const void *a, const void *b)
+{
+	const struct pg_upstream_conf *one = a, *other = b;
+
+	return is_same(one->user, other->user) &&
+	    is_same(one->password, other->password);
+}
+
+/* ------------------------------------------------------------------------- users */
+
+static void
+prepare_user(struct pg_user *u, conf_say_fn *say, void *arg)
+{
+	const char *text = u->password != NULL ? u->password : u->secret, *why;
+	bool is_secret;
+
+	if (u->name == NULL || *u->name == '\0')
+		say(arg, u->line, "users: a user has no name");
+	if (u->password != NULL && u->secret != NULL)
+		say(arg, u->line, "users: password and secret are both given, "
+		    "expected one of them");
+	if (text == NULL && u->auth != PG_USER_TRUST)
+		say(arg, u->line, "users: there is neither password nor "
+		    "secret, expected one, or auth = \"trust\"");
+	if (text == NULL || u->name == NULL)
+		return;
+	if (pg_secret_parse(&u->known, text, u->name, pg_auth_mock_key(),
+	    &why) < 0) {
+		say(arg, u->line, "users: %s", why);
+		return;
+	}
+	is_secret = u->known.kind != PG_SECRET_PLAIN;
+	if (u->secret != NULL && !is_secret)
+		say(arg, u->line, "users: secret is none, expected "
+		    "\"SCRAM-SHA-256$...\" as pg_authid has it, or password");
+	else if (u->known.kind == PG_SECRET_MD5 && u->auth != PG_USER_TRUST)
+		say(arg, u->line, "users: an MD5 secret cannot be proven by "
+		    "SCRAM-SHA-256, expected \"SCRAM-SHA-256$...\" or a "
+		    "password");
+}
+
+static void
+prepare(struct conf_listener *l, conf_say_fn *say, void *arg)
+{
+	struct pg_listener_conf *own = l->own;
+	struct pg_user *v = own->users.v;
+	char why[PG_USERS_WHY_MAX];
+	size_t i;
+
+	for (i = 0; i < own->users.n; i++)
+		prepare_user(&v[i], say, arg);
+	for (i = 0; own->auth == PG_AUTH_TRUST && i < l->n_binds; i++)
+		if (conf_bind_is_public(&l->binds[i])) {
+			say(arg, l->binds[i].line, "auth: \"trust\" on an "
+			    "address that others can reach, expected "
+			    "\"scram-sha-256\", or auth = \"trust\" of single "
+			    "users");
+			break;
+		}
+	if (own->users_file.full == NULL)
+		return;
+	own->file_users = pg_users_load(own->users_file.full,
+	    pg_auth_mock_key(), why);
+	if (own->file_users == NULL)
+		say(arg, l->line, "users_file: %s", why);
+}
+
+static void
+release(struct conf_listener *l)
+{
+	struct pg_listener_conf *own = l->own;
+	struct pg_user *v = own->users.v;
+	size_t i;
+
+	for (i = 0; i < own->users.n; i++)
+		pg_secret_fini(&v[i].known);
+	pg_users_free(own->file_users);
+	own->file_users = NULL;
+}
+
+static const char *const defaults[] = {
+	"pool.max", "16",
+	"pool.max_waiting", "10000",
+	"pool.queue_timeout", "60s",
+	"pool.idle_timeout", "10m",
+	"pool.max_lifetime", "1h",
+	"timeouts.idle", "off",
+	NULL
+};
+
+static void
+session_fini(struct session *s)
+{
+	struct pg_session *ps = pg_session(s);
+	struct pg_statements *all = &pg_lane(s)->statements;
+
+	/* What was set up on a connection of its own goes with it. */
+	if (s->kept != NULL) {
+		pg_upconn(s->kept->u)->wash.discards = true;
+		upconn_mark(s->kept->u, MARK_DIRTY, "its client left");
+	}
+	pg_slot_free(s);
+	pg_names_clear(all, &ps->names);
+	pg_statement_drop(all, ps->unnamed);
+	ps->unnamed = NULL;
+	pg_settings_drop(ps->startup);
+	pg_settings_drop(ps->settings);
+	pg_key_free(ps->key);
+	pg_auth_free(ps->auth);
+}
+
+const struct proto proto_postgres = {
+	.conf = {
+		.name = "postgres",
+		.spans = CONF_SPAN_SESSION | CONF_SPAN_TRANSACTION,
+		.default_mode = "transaction",
+		.defaults = defaults,
+		.listener_keys = listener_keys,
+		.listener_size = sizeof(struct pg_listener_conf),
+		.upstream_keys = upstream_keys,
+		.upstream_size = sizeof(struct pg_upstream_conf),
+		.prepare = prepare,
+		.release = release,
+		.alike = have_same_login
+	},
+	.family = FAMILY_POSTGRES,
+	.front = &pg_front,
+	.back = &pg_back,
+	.peer = &pg_peer,
+	.session_size = sizeof(struct pg_session),
+	.session_fini = session_fini,
+	.exchange_size = sizeof(struct pg_exchange),
+	.exchange_zeroed = sizeof(struct pg_exchange),
+	.lane_size = sizeof(struct pg_lane),
+	.lane_init = pg_lane_init,
+	.lane_fini = pg_lane_fini
+};

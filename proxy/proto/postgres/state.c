@@ -1,0 +1,474 @@
+/*
+ * What a client has set up on "its session", on connections that are of many.
+ *
+ * Parameters that the server reports, and those of the client's start-up
+ * packet, are carried: set on a connection before the client's first message
+ * there, and only where they differ. What cannot be carried keeps the client on
+ * its connection (a pin), for as long as it lasts; it is told from the text of
+ * requests (scan.h) and from what the server says it has done. What nobody
+ * keeps is washed away: so a text that fools the scan costs a client its
+ * state, unless no word of it is known at all.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/proto/postgres/postgres.h"
+
+const char *const pg_pins[] = {
+	[PG_PIN_LISTEN] = "listen",
+	[PG_PIN_PREPARE] = "prepare",
+	[PG_PIN_HOLD] = "hold",
+	[PG_PIN_TEMP] = "temp",
+	[PG_PIN_ADVISORY] = "advisory_lock",
+	[PG_PIN_SET_CONFIG] = "set_config",
+	[PG_PIN_SET] = "set",
+	[PG_PIN_ROLE] = "role",
+	[PG_PIN_LOAD] = "load",
+	[PG_PIN_UNSURE] = "unsure",
+	[PG_PIN_LARGE] = "large_statement",
+	[PG_N_PINS] = NULL
+};
+
+const struct pg_refusal_row pg_refusals[PG_N_REFUSALS] = {
+	[PG_REFUSAL_NONE] = { "00000", "", "" },
+	[PG_REFUSAL_EXISTS] = { "42P05", "prepared statement \"",
+	    "\" already exists" },
+	[PG_REFUSAL_NO_UNNAMED] = { "26000", "unnamed prepared statement does "
+	    "not exist", "" },
+	[PG_REFUSAL_PLAN] = { "0A000", "cached plan must not change result type",
+	    "" },
+	[PG_REFUSAL_STATE] = { "0A000", "weir: this would leave a state on the "
+	    "session, which postgres.on_session_state refuses", "" },
+	[PG_REFUSAL_PINNED] = { "53300", "weir: this would keep the connection, "
+	    "and pool.max_pinned are kept already", "" }
+};
+
+/* ------------------------------------------------------------------ parameters */
+
+/* Reported, but nobody can set them. */
+static bool
+is_fixed(const char *name)
+{
+	static const char *const names[] = {
+		"in_hot_standby", "integer_datetimes", "is_superuser",
+		"server_encoding", "server_version", "session_authorization"
+	};
+	size_t i;
+
+	for (i = 0; i < NELEMS(names); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+int
+pg_state_noted(struct upconn *u, const char *name, const char *value)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	const char *usual = pg_settings_find(pu->welcome, name);
+
+	if (is_fixed(name))
+		return pg_settings_change(&pu->welcome, name, value);
+	return pg_settings_change(&pu->settings, name,
+	    usual != NULL && strcmp(usual, value) == 0 ? NULL : value);
+}
+
+int
+pg_state_changed(struct exchange *x, const char *name, const char *value,
+    bool *pass)
+{
+	struct pg_upconn *pu = pg_upconn(x->lease->u);
+	const struct pg_owed *o = pg_owed_first(&pg_of(x)->owed);
+	const char *known = pg_settings_find(pg_of(x)->wanted, name);
+
+	if (known == NULL)
+		known = pg_settings_find(pu->welcome, name);
+	/* What weir sets is as the client has it: no news, but where the server
+	   spells it otherwise. */
+	*pass = o == NULL || o->how != PG_SKIP || known == NULL ||
+	    strcmp(known, value) != 0;
+	return pg_state_noted(x->lease->u, name, value);
+}
+
+/* As a literal that reads alike whatever standard_conforming_strings says. */
+static int
+put_literal(struct block_store *store, struct buf *out, const char *text)
+{
+	size_t len;
+
+	if (buf_append(store, out, "E'", 2) < 0)
+		return -1;
+	for (; *text != '\0'; text += len) {
+		len = strcspn(text, "'\\");
+		if (len == 0) {
+			if (buf_append(store, out, "\\", 1) < 0)
+				return -1;
+			len = 1;
+		}
+		if (buf_append(store, out, text, len) < 0)
+			return -1;
+	}
+	return buf_append(store, out, "'", 1);
+}
+
+static int
+owe(struct exchange *x, uint32_t at, bool resets)
+{
+	struct pg_owed *o = pg_owed_push(&pg_of(x)->owed);
+
+	if (o == NULL)
+		return -1;
+	o->kind = PG_OWED_QUERY;
+	o->how = PG_SKIP;
+	o->id = (uint64_t)at << 1 | resets;
+	return 0;
+}
+
+/* set_config() takes a value as it stands in a start-up packet, also one that is
+   a list. */
+static int
+put_set(struct upconn *u, struct exchange *x, const char *name,
+    const char *value)
+{
+	static const char before[] = "SELECT pg_catalog.set_config(";
+	struct block_store *store = exchange_blocks(x);
+	struct buf text;
+	char head[PG_HEAD] = { 'Q' };
+	int bad;
+
+	buf_init(&text);
+	bad = buf_append(store, &text, before, sizeof(before) - 1) < 0 ||
+	    put_literal(store, &text, name) < 0 ||
+	    buf_append(store, &text, ",", 1) < 0 ||
+	    put_literal(store, &text, value) < 0 ||
+	    buf_append(store, &text, ",false)", 8) < 0;
+	pg_set_u32(head + 1, text.len + 4);
+	bad = bad || buf_append(store, &u->conn.out, head, sizeof(head)) < 0 ||
+	    buf_move(store, &u->conn.out, &text, text.len) < 0;
+	buf_clear(store, &text);
+	return bad ? -1 : 0;
+}
+
+/* Names come from start-up packets or from the server: "a.b" are two. */
+static int
+put_reset(struct upconn *u, struct exchange *x, const char *name)
+{
+	char sql[160] = "RESET \"";
+	size_t n = strlen(sql);
+
+	for (; *name != '\0' && n < sizeof(sql) - 8; name++) {
+		if (*name == '.') {
+			memcpy(sql + n, "\".\"", 3);
+			n += 3;
+		} else if (*name != '"')
+			sql[n++] = *name;
+	}
+	sql[n++] = '"';
+	sql[n] = '\0';
+	return pg_put_query(exchange_blocks(x), &u->conn.out, sql);
+}
+
+static int
+set_missing(struct upconn *u, struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+	const char *name, *value, *has;
+	uint32_t at = 0, from = 0;
+
+	while (pg_settings_next(px->wanted, &at, &name, &value)) {
+		has = pg_settings_find(px->had, name);
+		if ((has == NULL || strcmp(has, value) != 0) &&
+		    (owe(x, from, false) < 0 || put_set(u, x, name, value) < 0))
+			return -1;
+		from = at;
+	}
+	return 0;
+}
+
+static int
+reset_others(struct upconn *u, struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+	const char *name, *value;
+	uint32_t at = 0, from = 0;
+
+	while (pg_settings_next(px->had, &at, &name, &value)) {
+		if (pg_settings_find(px->wanted, name) == NULL &&
+		    (owe(x, from, true) < 0 || put_reset(u, x, name) < 0))
+			return -1;
+		from = at;
+	}
+	return 0;
+}
+
+/* Each is a request of its own, so that one that is refused takes no other
+   along; all go in one write, and what the client asks right behind. */
+int
+pg_state_agree(struct upconn *u, struct exchange *x)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	struct pg_session *ps = pg_session(x->s);
+	struct pg_exchange *px = pg_of(x);
+
+	if (pg_settings_equal(pu->settings, ps->settings)) {
+		pg_settings_set(&ps->settings, pu->settings);
+		px->wanted = pg_settings_keep(ps->settings);
+		return 0;
+	}
+	px->wanted = pg_settings_keep(ps->settings);
+	px->had = pg_settings_keep(pu->settings);
+	/* A simple query takes the unnamed statement along. */
+	pu->unnamed = 0;
+	if (reset_others(u, x) < 0 || set_missing(u, x) < 0)
+		return -1;
+	return 0;
+}
+
+/* What weir's own request was about. */
+static const char *
+subject_of(const struct exchange *x, const struct pg_owed *o,
+    const char **value)
+{
+	const struct pg_exchange *px = pg_of(x);
+	uint32_t at = (uint32_t)(o->id >> 1);
+	const char *name = NULL;
+
+	*value = NULL;
+	(void)pg_settings_next((o->id & 1) != 0 ? px->had : px->wanted, &at,
+	    &name, value);
+	if ((o->id & 1) != 0)
+		*value = NULL;
+	return name;
+}
+
+/* Of what the server reports it has said what it is. */
+void
+pg_state_agreed(struct exchange *x, const struct pg_owed *o)
+{
+	struct pg_upconn *pu = pg_upconn(x->lease->u);
+	const char *value, *name = subject_of(x, o, &value);
+
+	if (name != NULL && pg_settings_find(pu->welcome, name) == NULL &&
+	    pg_settings_change(&pu->settings, name, value) < 0)
+		upconn_mark(x->lease->u, MARK_BROKEN, "out of memory");
+}
+
+/* A start-up packet may name what this server does not have, or not so: that is
+   told once, and forgotten. */
+void
+pg_state_refused(struct exchange *x, const struct pg_owed *o,
+    const struct pg_report *r)
+{
+	struct pg_session *ps = pg_session(x->s);
+	const char *value, *name = subject_of(x, o, &value);
+
+	if (value == NULL) {
+		upconn_mark(x->lease->u, MARK_DIRTY, "RESET failed");
+		pg_of(x)->dirty = true;
+		return;
+	}
+	if (pg_put_report(exchange_blocks(x), &x->s->conn.out, 'N', "WARNING",
+	    r->code, "weir: parameter \"%.64s\" of the startup packet is not "
+	    "set: %.200s", name, r->message) < 0 ||
+	    pg_settings_change(&ps->startup, name, NULL) < 0)
+		upconn_mark(x->lease->u, MARK_BROKEN, "out of memory");
+	conn_send(&x->s->conn);
+}
+
+/* ------------------------------------------------------------------ what is left */
+
+/* Flag of a text, tag of what was done, pin. A tag that is a prefix of what the
+   server says counts; "" = whatever was done. */
+struct trace {
+	unsigned flag;
+	const char *tag;
+	enum pg_pin pin;
+};
+
+static const struct trace begins[] = {
+	{ PG_SCAN_LISTEN, "LISTEN", PG_PIN_LISTEN },
+	{ PG_SCAN_PREPARE, "PREPARE", PG_PIN_PREPARE },
+	{ PG_SCAN_HOLD, "DECLARE CURSOR", PG_PIN_HOLD },
+	{ PG_SCAN_TEMP, "", PG_PIN_TEMP },
+	{ PG_SCAN_ADVISORY, "", PG_PIN_ADVISORY },
+	{ PG_SCAN_SET_CONFIG, "", PG_PIN_SET_CONFIG },
+	{ PG_SCAN_SET, "SET", PG_PIN_SET },
+	{ PG_SCAN_SET_ROLE, "SET", PG_PIN_ROLE },
+	{ PG_SCAN_LOAD, "LOAD", PG_PIN_LOAD },
+	{ PG_SCAN_UNSURE, "", PG_PIN_UNSURE }
+};
+
+static const struct trace ends[] = {
+	{ PG_SCAN_UNLISTEN_ALL, "UNLISTEN", PG_PIN_LISTEN },
+	{ PG_SCAN_DEALLOCATE_ALL, "DEALLOCATE ALL", PG_PIN_PREPARE },
+	{ PG_SCAN_CLOSE_ALL, "CLOSE CURSOR ALL", PG_PIN_HOLD },
+	{ PG_SCAN_DISCARD_TEMP, "DISCARD TEMP", PG_PIN_TEMP },
+	{ PG_SCAN_ADVISORY_UNLOCK_ALL, "SELECT", PG_PIN_ADVISORY },
+	{ PG_SCAN_RESET_ALL, "RESET", PG_PIN_SET },
+	{ PG_SCAN_RESET_ALL, "RESET", PG_PIN_SET_CONFIG },
+	{ PG_SCAN_RESET_ROLE, "RESET", PG_PIN_ROLE },
+	{ PG_SCAN_RESET_ROLE, "SET", PG_PIN_ROLE }
+};
+
+#define LASTING (PG_SCAN_LISTEN | PG_SCAN_PREPARE | PG_SCAN_HOLD | \
+	PG_SCAN_TEMP | PG_SCAN_ADVISORY | PG_SCAN_SET_CONFIG | PG_SCAN_SET | \
+	PG_SCAN_SET_ROLE | PG_SCAN_LOAD | PG_SCAN_UNSURE)
+
+unsigned
+pg_state_flags(const struct exchange *x, struct pg_scan *scan)
+{
+	unsigned flags = pg_scan_end(scan);
+	const struct pg_upconn *pu = pg_upconn(x->lease->u);
+
+	/* What the server reports is carried. */
+	if ((flags & PG_SCAN_SET) != 0 && scan->sets_n == 1 &&
+	    pg_settings_find(pu->welcome, scan->name) != NULL &&
+	    !is_fixed(scan->name))
+		flags &= ~(unsigned)PG_SCAN_SET;
+	return flags;
+}
+
+/* What it begins is kept on this connection: may there be one more of those? */
+enum pg_refusal
+pg_state_sent(struct exchange *x, unsigned flags)
+{
+	struct upconn *u = x->lease->u;
+
+	pg_of(x)->flags |= flags;
+	if ((flags & LASTING) == 0 ||
+	    x->upstream->pool.span == CONF_SPAN_SESSION)
+		return PG_REFUSAL_NONE;
+	switch ((enum pg_on_state)pg_conf(x->s)->on_session_state) {
+	case PG_STATE_REFUSE:
+		pg_of(x)->flags &= ~flags;
+		return PG_REFUSAL_STATE;
+	case PG_STATE_WARN:
+		return PG_REFUSAL_NONE;
+	case PG_STATE_PIN:
+		break;
+	}
+	if (!u->pins && !upstream_pin_take(u->pool->upstream)) {
+		pg_of(x)->flags &= ~flags;
+		return PG_REFUSAL_PINNED;
+	}
+	u->pins = true;
+	return PG_REFUSAL_NONE;
+}
+
+/* Everything of the session is as it was when it began. */
+static void
+all_discarded(struct exchange *x)
+{
+	struct pg_upconn *pu = pg_upconn(x->lease->u);
+	struct pg_session *ps = pg_session(x->s);
+
+	ps->pins = 0;
+	pg_of(x)->flags = pg_of(x)->done = 0;
+	pg_of(x)->discarded = true;
+	pg_prepared_clear(&pu->prepared);
+	pu->unnamed = 0;
+	pg_settings_set(&pu->settings, NULL);
+	pg_names_clear(&pg_lane(x->s)->statements, &ps->names);
+	pg_settings_set(&ps->settings, ps->startup);
+}
+
+/* Also those that were prepared by the protocol. */
+static void
+all_deallocated(struct exchange *x)
+{
+	pg_prepared_clear(&pg_upconn(x->lease->u)->prepared);
+	pg_names_clear(&pg_lane(x->s)->statements,
+	    &pg_session(x->s)->names);
+}
+
+static bool
+is_tag(const char *tag, const char *begin)
+{
+	return strncmp(tag, begin, strlen(begin)) == 0;
+}
+
+void
+pg_state_done(struct exchange *x, const char *tag)
+{
+	struct pg_exchange *px = pg_of(x);
+	struct pg_session *ps = pg_session(x->s);
+	size_t i;
+
+	/* Nothing of this transaction, nor from before, nor any word of it. */
+	if (px->flags == 0 && ps->pins == 0)
+		return;
+	if (strcmp(tag, "DISCARD ALL") == 0) {
+		all_discarded(x);
+		return;
+	}
+	if (strcmp(tag, "DEALLOCATE ALL") == 0)
+		all_deallocated(x);
+	for (i = 0; i < NELEMS(ends); i++)
+		if ((px->flags & ends[i].flag) != 0 && is_tag(tag, ends[i].tag))
+			ps->pins &= (uint16_t)~(1u << ends[i].pin);
+	for (i = 0; i < NELEMS(begins); i++)
+		if ((px->flags & begins[i].flag) != 0 &&
+		    (is_tag(tag, begins[i].tag) || strcmp(tag, "DO") == 0))
+			px->done |= 1u << begins[i].pin;
+	if ((px->flags & (PG_SCAN_RESET | PG_SCAN_RESET_ALL)) != 0 &&
+	    is_tag(tag, "RESET"))
+		px->resets = true;
+}
+
+/* Reasons that are new are counted. */
+static void
+pin(struct exchange *x, unsigned fresh)
+{
+	struct upconn *u = x->lease->u;
+	unsigned i;
+
+	for (i = 0; i < PG_N_PINS; i++)
+		if ((fresh & 1u << i) != 0)
+			upconn_pin(u, i);
+}
+
+static void
+warn_of(struct exchange *x, unsigned fresh)
+{
+	unsigned i;
+
+	for (i = 0; i < PG_N_PINS; i++)
+		if ((fresh & 1u << i) != 0 &&
+		    pg_put_report(exchange_blocks(x), &x->s->conn.out, 'N',
+		    "WARNING", "01000", "weir: this state of the session (%s) "
+		    "ends with the transaction", pg_pins[i]) < 0)
+			return;
+	conn_send(&x->s->conn);
+}
+
+void
+pg_state_rest(struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+	struct pg_session *ps = pg_session(x->s);
+	struct upconn *u = x->lease->u;
+	unsigned fresh = px->done & ~(unsigned)ps->pins;
+
+	pg_settings_set(&ps->settings, px->resets ? ps->startup :
+	    pg_upconn(u)->settings);
+	if (fresh != 0 && pg_conf(x->s)->on_session_state == PG_STATE_WARN) {
+		warn_of(x, fresh);
+		px->dirty = true;
+	} else
+		ps->pins |= (uint16_t)fresh;
+	if (ps->pins != 0 && !px->dirty) {
+		pin(x, u->pinned ? fresh : ps->pins);
+		x->keeps = true;
+		return;
+	}
+	ps->pins = 0;
+	/* What was once set on it, and is undone as far as is known. */
+	if (px->dirty || (u->pinned && !px->discarded) ||
+	    (px->flags & LASTING) != 0) {
+		pg_upconn(u)->wash.discards = true;
+		upconn_mark(u, MARK_DIRTY, "session state");
+	}
+}
