@@ -79,6 +79,8 @@ in_words(char byte)
 	return (sorts[(unsigned char)byte] & IN_WORDS) != 0;
 }
 
+static_assert(sizeof(struct pg_scan) <= 128, "one for each session");
+
 void
 pg_scan_begin(struct pg_scan *s, bool standard)
 {
