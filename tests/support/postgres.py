@@ -1,0 +1,851 @@
+"""PostgreSQL's protocol as a test wants it: strict messages and a client, and
+a real server. The scripted one is in postgres_origin.py.
+
+Builders give the bytes of one message; what comes is read strictly (a length
+that is wrong, a byte too many, an unknown type, an answer that is not owed is a
+failure) as Message(kind, value), kind being the letter on the wire. PostgreSQL
+chapter 55 has the formats (55.7) and the order (55.2).
+
+SPDX-License-Identifier: MIT
+"""
+import base64
+import collections
+import glob
+import hashlib
+import hmac
+import itertools
+import os
+import pwd
+import struct
+import subprocess
+
+import case
+from case import Failed, Skip, check, eq, later, port, temp_dir, until
+from wire import Client as WireClient
+from wire import Ended
+
+V3_0 = 3 << 16
+V3_2 = 3 << 16 | 2
+MOST = 1 << 30                  # bytes of a message
+
+_tokens = itertools.count(1)
+
+
+def token():
+    """A text that no other call has returned."""
+    return "t%s%06d" % (os.urandom(8).hex(), next(_tokens))
+
+
+def raw(value):
+    return value if isinstance(value, (bytes, bytearray)) \
+        else str(value).encode()
+
+
+def cstr(value):
+    return raw(value) + b"\0"
+
+
+# ------------------------------------------------------- what a client sends
+
+def message(kind, body=b""):
+    return raw(kind) + struct.pack("!I", len(body) + 4) + body
+
+
+def packet(code, body=b""):
+    """One without a type: the first of a connection."""
+    return struct.pack("!II", len(body) + 8, code) + body
+
+
+def startup(version=V3_0, **params):
+    """A name with a dot or the like: startup(**{"_pq_.x": 1})."""
+    return packet(version, b"".join(
+        cstr(n) + cstr(v) for n, v in params.items()) + b"\0")
+
+
+def cancel_request(pid, key):
+    return packet(80877102, struct.pack("!I", pid) + key)
+
+
+SSL_REQUEST = packet(80877103)
+GSSENC_REQUEST = packet(80877104)
+SYNC = message("S")
+FLUSH = message("H")
+TERMINATE = message("X")
+COPY_DONE = message("c")
+
+
+def query(sql):
+    return message("Q", cstr(sql))
+
+
+def parse(name, sql, *types):
+    return message("P", cstr(name) + cstr(sql) + struct.pack(
+        "!H%dI" % len(types), len(types), *types))
+
+
+def _values(values):
+    return struct.pack("!H", len(values)) + b"".join(
+        b"\xff\xff\xff\xff" if v is None else
+        struct.pack("!I", len(raw(v))) + raw(v) for v in values)
+
+
+def bind(portal="", statement="", *values, formats=(), results=()):
+    def codes(list_):
+        return struct.pack("!H%dH" % len(list_), len(list_), *list_)
+    return message("B", cstr(portal) + cstr(statement) + codes(formats) +
+                   _values(values) + codes(results))
+
+
+def describe(what, name=""):
+    """what: S a statement, P a portal."""
+    return message("D", raw(what) + cstr(name))
+
+
+def execute(portal="", rows=0):
+    return message("E", cstr(portal) + struct.pack("!I", rows))
+
+
+def close(what, name=""):
+    return message("C", raw(what) + cstr(name))
+
+
+def copy_data(data):
+    return message("d", raw(data))
+
+
+def copy_fail(text):
+    return message("f", cstr(text))
+
+
+def call(oid, *values):
+    return message("F", struct.pack("!IH", oid, 0) + _values(values) +
+                   struct.pack("!H", 0))
+
+
+def password(data):
+    """Also SASLResponse; PasswordMessage brings its end itself."""
+    return message("p", raw(data))
+
+
+def sasl_initial(mechanism, data):
+    return password(cstr(mechanism) + struct.pack("!I", len(data)) + data)
+
+
+# ----------------------------------------------------------------- reading
+
+Message = collections.namedtuple("Message", "kind value")
+
+
+class Fields:
+    """The body of a message; all of it has to be read."""
+
+    def __init__(self, kind, body):
+        self.kind, self.body, self.at = kind, body, 0
+
+    def take(self, n):
+        if n < 0 or self.at + n > len(self.body):
+            raise Failed("%r is short: %r" % (self.kind, self.body[:200]))
+        got = self.body[self.at:self.at + n]
+        self.at += n
+        return got
+
+    def number(self, form):
+        return struct.unpack("!" + form, self.take(struct.calcsize(form)))[0]
+
+    def numbers(self, form):
+        return [self.number(form) for _ in range(self.number("H"))]
+
+    def text(self):
+        end = self.body.find(b"\0", self.at)
+        if end < 0:
+            raise Failed("%r has a text without end" % self.kind)
+        return self.take(end + 1 - self.at)[:-1].decode("utf-8", "replace")
+
+    def rest(self):
+        return self.take(len(self.body) - self.at)
+
+    def value(self):
+        n = self.number("i")
+        return None if n == -1 else bytes(self.take(n))
+
+    def values(self):
+        return [self.value() for _ in range(self.number("H"))]
+
+    def end(self):
+        eq(bytes(self.body[self.at:]), b"", "bytes behind a %r" % self.kind)
+
+
+def _report(f):
+    """ErrorResponse, NoticeResponse: {letter: text}."""
+    got = {}
+    while True:
+        letter = f.take(1).decode()
+        if letter == "\0":
+            break
+        check(letter not in got, "a field twice in %r" % f.body)
+        got[letter] = f.text()
+    for needed in "SVCM":
+        check(needed in got, "%r has no field %s" % (got, needed))
+    return got
+
+
+def _columns(f):
+    got = []
+    for _ in range(f.number("H")):
+        name = f.text()
+        f.take(18)
+        got.append(name)
+    return got
+
+
+def _copy(f):
+    check(f.number("b") in (0, 1), "format of a COPY")
+    return f.numbers("H")
+
+
+def _status(f):
+    got = f.take(1).decode()
+    check(got in "ITE", "status %r" % got)
+    return got
+
+
+def _authentication(f):
+    code = f.number("I")
+    if code == 10:
+        names = []
+        while True:
+            name = f.text()
+            if not name:
+                return code, names
+            names.append(name)
+    return code, bytes(f.rest())
+
+
+def _negotiate(f):
+    return f.number("I"), [f.text() for _ in range(f.number("I"))]
+
+
+def _nothing(f):
+    return None
+
+
+BACKEND = {
+    "R": _authentication, "K": lambda f: (f.number("I"), bytes(f.rest())),
+    "S": lambda f: (f.text(), f.text()), "v": _negotiate,
+    "E": _report, "N": _report, "Z": _status,
+    "A": lambda f: (f.number("I"), f.text(), f.text()),
+    "T": _columns, "D": lambda f: f.values(), "C": lambda f: f.text(),
+    "I": _nothing, "1": _nothing, "2": _nothing, "3": _nothing,
+    "n": _nothing, "s": _nothing, "t": lambda f: f.numbers("I"),
+    "G": _copy, "H": _copy, "c": _nothing,
+    "d": lambda f: bytes(f.rest()), "V": lambda f: f.value(),
+}
+
+FRONTEND = {
+    "Q": lambda f: f.text(),
+    "P": lambda f: (f.text(), f.text(), f.numbers("I")),
+    "B": lambda f: (f.text(), f.text(), f.numbers("H"), f.values(),
+                    f.numbers("H")),
+    "D": lambda f: (f.take(1).decode(), f.text()),
+    "C": lambda f: (f.take(1).decode(), f.text()),
+    "E": lambda f: (f.text(), f.number("I")),
+    "S": _nothing, "H": _nothing, "X": _nothing, "c": _nothing,
+    "d": lambda f: bytes(f.rest()), "f": lambda f: f.text(),
+    "F": lambda f: (f.number("I"), f.numbers("H"), f.values(),
+                    f.number("H")),
+    "p": lambda f: bytes(f.rest()),
+}
+
+
+def parsed(table, kind, body):
+    read = table.get(kind)
+    if read is None:
+        raise Failed("no such message: %r %r" % (kind, body[:100]))
+    f = Fields(kind, body)
+    got = Message(kind, read(f))
+    f.end()
+    return got
+
+
+def read_message(wire, table):
+    """The next one of a Wire."""
+    kind, size = struct.unpack("!cI", wire.read_exact(5))
+    if not 4 <= size <= MOST:
+        raise Failed("length %d of a %r" % (size, kind))
+    return parsed(table, kind.decode("latin-1"), wire.read_exact(size - 4))
+
+
+# --------------------------------------------------------------- the order
+
+class Order:
+    """What a client has sent that is to be answered: an answer that is not due
+    is a failure (55.2.2, 55.2.3, 55.2.6)."""
+
+    ANSWERS = {"1": "P", "2": "B", "3": "C", "t": "D", "T": "DQ", "n": "D",
+               "D": "EQ", "C": "EQ", "s": "E", "I": "EQ", "G": "EQ",
+               "H": "EQ", "d": "EQ", "c": "EQ", "V": "F", "Z": "QFS"}
+    ENDS = {"1": "P", "2": "B", "3": "C", "T": "D", "n": "D", "C": "E",
+            "s": "E", "I": "E", "Z": "QFS"}
+
+    def __init__(self):
+        self.part = b""         # of what was sent: not a whole message yet
+        self.owed = []
+        self.copying = False    # the server takes CopyData
+        self.skipping = False   # up to the next Sync
+        self.spare = 0          # ReadyForQuery that may come in addition
+
+    def sent(self, data):
+        self.part += data
+        while len(self.part) >= 5:
+            size = struct.unpack("!I", self.part[1:5])[0] + 1
+            if not 5 <= size <= len(self.part):
+                return
+            kind = chr(self.part[0])
+            self.part = self.part[size:]
+            self._sent(kind)
+
+    def _sent(self, kind):
+        if self.copying:
+            self.copying = kind not in "cf"
+        elif not self.skipping or kind in "SQF":
+            self.skipping = False
+            self.owed.append(kind)
+
+    def _copy_begins(self):
+        """Sync and Flush are not answered until the copy's end."""
+        behind = self.owed[1:]
+        ends = [i for i, kind in enumerate(behind) if kind in "cf"]
+        self.copying = not ends
+        upto = ends[0] + 1 if ends else len(behind)
+        self.spare += behind[:upto].count("S")
+        self.owed[1:] = behind[upto:]
+
+    def _error(self, report):
+        if report["V"] in ("FATAL", "PANIC"):
+            self.owed = []
+            return
+        check(self.owed, "an error that nothing was asked for: %r" % report)
+        if self.owed[0] in "QF":
+            self.copying = False
+            return
+        if self.copying:
+            self.copying = False
+        while self.owed and self.owed[0] != "S":
+            self.owed.pop(0)
+        self.skipping = not self.owed
+
+    def got(self, m):
+        if m.kind in "NSA":
+            return
+        while self.owed and self.owed[0] in "Hdcf":
+            self.owed.pop(0)
+        if m.kind == "E":
+            return self._error(m.value)
+        if m.kind == "Z" and (not self.owed or self.owed[0] not in "QFS") \
+                and self.spare:
+            self.spare -= 1
+            return None
+        if not self.owed or self.owed[0] not in self.ANSWERS[m.kind]:
+            raise Failed("%r is not due; owed: %r" % (m, self.owed[:10]))
+        if m.kind == "G":
+            self._copy_begins()
+        if self.owed[0] in self.ENDS.get(m.kind, ""):
+            self.owed.pop(0)
+        return None
+
+
+# ------------------------------------------------------------------- SCRAM
+
+def _hmac(key, data):
+    return hmac.digest(key, data, "sha256")
+
+
+def xor(a, b):
+    return bytes(x ^ y for x, y in zip(a, b))
+
+
+class ScramKeys:
+    """What a password comes to (RFC 5802, 3)."""
+
+    def __init__(self, secret, salt, iterations):
+        salted = hashlib.pbkdf2_hmac("sha256", raw(secret), salt, iterations)
+        self.salt, self.iterations = salt, iterations
+        self.client = _hmac(salted, b"Client Key")
+        self.stored = hashlib.sha256(self.client).digest()
+        self.server = _hmac(salted, b"Server Key")
+
+    def secret(self):
+        """As pg_authid has it."""
+        def b64(data):
+            return base64.b64encode(data).decode()
+        return "SCRAM-SHA-256$%d:%s$%s:%s" % (
+            self.iterations, b64(self.salt), b64(self.stored),
+            b64(self.server))
+
+
+def scram_secret(word, iterations=4096):
+    return ScramKeys(word, os.urandom(16), iterations).secret()
+
+
+def attributes(data):
+    return dict((w[:1].decode(), w[2:]) for w in data.split(b","))
+
+
+class Scram:
+    """The client's side (RFC 7677; PostgreSQL 55.3.1: no user name)."""
+
+    def __init__(self, word, user=""):
+        self.word = word
+        self.nonce = base64.b64encode(os.urandom(18))
+        self.bare = b"n=%s,r=%s" % (raw(user), self.nonce)
+
+    def first(self):
+        return b"n,," + self.bare
+
+    def final(self, challenge):
+        got = attributes(challenge)
+        check(got["r"].startswith(self.nonce) and
+              len(got["r"]) > len(self.nonce), "the server's nonce")
+        keys = ScramKeys(self.word, base64.b64decode(got["s"]),
+                         int(got["i"]))
+        without = b"c=biws,r=" + got["r"]
+        signed = b",".join((self.bare, challenge, without))
+        self.signature = _hmac(keys.server, signed)
+        proof = xor(keys.client, _hmac(keys.stored, signed))
+        return without + b",p=" + base64.b64encode(proof)
+
+    def verify(self, outcome):
+        eq(base64.b64decode(attributes(outcome)["v"]), self.signature,
+           "the server's signature")
+
+
+def md5_response(word, user, salt):
+    inner = hashlib.md5(raw(word) + raw(user)).hexdigest()
+    return "md5" + hashlib.md5(raw(inner) + salt).hexdigest()
+
+
+# ------------------------------------------------------------------ a client
+
+class SqlError(Failed):
+    """An ErrorResponse that was not expected; .report has its fields."""
+
+    def __init__(self, report):
+        super().__init__("%(S)s %(C)s: %(M)s" % report)
+        self.report = report
+        self.code = report["C"]
+
+
+class Result:
+    """Everything up to a ReadyForQuery."""
+
+    def __init__(self):
+        self.messages = []
+        self.rows = []          # of all statements; bytes, None
+        self.tags = []
+        self.copied = b""       # by COPY TO
+        self.error = None       # its fields
+        self.status = None
+
+    def add(self, m):
+        self.messages.append(m)
+        if m.kind == "D":
+            self.rows.append(tuple(
+                None if v is None else v.decode("utf-8", "replace")
+                for v in m.value))
+        elif m.kind == "C":
+            self.tags.append(m.value)
+        elif m.kind == "d":
+            self.copied += m.value
+        elif m.kind == "E":
+            check(self.error is None, "two errors in one answer")
+            self.error = m.value
+        elif m.kind == "Z":
+            self.status = m.value
+
+    @property
+    def kinds(self):
+        return "".join(m.kind for m in self.messages)
+
+    @property
+    def code(self):
+        return self.error and self.error["C"]
+
+    @property
+    def tag(self):
+        eq(len(self.tags), 1, "number of results")
+        return self.tags[0]
+
+    @property
+    def one(self):
+        """The one value of the one row."""
+        eq([len(r) for r in self.rows], [1], "rows and columns")
+        return self.rows[0][0]
+
+
+class Client(WireClient):
+    """Connects and, unless login is False, logs in."""
+
+    def __init__(self, address, user="alice", database="shop", word=None,
+                 version=V3_0, login=True, rcvbuf=None, **params):
+        super().__init__(address, rcvbuf=rcvbuf)
+        self.address = address
+        self.user, self.word, self.version = user, word, version
+        self.parameters = {}    # ParameterStatus, the last of each
+        self.news = []          # every one: (name, value)
+        self.notices = []       # their fields
+        self.notified = []      # (pid, channel, payload)
+        self.pid = self.key = self.negotiated = None
+        self.methods = []       # codes of Authentication requests
+        self.status = None
+        self.order = None       # from the first ReadyForQuery on
+        self.params = {"user": user, "database": database, **params}
+        if login:
+            self.login()
+
+    def send(self, data):
+        if self.order is not None:
+            self.order.sent(bytes(data))
+        return super().send(data)
+
+    # ------------------------------------------------------------- log in
+
+    def login(self):
+        self.send(startup(self.version, **{
+            n: v for n, v in self.params.items() if v is not None}))
+        return self.logged_in()
+
+    def logged_in(self):
+        """Answer what the server asks, up to its ReadyForQuery."""
+        scram = Scram(self.word)
+        while True:
+            m = read_message(self, BACKEND)
+            if m.kind == "R":
+                self._prove(m.value, scram)
+            elif m.kind == "K":
+                self.pid, self.key = m.value
+                check(4 <= len(self.key) <= 256, "length of a key")
+            elif m.kind == "v":
+                self.negotiated = m.value
+            elif m.kind == "E":
+                raise SqlError(m.value)
+            elif m.kind == "Z":
+                eq((m.value, self.methods[-1:]), ("I", [0]), "a login")
+                check(self.pid is not None, "a login without key")
+                self.status = m.value
+                self.order = Order()
+                return self
+            elif not self._aside(m):
+                raise Failed("in a login: %r" % (m,))
+
+    def _prove(self, value, scram):
+        code, data = value
+        self.methods.append(code)
+        if code == 3:
+            self.send(password(cstr(self.word)))
+        elif code == 5:
+            self.send(password(cstr(md5_response(self.word, self.user,
+                                                 data))))
+        elif code == 10:
+            check("SCRAM-SHA-256" in data, "mechanisms: %r" % data)
+            self.send(sasl_initial("SCRAM-SHA-256", scram.first()))
+        elif code == 11:
+            self.send(password(scram.final(data)))
+        elif code == 12:
+            scram.verify(data)
+        else:
+            eq((code, data), (0, b""), "Authentication")
+
+    # ------------------------------------------------------------ reading
+
+    def _aside(self, m):
+        """What may come at any time."""
+        if m.kind == "S":
+            self.parameters[m.value[0]] = m.value[1]
+            self.news.append(m.value)
+        elif m.kind == "N":
+            self.notices.append(m.value)
+        elif m.kind == "A":
+            self.notified.append(m.value)
+        return m.kind in "SNA"
+
+    def any(self):
+        """The next message, whatever it is."""
+        m = read_message(self, BACKEND)
+        if self.order is not None:
+            self.order.got(m)
+        self._aside(m)
+        if m.kind == "Z":
+            self.status = m.value
+        return m
+
+    def read(self):
+        """The next one that is an answer."""
+        while True:
+            m = self.any()
+            if m.kind not in "SNA":
+                return m
+
+    def expect(self, kinds):
+        """Messages of these kinds, in order; those that are answers."""
+        got = []
+        for n, kind in enumerate(kinds):
+            m = self.read()
+            if m.kind != kind:
+                raise Failed("got %r, wanted the last of %r" % (
+                    m, kinds[:n + 1]))
+            got.append(m)
+        return got
+
+    def error(self, code=None):
+        """The next answer is an error."""
+        m = self.read()
+        eq(m.kind, "E", "kind of %r" % (m,))
+        if code is not None:
+            eq(m.value["C"], code, "code of %r" % m.value)
+        return m.value
+
+    def notification(self):
+        """The next NotificationResponse: (pid, channel, payload)."""
+        while not self.notified:
+            m = self.any()
+            check(m.kind in "SNA", "%r before a notification" % (m,))
+        return self.notified.pop(0)
+
+    def result(self):
+        """Up to ReadyForQuery, an error included."""
+        got = Result()
+        while got.status is None:
+            got.add(self.read())
+        return got
+
+    def results(self, n):
+        return [self.result() for _ in range(n)]
+
+    # ------------------------------------------------------------- asking
+
+    def write(self, *messages):
+        """All at once."""
+        return self.send(b"".join(messages))
+
+    def ask(self, *messages):
+        """They end with what ReadyForQuery answers: one Query or Sync."""
+        return self.write(*messages).result()
+
+    def query(self, sql):
+        """A simple query that shall not fail."""
+        got = self.ask(query(sql))
+        if got.error:
+            raise SqlError(got.error)
+        return got
+
+    def one(self, sql):
+        return self.query(sql).one
+
+    def ok(self, *texts):
+        for sql in texts:
+            self.query(sql)
+        return self
+
+    def fails(self, sql, code):
+        got = self.ask(query(sql))
+        eq(got.code, code, "SQLSTATE of %r (%r)" % (sql[:80], got.error))
+        return got
+
+    def prepare(self, name, sql, *types):
+        eq(self.ask(parse(name, sql, *types), SYNC).kinds, "1Z", "a Parse")
+        return self
+
+    def run(self, name, *values):
+        """Bind and execute a prepared statement, which shall not fail."""
+        got = self.ask(bind("", name, *values), execute(), SYNC)
+        if got.error:
+            raise SqlError(got.error)
+        return got
+
+    def extended(self, sql, *values):
+        """By the unnamed statement."""
+        got = self.ask(parse("", sql), bind("", "", *values),
+                       describe("P"), execute(), SYNC)
+        if got.error:
+            raise SqlError(got.error)
+        return got
+
+    def where(self):
+        """The process that serves it now."""
+        return int(self.one("SELECT pg_backend_pid()"))
+
+    def setting(self, name):
+        return self.one("SHOW " + name)
+
+    def cancel(self, pid=None, key=None):
+        """Ask for it, to the end of that connection."""
+        link = WireClient(self.address)
+        link.send(cancel_request(self.pid if pid is None else pid,
+                                 self.key if key is None else key))
+        eq(link.read_to_end(), b"", "an answer to a cancel")
+        link.close()
+        return self
+
+    def prove(self):
+        """What comes next is the answer to what is asked next: nothing was
+        left over, nobody else's comes."""
+        t = token()
+        eq(self.one("SELECT '%s'" % t), t, "what was selected")
+        eq((bytes(self.buf), self.order.owed), (b"", []), "left over")
+        return self
+
+    def quit(self):
+        self.send(TERMINATE)
+        self.closed()
+        self.close()
+
+    def closed(self, how=None):
+        """Nothing more comes, and the peer ends."""
+        eq(self.read_to_end(), b"", "bytes before the end")
+        if how:
+            eq(self.ended, how, "how the connection ended")
+
+
+# ------------------------------------------------------------- a real server
+
+class Postgres:
+    """A real PostgreSQL on a free port, in a folder of its own. Roles and
+    databases: alice, bob and shop, blog; postgres is the superuser. scram:
+    the roles' passwords are their names and "-word"."""
+
+    def __init__(self, scram=False, **settings):
+        found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"),
+                       key=lambda p: int(p.split("/")[4]))
+        if not found:
+            raise Skip("postgres is not installed")
+        self.bin = os.path.dirname(found[-1])
+        self.scram = scram
+        self.number = port()
+        self.errors = []
+        self.process = None
+        self.settings = settings
+        self.dir = os.path.join(temp_dir(), "pg%d" % self.number)
+        # It refuses to run as root.
+        self.as_user = {}
+        os.mkdir(self.dir, 0o700)
+        if os.getuid() == 0:
+            try:
+                who = pwd.getpwnam("postgres")
+            except KeyError:
+                raise Skip("there is no user postgres") from None
+            os.chown(self.dir, who.pw_uid, who.pw_gid)
+            self.as_user = {"user": who.pw_uid, "group": who.pw_gid,
+                            "extra_groups": []}
+        later(self.stop)
+        self._create()
+        self.start()
+        self._fill()
+
+    @property
+    def address(self):
+        return "127.0.0.1:%d" % self.number
+
+    def _create(self):
+        word = os.path.join(self.dir, "word")
+        data = os.path.join(self.dir, "data")
+        with open(word, "w") as f:
+            f.write("postgres-word\n")
+        os.chmod(word, 0o644)
+        subprocess.run(
+            [self.bin + "/initdb", "-D", data, "-U", "postgres", "-N",
+             "-E", "UTF8", "--locale=C", "--pwfile", word, "-A",
+             "scram-sha-256" if self.scram else "trust"], check=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            cwd=self.dir, **self.as_user)
+
+    def start(self):
+        from weir import listening
+        options = {"listen_addresses": "127.0.0.1", "port": self.number,
+                   "unix_socket_directories": "", "fsync": "off",
+                   "max_connections": 60, **self.settings}
+        self.out = os.path.join(temp_dir(), "pg%d.out" % self.number)
+        with open(self.out, "ab") as out:
+            self.process = subprocess.Popen(
+                [self.bin + "/postgres", "-D",
+                 os.path.join(self.dir, "data"),
+                 *("--%s=%s" % o for o in options.items())],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                cwd=self.dir, preexec_fn=case.die_with_parent,
+                **self.as_user)
+
+        def up():
+            if self.process.poll() is not None:
+                with open(self.out, errors="replace") as f:
+                    raise Failed("postgres: " + f.read()[-2000:])
+            if not listening(self.number):
+                return False
+            try:
+                self.client().quit()
+            except SqlError as e:       # "is starting up"
+                if e.code == "57P03":
+                    return False
+                raise
+            return True
+        until(up, "postgres answering")
+
+    def _fill(self):
+        with self.desk() as d:
+            for role in ("alice", "bob"):
+                d.ok("CREATE ROLE %s LOGIN PASSWORD '%s-word'" % (
+                    role, role))
+            d.ok("CREATE DATABASE shop OWNER alice",
+                 "CREATE DATABASE blog OWNER bob")
+
+    def client(self, user="postgres", database="postgres", **more):
+        """One of its own, beside weir."""
+        return Client(self.number, user, database, user + "-word", **more)
+
+    def desk(self, **more):
+        return _Desk(self.client(**more))
+
+    def ask(self, sql):
+        with self.desk() as d:
+            return d.query(sql)
+
+    @property
+    def open(self):
+        """Connections of clients but our own."""
+        return int(self.ask(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid <> "
+            "pg_backend_pid() AND backend_type = 'client backend'").one)
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(3)         # SIGQUIT: at once
+            self.process.wait()
+
+
+class _Desk:
+    def __init__(self, client):
+        self.client = client
+
+    def __enter__(self):
+        return self.client
+
+    def __exit__(self, *_):
+        self.client.quit()
+
+
+# --------------------------------------------------------------------- weir
+
+def through(*origins, pool="", front='auth = "trust";', up="", **more):
+    """The usual weir: its clients speak PostgreSQL at its port "front"."""
+    from weir import Weir, one
+    return Weir(one(*origins, protocol="postgres", pool=pool,
+                    front="postgres = { %s };" % front, up=up, **more))
+
+
+def upstreams(w, origin, most, least=1):
+    """How many connections were made upstream, as both sides count."""
+    made = w.upstream()["connects_total"]
+    if not least <= made <= most:
+        raise Failed("%d upstream connections, wanted %d to %d" % (
+            made, least, most))
+    if hasattr(origin, "logins"):
+        until(lambda: len(origin.logins) >= made, "logins at the server")
+        eq(len(origin.logins), made, "logins at the server")
