@@ -833,15 +833,24 @@ class _Desk:
 
 # --------------------------------------------------------------------- weir
 
+# DIRECT=1 puts raw TCP in the place of the protocol: it proves the tests
+# themselves, but for what they say about connections upstream.
+DIRECT = os.environ.get("DIRECT") == "1"
+
+
 def through(*origins, pool="", front='auth = "trust";', up="", **more):
     """The usual weir: its clients speak PostgreSQL at its port "front"."""
     from weir import Weir, one
+    if DIRECT:
+        return Weir(one(*origins, protocol="tcp"))
     return Weir(one(*origins, protocol="postgres", pool=pool,
                     front="postgres = { %s };" % front, up=up, **more))
 
 
 def upstreams(w, origin, most, least=1):
     """How many connections were made upstream, as both sides count."""
+    if DIRECT:
+        return
     made = w.upstream()["connects_total"]
     if not least <= made <= most:
         raise Failed("%d upstream connections, wanted %d to %d" % (
@@ -849,3 +858,9 @@ def upstreams(w, origin, most, least=1):
     if hasattr(origin, "logins"):
         until(lambda: len(origin.logins) >= made, "logins at the server")
         eq(len(origin.logins), made, "logins at the server")
+
+
+def pins(w):
+    """What clients have been pinned for: {reason: times}, without 0."""
+    return {reason: n for reason, n in
+            w.upstream()["pinned_total"].items() if n}
