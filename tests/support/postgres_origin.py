@@ -23,7 +23,7 @@ from wire import Ended
 
 TOKEN = re.compile(r"""
     (?P<space>\s+|--[^\n]*|/\*.*?\*/) |
-    (?P<string>[eE]?'(?:[^'\\]|''|\\.)*') |
+    (?P<string>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*') |
     (?P<dollar>\$\$.*?\$\$) |
     (?P<quoted>"(?:[^"]|"")*") |
     (?P<param>\$\d+) |
@@ -297,9 +297,9 @@ class Session:
         self.settings = {**REPORTED, **SILENT, **o.settings}
         asked = {n: v for n, v in self.params.items() if n not in (
             "user", "database", "options", "replication")}
-        for n, v in re.findall(r"(?:-c\s*|--)([\w.]+)=((?:\\.|\S)*)",
+        for n, v in re.findall(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)",
                                self.params.get("options", "")):
-            asked[n] = re.sub(r"\\(.)", r"\1", v)
+            asked[n.replace("-", "_")] = re.sub(r"\\(.)", r"\1", v)
         for n, v in asked.items():
             n = setting_name(n)
             self.settings[n] = setting_value(n, v)

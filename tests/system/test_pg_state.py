@@ -1,0 +1,491 @@
+"""What a client sets up on its session follows it from connection to connection,
+or keeps it on one; nobody else ever sees it.
+"""
+# SPDX-License-Identifier: MIT
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from case import case, check, eq, run, until
+from postgres import (DIRECT, SYNC, Client, bind, execute, parse, pins, query,
+                      through, token, upstreams)
+from postgres_origin import PgOrigin
+
+
+def start(pool="max = 2;", more="", **options):
+    o = PgOrigin(**options)
+    w = through(o, pool=pool, front='auth = "trust"; ' + more)
+    return o, w, w.conf.ports["front"]
+
+
+def leave(*clients):
+    for c in clients:
+        c.prove().quit()
+
+
+def clean(o):
+    """Nothing is left on any connection that nobody has."""
+    def rest():
+        for s in list(o.sessions.values()):
+            if s.temp or s.listening or s.cursors or s.status != "I":
+                return False
+        return not o.locks
+    until(rest, "sessions without a state: %r" % [
+        (s.temp, s.listening, s.cursors, o.locks)
+        for s in o.sessions.values()])
+
+
+# ---------------------------------------------------------- what is carried
+
+@case
+def parameters_follow_their_client():
+    o, w, front = start()
+    a, b, c = (Client(front) for _ in range(3))
+    a.ok("SET application_name = 'of a'", "SET DateStyle TO 'German, DMY'",
+         "SET TIME ZONE 'Europe/Oslo'")
+    b.ok("SET application_name = 'of b'")
+    for _ in range(3):
+        for one, name, style, zone in (
+                (a, "of a", "German, DMY", "Europe/Oslo"),
+                (b, "of b", "ISO, MDY", "Etc/UTC"),
+                (c, "", "ISO, MDY", "Etc/UTC")):
+            eq(one.setting("application_name"), name, "application_name")
+            eq(one.setting("DateStyle"), style, "DateStyle")
+            eq(one.setting("TimeZone"), zone, "TimeZone")
+            eq(one.parameters["application_name"], name, "as reported")
+    a.ok("BEGIN")       # takes one: the others get the other
+    for _ in range(3):
+        eq(b.setting("application_name"), "of b", "application_name")
+        eq(c.setting("application_name"), "", "application_name")
+        eq(a.setting("application_name"), "of a", "application_name")
+    a.ok("COMMIT")
+    eq(pins(w) if not DIRECT else {}, {}, "pins")
+    leave(a, b, c)
+    w.balanced(o)
+    upstreams(w, o, 2)
+
+
+@case
+def nobody_is_told_of_what_another_has_set():
+    o, w, front = start(pool="max = 1;")
+    a, b = Client(front), Client(front)
+    for n in range(5):
+        a.ok("SET application_name = 'a%d'" % n)
+        a.news.clear()
+        b.news.clear()
+        b.prove()
+        a.prove()
+        eq(b.news, [], "b's news")
+        eq(a.news, [], "a's news")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 1)
+
+
+@case
+def set_in_a_transaction_that_fails_it_is_not_set():
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok("SET application_name = 'before'")
+    a.ok("BEGIN", "SET application_name = 'inside'", "ROLLBACK")
+    eq(a.setting("application_name"), "before", "after ROLLBACK")
+    eq(a.parameters["application_name"], "before", "as reported")
+    a.ok("BEGIN", "SET application_name = 'inside'", "COMMIT")
+    a.ok("BEGIN", "SET LOCAL application_name = 'local'")
+    eq(a.setting("application_name"), "local", "SET LOCAL")
+    a.ok("COMMIT")
+    b.prove()
+    eq(a.setting("application_name"), "inside", "after them")
+    eq(b.setting("application_name"), "", "another's")
+    a.ok("RESET application_name")
+    b.prove()
+    eq(a.setting("application_name"), "", "after RESET")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 2)
+
+
+@case
+def start_up_parameters_follow_it_too():
+    o, w, front = start()
+    a = Client(front, application_name="of a", client_encoding="LATIN1",
+               extra_float_digits="3", search_path="mine,public",
+               options="-c work_mem=7MB --lock-timeout=5 -cstatement_timeout"
+                       "=9 -c x.y=two\\ words")
+    b = Client(front, DateStyle="German, DMY", options="")
+    c = Client(front)
+    eq(a.parameters["application_name"], "of a", "as greeted")
+    eq(b.parameters["DateStyle"], "German, DMY", "as greeted")
+    for _ in range(3):
+        for one, wanted in (
+                (a, ("of a", "LATIN1", "3", "mine,public", "7MB", "5", "9")),
+                (c, ("", "UTF8", "1", '"$user", public', "4MB", "0", "0"))):
+            got = tuple(one.setting(n) for n in (
+                "application_name", "client_encoding", "extra_float_digits",
+                "search_path", "work_mem", "lock_timeout",
+                "statement_timeout"))
+            eq(got, wanted, "settings")
+        eq(a.setting("x.y"), "two words", "of its own making")
+        eq(b.setting("DateStyle"), "German, DMY", "DateStyle")
+        eq(c.setting("DateStyle"), "ISO, MDY", "DateStyle")
+    a.ok("BEGIN")
+    eq(b.setting("DateStyle"), "German, DMY", "on the other connection")
+    eq(c.setting("search_path"), '"$user", public', "on the other")
+    a.ok("COMMIT")
+    leave(a, b, c)
+    w.balanced(o)
+    upstreams(w, o, 2)
+
+
+@case
+def reset_goes_back_to_what_it_came_with():
+    o, w, front = start(pool="max = 1;")
+    a, b = Client(front, application_name="came with"), Client(front)
+    for way in ("RESET application_name", "RESET ALL", "DISCARD ALL",
+                "SET application_name TO DEFAULT"):
+        a.ok("SET application_name = 'changed'")
+        b.prove()
+        a.ok(way)
+        b.prove()
+        eq(a.setting("application_name"), "came with", "after " + way)
+        eq(b.setting("application_name"), "", "another's")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 2)
+
+
+@case
+def long_values_and_all_signs_are_carried():
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    for value in ("x" * 127, "x" * 128, "x" * 300, "x" * 4000,
+                  "it''s", 'a "b" c', "back\\slash", "a\\''b",
+                  "\u00e6\u00f8\u00e5", "$1; DROP TABLE t; --"):
+        plain = value.replace("''", "'")
+        a.ok("SET application_name = '%s'" % value)
+        for _ in range(2):
+            b.prove()
+            eq(a.setting("application_name"), plain, "application_name")
+        b.ok("BEGIN")
+        eq(a.setting("application_name"), plain, "on the other connection")
+        eq(b.setting("application_name"), "", "another's")
+        b.ok("COMMIT")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 2)
+
+
+@case
+def a_start_up_parameter_that_the_server_refuses_is_told_of():
+    if DIRECT:
+        return
+    o, w, front = start()
+    a = Client(front, nonsense="1", client_encoding="nonsense",
+               application_name="fine")
+    eq(a.setting("application_name"), "fine", "what is not refused")
+    check(any("nonsense" in n["M"] for n in a.notices), "notices: %r" %
+          a.notices)
+    a.notices.clear()
+    a.prove()
+    eq(a.notices, [], "told once")
+    leave(a)
+    w.balanced(o)
+    upstreams(w, o, 1)
+
+
+@case
+def set_by_the_extended_protocol_it_is_carried_too():
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.extended("SET application_name = 'of a'")
+    a.prepare("s", "SELECT current_setting('application_name')")
+    for _ in range(3):
+        b.prove()
+        eq(a.run("s").one, "of a", "application_name")
+    b.ok("BEGIN")
+    eq(a.run("s").one, "of a", "on the other connection")
+    eq(b.setting("application_name"), "", "another's")
+    b.ok("COMMIT")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 2)
+
+
+# ----------------------------------------------------------- what pins
+
+def pinned(reason, *texts, ends=("DISCARD ALL",), seen=None):
+    """After texts the client keeps its connection, and the others theirs;
+    after ends it does not. seen(client) proves that the state is there."""
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok(*texts)
+    home = a.where()
+    for _ in range(3):
+        b.prove()
+        check(b.where() != home, "another on a connection that is kept")
+        eq(a.where(), home, "its connection")
+        if seen:
+            seen(a)
+    if not DIRECT:
+        eq(pins(w), {reason: 1}, "pinned_total")
+        w.wait_pool(pinned=1, leased=1)
+    a.ok(*ends)
+    b.prove()
+    if not DIRECT:
+        w.wait_pool(pinned=0, leased=0)
+    a.prove()
+    # And once more, to the client's end.
+    a.ok(*texts)
+    if not DIRECT:
+        eq(pins(w), {reason: 2}, "pinned_total")
+    a.close()
+    clean(o)
+    for _ in range(3):
+        leave(Client(front))
+    b.quit()
+    w.balanced(o)
+    upstreams(w, o, 3)
+    clean(o)
+
+
+@case
+def listen_pins():
+    def seen(c):
+        c.ok("NOTIFY ch, 'x'")
+        eq(c.notification()[1:], ("ch", "x"), "its notification")
+    pinned("listen", "LISTEN ch", seen=seen)
+    pinned("listen", "LISTEN ch", ends=("UNLISTEN *",), seen=seen)
+
+
+@case
+def notifications_come_while_it_asks_for_nothing():
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok("LISTEN ch")
+    for n in range(20):
+        b.ok("NOTIFY ch, '%d'" % n)
+        eq(a.notification()[1:], ("ch", "%d" % n), "notification")
+    eq(b.notified, [], "another's")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 3)
+
+
+@case
+def prepare_pins():
+    def seen(c):
+        eq(c.one("EXECUTE q"), "x", "EXECUTE")
+    pinned("prepare", "PREPARE q AS SELECT 'x'", seen=seen)
+    pinned("prepare", "PREPARE q AS SELECT 'x'", seen=seen,
+           ends=("DEALLOCATE ALL",))
+
+
+@case
+def with_hold_pins():
+    def seen(c):
+        eq(len(c.query("FETCH 1 FROM h").rows), 1, "FETCH")
+    texts = ("BEGIN", "DECLARE h CURSOR WITH HOLD FOR SELECT "
+             "generate_series(1, 10)", "COMMIT")
+    pinned("hold", *texts, seen=seen)
+    pinned("hold", *texts, seen=seen, ends=("CLOSE ALL",))
+
+
+@case
+def a_temporary_table_pins():
+    def seen(c):
+        c.ok("INSERT INTO mine VALUES ('x')", "TABLE mine")
+    pinned("temp", "CREATE TEMP TABLE mine (x text)", seen=seen)
+    pinned("temp", "CREATE TEMPORARY TABLE mine (x text)", seen=seen,
+           ends=("DISCARD TEMP",))
+
+
+@case
+def an_advisory_lock_pins():
+    texts = ("SELECT pg_advisory_lock(7)",)
+    pinned("advisory_lock", *texts)
+    pinned("advisory_lock", *texts, ends=("SELECT pg_advisory_unlock_all()",))
+
+
+@case
+def a_lock_is_freed_when_its_client_goes():
+    if DIRECT:
+        return
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok("SELECT pg_advisory_lock(7)")
+    b.write(query("SELECT pg_advisory_lock(7)"))
+    o.wait_for(1)
+    a.rst()
+    eq(b.result().error, None, "the lock")
+    b.ok("SELECT pg_advisory_unlock_all()")
+    leave(b)
+    w.balanced(o)
+    clean(o)
+    upstreams(w, o, 3)
+
+
+@case
+def set_config_pins():
+    def seen(c):
+        eq(c.one("SELECT current_setting('work_mem')"), "9MB", "work_mem")
+    pinned("set_config", "SELECT set_config('work_mem', '9MB', false)",
+           seen=seen)
+
+
+@case
+def set_of_what_is_not_reported_pins():
+    def seen(c):
+        eq(c.setting("work_mem"), "9MB", "work_mem")
+    pinned("set", "SET work_mem = '9MB'", seen=seen)
+    pinned("set", "SET work_mem = '9MB'", seen=seen, ends=("RESET ALL",))
+
+
+@case
+def set_role_pins():
+    def seen(c):
+        eq(c.one("SELECT current_user"), "other", "current_user")
+    pinned("role", "SET ROLE other", seen=seen)
+    pinned("role", "SET ROLE other", seen=seen, ends=("RESET ROLE",))
+
+
+@case
+def load_pins():
+    pinned("load", "LOAD 'thing'")
+
+
+@case
+def another_never_sees_any_of_it():
+    o, w, front = start()
+    a = Client(front)
+    a.ok("SET work_mem = '9MB'", "SET ROLE other", "LISTEN ch",
+         "CREATE TEMP TABLE mine (x text)", "PREPARE q AS SELECT 'x'",
+         "SELECT pg_advisory_lock(7)", "SET application_name = 'a'",
+         "SELECT set_config('x.y', 'z', false)")
+    a.close()
+    for _ in range(5):
+        b = Client(front)
+        eq(b.setting("work_mem"), "4MB", "work_mem")
+        eq(b.setting("role"), "none", "role")
+        eq(b.setting("application_name"), "", "application_name")
+        b.fails("SHOW x.y", "42704")
+        b.fails("TABLE mine", "42P01")
+        b.fails("EXECUTE q", "26000")
+        b.ok("NOTIFY ch")
+        eq(b.notified, [], "notifications")
+        b.quit()
+    w.balanced(o)
+    clean(o)
+    upstreams(w, o, 3)
+
+
+@case
+def what_is_rolled_back_pins_nobody():
+    if DIRECT:
+        return
+    o, w, front = start(pool="max = 1;")
+    a, b = Client(front), Client(front)
+    for _ in range(3):
+        a.ok("BEGIN", "SET LOCAL work_mem = '9MB'", "COMMIT")
+        b.prove()
+        eq(b.setting("work_mem"), "4MB", "work_mem")
+    a.fails("LISTEN", "42601")
+    a.fails("SET nonsense = 1", "42704")
+    b.prove()
+    eq(pins(w), {}, "pins")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 5)
+
+
+@case
+def words_in_literals_pin_nobody():
+    if DIRECT:
+        return
+    o, w, front = start(pool="max = 1;")
+    a, b = Client(front), Client(front)
+    for text in ("SELECT 'LISTEN x'", "SELECT 1 /* SET work_mem = 1 */",
+                 "SELECT $$pg_advisory_lock(1)$$", "-- LOAD 'x'\nSELECT 1",
+                 "SELECT 'a' AS \"set_config(1)\""):
+        a.ok(text)
+        b.prove()
+    eq(pins(w), {}, "pins")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 1)
+
+
+@case
+def no_more_than_max_pinned_are_pinned():
+    if DIRECT:
+        return
+    o, w, front = start(pool="max = 2; max_pinned = 1;")
+    a, b = Client(front), Client(front)
+    a.ok("LISTEN ch")
+    got = b.ask(query("LISTEN ch"))
+    eq((got.code, got.status), ("53300", "I"), "the second one")
+    check("max_pinned" in got.error["M"], "its reason: %(M)s" % got.error)
+    b.prove()
+    b.ok("BEGIN")
+    eq(b.ask(query("LISTEN ch")).status, "E", "in a transaction")
+    b.ok("ROLLBACK")
+    a.ok("UNLISTEN *")
+    b.ok("LISTEN ch", "UNLISTEN *")
+    leave(a, b)
+    w.balanced(o)
+    clean(o)
+    upstreams(w, o, 4)
+
+
+# ------------------------------------------------------ on_session_state
+
+@case
+def warn_tells_and_washes():
+    if DIRECT:
+        return
+    o, w, front = start(more='on_session_state = "warn";')
+    a, b = Client(front), Client(front)
+    a.ok("LISTEN ch")
+    check(any("listen" in n["M"] for n in a.notices), "notices: %r" %
+          a.notices)
+    clean(o)
+    a.ok("SET work_mem = '9MB'")
+    for c in (b, a):
+        eq(c.setting("work_mem"), "4MB", "work_mem")
+    b.ok("NOTIFY ch")
+    a.prove()
+    eq(a.notified, [], "notifications")
+    eq(pins(w), {}, "pins")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 4)
+
+
+@case
+def refuse_refuses():
+    if DIRECT:
+        return
+    o, w, front = start(more='on_session_state = "refuse";')
+    a = Client(front)
+    for text in ("LISTEN ch", "SET work_mem = '9MB'", "SET ROLE other",
+                 "CREATE TEMP TABLE x (y text)", "PREPARE q AS SELECT 1",
+                 "SELECT pg_advisory_lock(1)", "LOAD 'x'"):
+        got = a.ask(query(text))
+        eq((got.code, got.status), ("0A000", "I"), "answer to " + text)
+        check("on_session_state" in got.error["M"], "its reason: %(M)s" %
+              got.error)
+        eq(o.seen("Q", text), 0, text + " at the server")
+        got = a.ask(parse("", text), bind(), execute(), SYNC)
+        eq((got.code, got.status), ("0A000", "I"), "extended " + text)
+    a.ok("BEGIN")
+    eq(a.ask(query("LISTEN ch")).status, "E", "in a transaction")
+    a.ok("ROLLBACK")
+    a.ok("SET application_name = 'a'", "BEGIN",
+         "SET LOCAL work_mem = '9MB'", "COMMIT")
+    eq(pins(w), {}, "pins")
+    leave(a)
+    w.balanced(o)
+    clean(o)
+    upstreams(w, o, 4)
+
+
+run()
