@@ -271,7 +271,8 @@ class Session:
         self.params = dict(zip((w.decode() for w in f[::2]),
                                (w.decode() for w in f[1::2])))
         check(self.params.get("user"), "a startup packet without user")
-        self.params.setdefault("database", self.params["user"])
+        self.params["database"] = self.params.get("database") or \
+            self.params["user"]
         with self.origin.said:
             self.origin.logins.append((self.number, self.params))
             self.origin.said.notify_all()
@@ -718,6 +719,9 @@ class PgOrigin(Origin):
         session = Session(self, link)
         try:
             size, code = struct.unpack("!II", link.read_exact(8))
+            while code in (80877103, 80877104):     # encryption
+                link.send("N")
+                size, code = struct.unpack("!II", link.read_exact(8))
             check(8 < size <= 10000, "length of a first packet: %d" % size)
             body = link.read_exact(size - 8)
             if code == 80877102:
