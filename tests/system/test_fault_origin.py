@@ -7,13 +7,14 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, case, check, eq, run, until
+from case import SLOW, WAIT, case, check, eq, run, until
 from p1 import Load, P1Origin
 from weir import Weir, one
 
 POOL = 'max = 16; max_waiting = 1000; queue_timeout = "60s";'
-HTTP = 'timeouts = { response = "%dms"; stall = "%dms"; };' % (
-    500 * SLOW, 500 * SLOW)
+# Who comes back is waited for: not the 10 s of the default.
+HTTP = 'timeouts = { response = "%dms"; stall = "%dms"; }; ' \
+    'outlier = { eject_for = "1s"; };' % (500 * SLOW, 500 * SLOW)
 TCP = 'timeouts = { tunnel = "%dms"; };' % (500 * SLOW)
 ROUNDS = 2
 
@@ -31,7 +32,8 @@ def passes(*origins, count=200):
     def served():
         return sum(o.counts()["requests"] for o in origins)
     before = served()
-    until(lambda: served() >= before + count, "traffic")
+    # One that was ejected again meanwhile is out for twice as long.
+    until(lambda: served() >= before + count, "traffic", 4 * WAIT)
 
 
 def at_the_end(w, load, *origins, tcp=False):
