@@ -190,18 +190,17 @@ SLOW_fuzz := 3
 AROUND_tsan := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 # Only these have threads to look at.
 SYSTEM_tsan = $(shell grep -lE 'workers *= *2' tests/system/test_*.py)
-RUN_TESTS = $(AROUND_$(VARIANT)) env WEIR='$(CURDIR)/$(WEIR)' \
+# With PLAN=FILE they are added to what `tests/run --all FILE` runs.
+RUN_TESTS = WEIR='$(CURDIR)/$(WEIR)' \
 	SLOW=$(SLOW_$(VARIANT)) VARIANT=$(VARIANT) CC='$(CC)' \
 	UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=second_deadlock_stack=1 \
-	tests/run -j $(or $(AT_ONCE),$(JOBS)) $(if $(TALLY),--tally $(TALLY)) --only '$(ONLY)' \
-	--name '$@ $(VARIANT)'
+	tests/run -j $(JOBS) $(if $(PLAN),--later $(PLAN)) --only '$(ONLY)' \
+	--around '$(AROUND_$(VARIANT))' --name '$@ $(VARIANT)'
 
 .PHONY: unit system real
 unit: $(TESTS)
 	@$(RUN_TESTS) $(TESTS)
 
-# They wait more than they work: twice as many at a time.
-system: AT_ONCE = $(shell echo $$(($(JOBS) * 2)))
 system: $(WEIR)
 	@$(RUN_TESTS) $(or $(SYSTEM_$(VARIANT)),tests/system)
 
@@ -215,20 +214,25 @@ asan tsan:
 	@bad=0; for t in unit system; do \
 		$(MAKE) -s VARIANT=$@ $$t || bad=1; done; exit $$bad
 
-# Everything is built before anything runs; a failure does not hide the next.
-.PHONY: check
+# Everything is built before anything runs, and all of it runs as one: what
+# one build's tests wait is another's time.
+.PHONY: check $(addprefix built-,release asan tsan fuzz)
 check:
 	@packaging/deps build test
 	@$(MAKE) -s layers
-	@for v in release asan tsan; do \
-		$(MAKE) -s -j$(JOBS) VARIANT=$$v all tests || exit 1; done
-	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz CC=clang fuzzers
-	@rm -f build/tally
-	@for t in unit system "BRIEF=1 real" "VARIANT=asan unit" "VARIANT=asan system" \
-		"VARIANT=tsan unit" "VARIANT=tsan system" \
+	@$(MAKE) -s -j$(JOBS) $(addprefix built-,release asan tsan fuzz)
+	@rm -f build/plan
+	@for t in unit system "BRIEF=1 real" "VARIANT=asan unit" \
+		"VARIANT=asan system" "VARIANT=tsan unit" "VARIANT=tsan system" \
 		"VARIANT=fuzz CC=clang replay"; do \
-		$(MAKE) -s TALLY=build/tally $$t || true; done
-	@tests/run --sum build/tally
+		$(MAKE) -s PLAN=build/plan $$t || exit 1; done
+	@tests/run -j $(JOBS) --name check --all build/plan
+
+built-release built-asan built-tsan:
+	@$(MAKE) VARIANT=$(@:built-%=%) all tests
+
+built-fuzz:
+	@$(MAKE) VARIANT=fuzz CC=clang fuzzers
 
 .PHONY: fuzz fuzz-run replay
 fuzz:
