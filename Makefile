@@ -13,7 +13,7 @@
 #   make real       tests/real: real clients and servers                (ONLY=)
 #                   make check leaves out tests/real/long
 #   make asan       unit and system tests with AddressSanitizer and UBSan
-#   make tsan       unit tests, and those of system that use two workers, with
+#   make tsan       those of unit and system that have threads, with
 #                   ThreadSanitizer
 #   make fuzz       each target of tests/fuzz for FUZZ_SECONDS=30 (clang)
 #   make soak       mixed load, faults and reloads for SOAK_MINUTES=20
@@ -127,6 +127,13 @@ SUPPORT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
 TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard $(addsuffix /test_*.c,tests/* \
 	tests/*/* tests/*/*/* tests/*/*/*/*)))
 FUZZERS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/*.c))
+
+# ThreadSanitizer sees nothing in a test that never has a second thread.
+ifeq ($(VARIANT),tsan)
+THREADED := $(shell grep -lE $\
+	'pthread_create|(writer|lane)_start|dns_server\.h' $(TESTS:$(OUT)/%=%.c))
+TESTS := $(THREADED:%.c=$(OUT)/%)
+endif
 
 .PHONY: all tests fuzzers
 all: $(WEIR)
