@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "pool/balance.h"
+#include "pool/park.h"
 #include "pool/pin.h"
 #include "pool/share.h"
 #include "pool/site.h"
@@ -125,11 +126,19 @@ ask_recheck(struct ask *a)
 		deadline_set(p->worker, &a->deadline, 0);
 }
 
-static void
+void
+ask_wait_from(struct ask *a)
+{
+	struct pool *p = a->pool;
+
+	deadline_set_since(p->worker, &a->deadline,
+	    p->conf->pool.queue_timeout_ms, a->since_ns);
+}
+
+void
 ask_enqueue(struct ask *a)
 {
 	struct pool *p = a->pool;
-	unsigned waiting;
 
 	ask_rebind(a);
 	a->seq = ++p->asks_seq;
@@ -140,18 +149,14 @@ ask_enqueue(struct ask *a)
 	list_append(&p->asks, &a->link);
 	if (a->opening == NULL)
 		pool_publish(p, &p->unserved, 1);
-	pool_publish(p, &p->waiting, 1);
-	waiting = atomic_load_explicit(&p->waiting, memory_order_relaxed);
-	if (waiting > count_read(&p->waiting_max))
-		atomic_store_explicit(&p->waiting_max, waiting,
-		    memory_order_relaxed);
+	pool_count_waiting(p, 1);
 	pool_publish_waiting(p);
-	deadline_set(p->worker, &a->deadline, p->conf->pool.queue_timeout_ms);
+	ask_wait_from(a);
 	if (a->opening == NULL)
 		pool_wait_for_held(p);
 }
 
-static void
+void
 ask_dequeue(struct ask *a)
 {
 	struct pool *p = a->pool;
@@ -168,11 +173,12 @@ ask_dequeue(struct ask *a)
 	else
 		pool_publish(p, &p->unserved, -1);
 	a->opening = NULL;
-	pool_publish(p, &p->waiting, -1);
+	pool_count_waiting(p, -1);
 	pool_publish_waiting(p);
 }
 
-/* Asks of all workers that wait because the pool is at its limits. */
+/* Asks of all workers that wait because the pool is at its limits, or because
+   nothing new begins. */
 static uint64_t
 queue_length(const struct pool *p)
 {
@@ -180,9 +186,10 @@ queue_length(const struct pool *p)
 	size_t i;
 
 	if (p->upstream->n_pools == 1)
-		return p->unserved;
+		return (uint64_t)p->unserved + p->n_parked;
 	for (i = 0; i < p->upstream->n_pools; i++)
-		n += atomic_load(&p->upstream->pools[i]->unserved);
+		n += (uint64_t)atomic_load(&p->upstream->pools[i]->unserved) +
+		    atomic_load(&p->upstream->pools[i]->n_parked);
 	return n;
 }
 
@@ -228,8 +235,10 @@ ask_leave(struct ask *a)
 		a->awaits_pin = false;
 		list_remove(&a->link);
 		deadline_clear(&a->deadline);
-		pool_publish(a->pool, &a->pool->waiting, -1);
-	} else
+		pool_count_waiting(a->pool, -1);
+	} else if (a->is_parked)
+		park_leave(a);
+	else
 		ask_dequeue(a);
 	ask_unpin(a);
 }
@@ -618,6 +627,22 @@ may_be_served(struct ask *a)
 	    pool_tier(p) >= TIER_HELD || (is_keyed(a) && !is_behind(a));
 }
 
+/* Nothing new begins: a waits until it does, if it may. */
+static enum asked
+wait_parked(struct ask *a)
+{
+	struct pool *p = a->pool;
+
+	if (park_is_on(p))
+		park_look(p);   /* those before it come first */
+	if (queue_length(p) >= (uint64_t)p->conf->pool.max_waiting) {
+		a->refusal = REFUSAL_QUEUE_FULL;
+		return ASK_REFUSED;
+	}
+	park(a);
+	return ASK_WAITS;
+}
+
 /* Who rides with others takes no place, and so overtakes nobody. */
 static void
 ride_along(struct ask *a, struct upconn **u)
@@ -634,6 +659,8 @@ ask_now(struct ask *a)
 	struct pool *p = a->pool;
 	struct upconn *u = NULL;
 
+	if (park_takes(a))
+		return wait_parked(a);
 	if (may_be_served(a)) {
 		if (!ask_serve(a, &u))
 			return ASK_REFUSED;
@@ -689,7 +716,7 @@ lease_ask(struct ask *a)
 	a->said = NULL;
 	a->held_ns = 0;
 	a->since_ns = a->pool->worker->now_ns;
-	a->pins = a->awaits_pin = a->awaits_ride = false;
+	a->pins = a->awaits_pin = a->awaits_ride = a->is_parked = false;
 	if (a->lasts && !a->share && a->with == NULL) {
 		if (!list_empty(&a->pool->pin_asks) ||
 		    !upstream_pin_take(a->pool->upstream))

@@ -94,6 +94,7 @@ struct ask {
 					   have less */
 	bool pins;                      /* counted in upstream->pins */
 	bool awaits_pin;                /* on pool->pin_asks: to be */
+	bool is_parked;                 /* on pool->parked */
 	bool awaits_ride;               /* for room on a shared connection, or
 					   its opening, not for a place: see
 					   share_await() */
@@ -143,6 +144,12 @@ void ask_refuse(struct ask *a, enum refusal why, int error);
 /* For the rest of the pool, of one that is in no queue: what lease_ask() does
    once a may be pinned, or need not be. */
 enum asked ask_now(struct ask *a) MUST_CHECK;
+/* Into the pool's queue, and out of it: what was being opened for it is
+   nobody's. */
+void ask_enqueue(struct ask *a);
+void ask_dequeue(struct ask *a);
+/* It waits, since it asked: arm its deadline. */
+void ask_wait_from(struct ask *a);
 /* Out of whichever queue it is in; it will not be pinned. */
 void ask_leave(struct ask *a);
 void ask_unpin(struct ask *a);

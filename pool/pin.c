@@ -27,7 +27,7 @@ pin_await(struct ask *a)
 	}
 	a->awaits_pin = true;
 	list_append(&p->pin_asks, &a->link);
-	pool_publish(p, &p->waiting, 1);
+	pool_count_waiting(p, 1);
 	deadline_set(p->worker, &a->deadline, ms);
 	if (p->upstream->n_pools > 1 && !deadline_armed(&p->pin_look))
 		deadline_set(p->worker, &p->pin_look, PIN_LOOK_MS);

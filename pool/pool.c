@@ -12,6 +12,7 @@
 #include "net/patient.h"
 #include "net/worker.h"
 #include "pool/lease.h"
+#include "pool/park.h"
 #include "pool/pin.h"
 #include "pool/shards.h"
 #include "pool/share.h"
@@ -65,10 +66,12 @@ pool_init(struct pool *p, struct upstream *up, struct worker *w)
 	list_init(&p->asks);
 	list_init(&p->pin_asks);
 	deadline_init(&p->pin_look, pin_look);
+	list_init(&p->parked);
 	list_init(&p->upconns);
 	list_init(&p->lent);
 	pile_init(&p->leases, sizeof(struct lease), 256);
 	atomic_init(&p->oldest_ns, INT64_MAX);
+	atomic_init(&p->oldest_parked_ns, INT64_MAX);
 	atomic_init(&p->oldest_lease_ns, INT64_MAX);
 	upkeep_start(p);
 	return 0;
@@ -105,6 +108,18 @@ pool_publish(struct pool *p, _Atomic unsigned *what, int change)
 		atomic_store_explicit(what, now, memory_order_relaxed);
 	else
 		atomic_store(what, now);
+}
+
+void
+pool_count_waiting(struct pool *p, int change)
+{
+	unsigned waiting;
+
+	pool_publish(p, &p->waiting, change);
+	waiting = atomic_load_explicit(&p->waiting, memory_order_relaxed);
+	if (waiting > count_read(&p->waiting_max))
+		atomic_store_explicit(&p->waiting_max, waiting,
+		    memory_order_relaxed);
 }
 
 void
@@ -388,6 +403,7 @@ pool_serve(struct pool *p)
 	if (p->serving)
 		return;
 	p->serving = true;
+	park_look(p);
 	share_look(p);
 	/* Of a full endpoint a place may have come free. */
 	if (p->shards != NULL && p->unserved > 0)
@@ -478,6 +494,17 @@ pool_publish_waiting(struct pool *p)
 	}
 }
 
+/* Since when its oldest one waits. Those that were parked count as soon as they
+   may begin, whether or not their worker has been told yet. */
+static int64_t
+waits_since(const struct pool *p)
+{
+	int64_t since = atomic_load(&p->oldest_ns);
+	int64_t parked = atomic_load(&p->oldest_parked_ns);
+
+	return parked < since && !park_is_on(p) ? parked : since;
+}
+
 struct pool *
 pool_elder(struct pool *p)
 {
@@ -488,11 +515,11 @@ pool_elder(struct pool *p)
 
 	if (up->n_pools == 1)
 		return NULL;
-	mine = atomic_load(&p->oldest_ns);
+	mine = waits_since(p);
 	/* Ours wait unless another has waited 10 ms longer: letters cost. */
 	oldest = mine == INT64_MAX ? INT64_MAX : mine - 10 * NS_PER_MS;
 	for (i = 0; i < up->n_pools; i++) {
-		int64_t since = atomic_load(&up->pools[i]->oldest_ns);
+		int64_t since = waits_since(up->pools[i]);
 
 		if (up->pools[i] != p && since < oldest) {
 			oldest = since;

@@ -117,6 +117,8 @@ struct pool {
 	struct list      pin_asks;      /* that wait for less than max_pinned,
 					   oldest first; then they ask */
 	struct deadline  pin_look;      /* a look whether that is so */
+	struct list      parked;        /* that wait while nothing new begins,
+					   oldest first; see park.h */
 	struct list      upconns;       /* all of this worker, oldest first */
 	struct list      lent;          /* the leased ones, longest first */
 	struct pile      leases;
@@ -141,7 +143,10 @@ struct pool {
 		int64_t until_ns;
 	} habit;
 
-	_Atomic unsigned waiting;       /* published: asks in `asks` */
+	_Atomic unsigned waiting;       /* published: asks in all queues */
+	_Atomic unsigned n_parked;      /* published: those in `parked` */
+	_Atomic int64_t  oldest_parked_ns;      /* since when the first of
+					   these waits; INT64_MAX = none */
 	_Atomic unsigned unserved;      /* published: those of them for which
 					   nothing is opening */
 	_Atomic int64_t  oldest_ns;     /* published: since when the first one
@@ -225,6 +230,9 @@ void pool_close_idle(struct pool *p, enum discard (*due)(const struct upconn *u)
 
 /* `asks` has changed: publish the oldest for which nothing is opening. */
 void pool_publish_waiting(struct pool *p);
+
+/* Asks have begun to wait, or do not any more. */
+void pool_count_waiting(struct pool *p, int change);
 
 /* Add to a published counter, in an order that other workers can rely on. */
 void pool_publish(struct pool *p, _Atomic unsigned *what, int change);

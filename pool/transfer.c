@@ -238,6 +238,10 @@ wish_arrived(struct worker *w, struct mail *m)
 			list_prepend(&u->shelf->idle, &u->link);
 		return;
 	}
+	/* Those who came before ours may have been served meanwhile, when many
+	   began to wait at one moment. */
+	if (pool_in_need(p) > 0 && pool_elder(p) == NULL)
+		pool_serve(p);
 	wish_on(from, w->index + 1);
 }
 

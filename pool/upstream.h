@@ -37,6 +37,9 @@ struct upstream {
 					   it */
 	_Atomic unsigned pins_most;     /* pool.max_pinned, and so that each
 					   worker has one left to share */
+	_Atomic bool     paused;        /* by hand: nothing new begins. When
+					   it changes pools have to be told,
+					   by pool_set_roster() */
 	_Atomic uint64_t next_id;       /* of connections, for people */
 	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket */
 	size_t n_pools;

@@ -325,6 +325,73 @@ run_endpoint(struct order *o)
 	return CLIENT_OK;
 }
 
+/* malloc'd; NULL when out of memory. */
+static char *
+upstream_path(const struct order *o, const char *what)
+{
+	char *path = NULL;
+	size_t len;
+	FILE *out = open_memstream(&path, &len);
+
+	if (out == NULL)
+		return NULL;
+	fputs("/upstreams/", out);
+	print_escaped(out, o->words[0]);
+	fprintf(out, "/%s", what);
+	if (fclose(out) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Pauses or resumes; the answer's number of leases, -1 when it has failed. */
+static long long
+set_paused(struct order *o, const char *what)
+{
+	char *path = upstream_path(o, what), *body;
+	long long leased;
+	json_t *j;
+
+	if (path == NULL) {
+		client_complain("out of memory");
+		return -1;
+	}
+	body = fetch(o, "POST", path, CALL_MS);
+	free(path);
+	if (body == NULL)
+		return -1;
+	if (o->options & OPTION_JSON)
+		fputs(body, stdout);
+	j = json_loads(body, 0, NULL);
+	leased = (long long)json_integer_value(json_object_get(j, "leased"));
+	json_decref(j);
+	free(body);
+	return leased;
+}
+
+int
+run_pause(struct order *o)
+{
+	long long leased = set_paused(o, "pause");
+
+	if (leased < 0)
+		return CLIENT_FAILED;
+	if (!(o->options & OPTION_JSON))
+		printf("paused: %s; %lld connection%s still leased\n",
+		    o->words[0], leased, leased == 1 ? " is" : "s are");
+	return CLIENT_OK;
+}
+
+int
+run_resume(struct order *o)
+{
+	if (set_paused(o, "resume") < 0)
+		return CLIENT_FAILED;
+	if (!(o->options & OPTION_JSON))
+		printf("resumed: %s\n", o->words[0]);
+	return CLIENT_OK;
+}
+
 int
 run_log(struct order *o)
 {

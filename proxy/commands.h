@@ -48,6 +48,8 @@ int run_connections(struct order *o);
 int run_dns(struct order *o);
 int run_key(struct order *o);
 int run_endpoint(struct order *o);
+int run_pause(struct order *o);
+int run_resume(struct order *o);
 int run_log(struct order *o);
 int run_reload(struct order *o);
 int run_wait(struct order *o);

@@ -162,6 +162,22 @@ live_upstream_tell(struct live_upstream *lu)
 		    roster_keep(lu->roster));
 }
 
+unsigned
+live_upstream_pause(struct live_upstream *lu, bool on)
+{
+	struct upstream *up = lu->upstream;
+	unsigned leased = 0;
+	size_t i;
+
+	if (atomic_exchange(&up->paused, on) != on) {
+		log_info(up->name, "%s by hand", on ? "paused" : "resumed");
+		live_upstream_tell(lu);
+	}
+	for (i = 0; i < up->n_pools; i++)
+		leased += atomic_load(&up->pools[i]->leased);
+	return leased;
+}
+
 static void
 usable_changed(void *arg)
 {
@@ -354,6 +370,8 @@ live_upstream_leave(struct live_upstream *lu)
 	lu->n_endpoints = 0;
 	override_clear(lu);
 	checker_leave(lu->checker);
+	/* Who waits is served by what is left; its pools are retired next. */
+	atomic_store(&lu->upstream->paused, false);
 	lu->conf = NULL;
 	lu->was_ready = false;
 }

@@ -86,6 +86,10 @@ void live_upstream_leave(struct live_upstream *lu);
 /* Whether endpoints are usable has changed: every pool shall look again. */
 void live_upstream_tell(struct live_upstream *lu);
 
+/* Begin, or end, to let nothing new begin there. Outlives reloads; ends with the
+   upstream's leaving the file. Returns how many connections are leased now. */
+unsigned live_upstream_pause(struct live_upstream *lu, bool on);
+
 /* Ready in the sense of its `ready` key: with an endpoint that is known to be
    usable, and warm? If not, *missing says what is missing. */
 bool live_upstream_ready(struct live_upstream *lu, char *missing, size_t size);

@@ -180,6 +180,23 @@ show_listeners(FILE *out, const json_t *rows)
 	table_end(&t, out);
 }
 
+/* Those in which nothing new begins. */
+static void
+show_paused(FILE *out, const json_t *rows)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++) {
+		const json_t *u = json_array_get(rows, i);
+
+		if (json_is_true(json_object_get(u, "paused")))
+			fprintf(out, "%s is paused by hand: %lld wait, %lld "
+			    "are still leased\n", text_of(u, "name"),
+			    number_in(u, "pool", "waiting"),
+			    number_in(u, "pool", "leased"));
+	}
+}
+
 static void
 show_pools(FILE *out, const json_t *rows)
 {
@@ -206,6 +223,7 @@ show_pools(FILE *out, const json_t *rows)
 		table_add(&t, "%lld", number_in(u, "pool", "waiting"));
 	}
 	table_end(&t, out);
+	show_paused(out, rows);
 }
 
 static void

@@ -182,6 +182,7 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
     int64_t *lease_ns)
 {
 	int64_t since = atomic_load(&p->oldest_ns);
+	int64_t parked = atomic_load(&p->oldest_parked_ns);
 	int64_t lent = atomic_load(&p->oldest_lease_ns);
 	unsigned i;
 
@@ -192,6 +193,8 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 	v->pinned += atomic_load(&p->pinned);
 	if (since < *oldest_ns)
 		*oldest_ns = since;
+	if (parked < *oldest_ns)
+		*oldest_ns = parked;
 	if (lent < *lease_ns)
 		*lease_ns = lent;
 	v->waiting_max += count_read(&p->waiting_max);
@@ -247,6 +250,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	v->mode = mode_name(live->conf->pool.span);
 	v->max = (uint64_t)live->conf->pool.max;
 	v->ready = live_upstream_ready(live, missing, sizeof(missing));
+	v->paused = atomic_load(&up->paused);
 	v->open = atomic_load(&up->open);
 	for (i = 0; i < up->n_pools; i++)
 		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);

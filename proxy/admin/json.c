@@ -233,6 +233,7 @@ upstream(const struct view_upstream *v)
 	put_text(o, "name", v->name);
 	put_text(o, "protocol", v->protocol);
 	put(o, "ready", json_boolean(v->ready));
+	put(o, "paused", json_boolean(v->paused));
 	put(o, "pool", pool(v));
 	put_number(o, "connects_total", v->connects);
 	put_number(o, "closes_total", v->closes);

@@ -358,3 +358,35 @@ order_endpoint(struct caller *c)
 		caller_reply_json(c, 200, endpoint_now(c->admin, upstream,
 		    name));
 }
+
+/* ---------------------------------------------------------------- upstreams */
+
+static void
+order_paused(struct caller *c, const char *pattern, bool on)
+{
+	static const char *const known[] = { NULL };
+	char name[NAME_MOST];
+	struct live_upstream *lu;
+
+	if (target_part(pattern, c->path, 0, name, sizeof(name)) < 0) {
+		caller_reply_error(c, 400, "the path is not rightly "
+		    "percent-encoded");
+		return;
+	}
+	if (!query_is_known(c, known) || (lu = order_upstream(c, name)) == NULL)
+		return;
+	caller_reply_json(c, 200, json_pack("{s:s,s:I}", "result", "ok",
+	    "leased", (json_int_t)live_upstream_pause(lu, on)));
+}
+
+void
+order_pause(struct caller *c)
+{
+	order_paused(c, ORDER_PAUSE, true);
+}
+
+void
+order_resume(struct caller *c)
+{
+	order_paused(c, ORDER_RESUME, false);
+}

@@ -162,7 +162,9 @@ static const struct page pages[] = {
 	{ "/drain", true, false, order_drain },
 	{ "/stop", true, false, order_stop },
 	{ "/log", true, false, order_log },
-	{ ORDER_ENDPOINT, true, false, order_endpoint }
+	{ ORDER_ENDPOINT, true, false, order_endpoint },
+	{ ORDER_PAUSE, true, false, order_pause },
+	{ ORDER_RESUME, true, false, order_resume }
 };
 
 const struct page *

@@ -500,7 +500,7 @@ step_roster(void)
 	}
 }
 
-/* A bar comes or goes; then the pools are told to look again. */
+/* A bar comes or goes, or a pause; then the pools are told to look again. */
 static void
 step_bar(void)
 {
@@ -515,6 +515,7 @@ step_bar(void)
 			(void)endpoint_bar(e, 1u << i, false, s.turns.now_ns);
 	if (chance(20))
 		atomic_store(&e->backup, !atomic_load(&e->backup));
+	atomic_store(&s.upstream->paused, chance(15));
 	/* Also where nothing has changed. */
 	for (i = 0; i < s.turns.n; i++)
 		if (next_roster[i] == NULL)
@@ -700,6 +701,7 @@ run_end(void)
 		if (guests[i].state == CLIENT_HOLDS)
 			let_go(&guests[i], MARK_CLEAN);
 	}
+	atomic_store(&s.upstream->paused, false);
 	for (i = 0; i < s.turns.n; i++) {
 		arrive(i);
 		pool_revive(scene_pool(&s, i));

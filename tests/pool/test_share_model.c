@@ -33,6 +33,7 @@ struct guest {
 	struct ask ask;
 	struct lease *lease;
 	enum client_state state;
+	bool follows;                   /* it asked to be with another */
 	uint64_t serial;                /* asks are numbered */
 	bool returns_at_once;           /* from inside granted() */
 	bool asks_again;                /* from inside refused() or gone(),
@@ -76,6 +77,10 @@ check_order(const struct guest *g)
 {
 	unsigned i;
 
+	/* While nothing new begins, who has a connection has more of it; and if
+	   that ends he is before those who were parked. */
+	if (g->follows)
+		return;
 	for (i = 0; i < GUESTS && !g->ask.share; i++) {
 		const struct guest *h = &guests[i];
 
@@ -177,6 +182,7 @@ once_more(struct guest *g, bool fresh)
 	g->asks_again = false;
 	g->ask.with = NULL;
 	g->ask.fresh = fresh;
+	g->follows = false;
 	ask(g);
 }
 
@@ -331,6 +337,7 @@ step_ask(void)
 		g->ask.fresh = false;
 	}
 	g->ask.key_len = strlen(g->ask.key);
+	g->follows = g->ask.with != NULL;
 	g->returns_at_once = chance(10);
 	g->asks_again = chance(20);
 	ask(g);
@@ -476,6 +483,7 @@ step_bar(void)
 	unsigned i;
 
 	(void)endpoint_bar(e, 1u << up_to(3), chance(40), s.turns.now_ns);
+	atomic_store(&s.upstream->paused, chance(15));
 	if (chance(70))
 		for (i = 0; i < 4; i++)
 			(void)endpoint_bar(e, 1u << i, false, s.turns.now_ns);
@@ -633,6 +641,7 @@ run_end(void)
 	struct upconn *u;
 	unsigned i, n;
 
+	atomic_store(&s.upstream->paused, false);
 	for (i = 0; i < GUESTS; i++) {
 		struct guest *g = &guests[i];
 

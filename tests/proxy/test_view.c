@@ -138,6 +138,7 @@ make_upstream(void)
 	for (i = 0; i < LANES; i++) {
 		w.upstream->pools[i] = &w.pool[i];
 		atomic_init(&w.pool[i].oldest_ns, INT64_MAX);
+		atomic_init(&w.pool[i].oldest_parked_ns, INT64_MAX);
 	}
 	w.conf_endpoints[0].name = one;
 	w.conf_endpoints[1].name = two;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "pool/lease.h"
+#include "pool/park.h"
 #include "pool/transfer.h"
 
 #define SAME(what, got, want) do {                                           \
@@ -205,10 +206,37 @@ check_pin_queue(const struct pool *p)
 	return n;
 }
 
+/* Those that wait while nothing new begins. */
+static unsigned
+check_parked(const struct pool *p)
+{
+	const struct list *l = list_first(&p->parked);
+	unsigned n = 0;
+
+	assert_true((uint64_t)atomic_load(&p->oldest_parked_ns) ==
+	    (uint64_t)(l != NULL ? container_of(l, const struct ask,
+	    link)->since_ns : INT64_MAX));
+	for (l = p->parked.next; l != &p->parked; l = l->next, n++) {
+		const struct ask *a = container_of(l, const struct ask, link);
+
+		assert_ptr_equal(a->pool, p);
+		assert_true(a->is_parked && !a->awaits_pin);
+		assert_false(a->awaits_ride);
+		assert_null(a->with);
+		assert_null(a->lease);
+		assert_null(a->opening);
+		if (p->conf->pool.queue_timeout_ms < CONF_OFF)
+			assert_true(deadline_armed(&a->deadline));
+	}
+	SAME("parked", atomic_load(&p->n_parked), n);
+	return n;
+}
+
 static void
 check_queue(struct pool *p)
 {
-	unsigned waiting = check_pin_queue(p), unserved = 0, followers = 0;
+	unsigned waiting = check_pin_queue(p) + check_parked(p);
+	unsigned unserved = 0, followers = 0;
 	unsigned riding = 0;
 	int64_t oldest = INT64_MAX;
 	struct list *l;
@@ -218,7 +246,7 @@ check_queue(struct pool *p)
 
 		assert_ptr_equal(a->pool, p);
 		assert_null(a->lease);
-		assert_false(a->awaits_pin);
+		assert_false(a->awaits_pin || a->is_parked);
 		waiting++;
 		followers += a->with != NULL;
 		if (a->with != NULL)
@@ -327,6 +355,8 @@ pins_of(const struct pool *p)
 		n += u->pins;
 	}
 	for (l = p->asks.next; l != &p->asks; l = l->next)
+		n += container_of(l, const struct ask, link)->pins;
+	for (l = p->parked.next; l != &p->parked; l = l->next)
 		n += container_of(l, const struct ask, link)->pins;
 	return n;
 }
@@ -633,6 +663,8 @@ books_check_nobody_forgotten(const struct upstream *up)
 		const struct ask *head = NULL;
 		struct list *l, *m;
 
+		if (!park_is_on(p) && !list_empty(&p->parked))
+			fail_msg("an ask is parked though nothing keeps it");
 		if (is_settling(p))
 			continue;
 		for (l = p->asks.next; l != &p->asks; l = l->next) {

@@ -147,6 +147,7 @@ scene_end(struct scene *s)
 		assert_true(list_empty(&scene_pool(s, i)->upconns));
 		assert_true(list_empty(&scene_pool(s, i)->asks));
 		assert_true(list_empty(&scene_pool(s, i)->pin_asks));
+		assert_true(list_empty(&scene_pool(s, i)->parked));
 	}
 	assert_int_equal(atomic_load(&s->upstream->pins), 0);
 	upstream_free(s->upstream);

@@ -172,6 +172,7 @@ texts_are_in_their_places(void **state)
 	    "upstreams.0.exhausted_seconds_total")) == 1.200345);
 	assert_true(json_is_false(at(*state, "draining")));
 	assert_true(json_is_true(at(*state, "upstreams.0.ready")));
+	assert_true(json_is_true(at(*state, "upstreams.0.paused")));
 }
 
 static void
