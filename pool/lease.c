@@ -715,6 +715,7 @@ lease_ask(struct ask *a)
 	a->bound = a->failed = NULL;
 	a->said = NULL;
 	a->held_ns = 0;
+	a->seq = 0;
 	a->since_ns = a->pool->worker->now_ns;
 	a->pins = a->awaits_pin = a->awaits_ride = a->is_parked = false;
 	if (a->lasts && !a->share && a->with == NULL) {

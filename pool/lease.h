@@ -91,7 +91,7 @@ struct ask {
 	const char *said;               /* LOGIN: the server's words; valid as
 					   `failed` is */
 	uint64_t seq;                   /* those that began to wait before it
-					   have less */
+					   have less; 0 = it never did */
 	bool pins;                      /* counted in upstream->pins */
 	bool awaits_pin;                /* on pool->pin_asks: to be */
 	bool is_parked;                 /* on pool->parked */

@@ -17,13 +17,28 @@ publish_oldest(struct pool *p)
 	    memory_order_relaxed);
 }
 
+/* By their turn: one that followed a lease which has ended may be older than
+   those that are here. */
+static void
+insert(struct pool *p, struct ask *a)
+{
+	struct list *before = p->parked.prev;
+
+	while (before != &p->parked &&
+	    container_of(before, struct ask, link)->seq > a->seq)
+		before = before->prev;
+	list_prepend(before, &a->link);
+}
+
 void
 park(struct ask *a)
 {
 	struct pool *p = a->pool;
 
 	a->is_parked = true;
-	list_append(&p->parked, &a->link);
+	if (a->seq == 0)
+		a->seq = ++p->asks_seq;
+	insert(p, a);
 	pool_publish(p, &p->n_parked, 1);
 	pool_count_waiting(p, 1);
 	ask_wait_from(a);
