@@ -144,10 +144,16 @@ void ask_refuse(struct ask *a, enum refusal why, int error);
 /* For the rest of the pool, of one that is in no queue: what lease_ask() does
    once a may be pinned, or need not be. */
 enum asked ask_now(struct ask *a) MUST_CHECK;
+/* The pool's fields of one that its caller has filled in. */
+void ask_begin(struct ask *a);
 /* Into the pool's queue, and out of it: what was being opened for it is
    nobody's. */
 void ask_enqueue(struct ask *a);
 void ask_dequeue(struct ask *a);
+/* Do max_waiting wait, on all workers? */
+bool ask_queue_is_full(const struct pool *p);
+/* Nothing new begins: a waits until it does, if it may. */
+enum asked ask_park(struct ask *a) MUST_CHECK;
 /* It waits, since it asked: arm its deadline. */
 void ask_wait_from(struct ask *a);
 /* Out of whichever queue it is in; it will not be pinned. */
