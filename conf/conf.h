@@ -142,6 +142,7 @@ struct conf_pool {
 	int64_t max;
 	int64_t max_idle;               /* idle kept; defaults to max */
 	int64_t max_per_endpoint;       /* CONF_OFF = no limit */
+	int64_t max_per_user, max_per_database; /* likewise */
 	int64_t max_waiting;
 	int64_t queue_timeout_ms;
 	int64_t idle_timeout_ms;
@@ -314,6 +315,8 @@ struct conf_proto {
 	bool        routes;             /* may its listeners have routes? */
 	bool        headers;            /* has it headers, for limits.client? */
 	bool        probes;             /* is it a health.type? */
+	bool        groups;             /* has it users and databases, for
+					   pool.max_per_user? */
 	bool        keys;               /* has it keys, for balance = "key_hash"? */
 	const struct conf_key *listener_keys;   size_t listener_size;
 	const struct conf_key *upstream_keys;   size_t upstream_size;

@@ -385,6 +385,12 @@ const struct conf_key schema_pool[] = {
 	ROW("max_per_endpoint", COUNT, UPSTREAM(pool.max_per_endpoint),
 	    DEF("off"), RANGE(1, MANY), OR_OFF, HELP("connections of one "
 	    "endpoint")),
+	ROW("max_per_user", COUNT, UPSTREAM(pool.max_per_user), DEF("off"),
+	    RANGE(1, MANY), OR_OFF, HELP("connections of one user, where the "
+	    "protocol has such")),
+	ROW("max_per_database", COUNT, UPSTREAM(pool.max_per_database),
+	    DEF("off"), RANGE(1, MANY), OR_OFF, HELP("connections of one "
+	    "database, likewise")),
 	ROW("max_waiting", COUNT, UPSTREAM(pool.max_waiting), DEF("1024"),
 	    RANGE(0, 10 * MANY), HELP("more waiters are refused at once")),
 	ROW("queue_timeout", DURATION, UPSTREAM(pool.queue_timeout_ms),

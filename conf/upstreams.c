@@ -372,6 +372,21 @@ check_at_most(struct load *w, const struct spot *pool, const char *key,
 	*value = most;
 }
 
+/* A cap on groups that the protocol does not have would never be met. */
+static void
+check_groups(struct load *w, const struct spot *pool,
+    const struct conf_upstream *u, const char *key, int64_t most)
+{
+	const config_setting_t *v = member_of(pool, key);
+
+	if (v == NULL || most >= CONF_OFF || u->proto == NULL ||
+	    u->proto->groups)
+		return;
+	complain(w, pool, line_of(v), key, "protocol %s does not tell users "
+	    "and databases apart, expected \"off\" or no such key",
+	    u->proto->name);
+}
+
 static void
 read_pool(struct load *w, const struct spot *s, struct conf_upstream *u)
 {
@@ -381,6 +396,9 @@ read_pool(struct load *w, const struct spot *s, struct conf_upstream *u)
 	read_keys(w, &pool, schema_pool, "pool", u->proto, u);
 	read_unknown(w, &pool, schema_pool, "upstreams[].pool", false, NULL);
 	check_mode(w, &pool, u);
+	check_groups(w, &pool, u, "max_per_user", u->pool.max_per_user);
+	check_groups(w, &pool, u, "max_per_database",
+	    u->pool.max_per_database);
 	if (u->pool.max_idle < 0)
 		u->pool.max_idle = u->pool.max;
 	if (u->pool.max_pinned < 0)

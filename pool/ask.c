@@ -7,6 +7,7 @@
 #include "pool/lease.h"
 
 #include "pool/park.h"
+#include "pool/quota.h"
 #include "pool/share.h"
 
 static void
@@ -36,6 +37,7 @@ ask_begin(struct ask *a)
 	a->seq = 0;
 	a->since_ns = a->pool->worker->now_ns;
 	a->pins = a->awaits_pin = a->awaits_ride = a->is_parked = false;
+	a->awaits_quota = false;
 }
 
 void
@@ -66,7 +68,7 @@ ask_enqueue(struct ask *a)
 	a->seq = ++p->asks_seq;
 	if (a->with != NULL)
 		p->followers++;
-	if (a->awaits_ride)
+	if (a->awaits_ride || a->awaits_quota)
 		p->riding++;
 	list_append(&p->asks, &a->link);
 	if (a->opening == NULL)
@@ -86,6 +88,7 @@ ask_dequeue(struct ask *a)
 	if (!list_linked(&a->link))
 		return;
 	share_await(a, false);
+	quota_await(a, false);
 	list_remove(&a->link);
 	deadline_clear(&a->deadline);
 	if (a->with != NULL)

@@ -6,10 +6,12 @@
 #include "pool/lease.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "pool/balance.h"
 #include "pool/park.h"
 #include "pool/pin.h"
+#include "pool/quota.h"
 #include "pool/share.h"
 #include "pool/site.h"
 #include "pool/transfer.h"
@@ -276,6 +278,18 @@ is_room(const struct ask *a, enum tier tier)
 	return false;
 }
 
+/* Its group is at its cap: close one of the group. */
+static bool
+make_quota(const struct ask *a)
+{
+	struct upconn *victim = quota_victim(a);
+
+	if (victim == NULL)
+		return false;
+	upconn_close(victim, DISCARD_OTHER_KEY);
+	return true;
+}
+
 /* No idle connection is of use to a: close one of another key, used before, or
    at another endpoint: the longest unused whose place is of use. */
 static bool
@@ -287,6 +301,8 @@ make_room(struct ask *a)
 	struct list *l, *tmp;
 	bool anywhere;
 
+	if (a->awaits_quota)
+		return make_quota(a);
 	if (atomic_load_explicit(&p->idle, memory_order_relaxed) == 0)
 		return false;
 	anywhere = is_room(a, tier);
@@ -337,23 +353,44 @@ site_with_room(struct ask *a, struct site *picked)
 	return NULL;
 }
 
+/* A place under the upstream's cap and one endpoint's; NULL when there is none.
+ */
+static struct site *
+place_for(struct ask *a, struct site *picked)
+{
+	struct site *site;
+
+	if (!slot_take(a->pool))
+		return NULL;
+	site = site_with_room(a, picked);
+	if (site == NULL)
+		upstream_slot_free(a->pool->upstream);
+	return site;
+}
+
 /* Opens there: *made when it is connected already, else a->opening. */
 static bool
 open_at(struct ask *a, struct site *picked, struct upconn **made)
 {
 	struct pool *p = a->pool;
+	struct quota *quota[POOL_GROUPS];
 	struct site *site;
 	struct upconn *u;
 	int error;
 
-	if (!slot_take(p))
+	quota_await(a, false);
+	if (!quota_take(p, a->key, a->key_len, quota)) {
+		quota_await(a, true);
 		return true;
-	site = site_with_room(a, picked);
+	}
+	site = place_for(a, picked);
 	if (site == NULL) {
-		upstream_slot_free(p->upstream);
+		quota_free(p->upstream, p, quota);
 		return true;
 	}
 	u = upconn_open(site, a->key, a->key_len, a);
+	if (u != NULL)
+		memcpy(u->quota, quota, sizeof(quota));
 	if (u != NULL && a->share)
 		share_begin(u);
 	if (u != NULL && upconn_is_made(u)) {
@@ -373,6 +410,7 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 	error = errno;
 	endpoint_slot_free(site->endpoint);
 	upstream_slot_free(p->upstream);
+	quota_free(p->upstream, p, quota);
 	/* Somebody's connection will come back: wait for that one. */
 	if (conn_is_shortage(error) && atomic_load(&p->leased) > 0)
 		return true;
@@ -477,7 +515,7 @@ is_behind(struct ask *a)
 	for (l = asks->next; l != asks; l = l->next) {
 		const struct ask *o = container_of(l, const struct ask, link);
 
-		if (o->opening == NULL && !o->awaits_ride && a->bound != NULL &&
+		if (ask_needs_place(o) && a->bound != NULL &&
 		    o->bound == a->bound)
 			return true;
 	}
@@ -525,12 +563,12 @@ ask_now(struct ask *a)
 	}
 	if (a->opening == NULL && ask_queue_is_full(p)) {
 		share_await(a, false);
+		quota_await(a, false);
 		a->refusal = REFUSAL_QUEUE_FULL;
 		return ASK_REFUSED;
 	}
 	ask_enqueue(a);
-	if (a->opening == NULL && !a->awaits_ride &&
-	    p->upstream->n_pools > 1) {
+	if (ask_needs_place(a) && p->upstream->n_pools > 1) {
 		/* It has said that it waits; now look again. Those who waited
 		   before it have done so: they come first. */
 		if (pool_in_need(p) == 1 && pool_elder(p) == NULL &&
@@ -545,7 +583,7 @@ ask_now(struct ask *a)
 			a->refusal = REFUSAL_CONNECT_FAILED;
 			return ASK_REFUSED;
 		}
-		if (a->opening == NULL && !a->awaits_ride)
+		if (ask_needs_place(a))
 			transfer_wanted(p);
 	}
 	return ASK_WAITS;

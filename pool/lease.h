@@ -95,6 +95,8 @@ struct ask {
 	bool pins;                      /* counted in upstream->pins */
 	bool awaits_pin;                /* on pool->pin_asks: to be */
 	bool is_parked;                 /* on pool->parked */
+	bool awaits_quota;              /* for a place in a group of its key,
+					   see quota.h */
 	bool awaits_ride;               /* for room on a shared connection, or
 					   its opening, not for a place: see
 					   share_await() */
@@ -146,6 +148,13 @@ void ask_refuse(struct ask *a, enum refusal why, int error);
 enum asked ask_now(struct ask *a) MUST_CHECK;
 /* The pool's fields of one that its caller has filled in. */
 void ask_begin(struct ask *a);
+/* Of one in the pool's queue: does it wait for want of a place? */
+static inline bool
+ask_needs_place(const struct ask *a)
+{
+	return a->opening == NULL && !a->awaits_ride && !a->awaits_quota;
+}
+
 /* Into the pool's queue, and out of it: what was being opened for it is
    nobody's. */
 void ask_enqueue(struct ask *a);

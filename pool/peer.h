@@ -12,6 +12,14 @@
 
 struct upconn;
 
+/* What keys are grouped by, for pool.max_per_user and max_per_database. */
+enum { POOL_GROUP_USER, POOL_GROUP_DATABASE, POOL_GROUPS };
+
+struct pool_group {
+	const void *name;               /* inside the key; NULL = in none */
+	size_t len;
+};
+
 struct peer_ops {
 	size_t   state_size;            /* bytes at upconn_state_of(u), zeroed */
 	/* Why a lease may be held longer than the pool's mode says, as users
@@ -39,6 +47,11 @@ struct peer_ops {
 	void    (*wash)(struct upconn *u);
 	/* Last polite bytes before a close; must not wait. */
 	void    (*bye)(struct upconn *u);
+	/* The groups that a key belongs to: fills out[] by the enum above and
+	   returns how many of it. From any thread, for the keyless too
+	   (len 0). conf_proto.groups says that it is there. NULL = none. */
+	unsigned (*groups)(const void *key, size_t len,
+	    struct pool_group out[POOL_GROUPS]);
 	/* It closes: the end of its state, which may never have begun (all
 	   zero). */
 	void    (*fini)(struct upconn *u);

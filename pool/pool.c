@@ -14,6 +14,7 @@
 #include "pool/lease.h"
 #include "pool/park.h"
 #include "pool/pin.h"
+#include "pool/quota.h"
 #include "pool/shards.h"
 #include "pool/share.h"
 #include "pool/site.h"
@@ -148,6 +149,7 @@ pool_configure(struct pool *p, const struct conf_upstream *conf,
     bool identity_changed)
 {
 	p->conf = conf;
+	p->quota_due = true;    /* there may be more of them now */
 	if (identity_changed)
 		p->identity++;
 	pool_shard(p);
@@ -319,7 +321,7 @@ serve_one(struct ask *a)
 		return true;
 	}
 	if (u == NULL)
-		return a->opening != NULL || a->awaits_ride;
+		return !ask_needs_place(a);
 	ask_grant(a, u);
 	return true;
 }
@@ -335,7 +337,7 @@ first_unserved(struct pool *p)
 	for (l = p->asks.next; l != &p->asks; l = l->next) {
 		struct ask *a = container_of(l, struct ask, link);
 
-		if (a->opening == NULL && !a->awaits_ride)
+		if (ask_needs_place(a))
 			return a;
 	}
 	return NULL;
@@ -377,8 +379,7 @@ first_to_serve(struct pool *p)
 		return a;
 	for (l = a->link.next; l != &p->asks; l = l->next) {
 		a = container_of(l, struct ask, link);
-		if (a->opening == NULL && !a->awaits_ride &&
-		    !is_passed_over(a))
+		if (ask_needs_place(a) && !is_passed_over(a))
 			return a;
 	}
 	return NULL;
@@ -404,6 +405,8 @@ pool_serve(struct pool *p)
 		return;
 	p->serving = true;
 	park_look(p);
+	if (p->quota_due)
+		quota_look(p);
 	share_look(p);
 	/* Of a full endpoint a place may have come free. */
 	if (p->shards != NULL && p->unserved > 0)
@@ -464,7 +467,7 @@ first_to_publish(struct pool *p)
 		const struct site *site;
 
 		a = container_of(l, const struct ask, link);
-		site = a->opening != NULL || a->awaits_ride ? NULL :
+		site = !ask_needs_place(a) ? NULL :
 		    pool_site_of(p, a->bound);
 		if (site != NULL && site_has_room(site))
 			return a;

@@ -112,8 +112,10 @@ struct pool {
 	unsigned         followers;     /* asks that wait for the one connection
 					   that they are `with` */
 	unsigned         riding;        /* asks that wait for a connection that
-					   others ride on, too: unserved, but
-					   not for want of a place */
+					   others ride on, too, or for a place
+					   in a group: unserved, but not for
+					   want of a place */
+	bool             quota_due;     /* these last ones may try again */
 	struct list      pin_asks;      /* that wait for less than max_pinned,
 					   oldest first; then they ask */
 	struct deadline  pin_look;      /* a look whether that is so */
@@ -211,7 +213,8 @@ void pool_serve(struct pool *p);
    other workers have. */
 void pool_ask_around(struct pool *p);
 
-/* Asks that wait for a place: the unserved but for those who will ride along. */
+/* Asks that wait for a place: the unserved but for those who will ride along, or
+   whose group is at its cap. */
 static inline unsigned
 pool_in_need(const struct pool *p)
 {

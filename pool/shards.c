@@ -315,7 +315,8 @@ pool_shard_needs_place(const struct pool *p, const struct upconn *u)
 		const struct ask *a = container_of(l, const struct ask, link);
 		const struct site *site;
 
-		if (a->opening != NULL || a->with != NULL || a->bound == NULL)
+		if (a->opening != NULL || a->awaits_quota || a->with != NULL ||
+		    a->bound == NULL)
 			continue;
 		/* It has another key, or wants a fresh one. */
 		if (a->bound == u->shelf->site->endpoint)

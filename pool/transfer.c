@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "pool/balance.h"
+#include "pool/quota.h"
 #include "pool/site.h"
 #include "pool/upkeep.h"
 
@@ -52,6 +53,7 @@ static void
 upconn_end_in_transit(struct parcel *parcel)
 {
 	struct upconn *u = parcel->u;
+	struct quota *quota[POOL_GROUPS];
 	struct block_store any;
 
 	/* A greeting may have come along; its blocks are nobody's here. */
@@ -59,9 +61,11 @@ upconn_end_in_transit(struct parcel *parcel)
 	buf_clear(&any, &u->conn.in);
 	block_store_fini(&any);
 	close(conn_fd(&u->conn));
+	memcpy(quota, u->quota, sizeof(quota));
 	free(u);
 	endpoint_slot_free(parcel->endpoint);
 	upstream_slot_free(parcel->to->upstream);
+	quota_free(parcel->to->upstream, NULL, quota);
 	endpoint_drop(parcel->endpoint);
 	free(parcel);
 }

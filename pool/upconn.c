@@ -11,6 +11,7 @@
 
 #include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/quota.h"
 #include "pool/shards.h"
 #include "pool/share.h"
 #include "pool/site.h"
@@ -228,6 +229,7 @@ upconn_close(struct upconn *u, enum discard why)
 	list_remove(&u->all);
 	endpoint_slot_free(e);
 	upstream_slot_free(p->upstream);
+	quota_free(p->upstream, p, u->quota);
 	shelf_left(sh);
 	worker_late(p->worker, &u->late, upconn_release);
 	pool_serve(p);
@@ -298,6 +300,10 @@ upconn_settle(struct upconn *u)
 	if (pool_in_need(p) > 0 && place_is_wanted(u)) {
 		/* Those who wait have other keys, want a fresh one, or go
 		   elsewhere, and need its place. */
+		upconn_close(u, DISCARD_OTHER_KEY);
+		return;
+	}
+	if (quota_is_wanted(u)) {
 		upconn_close(u, DISCARD_OTHER_KEY);
 		return;
 	}

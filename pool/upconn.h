@@ -70,6 +70,8 @@ struct upconn {
 	int64_t idle_hint_ms;           /* the server said it keeps an idle one
 					   so long; 0 = said nothing */
 	struct deadline deadline;       /* connect, greet or wash */
+	struct quota *quota[POOL_GROUPS];       /* its places in them; NULL =
+						   is in none */
 	struct late late;
 } __attribute__((aligned(16)));         /* the protocol's state follows */
 

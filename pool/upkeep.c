@@ -315,6 +315,7 @@ tick(struct deadline *d)
 		/* Memory may have been short for a ring. */
 		pool_look_at_shards(p);
 		pool_close_idle(p, idle_overdue);
+		p->quota_due = true;    /* memory may have been short */
 		/* Of a hold that began and ended elsewhere nobody tells. */
 		pool_ask_around(p);
 		upkeep_warm(p);

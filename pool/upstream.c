@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "pool/pool.h"
+#include "pool/quota.h"
 
 struct upstream *
 upstream_new(const char *name, const struct peer_ops *peer,
@@ -25,6 +26,11 @@ upstream_new(const char *name, const struct peer_ops *peer,
 		goto fail;
 	up->peer = peer;
 	up->n_pools = n_workers;
+	if (peer != NULL && peer->groups != NULL) {
+		up->quotas = quotas_new(n_workers);
+		if (up->quotas == NULL)
+			goto fail;
+	}
 	for (i = 0; i < n_workers; i++) {
 		up->pools[i] = calloc(1, sizeof(*up->pools[i]));
 		if (up->pools[i] == NULL ||
@@ -49,6 +55,7 @@ upstream_free(struct upstream *up)
 			pool_fini(up->pools[i]);
 		free(up->pools[i]);
 	}
+	quotas_free(up->quotas);
 	free(up->name);
 	free(up);
 }

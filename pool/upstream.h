@@ -18,6 +18,7 @@
 #include "pool/peer.h"
 
 struct pool;
+struct quotas;
 struct worker;
 
 /*
@@ -40,6 +41,7 @@ struct upstream {
 	_Atomic bool     paused;        /* by hand: nothing new begins. When
 					   it changes pools have to be told,
 					   by pool_set_roster() */
+	struct quotas   *quotas;        /* NULL = the protocol has no groups */
 	_Atomic uint64_t next_id;       /* of connections, for people */
 	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket */
 	size_t n_pools;

@@ -71,6 +71,13 @@ static const struct row rows[] = {
 	    "weir.conf:3: upstreams.x.balance: protocol tcp has no keys, "
 	    "expected another than \"key_hash\"" },
 	{ ROW_FILE, "listeners = ( { name = \"a\"; bind = \"127.0.0.1:1\"; "
+	    "protocol = \"tcp\"; upstream = \"x\"; } );\n"
+	    "upstreams = ( { name = \"x\"; endpoints = \"h:1\"; pool = {\n"
+	    "max_per_user = 5; max_per_database = \"off\"; }; } );\n",
+	    "weir.conf:3: upstreams.x.pool.max_per_user: protocol tcp does not "
+	    "tell users and databases apart, expected \"off\" or no such "
+	    "key" },
+	{ ROW_FILE, "listeners = ( { name = \"a\"; bind = \"127.0.0.1:1\"; "
 	    "protocol = \"http\"; upstream = \"x\"; } );\n"
 	    "upstreams = ( { name = \"x\"; balance = \"key_hash\"; "
 	    "endpoints = ( \"h:1\",\n"

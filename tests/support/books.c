@@ -254,12 +254,13 @@ check_queue(struct pool *p)
 			    UPCONN_LEASED);
 		if (a->opening != NULL) {
 			assert_ptr_equal(a->opening->opener, a);
-			assert_false(a->awaits_ride);
+			assert_false(a->awaits_ride || a->awaits_quota);
 			continue;
 		}
 		unserved++;
-		riding += a->awaits_ride;
-		if (!a->awaits_ride && unserved - riding == 1)
+		assert_false(a->awaits_ride && a->awaits_quota);
+		riding += a->awaits_ride || a->awaits_quota;
+		if (ask_needs_place(a) && unserved - riding == 1)
 			oldest = a->since_ns;
 		if (p->conf->pool.queue_timeout_ms < CONF_OFF)
 			assert_true(deadline_armed(&a->deadline));
@@ -673,7 +674,8 @@ books_check_nobody_forgotten(const struct upstream *up)
 
 			/* What is opening for it is where the balancer wants
 			   it, also when others are idle. */
-			if (a->opening != NULL || awaits_ride(p, a))
+			if (a->opening != NULL || awaits_ride(p, a) ||
+			    a->awaits_quota)
 				continue;
 			if (head == NULL)
 				head = a;
