@@ -143,6 +143,8 @@ struct conf_pool {
 	int64_t max_idle;               /* idle kept; defaults to max */
 	int64_t max_per_endpoint;       /* CONF_OFF = no limit */
 	int64_t max_per_user, max_per_database; /* likewise */
+	bool    adapt;                  /* less than max when the server has too
+					   many clients */
 	int64_t max_waiting;
 	int64_t queue_timeout_ms;
 	int64_t idle_timeout_ms;

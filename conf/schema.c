@@ -385,6 +385,9 @@ const struct conf_key schema_pool[] = {
 	ROW("max_per_endpoint", COUNT, UPSTREAM(pool.max_per_endpoint),
 	    DEF("off"), RANGE(1, MANY), OR_OFF, HELP("connections of one "
 	    "endpoint")),
+	ROW("adapt", BOOL, UPSTREAM(pool.adapt), DEF("false"), HELP("use fewer "
+	    "than max for a while when the server says that it has too many "
+	    "clients")),
 	ROW("max_per_user", COUNT, UPSTREAM(pool.max_per_user), DEF("off"),
 	    RANGE(1, MANY), OR_OFF, HELP("connections of one user, where the "
 	    "protocol has such")),

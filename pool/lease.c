@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool/adapt.h"
 #include "pool/balance.h"
 #include "pool/park.h"
 #include "pool/pin.h"
@@ -256,6 +257,8 @@ take_idle_elsewhere(struct ask *a, const struct site *not_here)
 static bool
 slot_take(struct pool *p)
 {
+	if (adapt_rests(p))
+		return false;
 	if (p->gifts > 0) {
 		p->gifts--;
 		return true;

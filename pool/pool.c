@@ -11,6 +11,7 @@
 
 #include "net/patient.h"
 #include "net/worker.h"
+#include "pool/adapt.h"
 #include "pool/lease.h"
 #include "pool/park.h"
 #include "pool/pin.h"
@@ -68,6 +69,7 @@ pool_init(struct pool *p, struct upstream *up, struct worker *w)
 	list_init(&p->pin_asks);
 	deadline_init(&p->pin_look, pin_look);
 	list_init(&p->parked);
+	deadline_init(&p->crowd, adapt_look);
 	list_init(&p->upconns);
 	list_init(&p->lent);
 	pile_init(&p->leases, sizeof(struct lease), 256);
@@ -297,6 +299,7 @@ pool_close_all(struct pool *p)
 	upkeep_stop(p);
 	deadline_clear(&p->holding);
 	deadline_clear(&p->pin_look);
+	deadline_clear(&p->crowd);
 	while ((l = list_first(&p->upconns)) != NULL)
 		upconn_close(container_of(l, struct upconn, all), N_DISCARDS);
 }

@@ -119,6 +119,8 @@ struct pool {
 	struct list      pin_asks;      /* that wait for less than max_pinned,
 					   oldest first; then they ask */
 	struct deadline  pin_look;      /* a look whether that is so */
+	struct deadline  crowd;         /* a look whether connections may be
+					   opened again; see adapt.h */
 	struct list      parked;        /* that wait while nothing new begins,
 					   oldest first; see park.h */
 	struct list      upconns;       /* all of this worker, oldest first */

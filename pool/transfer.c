@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pool/adapt.h"
 #include "pool/balance.h"
 #include "pool/quota.h"
 #include "pool/site.h"
@@ -173,7 +174,7 @@ transfer_slot(struct pool *p)
 	struct parcel *parcel;
 
 	to = pool_elder(p);
-	if (to == NULL || !upstream_slot_take(p->upstream))
+	if (to == NULL || adapt_rests(p) || !upstream_slot_take(p->upstream))
 		return;
 	parcel = parcel_new(to, 0, slot_arrived, slot_dropped);
 	if (parcel == NULL)

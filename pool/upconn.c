@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/adapt.h"
 #include "pool/balance.h"
 #include "pool/lease.h"
 #include "pool/quota.h"
@@ -329,6 +330,7 @@ upconn_made(struct upconn *u)
 		u->connect_ns = u->pool->worker->now_ns - u->born_ns;
 		hist_add(&u->pool->connect, u->connect_ns);
 		site_connected(u->shelf->site);
+		adapt_connected(u->pool);
 	}
 	u->mark = MARK_CLEAN;
 	u->mark_why = NULL;

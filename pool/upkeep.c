@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "pool/adapt.h"
 #include "pool/balance.h"
 #include "pool/lease.h"
 #include "pool/shards.h"
@@ -124,7 +125,7 @@ may_warm(struct pool *p)
 {
 	return idle_everywhere(p) + atomic_load(&p->opening) <
 	    p->conf->pool.max_idle && list_empty(&p->asks) &&
-	    pool_elder(p) == NULL;
+	    pool_elder(p) == NULL && !adapt_rests(p);
 }
 
 static bool
@@ -275,6 +276,8 @@ tick_ms(const struct pool *p)
 		ms = p->conf->pool.max_lifetime_ms;
 	if (p->habit.learned_ms > 0 && p->habit.learned_ms < ms)
 		ms = p->habit.learned_ms;
+	if (p->conf->pool.adapt && TICK_MOST_MS < ms)
+		ms = TICK_MOST_MS;
 	if (is_backing_off(p))
 		ms = ms < BACKOFF_FIRST_MS * 4 ? ms : BACKOFF_FIRST_MS * 4;
 	ms /= 4;
@@ -312,6 +315,7 @@ tick(struct deadline *d)
 		p->habit.learned_ms = 0, p->habit.n = 0;
 	if (p->conf != NULL) {
 		keep_alive(p);
+		adapt_tick(p);
 		/* Memory may have been short for a ring. */
 		pool_look_at_shards(p);
 		pool_close_idle(p, idle_overdue);

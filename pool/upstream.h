@@ -31,7 +31,13 @@ struct upstream {
 	_Atomic unsigned open;          /* connections, all workers, connecting
 					   included; <= most but for a moment
 					   after a reload lowered it */
-	_Atomic unsigned most;          /* pool.max */
+	_Atomic unsigned most;          /* pool.max, or less; see adapt.h */
+	_Atomic unsigned max;           /* pool.max */
+	_Atomic unsigned crowded;       /* refusals of the server in a row, for
+					   it has too many clients */
+	_Atomic int64_t  opens_ns;      /* nothing is opened until then */
+	_Atomic int64_t  refused_ns;    /* the last of these */
+	_Atomic int64_t  halved_ns, grown_ns;   /* `most` was changed last */
 	_Atomic unsigned pins;          /* shared mode: leased, or asked for,
 					   alone and for long; <= pins_most but
 					   for a moment after a reload lowered

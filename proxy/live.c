@@ -12,6 +12,7 @@
 
 #include "net/log.h"
 #include "net/patient.h"
+#include "pool/adapt.h"
 #include "proxy/lane.h"
 #include "proxy/override.h"
 
@@ -301,7 +302,8 @@ live_upstream_configure(struct live_upstream *lu,
 		checker_renew(lu);
 		return -1;
 	}
-	atomic_store(&lu->upstream->most, (unsigned)conf->pool.max);
+	upstream_set_max(lu->upstream, (unsigned)conf->pool.max,
+	    conf->pool.adapt);
 	atomic_store(&lu->upstream->pins_most, pins_most(lu->upstream, conf));
 	for (i = 0; i < conf->n_endpoints; i++) {
 		now[i].owner = lu;

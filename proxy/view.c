@@ -250,6 +250,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	v->mode = mode_name(live->conf->pool.span);
 	v->max = (uint64_t)live->conf->pool.max;
 	v->ready = live_upstream_ready(live, missing, sizeof(missing));
+	v->cap = atomic_load(&up->most);
 	v->paused = atomic_load(&up->paused);
 	v->open = atomic_load(&up->open);
 	for (i = 0; i < up->n_pools; i++)

@@ -67,7 +67,7 @@ struct view_endpoint {
 struct view_upstream {
 	const char *name, *protocol, *mode;
 	uint64_t    ready, paused;      /* 0 or 1 */
-	uint64_t    max, open, idle, leased, connecting, pinned;
+	uint64_t    max, cap, open, idle, leased, connecting, pinned;
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
 	uint64_t    connects, closes, requests, reused, retries, exhausted_us;
 	uint64_t    discards[N_DISCARDS];

@@ -200,6 +200,7 @@ pool(const struct view_upstream *v)
 
 	put_text(o, "mode", v->mode);
 	put_number(o, "max", v->max);
+	put_number(o, "cap", v->cap);
 	put_number(o, "open", v->open);
 	put_number(o, "idle", v->idle);
 	put_number(o, "leased", v->leased);

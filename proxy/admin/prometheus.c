@@ -542,6 +542,9 @@ static const struct metric metrics[] = {
 	    UPSTREAM(paused), PLAIN },
 	{ "weir_pool_max_connections", "gauge",
 	    "The cap on connections to the upstream.", UPSTREAM(max), PLAIN },
+	{ "weir_pool_cap", "gauge",
+	    "The cap in effect: less than that when the server has too many "
+	    "clients.", UPSTREAM(cap), PLAIN },
 	{ "weir_pool_connections", "gauge",
 	    "Connections to the upstream by what they are doing.",
 	    pool_states, 0, PLAIN },

@@ -437,6 +437,9 @@ is_settling(const struct pool *p)
 {
 	const struct list *l;
 
+	/* Nor of the end of this one but for its own deadline. */
+	if (atomic_load(&p->upstream->opens_ns) > p->worker->now_ns)
+		return true;
 	for (l = p->sites.next; l != &p->sites; l = l->next) {
 		int64_t until = atomic_load(&container_of(l,
 		    const struct site, link)->endpoint->hold_until_ns);

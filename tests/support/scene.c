@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "pool/adapt.h"
 #include "pool/share.h"
 
 void
@@ -111,7 +112,8 @@ scene_reload(struct scene *s, bool identity_changed)
 {
 	unsigned i;
 
-	atomic_store(&s->upstream->most, (unsigned)s->conf.pool.max);
+	upstream_set_max(s->upstream, (unsigned)s->conf.pool.max,
+	    s->conf.pool.adapt);
 	atomic_store(&s->upstream->pins_most,
 	    (unsigned)s->conf.pool.max_pinned);
 	for (i = 0; i < s->turns.n; i++)

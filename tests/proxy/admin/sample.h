@@ -92,7 +92,8 @@ sample_init(struct sample *s)
 	s->endpoints[2].override.state = "drain";
 	s->endpoints[2].backup = 1;
 	*up = (struct view_upstream){ .name = "app", .protocol = "http",
-	    .mode = "request", .ready = 1, .paused = 1, .max = 64, .open = 63, .idle = 3,
+	    .mode = "request", .ready = 1, .paused = 1, .max = 64,
+	    .cap = 32, .open = 63, .idle = 3,
 	    .leased = 59, .connecting = 1, .waiting = 12, .waiting_max = 40,
 	    .oldest_wait_us = 900, .connects = 70, .requests = 812346,
 	    .reused = 812275, .retries = 1, .exhausted_us = 1200345,

@@ -95,6 +95,7 @@ numbers_are_in_their_places(void **state)
 		{ "listeners.0.latency_us.p99", 33 },
 		{ "listeners.0.latency_us.p999", 44 },
 		{ "listeners.0.latency_us.max", 55 },
+		{ "upstreams.0.pool.cap", 32 },
 		{ "upstreams.0.pool.max", 64 }, { "upstreams.0.pool.open", 63 },
 		{ "upstreams.0.pool.idle", 3 }, { "upstreams.0.pool.leased", 59 },
 		{ "upstreams.0.pool.connecting", 1 },

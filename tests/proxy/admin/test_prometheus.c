@@ -87,6 +87,7 @@ numbers_are_those_of_the_view(void **state)
 		    "reason=\"retry_after\"} 0",
 		"weir_upstream_delayed_total{upstream=\"app\","
 		    "reason=\"request_rate\"} 9",
+		"weir_pool_cap{upstream=\"app\"} 32",
 		"weir_pool_paused{upstream=\"app\"} 1",
 		"weir_pool_max_connections{upstream=\"app\"} 64",
 		"weir_pool_connections{upstream=\"app\",state=\"idle\"} 3",
