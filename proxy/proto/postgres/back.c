@@ -71,7 +71,7 @@ pg_settle(struct exchange *x)
 
 	if (px->owed.n > 0 || px->unsynced || px->status != 'I' ||
 	    px->up_left > 0 || px->down_left > 0 || px->failed ||
-	    px->fatal ||
+	    px->fatal || px->unfinished ||
 	    u->conn.out.len > 0 || u->conn.in.len > 0 || u->conn.eof)
 		return false;
 	/* What was asked for when the client had its answer must not hit who

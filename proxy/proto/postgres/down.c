@@ -254,7 +254,7 @@ copy_begins(struct exchange *x)
 {
 	struct pg_exchange *px = pg_of(x);
 
-	px->copying_in = true;
+	px->copying_in = !pg_owed_at(&px->owed, 0)->copied;
 	while (px->owed.n > 1 &&
 	    pg_owed_at(&px->owed, 1)->kind == PG_OWED_SYNC) {
 		pg_owed_take_out(&px->owed, 1);
@@ -460,6 +460,11 @@ take_next(struct run *run, enum fate *fate)
 	    NULL, h.size - PG_HEAD);
 	switch (*fate) {
 	case FATE_PASS:
+		if (h.type == 'Z' && px->status == 'I' && pg_state_warns(run->x) &&
+		    (run_end(run) < 0 || pg_state_warn(run->x) < 0)) {
+			*fate = FATE_NO_MEMORY;
+			return false;
+		}
 		px->down_left = h.size;
 		(void)run_rest(run);
 		break;
@@ -518,5 +523,12 @@ pg_down(struct exchange *x)
 	pg_clock(x);
 	if (pg_settle(x))
 		return;
+	if (pg_of(x)->blocked && pg_of(x)->owed.n < PG_OWED_MOST / 2) {
+		pg_of(x)->blocked = false;
+		conn_resume(&x->s->conn);
+		pg_up(x);
+		if (x->ended)
+			return;
+	}
 	ended(x);
 }

@@ -21,6 +21,13 @@ store_of(const struct session *s)
 	return &s->conn.w->blocks;
 }
 
+/* Nothing of it is read any more. */
+static bool
+is_over(const struct session *s)
+{
+	return s->closed || s->lingering || s->finishing;
+}
+
 /* ------------------------------------------------------------------- farewells */
 
 void
@@ -177,7 +184,7 @@ take(struct session *s, const struct pg_head *h)
 
 	switch (h->type) {
 	case 'X':
-		session_close(s);
+		session_finish(s);
 		return true;
 	case 'S':
 		ps->drop_left = h->size;
@@ -199,7 +206,8 @@ take(struct session *s, const struct pg_head *h)
 	case 'F':
 		if (skipping)
 			ps->drop_left = h->size;
-		else
+		else if (s->conn.in.len >= h->size ||
+		    s->conn.in.len >= PG_BEGUN_MOST)
 			begin(s);
 		return skipping;
 	}
@@ -222,7 +230,7 @@ take_next(struct session *s)
 		pg_say_fatal(s, "08P01", "invalid message length");
 		break;
 	case PARSE_DONE:
-		return take(s, &h) && !s->closed && !s->lingering;
+		return take(s, &h) && !is_over(s);
 	}
 	return false;
 }
@@ -252,8 +260,7 @@ ready_bytes(struct session *s)
 		conn_resume(&s->conn);
 		while (exchange_first(s) == NULL && take_next(s))
 			;
-		if (!s->closed && !s->lingering && exchange_first(s) == NULL &&
-		    !s->conn.eof)
+		if (!is_over(s) && exchange_first(s) == NULL && !s->conn.eof)
 			taken_leave(s);
 		return;
 	}
@@ -261,6 +268,16 @@ ready_bytes(struct session *s)
 		pg_up(x);
 	else
 		wait_for_lease(s);
+}
+
+/* It has ended in good order: what it has asked for is carried out first. */
+static bool
+takes_leave(const struct session *s)
+{
+	struct pg_head h;
+
+	return !list_empty(&s->exchanges) &&
+	    pg_head_at(&s->conn.in, 0, &h) == PARSE_DONE && h.type == 'X';
 }
 
 static void
@@ -285,10 +302,10 @@ front_bytes(struct session *s)
 			ready_bytes(s);
 			break;
 		}
-	} while (!s->closed && !s->lingering && ps->phase != phase);
+	} while (!is_over(s) && ps->phase != phase);
 	/* Whoever has gone waits for nothing, and what it asked for is not
 	   wanted any more. No client ends its side alone. */
-	if (s->conn.eof && !s->closed && !s->lingering)
+	if (s->conn.eof && !is_over(s) && !takes_leave(s))
 		session_close(s);
 }
 

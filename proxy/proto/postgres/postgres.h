@@ -133,6 +133,10 @@ enum pg_phase {
 	PG_READY
 };
 
+/* Of a message, before it asks for a connection: nobody who sends slowly holds
+   one meanwhile. */
+enum { PG_BEGUN_MOST = 32 * 1024 };
+
 enum { PG_SECRET = 32 };                /* bytes of BackendKeyData's secret; of
 					   protocol 3.0 the first four */
 
@@ -182,6 +186,8 @@ struct pg_exchange {
 	bool unsure_syncs;              /* Syncs that it may have taken for
 					   nothing */
 	bool scanning;                  /* the message on its way up is SQL */
+	bool unfinished;                /* inside of a large message */
+	bool blocked;                   /* what comes next waits for answers */
 	bool fatal;                     /* the server has said its last word */
 	uint8_t clock;                  /* enum pg_clock: what x->deadline is */
 	bool resets;                    /* its settings are as when it came */
@@ -314,6 +320,10 @@ unsigned pg_state_flags(const struct exchange *x, struct pg_scan *scan);
 enum pg_refusal pg_state_sent(struct exchange *x, unsigned flags) MUST_CHECK;
 /* CommandComplete: what it says has been done. */
 void pg_state_done(struct exchange *x, const char *tag);
+/* on_session_state = "warn": is there something to say before ReadyForQuery,
+   and say it. */
+bool pg_state_warns(const struct exchange *x);
+int pg_state_warn(struct exchange *x) MUST_CHECK;
 /* Between two transactions: what remains is kept, or u is marked. */
 void pg_state_rest(struct exchange *x);
 /* ParameterStatus, on any connection; -1 when out of memory. */

@@ -367,7 +367,7 @@ all_discarded(struct exchange *x)
 
 	ps->pins = 0;
 	pg_of(x)->flags = pg_of(x)->done = 0;
-	pg_of(x)->discarded = true;
+	pg_of(x)->discarded = pg_of(x)->resets = true;
 	pg_prepared_clear(&pu->prepared);
 	pu->unnamed = 0;
 	pg_settings_set(&pu->settings, NULL);
@@ -430,18 +430,26 @@ pin(struct exchange *x, unsigned fresh)
 			upconn_pin(u, i);
 }
 
-static void
-warn_of(struct exchange *x, unsigned fresh)
+bool
+pg_state_warns(const struct exchange *x)
+{
+	return pg_of(x)->done != 0 &&
+	    pg_conf(x->s)->on_session_state == PG_STATE_WARN &&
+	    x->upstream->pool.span != CONF_SPAN_SESSION;
+}
+
+int
+pg_state_warn(struct exchange *x)
 {
 	unsigned i;
 
 	for (i = 0; i < PG_N_PINS; i++)
-		if ((fresh & 1u << i) != 0 &&
+		if ((pg_of(x)->done & 1u << i) != 0 &&
 		    pg_put_report(exchange_blocks(x), &x->s->conn.out, 'N',
 		    "WARNING", "01000", "weir: this state of the session (%s) "
 		    "ends with the transaction", pg_pins[i]) < 0)
-			return;
-	conn_send(&x->s->conn);
+			return -1;
+	return 0;
 }
 
 void
@@ -454,10 +462,9 @@ pg_state_rest(struct exchange *x)
 
 	pg_settings_set(&ps->settings, px->resets ? ps->startup :
 	    pg_upconn(u)->settings);
-	if (fresh != 0 && pg_conf(x->s)->on_session_state == PG_STATE_WARN) {
-		warn_of(x, fresh);
+	if (pg_state_warns(x))
 		px->dirty = true;
-	} else
+	else
 		ps->pins |= (uint16_t)fresh;
 	if (ps->pins != 0 && !px->dirty) {
 		pin(x, u->pinned ? fresh : ps->pins);

@@ -663,12 +663,26 @@ take_sync(struct exchange *x, const struct pg_head *h)
 	return take_owed(x, h, PG_OWED_SYNC);
 }
 
+/* It may come before the server has said that it takes any. */
+static enum step
+take_copy_end(struct exchange *x, const struct pg_head *h)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (!px->copying_in && px->owed.n > 0)
+		pg_owed_at(&px->owed, px->owed.n - 1)->copied = true;
+	px->copying_in = false;
+	return pass(x, h->size);
+}
+
 /* Everything that is before it is answered first. */
 static enum step
 take_leave(struct exchange *x)
 {
-	if (pg_of(x)->owed.n > 0)
+	if (pg_of(x)->owed.n > 0) {
+		pg_of(x)->blocked = true;
 		return STEP_WAIT;
+	}
 	session_close(x->s);
 	return STEP_OVER;
 }
@@ -699,8 +713,7 @@ take(struct exchange *x, const struct pg_head *h)
 		return take_owed(x, h, PG_OWED_CALL);
 	case 'c':
 	case 'f':
-		px->copying_in = false;
-		return pass(x, h->size);
+		return take_copy_end(x, h);
 	case 'd':
 	case 'H':
 		return pass(x, h->size);
@@ -715,8 +728,10 @@ take(struct exchange *x, const struct pg_head *h)
 static enum step
 enough(struct exchange *x)
 {
-	if (pg_put(store_of(x), out_of(x), 'H', NULL, 0) < 0)
+	if (!pg_of(x)->blocked &&
+	    pg_put(store_of(x), out_of(x), 'H', NULL, 0) < 0)
 		return STEP_NO_MEMORY;
+	pg_of(x)->blocked = true;
 	conn_pause(&x->s->conn);
 	return STEP_WAIT;
 }
@@ -774,6 +789,8 @@ pg_up(struct exchange *x)
 	case STEP_OVER:
 		return;
 	}
+	pg_of(x)->unfinished = step == STEP_WAIT &&
+	    in_of(x)->len >= PG_BEGUN_MOST;
 	conn_send(&u->conn);
 	if (u->conn.out.held >= CONN_HIGH)
 		conn_pause(&x->s->conn);
