@@ -180,7 +180,7 @@ class Weir:
         until(up, "weir listening", 2 * WAIT)
         # Baseline of descriptors: what it holds beside upstream connections.
         # The least of three: an admin connection may just be closing.
-        self.base_fds = min(self.fds() - self._pooled() for _ in range(3))
+        self.base_fds = min(self._beside() for _ in range(3))
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -322,6 +322,15 @@ class Weir:
         """Processor seconds used."""
         words = self._proc("stat").rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _beside(self):
+        """Descriptors beside upstream connections, of a moment in which none
+        of those was opened: the first ones are just being. Counted after the
+        books came: then each worker runs and has opened what it needs."""
+        def counted():
+            pooled, fds = self._pooled(), self.fds()
+            return [fds - pooled] if self._pooled() == pooled else None
+        return until(counted, "as many connections twice")[0]
 
     def _pooled(self):
         return sum(u["pool"]["open"] for u in self.stats()["upstreams"])
