@@ -189,14 +189,14 @@ def other_protocols_are_refused():
 
 @case
 def silence_is_not_waited_for():
-    """A client that says nothing, or not all: `handshake`."""
+    """A client that says nothing, or not all: `header`."""
     if DIRECT:
         return
     from weir import Weir, one
     o = PgOrigin()
     w = Weir(one(o, protocol="postgres",
                  front='postgres = { auth = "trust"; }; '
-                       'timeouts = { handshake = "300ms"; };'))
+                       'timeouts = { header = "300ms"; };'))
     front = w.conf.ports["front"]
     for part in (b"", PLAIN[:3], PLAIN[:-1], SSL_REQUEST):
         c = WireClient(front)

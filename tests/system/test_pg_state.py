@@ -141,8 +141,7 @@ def start_up_parameters_follow_it_too():
 def reset_goes_back_to_what_it_came_with():
     o, w, front = start(pool="max = 1;")
     a, b = Client(front, application_name="came with"), Client(front)
-    for way in ("RESET application_name", "RESET ALL", "DISCARD ALL",
-                "SET application_name TO DEFAULT"):
+    for way in ("RESET application_name", "RESET ALL", "DISCARD ALL"):
         a.ok("SET application_name = 'changed'")
         b.prove()
         a.ok(way)
@@ -310,7 +309,7 @@ def an_advisory_lock_pins():
 def a_lock_is_freed_when_its_client_goes():
     if DIRECT:
         return
-    o, w, front = start()
+    o, w, front = start(pool="max = 4;")
     a, b = Client(front), Client(front)
     a.ok("SELECT pg_advisory_lock(7)")
     b.write(query("SELECT pg_advisory_lock(7)"))
@@ -382,7 +381,7 @@ def another_never_sees_any_of_it():
 def what_is_rolled_back_pins_nobody():
     if DIRECT:
         return
-    o, w, front = start(pool="max = 1;")
+    o, w, front = start(pool="max = 1; max_pinned = 1;")
     a, b = Client(front), Client(front)
     for _ in range(3):
         a.ok("BEGIN", "SET LOCAL work_mem = '9MB'", "COMMIT")

@@ -253,10 +253,14 @@ static void
 copy_begins(struct exchange *x)
 {
 	struct pg_exchange *px = pg_of(x);
+	struct pg_owed *o;
+	uint64_t n;
 
-	px->copying_in = !pg_owed_at(&px->owed, 0)->copied;
-	while (px->owed.n > 1 &&
-	    pg_owed_at(&px->owed, 1)->kind == PG_OWED_SYNC) {
+	o = pg_owed_first(&px->owed);
+	px->copying_in = !o->copied;
+	n = o->copied ? o->id : UINT64_MAX;
+	for (; n > 0 && px->owed.n > 1 &&
+	    pg_owed_at(&px->owed, 1)->kind == PG_OWED_SYNC; n--) {
 		pg_owed_take_out(&px->owed, 1);
 		px->unsure_syncs = true;
 	}

@@ -43,7 +43,8 @@ struct pg_owed {
 	uint16_t kind;                  /* enum pg_owed_kind */
 	uint8_t how;                    /* enum pg_owed_how */
 	bool described;                 /* ParameterDescription has come */
-	bool copied;                    /* the end of CopyData has been sent */
+	bool copied;                    /* the end of CopyData has been sent,
+					   behind `id` Syncs */
 	struct pg_statement *st;        /* a reference; NULL = is about none */
 	struct pg_name *name;           /* PARSE: that it made; CLOSE: that it
 					   took out of the table, and owns */

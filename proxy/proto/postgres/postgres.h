@@ -191,6 +191,7 @@ struct pg_exchange {
 	bool fatal;                     /* the server has said its last word */
 	uint8_t clock;                  /* enum pg_clock: what x->deadline is */
 	bool resets;                    /* its settings are as when it came */
+	bool resets_one;                /* some are */
 	bool discarded;                 /* DISCARD ALL has been carried out */
 	bool dirty;                     /* leaves a state behind that nobody
 					   keeps */

@@ -413,9 +413,10 @@ pg_state_done(struct exchange *x, const char *tag)
 		if ((px->flags & begins[i].flag) != 0 &&
 		    (is_tag(tag, begins[i].tag) || strcmp(tag, "DO") == 0))
 			px->done |= 1u << begins[i].pin;
-	if ((px->flags & (PG_SCAN_RESET | PG_SCAN_RESET_ALL)) != 0 &&
-	    is_tag(tag, "RESET"))
+	if ((px->flags & PG_SCAN_RESET_ALL) != 0 && is_tag(tag, "RESET"))
 		px->resets = true;
+	if ((px->flags & PG_SCAN_RESET) != 0 && is_tag(tag, "RESET"))
+		px->resets_one = true;
 }
 
 /* Reasons that are new are counted. */
@@ -452,6 +453,23 @@ pg_state_warn(struct exchange *x)
 	return 0;
 }
 
+/* RESET takes to what was there when the client came: its start-up packet, which
+   the server knows nothing of. Which one was reset is not known, but that those
+   are as the server has them. */
+static int
+restore_startup(struct exchange *x)
+{
+	struct pg_session *ps = pg_session(x->s);
+	const char *name, *value;
+	uint32_t at = 0;
+
+	while (pg_settings_next(ps->startup, &at, &name, &value))
+		if (pg_settings_find(ps->settings, name) == NULL &&
+		    pg_settings_change(&ps->settings, name, value) < 0)
+			return -1;
+	return 0;
+}
+
 void
 pg_state_rest(struct exchange *x)
 {
@@ -462,6 +480,8 @@ pg_state_rest(struct exchange *x)
 
 	pg_settings_set(&ps->settings, px->resets ? ps->startup :
 	    pg_upconn(u)->settings);
+	if (px->resets_one && restore_startup(x) < 0)
+		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if (pg_state_warns(x))
 		px->dirty = true;
 	else

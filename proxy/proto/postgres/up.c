@@ -668,9 +668,18 @@ static enum step
 take_copy_end(struct exchange *x, const struct pg_head *h)
 {
 	struct pg_exchange *px = pg_of(x);
+	struct pg_owed_queue *q = &px->owed;
+	uint32_t i = q->n, syncs = 0;
 
-	if (!px->copying_in && px->owed.n > 0)
-		pg_owed_at(&px->owed, px->owed.n - 1)->copied = true;
+	while (!px->copying_in && i > 0 && pg_owed_at(q, i - 1)->kind ==
+	    PG_OWED_SYNC) {
+		syncs++;
+		i--;
+	}
+	if (!px->copying_in && i > 0) {
+		pg_owed_at(q, i - 1)->copied = true;
+		pg_owed_at(q, i - 1)->id = syncs;
+	}
 	px->copying_in = false;
 	return pass(x, h->size);
 }
