@@ -145,6 +145,7 @@ struct conf_pool {
 	int64_t max_per_user, max_per_database; /* likewise */
 	bool    adapt;                  /* less than max when the server has too
 					   many clients */
+	int64_t failover_hold_ms;       /* CONF_OFF = no hold */
 	int64_t max_waiting;
 	int64_t queue_timeout_ms;
 	int64_t idle_timeout_ms;

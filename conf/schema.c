@@ -388,6 +388,9 @@ const struct conf_key schema_pool[] = {
 	ROW("adapt", BOOL, UPSTREAM(pool.adapt), DEF("false"), HELP("use fewer "
 	    "than max for a while when the server says that it has too many "
 	    "clients")),
+	ROW("failover_hold", DURATION, UPSTREAM(pool.failover_hold_ms),
+	    DEF("off"), RANGE(1, HOUR), OR_OFF, HELP("how long new requests "
+	    "wait for a new primary when the old one has gone")),
 	ROW("max_per_user", COUNT, UPSTREAM(pool.max_per_user), DEF("off"),
 	    RANGE(1, MANY), OR_OFF, HELP("connections of one user, where the "
 	    "protocol has such")),

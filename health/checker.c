@@ -174,6 +174,10 @@ checked(void *arg, enum check_result result, const char *why)
 	snprintf(e->health.last, sizeof(e->health.last), "%s",
 	    good ? "ok" : why);
 	back = good && passed(w);
+	/* It may have been asked before it said that it is not the one. */
+	if (good && w->begun_ns > atomic_load(&e->demoted_ns) &&
+	    endpoint_bar(e, BAR_DEMOTED, false, c->main->now_ns))
+		back = true;
 	if (verdict_take(&w->verdict, good, conf->rise, conf->fall)) {
 		told_result(w, good, first ? 1 : good ? conf->rise :
 		    conf->fall);

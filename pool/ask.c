@@ -178,5 +178,6 @@ ask_park(struct ask *a)
 		return ASK_REFUSED;
 	}
 	park(a);
+	failover_watch(p);
 	return ASK_WAITS;
 }

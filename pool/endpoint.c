@@ -109,7 +109,7 @@ endpoint_state(const struct endpoint *e)
 		return "down";
 	if (bars & BAR_DRAIN)
 		return "drain";
-	if (bars & BAR_CHECK)
+	if (bars & (BAR_CHECK | BAR_DEMOTED))
 		return "down";
 	return bars & BAR_EJECTED ? "ejected" : "up";
 }

@@ -34,7 +34,9 @@ enum endpoint_bar {
 	BAR_CHECK = 1,                  /* active checks say down */
 	BAR_EJECTED = 2,                /* too many failures in a row */
 	BAR_DRAIN = 4,                  /* by hand */
-	BAR_DOWN = 8                    /* by hand */
+	BAR_DOWN = 8,                   /* by hand */
+	BAR_DEMOTED = 16                /* it said that it is not the primary
+					   any more */
 };
 
 /* Owned by its references: rosters, sites, upconns. */
@@ -56,6 +58,7 @@ struct endpoint {
 					   0 = there was none, no slow start */
 	_Atomic int64_t  hold_until_ns; /* it asked not to be asked until then
 					   (Retry-After); 0 = did not */
+	_Atomic int64_t  demoted_ns;    /* BAR_DEMOTED was set */
 	_Atomic unsigned failing;       /* faults in a row */
 	_Atomic unsigned eject_after;   /* so many call suspect(); 0 = never */
 	/* Set before it is published; called on any worker. NULL = nobody. */

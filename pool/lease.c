@@ -421,10 +421,12 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 	a->refusal = REFUSAL_NO_DESCRIPTORS;
 	if (conn_is_shortage(error))
 		return false;
-	a->refusal = REFUSAL_CONNECT_FAILED;
-	a->failed = site->endpoint;
 	site_rest(site);
 	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
+	if (failover_waits_on(site))
+		return true;
+	a->refusal = REFUSAL_CONNECT_FAILED;
+	a->failed = site->endpoint;
 	return false;
 }
 

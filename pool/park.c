@@ -90,8 +90,12 @@ unpark_all(struct pool *p)
 void
 park_look(struct pool *p)
 {
-	if (!park_is_on(p))
+	if (!park_is_on(p)) {
 		unpark_all(p);
-	else if (!list_empty(&p->asks))
+		return;
+	}
+	if (!list_empty(&p->asks))
 		park_all(p);
+	if (!list_empty(&p->parked))
+		failover_watch(p);
 }

@@ -1,5 +1,6 @@
 /*
- * Waiting while nothing new may begin: the upstream is paused.
+ * Waiting while nothing new may begin: the upstream is paused, or looks for its
+ * new primary (failover.h).
  *
  * Such asks wait in a queue of their own, pool->parked, where the rest of the
  * pool does not see them: no connection is opened, washed out or handed over for
@@ -12,14 +13,19 @@
 #ifndef POOL_PARK_H
 #define POOL_PARK_H
 
+#include "pool/failover.h"
 #include "pool/lease.h"
 
 /* May nothing new begin? */
 static inline bool
 park_is_on(const struct pool *p)
 {
-	return unlikely(atomic_load_explicit(&p->upstream->paused,
-	    memory_order_relaxed));
+	const struct upstream *up = p->upstream;
+
+	return unlikely(atomic_load_explicit(&up->paused,
+	    memory_order_relaxed)) ||
+	    (unlikely(atomic_load_explicit(&up->failover_until_ns,
+	    memory_order_relaxed) != 0) && failover_is_on(p));
 }
 
 /* Has a to wait here? Also behind those that have not been let go yet. */

@@ -12,6 +12,7 @@
 #include "net/patient.h"
 #include "net/worker.h"
 #include "pool/adapt.h"
+#include "pool/failover.h"
 #include "pool/lease.h"
 #include "pool/park.h"
 #include "pool/pin.h"
@@ -70,6 +71,7 @@ pool_init(struct pool *p, struct upstream *up, struct worker *w)
 	deadline_init(&p->pin_look, pin_look);
 	list_init(&p->parked);
 	deadline_init(&p->crowd, adapt_look);
+	deadline_init(&p->failover, failover_look);
 	list_init(&p->upconns);
 	list_init(&p->lent);
 	pile_init(&p->leases, sizeof(struct lease), 256);
@@ -300,6 +302,7 @@ pool_close_all(struct pool *p)
 	deadline_clear(&p->holding);
 	deadline_clear(&p->pin_look);
 	deadline_clear(&p->crowd);
+	deadline_clear(&p->failover);
 	while ((l = list_first(&p->upconns)) != NULL)
 		upconn_close(container_of(l, struct upconn, all), N_DISCARDS);
 }
@@ -508,7 +511,9 @@ waits_since(const struct pool *p)
 	int64_t since = atomic_load(&p->oldest_ns);
 	int64_t parked = atomic_load(&p->oldest_parked_ns);
 
-	return parked < since && !park_is_on(p) ? parked : since;
+	return parked < since && !atomic_load(&p->upstream->paused) &&
+	    atomic_load(&p->upstream->failover_until_ns) == 0 ?
+	    parked : since;
 }
 
 struct pool *

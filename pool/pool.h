@@ -121,6 +121,7 @@ struct pool {
 	struct deadline  pin_look;      /* a look whether that is so */
 	struct deadline  crowd;         /* a look whether connections may be
 					   opened again; see adapt.h */
+	struct deadline  failover;      /* a look whether there is a primary */
 	struct list      parked;        /* that wait while nothing new begins,
 					   oldest first; see park.h */
 	struct list      upconns;       /* all of this worker, oldest first */

@@ -33,7 +33,7 @@ site_tier_of_other(const struct site *site)
 		return TIER_NONE;
 	if (bars == 0)
 		return held ? TIER_HELD : backup ? TIER_BACKUP : TIER_PRIMARY;
-	if (held || (bars & (BAR_DRAIN | BAR_DOWN)) != 0 ||
+	if (held || (bars & (BAR_DRAIN | BAR_DOWN | BAR_DEMOTED)) != 0 ||
 	    site->pool->conf->when_all_down != CONF_ALL_DOWN_TRY)
 		return TIER_NONE;
 	return backup ? TIER_TRY_BACKUP : TIER_TRY;

@@ -11,6 +11,7 @@
 
 #include "pool/adapt.h"
 #include "pool/balance.h"
+#include "pool/failover.h"
 #include "pool/lease.h"
 #include "pool/quota.h"
 #include "pool/shards.h"
@@ -438,6 +439,13 @@ upconn_broken(struct upconn *u, enum endpoint_fault what, int error)
 	if (u->state == UPCONN_CLOSED)
 		return;
 	blame(u, what, error);
+	/* Who waits for it waits for a primary. */
+	if (u->state != UPCONN_WASHING && !conn_is_shortage(error) &&
+	    failover_waits_on(u->shelf->site)) {
+		upconn_mark(u, MARK_BROKEN, "not made");
+		upconn_close(u, DISCARD_CONNECT_FAILED);
+		return;
+	}
 	give_up(u, conn_is_shortage(error) ? REFUSAL_NO_DESCRIPTORS :
 	    what == FAULT_CONNECT_TIMEOUT ? REFUSAL_CONNECT_TIMEOUT :
 	    REFUSAL_CONNECT_FAILED, error, NULL);

@@ -47,6 +47,12 @@ struct upstream {
 	_Atomic bool     paused;        /* by hand: nothing new begins. When
 					   it changes pools have to be told,
 					   by pool_set_roster() */
+	_Atomic int64_t  failover_until_ns;     /* new exchanges wait for a
+					   primary until then; 0 = never did */
+	/* Set before any pool runs; called on any worker: e is not what it was,
+	   look up names again. NULL = nobody. */
+	void           (*demoted)(void *arg, struct endpoint *e);
+	void            *demoted_arg;
 	struct quotas   *quotas;        /* NULL = the protocol has no groups */
 	_Atomic uint64_t next_id;       /* of connections, for people */
 	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket */

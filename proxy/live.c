@@ -13,6 +13,7 @@
 #include "net/log.h"
 #include "net/patient.h"
 #include "pool/adapt.h"
+#include "proxy/failover.h"
 #include "proxy/lane.h"
 #include "proxy/override.h"
 
@@ -289,6 +290,25 @@ inherit(struct live_endpoint *le, struct live_endpoint *old, size_t n_old)
 	}
 }
 
+void
+live_upstream_look_up(struct live_upstream *lu)
+{
+	size_t i;
+
+	/* A new follow asks at once; what is known stays meanwhile. */
+	for (i = 0; i < lu->n_endpoints; i++) {
+		struct live_endpoint *le = &lu->endpoints[i];
+		struct follow *old = le->follow;
+
+		if (old == NULL)
+			continue;
+		if (begin_following(le) == 0)
+			follow_end(old);
+		else
+			le->follow = old;
+	}
+}
+
 int
 live_upstream_configure(struct live_upstream *lu,
     const struct conf_upstream *conf)
@@ -347,6 +367,7 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	lu->checker = checker_new(&rt->main, conf->name, usable_changed, lu);
 	if (lu->upstream == NULL || lu->checker == NULL)
 		goto fail;
+	failover_init(lu);
 	free(workers);
 	list_append(&rt->upstreams, &lu->link);
 	return lu;
@@ -371,6 +392,7 @@ live_upstream_leave(struct live_upstream *lu)
 	lu->endpoints = NULL;
 	lu->n_endpoints = 0;
 	override_clear(lu);
+	failover_fini(lu);
 	checker_leave(lu->checker);
 	/* Who waits is served by what is left; its pools are retired next. */
 	atomic_store(&lu->upstream->paused, false);

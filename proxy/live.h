@@ -34,6 +34,7 @@ struct live_upstream {
 	size_t n_endpoints;
 	struct roster *roster;          /* current; what /stats lists */
 	struct checker *checker;        /* of the roster's endpoints */
+	struct deadline failover;       /* demoted ones are readmitted */
 	struct override *overrides;     /* made by hand; see override.h */
 	bool was_ready;                 /* ready = "start": once is enough */
 	bool stays;                     /* change.c: it is in the new file */
@@ -85,6 +86,9 @@ void live_upstream_leave(struct live_upstream *lu);
 
 /* Whether endpoints are usable has changed: every pool shall look again. */
 void live_upstream_tell(struct live_upstream *lu);
+
+/* Its names may have other addresses by now: look them up again at once. */
+void live_upstream_look_up(struct live_upstream *lu);
 
 /* Begin, or end, to let nothing new begin there. Outlives reloads; ends with the
    upstream's leaving the file. Returns how many connections are leased now. */

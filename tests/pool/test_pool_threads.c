@@ -351,6 +351,7 @@ begin(unsigned workers, int64_t max, int64_t min_idle)
 	conf.balance = balance;
 	conf.slow_start_ms = 20;
 	conf.pool = (struct conf_pool){ .span = CONF_SPAN_REQUEST, .max = max,
+		.failover_hold_ms = CONF_OFF,
 		.max_idle = max, .min_idle = min_idle, .max_waiting = 1000,
 		.max_per_endpoint = CONF_OFF,
 		.queue_timeout_ms = PATIENCE_MS,

@@ -37,7 +37,7 @@ scene_begin(struct scene *s, unsigned workers, unsigned ends)
 	}
 	s->conf.pool = (struct conf_pool){ .span = CONF_SPAN_REQUEST,
 		.max = 100, .max_idle = 1000, .max_per_endpoint = CONF_OFF,
-		.max_per_user = CONF_OFF, .max_per_database = CONF_OFF,
+		.failover_hold_ms = CONF_OFF, .max_per_user = CONF_OFF, .max_per_database = CONF_OFF,
 		.max_waiting = 1000, .queue_timeout_ms = 2000,
 		.idle_timeout_ms = CONF_OFF, .max_lifetime_ms = CONF_OFF,
 		.tcp_keepalive_ms = CONF_OFF, .shared = 1, .max_pinned = 100 };

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/failover.h"
 #include "proxy/proto/redis/redis.h"
 #include "proxy/runtime.h"
 
@@ -350,6 +351,8 @@ count_error(struct upconn *u, const char *word)
 	count_add(&u->pool->errors[i], 1);
 	if (is_about_itself(word))
 		endpoint_fault(u->shelf->site->endpoint, FAULT_UNAVAILABLE, 0);
+	if (strcmp(word, "READONLY") == 0)
+		pool_demoted(u->pool, u->shelf->site->endpoint);
 }
 
 /* Unless one who has subscribed again meanwhile waits for his reply. */

@@ -1,0 +1,107 @@
+/*
+ * Failovers. See failover.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/failover.h"
+
+#include "pool/site.h"
+
+/* Begin a hold, unless one is on or the last one ended a moment ago: who has
+   waited in vain shall not wait again and again. */
+static bool
+begin(struct pool *p)
+{
+	_Atomic int64_t *until = &p->upstream->failover_until_ns;
+	int64_t ns = p->conf->pool.failover_hold_ms * NS_PER_MS;
+	int64_t now = p->worker->now_ns, was = atomic_load(until);
+
+	if (p->conf->pool.failover_hold_ms >= CONF_OFF || p->retired)
+		return false;
+	if (was > now)
+		return true;
+	if (was != 0 && now - was < ns)
+		return false;
+	return atomic_compare_exchange_strong(until, &was, now + ns) ||
+	    was > now;
+}
+
+void
+pool_demoted(struct pool *p, struct endpoint *e)
+{
+	struct upstream *up = p->upstream;
+
+	if (!begin(p) || (atomic_load(&e->bars) & BAR_DEMOTED) != 0)
+		return;
+	atomic_store(&e->demoted_ns, p->worker->now_ns);
+	(void)endpoint_bar(e, BAR_DEMOTED, true, p->worker->now_ns);
+	if (up->demoted != NULL)
+		up->demoted(up->demoted_arg, e);
+}
+
+static bool
+is_any_to_try(const struct pool *p)
+{
+	const struct list *l;
+
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		const struct site *site =
+		    container_of(l, const struct site, link);
+
+		if (site_takes(site) && !site_rests(site))
+			return true;
+	}
+	return false;
+}
+
+bool
+failover_is_on(const struct pool *p)
+{
+	return atomic_load_explicit(&p->upstream->failover_until_ns,
+	    memory_order_relaxed) > p->worker->now_ns && !p->retired &&
+	    !is_any_to_try(p);
+}
+
+bool
+failover_waits_on(struct site *site)
+{
+	struct pool *p = site->pool;
+	struct upstream *up = p->upstream;
+	bool on = atomic_load(&up->failover_until_ns) > p->worker->now_ns;
+
+	if (p->conf->pool.failover_hold_ms >= CONF_OFF || is_any_to_try(p) ||
+	    !begin(p))
+		return false;
+	/* Its name may have another address by now. */
+	if (!on && up->demoted != NULL)
+		up->demoted(up->demoted_arg, site->endpoint);
+	/* Who is in the queue, or about to be, is parked. */
+	deadline_set(p->worker, &p->failover, 0);
+	return true;
+}
+
+void
+failover_watch(struct pool *p)
+{
+	int64_t now = p->worker->now_ns;
+	int64_t at = atomic_load(&p->upstream->failover_until_ns);
+	const struct list *l;
+
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		const struct site *site =
+		    container_of(l, const struct site, link);
+
+		if (site_takes(site) && site_rests(site) &&
+		    site->rest_until_ns < at)
+			at = site->rest_until_ns;
+	}
+	if (at > now && (!deadline_armed(&p->failover) ||
+	    p->failover.at_ns > at))
+		deadline_set_ns(p->worker, &p->failover, at - now);
+}
+
+void
+failover_look(struct deadline *d)
+{
+	pool_ask_around(container_of(d, struct pool, failover));
+}
