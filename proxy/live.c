@@ -21,12 +21,15 @@ enum { WHO_MAX = 400 };
 
 /* -------------------------------------------------------------- rosters */
 
-/* Each worker has one left to share. */
+/* Where they share, each worker has one left for that. */
 static unsigned
 pins_most(const struct upstream *up, const struct conf_upstream *conf)
 {
 	int64_t spare = conf->pool.max - (int64_t)up->n_pools;
 	int64_t most = conf->pool.max_pinned;
+
+	if (conf->pool.span != CONF_SPAN_OWED)
+		return (unsigned)most;
 
 	return most < spare ? (unsigned)most : spare > 0 ? (unsigned)spare : 0;
 }

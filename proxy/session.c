@@ -166,6 +166,8 @@ session_keep(struct session *s, struct lease **l)
 		lease_return(&old);
 	s->kept->ops = &kept_ops;
 	s->kept->holder = s;
+	/* What choked it was for its exchange. */
+	conn_resume(&s->kept->u->conn);
 	if (s->kept->u->mark != MARK_CLEAN || !upconn_is_clean(s->kept->u))
 		lease_return(&s->kept);
 }

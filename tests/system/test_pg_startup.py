@@ -25,10 +25,12 @@ def leave(*clients):
         c.prove().quit()
 
 
-def refused(front, data, code=None):
-    """One error, FATAL, and the end."""
+def refused(front, data, code=None, asked=False):
+    """One error, FATAL, and the end; asked: of the server."""
     c = Client(front, login=False)
     c.send(data)
+    if asked:
+        eq(c.any().kind, "R", "it is who it says")
     got = c.error(code)
     eq(got["V"], "FATAL", "severity of %r" % got)
     c.closed()
@@ -217,7 +219,7 @@ def what_the_server_says_to_the_first_is_told():
     o, w, front = start()
     o.turn_away = ("3D000", 'database "shop" does not exist')
     for _ in range(3):
-        got = refused(front, PLAIN, "3D000")
+        got = refused(front, PLAIN, "3D000", asked=True)
         check("does not exist" in got["M"], "its words: %(M)s" % got)
     o.turn_away = None
     leave(Client(front))
