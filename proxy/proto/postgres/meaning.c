@@ -159,15 +159,6 @@ set_config_met(struct pg_scan *s)
 		s->call = CALL_NAME;
 }
 
-/* pg_notify(), lo_create(): names of the system's do more than read. */
-static bool
-is_system_name(const char *bytes, size_t len)
-{
-	char letter = (char)(*bytes | 32);
-
-	return len > 3 && bytes[2] == '_' && (letter == 'p' || letter == 'l');
-}
-
 /* ---------------------------------------------------------------------- SET */
 
 static void
@@ -616,10 +607,9 @@ keyword_met(struct pg_scan *s, enum pg_word word)
 }
 
 void
-pg_meaning_word(struct pg_scan *s, const char *bytes, size_t len)
+pg_meaning_known(struct pg_scan *s, enum pg_word word, const char *bytes,
+    size_t len)
 {
-	enum pg_word word = pg_word_find(bytes, len);
-
 	if (s->call != CALL_NONE)
 		call_word(s, word);
 	if (s->first)
@@ -628,10 +618,8 @@ pg_meaning_word(struct pg_scan *s, const char *bytes, size_t len)
 		wanted_word(s, word, bytes, len, false);
 	if (word != PG_WORD_OTHER)
 		keyword_met(s, word);
-	else {
+	else
 		s->temp = false;
-		s->writes |= is_system_name(bytes, len);
-	}
 	s->prev = (uint8_t)word;
 }
 
@@ -653,7 +641,8 @@ pg_meaning_quoted(struct pg_scan *s, const char *bytes, size_t len)
 	else
 		pg_meaning_name(s, word);
 	s->temp = false;
-	s->writes |= is_system_name(bytes, len);
+	if (pg_meaning_is_system(bytes, len))
+		s->writes = true;
 	s->prev = PG_WORD_OTHER;
 }
 
@@ -671,8 +660,10 @@ pg_meaning_statement_end(struct pg_scan *s)
 {
 	if (s->call != CALL_NONE)
 		call_lasts(s);
-	wanted_end(s);
-	pg_meaning_inner_end(s);
+	if (s->want != WANT_NOTHING)
+		wanted_end(s);
+	if (s->depth == PG_DEPTH_ALL)
+		pg_meaning_inner_end(s);
 	if (!s->first && s->texts < 2)
 		s->texts++;
 	s->first = true;

@@ -17,8 +17,31 @@ enum pg_depth {
 	PG_DEPTH_ALL                    /* a body of DO: each word counts */
 };
 
-/* A word that is not quoted; or what is in "", by its exact bytes. */
-void pg_meaning_word(struct pg_scan *s, const char *bytes, size_t len);
+/* The rest of pg_meaning_word(). */
+void pg_meaning_known(struct pg_scan *s, enum pg_word word, const char *bytes,
+    size_t len);
+
+/* pg_notify(), lo_create(): names of the system's do more than read. */
+static inline bool
+pg_meaning_is_system(const char *bytes, size_t len)
+{
+	return len > 3 && bytes[2] == '_' &&
+	    ((*bytes | 32) == 'p' || (*bytes | 32) == 'l');
+}
+
+/* A word that is not quoted. */
+static inline void
+pg_meaning_word(struct pg_scan *s, const char *bytes, size_t len)
+{
+	enum pg_word word = pg_word_find(bytes, len);
+
+	if (word != PG_WORD_OTHER || s->alert != 0)
+		pg_meaning_known(s, word, bytes, len);
+	if (pg_meaning_is_system(bytes, len))
+		s->writes = true;
+}
+
+/* What is in "". */
 void pg_meaning_quoted(struct pg_scan *s, const char *bytes, size_t len);
 
 /* Is pg_meaning_sign() to be told of what stands between words? */

@@ -84,7 +84,9 @@ static_assert(sizeof(struct pg_scan) <= 128, "one for each session");
 void
 pg_scan_begin(struct pg_scan *s, bool standard)
 {
-	memset(s, 0, sizeof(*s));
+	/* What is before that needs no value. */
+	memset(&s->sets_n, 0, sizeof(*s) - offsetof(struct pg_scan, sets_n));
+	s->name[0] = '\0';
 	s->standard = standard;
 	s->first = true;
 }
@@ -130,7 +132,7 @@ open_string(struct pg_scan *s, char prefix)
 }
 
 /* A word that ended before next. True: next is taken as well. */
-static bool
+static inline bool
 end_word(struct pg_scan *s, const char *bytes, size_t len, char next)
 {
 	char letter = (char)(*bytes | 32);
@@ -191,6 +193,11 @@ in_text(struct pg_scan *s, const char *p, const char *end)
 	const char *word;
 
 	while (p < end) {
+		/* Guessed right more often than the jump below. */
+		if (*p == ' ') {
+			p++;
+			continue;
+		}
 		switch (sort_of(*p)) {
 		case SORT_BLANK:
 			p++;
@@ -585,7 +592,9 @@ unsigned
 pg_scan_end(struct pg_scan *s)
 {
 	/* A blank ends what a byte can end. */
-	if (s->state != IN_TEXT && s->state != IN_DOUBT)
+	if (s->state == IN_WORD)
+		end_word(s, s->word, s->word_len, ' ');
+	else if (s->state != IN_TEXT && s->state != IN_DOUBT)
 		pg_scan_feed(s, "\n", 1);
 	if (s->state != IN_TEXT && s->state != BEHIND_ESCAPES)
 		s->flags |= PG_SCAN_UNSURE;

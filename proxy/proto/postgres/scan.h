@@ -80,7 +80,7 @@ enum pg_scan_flag {
 
 /* Embedded where the text passes. Only sets_n and name are for others. */
 struct pg_scan {
-	char name[64];                  /* what the first SET sets, as written
+	char name[60];                  /* what the first SET sets, as written
 					   but in lower case if not quoted;
 					   "timezone" of SET TIME ZONE,
 					   "client_encoding" of SET NAMES; ""
@@ -92,8 +92,15 @@ struct pg_scan {
 	uint8_t sets_n;                 /* statements with PG_SCAN_SET; 255 is
 					   255 or more */
 	uint8_t state;                  /* enum lexeme of scan.c */
-	uint8_t word_len;               /* PG_WORD_MAX + 1: longer */
-	uint8_t want, prev, call_depth; /* the rest: see meaning.c */
+	union {
+		uint32_t alert;         /* 0: most words are nothing */
+		struct {                /* meaning.c */
+			uint8_t first;  /* the first word is not yet met */
+			uint8_t want;   /* enum want */
+			uint8_t call;   /* enum call */
+			uint8_t temp;   /* TEMP would count here */
+		};
+	};
 	uint32_t flags;
 	union {
 		uint32_t comments;      /* that are open, one in the other */
@@ -103,11 +110,14 @@ struct pg_scan {
 					   255: none is on its way */
 		};
 	};
+	uint8_t word_len;               /* PG_WORD_MAX + 1: longer */
+	uint8_t call_depth;             /* meaning.c */
+	uint8_t prev;                   /* enum pg_word; right while alert */
+	bool writes;                    /* a word that does not only read */
 	/* What the lexical part remembers. */
 	unsigned standard:1, escapes:1, gap:2, wide:1, high:1;
 	/* What the other remembers. */
-	unsigned first:1, texts:2, writes:1, temp:1, call:3, depth:2,
-	    setting:2, excused:1, bent:1;
+	unsigned texts:2, depth:2, setting:2, excused:1, bent:1;
 };
 
 /*

@@ -8,8 +8,7 @@
  */
 #include "proxy/proto/postgres/words.h"
 
-#include <string.h>
-#include <strings.h>
+#include <stdbool.h>
 
 #define AT(len, letter) [(len) << 5 | ((letter) & 31)]
 #define WORD(name) { #name, sizeof(#name) - 1, 0 }
@@ -170,11 +169,26 @@ const uint8_t pg_word_first[(PG_WORD_MAX + 1) << 5] = {
 	AT(14, 'p') = PG_WORD_PG_TEMP, AT(15, 'p') = PG_WORD_PG_TEMP
 };
 
+/* name is in lower case. */
+static bool
+is(const char *name, const char *bytes, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)bytes[i];
+
+		if ((c >= 'A' && c <= 'Z' ? c | 32 : c) != name[i])
+			return false;
+	}
+	return true;
+}
+
 /* pg_temp_3 is the schema behind pg_temp; 10 bytes is a row of pg_catalog. */
-static int
+static bool
 is_temp(const char *bytes, size_t len)
 {
-	return len >= 9 && strncasecmp(bytes, "pg_temp_", 8) == 0;
+	return len >= 9 && is("pg_temp_", bytes, 8);
 }
 
 enum pg_word
@@ -183,8 +197,7 @@ pg_word_match(unsigned first, const char *bytes, size_t len)
 	unsigned at;
 
 	for (at = first; at != 0; at = words[at].next)
-		if (words[at].len == len &&
-		    strncasecmp(words[at].name, bytes, len) == 0)
+		if (words[at].len == len && is(words[at].name, bytes, len))
 			return (enum pg_word)at;
 	if (((unsigned char)*bytes | 32) == 'p' && is_temp(bytes, len))
 		return PG_WORD_PG_TEMP;
