@@ -445,12 +445,13 @@ rival_set(struct rival *r, const char *f)
 {
 	bool session = begins(f, "SESSION ");
 
-	if (session && begins(f, "SESSION = ")) {
-		r->flags |= SET;
-		return;
-	}
-	if (session)
+	while (begins(f, "SESSION ")) {
+		if (begins(f, "SESSION = ") || begins(f, "SESSION . ")) {
+			r->flags |= SET;
+			return;
+		}
 		f += strlen("SESSION ");
+	}
 	if (session && begins(f, "AUTHORIZATION DEFAULT "))
 		r->flags |= is(f, "AUTHORIZATION DEFAULT ") ? NOUSER : USER;
 	else if (session && begins(f, "AUTHORIZATION "))

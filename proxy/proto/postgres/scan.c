@@ -79,6 +79,39 @@ in_words(char byte)
 	return (sorts[(unsigned char)byte] & IN_WORDS) != 0;
 }
 
+#define EACH(byte) ((byte) * UINT64_C(0x0101010101010101))
+
+/*
+ * Where a word ends. Eight bytes at a time: the end of a word is what a loop
+ * over bytes cannot foresee, and that is most of what a scan costs.
+ */
+static inline const char *
+word_end(const char *p, const char *end)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	while (end - p >= 8) {
+		uint64_t all, low, lower, yes;
+
+		memcpy(&all, p, 8);
+		low = all & EACH(0x7f);
+		lower = low | EACH(0x20);
+		/* The highest bit of each byte is the answer. */
+		yes = all |
+		    ((lower + EACH(0x80 - 'a')) & ~(lower + EACH(0x7f - 'z'))) |
+		    ((low + EACH(0x80 - '0')) & ~(low + EACH(0x7f - '9'))) |
+		    ~((low ^ EACH('_')) + EACH(0x7f)) |
+		    ~((low ^ EACH('$')) + EACH(0x7f));
+		yes = ~yes & EACH(0x80);
+		if (yes != 0)
+			return p + (__builtin_ctzll(yes) >> 3);
+		p += 8;
+	}
+#endif
+	while (p < end && in_words(*p))
+		p++;
+	return p;
+}
+
 static_assert(sizeof(struct pg_scan) <= 128, "one for each session");
 
 void
@@ -157,8 +190,7 @@ in_word(struct pg_scan *s, const char *p, const char *end)
 {
 	const char *begin = p;
 
-	while (p < end && in_words(*p))
-		p++;
+	p = word_end(p, end);
 	keep(s, begin, (size_t)(p - begin));
 	if (p < end)
 		p += end_word(s, s->word, s->word_len, *p);
@@ -204,9 +236,7 @@ in_text(struct pg_scan *s, const char *p, const char *end)
 			continue;
 		case SORT_LETTER:
 			word = p;
-			do
-				p++;
-			while (p < end && in_words(*p));
+			p = word_end(p + 1, end);
 			if (p == end) {
 				s->word_len = 0;
 				keep(s, word, (size_t)(p - word));
@@ -225,8 +255,13 @@ in_text(struct pg_scan *s, const char *p, const char *end)
 			continue;
 		case SORT_DIGIT:
 			sign(s, 0);
+			do
+				p++;
+			while (p < end && sort_of(*p) == SORT_DIGIT);
+			if (p < end && *p != '.' && (*p | 32) != 'e')
+				continue;
 			s->state = IN_NUMBER;
-			return p + 1;
+			return p;
 		case SORT_STRING:
 			open_string(s, 0);
 			return p + 1;
@@ -235,8 +270,11 @@ in_text(struct pg_scan *s, const char *p, const char *end)
 			s->state = IN_QUOTED;
 			return p + 1;
 		case SORT_DOLLAR:
+			p++;
+			if (p < end && sort_of(*p) == SORT_DIGIT)
+				continue;
 			s->state = IN_DOLLAR;
-			return p + 1;
+			return p;
 		case SORT_DASH:
 			s->state = IN_DASH;
 			return p + 1;

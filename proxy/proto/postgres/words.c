@@ -169,11 +169,14 @@ const uint8_t pg_word_first[(PG_WORD_MAX + 1) << 5] = {
 	AT(14, 'p') = PG_WORD_PG_TEMP, AT(15, 'p') = PG_WORD_PG_TEMP
 };
 
-/* name is in lower case. */
+/* name is in lower case. No second letter is a sign. */
 static bool
 is(const char *name, const char *bytes, size_t len)
 {
 	size_t i;
+
+	if ((bytes[1] | 32) != name[1])
+		return false;
 
 	for (i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)bytes[i];
