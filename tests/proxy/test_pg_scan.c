@@ -150,7 +150,7 @@ texts_are_flagged(void **state)
 }
 
 static void
-backslash_counts_when_strings_are_not_standard(void **state)
+backslash_counts_in_strings_of_old(void **state)
 {
 	(void)state;
 	assert_int_equal(check_texts(old_texts,
@@ -418,7 +418,8 @@ has_temp(const char *form)
 {
 	static const char *const between[] = {
 		"OR ", "REPLACE ", "LOCAL ", "GLOBAL ", "( ", ") ", ", ",
-		". ", "= ", "* ", "' ", "0 ", "[ ", "] ", "& ", "+ ", "- ", "/ ",
+		". ", "= ", "* ", "' ", "0 ", "[ ", "] ", "& ", "+ ", "- ",
+		"/ ",
 		"CREATE ", "INTO ", "< "
 	};
 	const char *p = form;
@@ -567,14 +568,16 @@ static const char *const tokens[] = {
 	"SELECT", "select", "LISTEN", "Listen", "UNLISTEN", "*", "SET", "LOCAL",
 	"SESSION", "ROLE", "NONE", "AUTHORIZATION", "DEFAULT", "TRANSACTION",
 	"CONSTRAINTS", "RESET", "ALL", "CLOSE", "DISCARD", "LOAD", "BEGIN",
-	"CREATE", "OR", "REPLACE", "TEMP", "temporary", "TABLE", "INTO", "INSERT",
+	"CREATE", "OR", "REPLACE", "TEMP", "temporary", "TABLE", "INTO",
+	"INSERT",
 	"UPDATE", "FOR", "pg_advisory_lock", "\"pg_advisory_lock\"",
 	"pg_try_advisory_lock_shared", "pg_advisory_xact_lock",
 	"pg_advisory_unlock_all", "pg_temp", "lastval", "nextval", "a", "b1",
 	"\"x\"", "\"a\"\"b\"", "\"a;b\"", "'s'", "'it''s'", "'LISTEN x;'",
 	"E'a\\'b'", "E'LISTEN", "e'\\\\'", "'", "\"", "b'01'", "n'x'", "x'ff'",
 	"$$;LISTEN x;$$", "$a$ $b$ $$ $a$", "$a$", "$$", "/* LISTEN */",
-	"/*/* ; */ */", "/*", "*/", "-- LISTEN\n", "--", "-", "/", "(", ")", ",",
+	"/*/* ; */ */", "/*", "*/", "-- LISTEN\n", "--", "-", "/", "(", ")",
+	",",
 	".", "=", "<", "+", "&", "[", "]", "0", "42", ";", ";", ";", ";", "\n",
 	"\n", "\t", "u&", "U&\"x\"", "e", "E", "\xc3\xa9", "x\xc3\xa9", "a$b",
 	"a$$", "to_be", "_", "temp1", "pgtemp"
@@ -634,7 +637,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts_are_flagged),
-		cmocka_unit_test(backslash_counts_when_strings_are_not_standard),
+		cmocka_unit_test(backslash_counts_in_strings_of_old),
 		cmocka_unit_test(byte_0_is_unsure),
 		cmocka_unit_test(byte_of_a_wide_character_is_unsure),
 		cmocka_unit_test(sets_are_counted),

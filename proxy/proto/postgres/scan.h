@@ -40,15 +40,17 @@ enum pg_scan_flag {
 					   pg_temp wherever it stands */
 	PG_SCAN_ADVISORY = 1 << 4,      /* a lock of the session: not _xact_ */
 	PG_SCAN_SET_CONFIG = 1 << 5,    /* set_config(), unless its third
-					   argument is the word TRUE; setseed() */
+					   argument is the word TRUE;
+					   setseed() */
 	PG_SCAN_SET = 1 << 6,           /* SET name, SET SESSION name, SET
 					   SESSION CHARACTERISTICS */
 	PG_SCAN_SET_ROLE = 1 << 7,      /* SET ROLE, and with SET_USER */
 	PG_SCAN_SET_USER = 1 << 8,      /* SET SESSION AUTHORIZATION */
 	PG_SCAN_LOAD = 1 << 9,
-	PG_SCAN_UNSURE = 1 << 10,       /* could not be followed, or hides words:
-					   U&"", a byte 0, not ended, a tag of
-					   a dollar quote above 16 bytes */
+	PG_SCAN_UNSURE = 1 << 10,       /* could not be followed, or hides
+					   words: U&"", a byte 0, not ended, a
+					   tag of a dollar quote above 16
+					   bytes, escapes in what DO runs */
 
 	PG_SCAN_UNLISTEN_ALL = 1 << 11,         /* UNLISTEN * */
 	PG_SCAN_DEALLOCATE_ALL = 1 << 12,
