@@ -245,7 +245,7 @@ def what_is_no_proof_is_refused():
             sasl_initial("SCRAM-SHA-256", b"n,,m=x,n=,r=abc"),
             sasl_initial("SCRAM-SHA-256", b"n,,n=,r="),
             password(b"SCRAM-SHA-256\0\xff\xff\xff\xff"),
-            password(b"SCRAM-SHA-256\0\0\0\0\x09n,,n=,r=x"),
+            password(b"SCRAM-SHA-256\0\0\0\0\x0an,,n=,r=x"),
             password(b"SCRAM-SHA-256"), password(b""),
             password(b"alice-word\0"),
             password(b"x" * 9000), b"p\0\0\0\3", b"p\xff\xff\xff\xff",
