@@ -224,7 +224,7 @@ def what_the_server_says_to_the_first_is_told():
     o, w, front = start()
     o.turn_away = ("3D000", 'database "shop" does not exist')
     for _ in range(3):
-        got = refused(front, PLAIN, "3D000", asked=True)
+        got = refused(front, PLAIN, "3D000")
         check("does not exist" in got["M"], "its words: %(M)s" % got)
     o.turn_away = None
     leave(Client(front))

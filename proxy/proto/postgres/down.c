@@ -196,6 +196,7 @@ error_came(struct exchange *x, const char *body, size_t len)
 	if (px->copying_in && px->unsure_syncs)
 		upconn_mark(x->lease->u, MARK_BROKEN, "Sync inside a COPY");
 	px->copying_in = false;
+	px->erred = true;
 	note_plan(x, o, &r);
 	if (o->how == PG_REWORD)
 		fate = FATE_REWORD;

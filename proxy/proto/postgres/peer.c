@@ -152,9 +152,12 @@ end_requests(struct upconn *u)
 
 	if (pu->wash.copying_in && put(u, 'f', "the client has gone") < 0)
 		return -1;
+	/* What was sent without its Sync has been carried out, but is not
+	   committed: nobody has asked for that. Something that fails takes it
+	   along (55.2.3). */
 	if (pu->wash.unsynced) {
 		pu->wash.awaited++;
-		if (pg_put(store_of(u), &u->conn.out, 'S', NULL, 0) < 0)
+		if (put(u, 'D', "Sweir: none of that name") < 0 || pg_put(store_of(u), &u->conn.out, 'S', NULL, 0) < 0)
 			return -1;
 	}
 	return 0;

@@ -56,7 +56,7 @@ extern const struct pg_refusal_row pg_refusals[PG_N_REFUSALS];
 enum pg_pin {
 	PG_PIN_LISTEN, PG_PIN_PREPARE, PG_PIN_HOLD, PG_PIN_TEMP,
 	PG_PIN_ADVISORY, PG_PIN_SET_CONFIG, PG_PIN_SET, PG_PIN_ROLE,
-	PG_PIN_LOAD, PG_PIN_UNSURE, PG_PIN_LARGE,
+	PG_PIN_USER, PG_PIN_LOAD, PG_PIN_UNSURE, PG_PIN_LARGE,
 	PG_N_PINS
 };
 
@@ -186,6 +186,7 @@ struct pg_exchange {
 	bool unsure_syncs;              /* Syncs that it may have taken for
 					   nothing */
 	bool scanning;                  /* the message on its way up is SQL */
+	bool erred;                     /* something of it has failed */
 	bool unfinished;                /* inside of a large message */
 	bool blocked;                   /* what comes next waits for answers */
 	bool fatal;                     /* the server has said its last word */
@@ -198,6 +199,7 @@ struct pg_exchange {
 	unsigned flags;                 /* PG_SCAN_* of what was sent */
 	unsigned done;                  /* bits by state.c: of what has been
 					   carried out */
+	unsigned undone;                /* likewise of what has been ended */
 	struct pg_settings *wanted, *had;       /* the client's and the
 					   connection's when it began */
 	struct pg_scan scan;
@@ -315,6 +317,10 @@ int pg_state_agree(struct upconn *u, struct exchange *x) MUST_CHECK;
 void pg_state_agreed(struct exchange *x, const struct pg_owed *o);
 void pg_state_refused(struct exchange *x, const struct pg_owed *o,
     const struct pg_report *r);
+/* What x's connection has a parameter set to; NULL = the server does not say. */
+const char *pg_state_value(const struct exchange *x, const char *name);
+/* Begin to read a text that will be parsed there. */
+void pg_state_scan(const struct exchange *x, struct pg_scan *scan);
 /* The end of a text: what it may leave on its session, by PG_SCAN_*. */
 unsigned pg_state_flags(const struct exchange *x, struct pg_scan *scan);
 /* A request of such flags is about to be sent; PG_REFUSAL_NONE: it may. */

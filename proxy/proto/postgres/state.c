@@ -26,6 +26,7 @@ const char *const pg_pins[] = {
 	[PG_PIN_SET_CONFIG] = "set_config",
 	[PG_PIN_SET] = "set",
 	[PG_PIN_ROLE] = "role",
+	[PG_PIN_USER] = "session_authorization",
 	[PG_PIN_LOAD] = "load",
 	[PG_PIN_UNSURE] = "unsure",
 	[PG_PIN_LARGE] = "large_statement",
@@ -91,6 +92,42 @@ pg_state_changed(struct exchange *x, const char *name, const char *value,
 	*pass = o == NULL || o->how != PG_SKIP || known == NULL ||
 	    strcmp(known, value) != 0;
 	return pg_state_noted(x->lease->u, name, value);
+}
+
+/* What the connection has it set to, by the list or by what it began with. */
+const char *
+pg_state_value(const struct exchange *x, const char *name)
+{
+	const struct pg_upconn *pu = pg_upconn(x->lease->u);
+	const char *value = pg_settings_find(pu->settings, name);
+
+	return value != NULL ? value : pg_settings_find(pu->welcome, name);
+}
+
+/* Encodings of clients that have bytes of ASCII inside of characters
+   (PostgreSQL 24.3.1: those no server has). */
+static bool
+is_wide(const char *encoding)
+{
+	static const char *const names[] = { "BIG5", "GB18030", "GBK", "JOHAB",
+		"SHIFT_JIS_2004", "SJIS", "UHC" };
+	size_t i;
+
+	for (i = 0; encoding != NULL && i < NELEMS(names); i++)
+		if (strcasecmp(encoding, names[i]) == 0)
+			return true;
+	return false;
+}
+
+void
+pg_state_scan(const struct exchange *x, struct pg_scan *scan)
+{
+	const char *standard =
+	    pg_state_value(x, "standard_conforming_strings");
+
+	pg_scan_begin(scan, standard == NULL || strcmp(standard, "off") != 0);
+	if (is_wide(pg_state_value(x, "client_encoding")))
+		pg_scan_wide(scan);
 }
 
 /* As a literal that reads alike whatever standard_conforming_strings says. */
@@ -297,6 +334,7 @@ static const struct trace begins[] = {
 	{ PG_SCAN_SET_CONFIG, "", PG_PIN_SET_CONFIG },
 	{ PG_SCAN_SET, "SET", PG_PIN_SET },
 	{ PG_SCAN_SET_ROLE, "SET", PG_PIN_ROLE },
+	{ PG_SCAN_SET_USER, "SET", PG_PIN_USER },
 	{ PG_SCAN_LOAD, "LOAD", PG_PIN_LOAD },
 	{ PG_SCAN_UNSURE, "", PG_PIN_UNSURE }
 };
@@ -310,12 +348,14 @@ static const struct trace ends[] = {
 	{ PG_SCAN_RESET_ALL, "RESET", PG_PIN_SET },
 	{ PG_SCAN_RESET_ALL, "RESET", PG_PIN_SET_CONFIG },
 	{ PG_SCAN_RESET_ROLE, "RESET", PG_PIN_ROLE },
-	{ PG_SCAN_RESET_ROLE, "SET", PG_PIN_ROLE }
+	{ PG_SCAN_RESET_ROLE, "SET", PG_PIN_ROLE },
+	{ PG_SCAN_RESET_USER, "RESET", PG_PIN_USER },
+	{ PG_SCAN_RESET_USER, "SET", PG_PIN_USER }
 };
 
 #define LASTING (PG_SCAN_LISTEN | PG_SCAN_PREPARE | PG_SCAN_HOLD | \
 	PG_SCAN_TEMP | PG_SCAN_ADVISORY | PG_SCAN_SET_CONFIG | PG_SCAN_SET | \
-	PG_SCAN_SET_ROLE | PG_SCAN_LOAD | PG_SCAN_UNSURE)
+	PG_SCAN_SET_ROLE | PG_SCAN_SET_USER | PG_SCAN_LOAD | PG_SCAN_UNSURE)
 
 unsigned
 pg_state_flags(const struct exchange *x, struct pg_scan *scan)
@@ -406,9 +446,13 @@ pg_state_done(struct exchange *x, const char *tag)
 	}
 	if (strcmp(tag, "DEALLOCATE ALL") == 0)
 		all_deallocated(x);
+	/* Not yet: it may be rolled back. What begins behind it in the same
+	   transaction wins. */
 	for (i = 0; i < NELEMS(ends); i++)
 		if ((px->flags & ends[i].flag) != 0 && is_tag(tag, ends[i].tag))
-			ps->pins &= (uint16_t)~(1u << ends[i].pin);
+			px->undone |= 1u << ends[i].pin;
+	if (strcmp(tag, "ROLLBACK") == 0)
+		px->undone = 0;
 	for (i = 0; i < NELEMS(begins); i++)
 		if ((px->flags & begins[i].flag) != 0 &&
 		    (is_tag(tag, begins[i].tag) || strcmp(tag, "DO") == 0))
@@ -476,7 +520,12 @@ pg_state_rest(struct exchange *x)
 	struct pg_exchange *px = pg_of(x);
 	struct pg_session *ps = pg_session(x->s);
 	struct upconn *u = x->lease->u;
-	unsigned fresh = px->done & ~(unsigned)ps->pins;
+	unsigned fresh;
+
+	/* Nothing that failed on the way is taken for an end. */
+	if (!px->erred)
+		ps->pins &= (uint16_t)~px->undone;
+	fresh = px->done & ~(unsigned)ps->pins;
 
 	pg_settings_set(&ps->settings, px->resets ? ps->startup :
 	    pg_upconn(u)->settings);

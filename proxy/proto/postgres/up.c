@@ -141,18 +141,6 @@ forget_unnamed(struct exchange *x)
 	pg_upconn(x->lease->u)->unnamed = 0;
 }
 
-static bool
-backslashes(const struct exchange *x)
-{
-	const struct pg_upconn *pu = pg_upconn(x->lease->u);
-	static const char name[] = "standard_conforming_strings";
-	const char *value = pg_settings_find(pu->settings, name);
-
-	if (value == NULL)
-		value = pg_settings_find(pu->welcome, name);
-	return value != NULL && strcmp(value, "off") == 0;
-}
-
 /* In the place of what may not be done: the server fails, and its transaction
    with it, and the client is told why. */
 static enum step
@@ -176,7 +164,7 @@ take_query(struct exchange *x, const struct pg_head *h)
 	const char *bytes;
 	enum step step;
 
-	pg_scan_begin(&px->scan, !backslashes(x));
+	pg_state_scan(x, &px->scan);
 	if (h->size <= BUF_LARGE) {
 		bytes = whole(x, h->size, &step);
 		if (bytes == NULL)
@@ -301,7 +289,7 @@ read_flags(struct exchange *x, struct pg_statement *st)
 {
 	struct pg_scan scan;
 
-	pg_scan_begin(&scan, !backslashes(x));
+	pg_state_scan(x, &scan);
 	pg_scan_feed(&scan, st->body, strlen(st->body));
 	st->flags = pg_state_flags(x, &scan);
 }
@@ -398,7 +386,7 @@ parse_large(struct exchange *x, uint32_t size)
 	pg_session(x->s)->pins |= 1u << PG_PIN_LARGE;
 	px->up_left = PG_HEAD + 1;
 	step = pass_some(x);
-	pg_scan_begin(&px->scan, !backslashes(x));
+	pg_state_scan(x, &px->scan);
 	px->scanning = true;
 	px->up_left = size - PG_HEAD - 1;
 	return step == STEP_DONE ? pass_some(x) : step;
