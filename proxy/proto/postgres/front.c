@@ -312,6 +312,7 @@ front_bytes(struct session *s)
 static void
 front_open(struct session *s)
 {
+	s->conn.gathers = true;
 	deadline_set(s->conn.w, &s->deadline,
 	    s->door->conf->timeouts.header_ms);
 }
@@ -445,6 +446,9 @@ front_reply(struct session *s, struct exchange *x)
 static void
 front_unchoke(struct session *s, struct exchange *x)
 {
+	/* It is told after each write; mostly there is nothing to go on with. */
+	if (!s->conn.paused)
+		return;
 	conn_resume(&s->conn);
 	if (!pg_settle(x))
 		pg_up(x);
@@ -455,7 +459,7 @@ front_drained(struct session *s)
 {
 	struct exchange *x = exchange_first(s);
 
-	if (x != NULL && x->lease != NULL) {
+	if (x != NULL && x->lease != NULL && x->lease->u->conn.paused) {
 		conn_resume(&x->lease->u->conn);
 		pg_down(x);
 	}

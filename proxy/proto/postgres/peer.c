@@ -68,6 +68,7 @@ peer_greet(struct upconn *u)
 	struct pg_upconn *pu = pg_upconn(u);
 	struct pg_login_as as;
 
+	u->conn.gathers = true;
 	pg_prepared_init(&pu->prepared);
 	if (key_of(u) == NULL) {
 		upconn_turned_away(u, "28000 weir: there is nobody to log in "
@@ -125,6 +126,7 @@ greeting_bytes(struct upconn *u)
 		pg_known_put(lane->own[FAMILY_POSTGRES], u->pool->upstream,
 		    key_of(u), pu->welcome);
 		pg_login_forget(&pu->login);
+		pg_state_look(u);
 		upconn_ready(u);
 		return;
 	case PG_LOGIN_REFUSED:
@@ -180,6 +182,7 @@ end_session(struct upconn *u)
 			return -1;
 		pg_prepared_clear(&pu->prepared);
 		pg_settings_set(&pu->settings, NULL);
+		pg_state_look(u);
 	}
 	pu->unnamed = 0;
 	pu->wash.last = true;

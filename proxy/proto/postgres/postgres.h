@@ -212,6 +212,8 @@ struct pg_upconn {
 	struct pg_settings *welcome;    /* what the server said of itself */
 	struct pg_settings *settings;   /* what has been set, beside that */
 	struct pg_prepared_set prepared;
+	bool standard, wide;            /* how its server reads texts, by its
+					   settings: see scan.h */
 	uint64_t unnamed;               /* its unnamed statement; 0 = none */
 	struct exchange *exchange;      /* that it is leased to; NULL */
 	struct pg_cancel *cancel;       /* under way; NULL */
@@ -317,8 +319,8 @@ int pg_state_agree(struct upconn *u, struct exchange *x) MUST_CHECK;
 void pg_state_agreed(struct exchange *x, const struct pg_owed *o);
 void pg_state_refused(struct exchange *x, const struct pg_owed *o,
     const struct pg_report *r);
-/* What x's connection has a parameter set to; NULL = the server does not say. */
-const char *pg_state_value(const struct exchange *x, const char *name);
+/* u's settings have changed: see how texts are read there. */
+void pg_state_look(struct upconn *u);
 /* Begin to read a text that will be parsed there. */
 void pg_state_scan(const struct exchange *x, struct pg_scan *scan);
 /* The end of a text: what it may leave on its session, by PG_SCAN_*. */

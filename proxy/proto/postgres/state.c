@@ -73,8 +73,11 @@ pg_state_noted(struct upconn *u, const char *name, const char *value)
 
 	if (is_fixed(name))
 		return pg_settings_change(&pu->welcome, name, value);
-	return pg_settings_change(&pu->settings, name,
-	    usual != NULL && strcmp(usual, value) == 0 ? NULL : value);
+	if (pg_settings_change(&pu->settings, name, usual != NULL &&
+	    strcmp(usual, value) == 0 ? NULL : value) < 0)
+		return -1;
+	pg_state_look(u);
+	return 0;
 }
 
 int
@@ -94,16 +97,6 @@ pg_state_changed(struct exchange *x, const char *name, const char *value,
 	return pg_state_noted(x->lease->u, name, value);
 }
 
-/* What the connection has it set to, by the list or by what it began with. */
-const char *
-pg_state_value(const struct exchange *x, const char *name)
-{
-	const struct pg_upconn *pu = pg_upconn(x->lease->u);
-	const char *value = pg_settings_find(pu->settings, name);
-
-	return value != NULL ? value : pg_settings_find(pu->welcome, name);
-}
-
 /* Encodings of clients that have bytes of ASCII inside of characters
    (PostgreSQL 24.3.1: those no server has). */
 static bool
@@ -119,14 +112,32 @@ is_wide(const char *encoding)
 	return false;
 }
 
+/* What it has it set to; NULL = the server does not say. */
+static const char *
+value_of(const struct pg_upconn *pu, const char *name)
+{
+	const char *value = pg_settings_find(pu->settings, name);
+
+	return value != NULL ? value : pg_settings_find(pu->welcome, name);
+}
+
+void
+pg_state_look(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	const char *standard = value_of(pu, "standard_conforming_strings");
+
+	pu->standard = standard == NULL || strcmp(standard, "off") != 0;
+	pu->wide = is_wide(value_of(pu, "client_encoding"));
+}
+
 void
 pg_state_scan(const struct exchange *x, struct pg_scan *scan)
 {
-	const char *standard =
-	    pg_state_value(x, "standard_conforming_strings");
+	const struct pg_upconn *pu = pg_upconn(x->lease->u);
 
-	pg_scan_begin(scan, standard == NULL || strcmp(standard, "off") != 0);
-	if (is_wide(pg_state_value(x, "client_encoding")))
+	pg_scan_begin(scan, pu->standard);
+	if (pu->wide)
 		pg_scan_wide(scan);
 }
 
@@ -411,6 +422,7 @@ all_discarded(struct exchange *x)
 	pg_prepared_clear(&pu->prepared);
 	pu->unnamed = 0;
 	pg_settings_set(&pu->settings, NULL);
+	pg_state_look(x->lease->u);
 	pg_names_clear(&pg_lane(x->s)->statements, &ps->names);
 	pg_settings_set(&ps->settings, ps->startup);
 }
