@@ -414,6 +414,7 @@ class Session:
         parts = split(sql)
         if not parts:
             self.send(message("I"))
+        self._read_all(parts)
         if self.before is None:
             self.before = dict(self.settings)
         for words in parts:
@@ -426,6 +427,15 @@ class Session:
         if self.status == "I":
             self._commit()
         self.ready()
+
+    def _read_all(self, parts):
+        """Nothing is carried out of a text that does not read."""
+        for words in parts:
+            try:
+                self.origin.plan(self, words)
+            except SqlError as e:
+                if e.code == "42601":
+                    raise
 
     def _may_run(self, plan):
         if self.status == "E" and not (plan and plan.ends):

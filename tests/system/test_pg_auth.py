@@ -220,7 +220,7 @@ def a_client_that_dies_in_the_middle_is_forgotten():
             getattr(c, end)()
     leave(Client(front, word="alice-word"))
     w.balanced(o)
-    upstreams(w, o, 2)
+    upstreams(w, o, 3)
 
 
 def at_first(front, data):

@@ -353,6 +353,22 @@ def load_pins():
 
 
 @case
+def a_pinned_client_reads_large_results_too():
+    """Larger than what weir holds, one after the other."""
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok("LISTEN ch")
+    for n in (1000, 200000, 1000000, 3000000) * 3:
+        eq(len(a.one("SELECT repeat('x', %d)" % n)), n, "a value")
+        b.ok("NOTIFY ch, '%d'" % n)
+        eq(a.notification()[2], "%d" % n, "a notification behind it")
+        eq(len(a.extended("SELECT '%s'" % ("x" * n)).one), n, "extended")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 3)
+
+
+@case
 def another_never_sees_any_of_it():
     o, w, front = start()
     a = Client(front)
@@ -381,7 +397,7 @@ def another_never_sees_any_of_it():
 def what_is_rolled_back_pins_nobody():
     if DIRECT:
         return
-    o, w, front = start(pool="max = 1; max_pinned = 1;")
+    o, w, front = start(pool="max = 2; max_pinned = 1;")
     a, b = Client(front), Client(front)
     for _ in range(3):
         a.ok("BEGIN", "SET LOCAL work_mem = '9MB'", "COMMIT")
