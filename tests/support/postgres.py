@@ -22,7 +22,6 @@ import subprocess
 import case
 from case import Failed, Skip, check, eq, later, port, temp_dir, until
 from wire import Client as WireClient
-from wire import Ended
 
 V3_0 = 3 << 16
 V3_2 = 3 << 16 | 2

@@ -15,7 +15,7 @@ import re
 import struct
 import threading
 
-from case import Failed, check, until
+from case import check, until
 from origin import Origin
 from postgres import (FRONTEND, ScramKeys, _values, attributes, cstr,
                       md5_response, message, raw, read_message, xor, _hmac)

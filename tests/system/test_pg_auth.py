@@ -3,12 +3,11 @@ learns which users there are. What weir knows of a user is what it logs in with.
 """
 # SPDX-License-Identifier: MIT
 import os
-import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import case as cases
-from case import case, check, eq, run, until
+from case import case, check, eq, run
 from postgres import (BACKEND, Client, Scram, SqlError, password, read_message,
                       sasl_initial, scram_secret, startup, through, upstreams)
 from postgres_origin import PgOrigin

@@ -7,9 +7,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
-from postgres import (DIRECT, SYNC, V3_2, Client, bind, cancel_request,
-                      execute, packet, parse, query, through, token,
-                      upstreams)
+from postgres import (DIRECT, SYNC, V3_2, Client, bind, execute, packet, parse,
+                      query, through, token, upstreams)
 from postgres_origin import PgOrigin
 from wire import Client as WireClient
 

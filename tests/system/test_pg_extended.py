@@ -6,11 +6,11 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
+from case import case, check, eq, run
 from postgres import (DIRECT, FLUSH, SYNC, Client, bind, close, describe,
                       execute, message, parse, query, through, token,
                       upstreams)
-from postgres_origin import PgOrigin, SqlError
+from postgres_origin import PgOrigin
 
 
 def start(pool="max = 1;", **options):
@@ -254,7 +254,8 @@ def more_than_anyone_has_under_way_is_answered():
 def what_is_no_message_is_an_error_and_the_end():
     if DIRECT:
         return
-    for bad in (b"Q\0\0\0\3", b"Q\0\0\0\0", b"Q\x80\0\0\0", b"Q\xff\xff\xff\xff",
+    for bad in (b"Q\0\0\0\3", b"Q\0\0\0\0", b"Q\x80\0\0\0",
+                b"Q\xff\xff\xff\xff",
                 b"Q\0\0\0\4", b"Q\0\0\0\5x", b"Z\0\0\0\5I", b"\0\0\0\0\4",
                 b"P\0\0\0\6x\0", b"P\0\0\0\7\0\0\0", b"D\0\0\0\6X\0",
                 b"C\0\0\0\5S", b"B\0\0\0\6xx", b"D\0\0\0\7S\0\0",

@@ -7,8 +7,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
-from postgres import (DIRECT, FLUSH, SYNC, Client, SqlError, bind, describe,
-                      execute, parse, query, through, token, upstreams)
+from postgres import (DIRECT, FLUSH, SYNC, Client, bind, describe, execute,
+                      parse, query, through, token, upstreams)
 from postgres_origin import PgOrigin, report
 
 ENDS = ("close", "rst")

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
+from case import case, check, eq, run
 from postgres import (DIRECT, SYNC, Client, bind, close, describe, execute,
                       parse, query, through, token, upstreams)
 from postgres_origin import PgOrigin, SqlError

@@ -7,12 +7,10 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
-from postgres import (DIRECT, SYNC, Client, SqlError, bind, close, describe,
-                      execute, message, parse, query, startup, through, token,
-                      upstreams)
+from case import case, check, eq, run
+from postgres import (DIRECT, SYNC, Client, SqlError, bind, describe, execute,
+                      message, parse, query, through, upstreams)
 from postgres_origin import (PgOrigin, columns, complete, ready, report, row)
-from wire import Client as WireClient
 
 # What it says in the place of an answer, when it is asked HOSTILE.
 LENGTHS = [b"D" + struct.pack("!I", n) for n in

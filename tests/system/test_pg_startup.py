@@ -7,9 +7,9 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
+from case import case, check, eq, run
 from postgres import (DIRECT, GSSENC_REQUEST, SSL_REQUEST, V3_0, V3_2, Client,
-                      SqlError, packet, query, startup, through, upstreams)
+                      packet, query, startup, through, upstreams)
 from postgres_origin import PgOrigin
 from wire import Client as WireClient
 

@@ -8,10 +8,10 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
+from case import case, check, eq, run
 from postgres import (DIRECT, Client, bind, call, execute, parse, query,
                       SYNC, through, token, upstreams)
-from postgres_origin import PgOrigin, SqlError, cstr, message
+from postgres_origin import PgOrigin, cstr, message
 
 
 def start(pool="max = 2;", **options):
