@@ -3,7 +3,9 @@ or keeps it on one; nobody else ever sees it.
 """
 # SPDX-License-Identifier: MIT
 import os
+import random
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
@@ -147,6 +149,7 @@ def reset_goes_back_to_what_it_came_with():
         a.ok(way)
         b.prove()
         eq(a.setting("application_name"), "came with", "after " + way)
+        eq(a.parameters["application_name"], "came with", "as reported")
         eq(b.setting("application_name"), "", "another's")
     leave(a, b)
     w.balanced(o)
@@ -449,6 +452,92 @@ def no_more_than_max_pinned_are_pinned():
     w.balanced(o)
     clean(o)
     upstreams(w, o, 4)
+
+
+class Walker:
+    """A client that does one thing after the other by dice, and knows what has
+    to come of it."""
+
+    def __init__(self, front, seed):
+        self.dice = random.Random(seed)
+        self.c = Client(front, application_name="start%d" % seed)
+        self.name = self.start = "start%d" % seed
+        self.memory = "4MB"
+        self.prepared = {}
+
+    def set(self):
+        self.name = token()
+        self.c.ok("SET application_name = '%s'" % self.name)
+
+    def set_untracked(self):
+        self.memory = "%dMB" % self.dice.randrange(5, 99)
+        self.c.ok("SET work_mem = '%s'" % self.memory)
+
+    def undone(self):
+        self.c.ok("BEGIN", "SET application_name = 'undone'",
+                  "SET LOCAL work_mem = '1MB'",
+                  self.dice.choice(("ROLLBACK", "ABORT")))
+
+    def failed(self):
+        self.c.ok("BEGIN", "SET application_name = 'failed'")
+        self.c.fails("SELECT error('22012')", "22012")
+        self.c.ok("COMMIT")
+
+    def reset(self):
+        self.c.ok(self.dice.choice(("RESET ALL", "DISCARD ALL")))
+        if self.c.ask(bind("", "none"), SYNC).code != "26000":
+            raise ValueError("a statement that is none")
+        self.name, self.memory = self.start, "4MB"
+        # DISCARD ALL takes them along, RESET ALL does not: so here both do.
+        self.c.ok("DEALLOCATE ALL")
+        self.prepared.clear()
+
+    def prepare(self):
+        name, text = "p%d" % self.dice.randrange(5), token()
+        if name not in self.prepared:
+            text = self.dice.choice((text, "common"))
+            self.c.prepare(name, "SELECT '%s'" % text)
+            self.prepared[name] = text
+
+    def look(self):
+        eq(self.c.setting("application_name"), self.name, "its name")
+        eq(self.c.parameters["application_name"], self.name, "as reported")
+        eq(self.c.setting("work_mem"), self.memory, "its memory")
+        for name, text in self.prepared.items():
+            eq(self.c.run(name).one, text, "what it prepared")
+
+    def walk(self, steps):
+        for _ in range(steps):
+            self.dice.choice((self.set, self.set_untracked, self.undone,
+                              self.failed, self.reset, self.prepare,
+                              self.look, self.look))()
+        self.look()
+        getattr(self.c, self.dice.choice(("quit", "rst", "close")))()
+
+
+@case
+def many_by_dice_are_each_as_they_set_it():
+    o = PgOrigin()
+    w = through(o, pool="max = 12; max_pinned = 10;", workers=2)
+    front = w.conf.ports["front"]
+    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    wrong = []
+
+    def one(number):
+        try:
+            for _ in range(3):
+                Walker(front, number).walk(30)
+        except Exception as e:
+            wrong.append(e)
+    threads = [threading.Thread(target=one, args=(seed + n,))
+               for n in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    check(not wrong, "SEED=%d: %r" % (seed, wrong[:3]))
+    w.balanced(o)
+    clean(o)
 
 
 # ------------------------------------------------------ on_session_state
