@@ -465,8 +465,9 @@ take_next(struct run *run, enum fate *fate)
 	    NULL, h.size - PG_HEAD);
 	switch (*fate) {
 	case FATE_PASS:
-		if (h.type == 'Z' && px->status == 'I' && pg_state_warns(run->x) &&
-		    (run_end(run) < 0 || pg_state_warn(run->x) < 0)) {
+		if (h.type == 'Z' && px->status == 'I' &&
+		    pg_state_has_news(run->x) &&
+		    (run_end(run) < 0 || pg_state_tell(run->x) < 0)) {
 			*fate = FATE_NO_MEMORY;
 			return false;
 		}

@@ -329,10 +329,10 @@ unsigned pg_state_flags(const struct exchange *x, struct pg_scan *scan);
 enum pg_refusal pg_state_sent(struct exchange *x, unsigned flags) MUST_CHECK;
 /* CommandComplete: what it says has been done. */
 void pg_state_done(struct exchange *x, const char *tag);
-/* on_session_state = "warn": is there something to say before ReadyForQuery,
-   and say it. */
-bool pg_state_warns(const struct exchange *x);
-int pg_state_warn(struct exchange *x) MUST_CHECK;
+/* Is there something that the client has to know before ReadyForQuery, and tell
+   it. */
+bool pg_state_has_news(const struct exchange *x);
+int pg_state_tell(struct exchange *x) MUST_CHECK;
 /* Between two transactions: what remains is kept, or u is marked. */
 void pg_state_rest(struct exchange *x);
 /* ParameterStatus, on any connection; -1 when out of memory. */

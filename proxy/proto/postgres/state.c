@@ -487,16 +487,26 @@ pin(struct exchange *x, unsigned fresh)
 			upconn_pin(u, i);
 }
 
-bool
-pg_state_warns(const struct exchange *x)
+/* on_session_state = "warn". */
+static bool
+warns(const struct exchange *x)
 {
 	return pg_of(x)->done != 0 &&
 	    pg_conf(x->s)->on_session_state == PG_STATE_WARN &&
 	    x->upstream->pool.span != CONF_SPAN_SESSION;
 }
 
-int
-pg_state_warn(struct exchange *x)
+bool
+pg_state_has_news(const struct exchange *x)
+{
+	const struct pg_exchange *px = pg_of(x);
+
+	return warns(x) || ((px->resets || px->resets_one) &&
+	    pg_session(x->s)->startup != NULL);
+}
+
+static int
+tell_states(struct exchange *x)
 {
 	unsigned i;
 
@@ -507,6 +517,31 @@ pg_state_warn(struct exchange *x)
 		    "ends with the transaction", pg_pins[i]) < 0)
 			return -1;
 	return 0;
+}
+
+/* The server has told of its own values, which weir will not leave at that. */
+static int
+tell_startup(struct exchange *x)
+{
+	const struct pg_upconn *pu = pg_upconn(x->lease->u);
+	const char *name, *value;
+	uint32_t at = 0;
+
+	while (pg_settings_next(pg_session(x->s)->startup, &at, &name, &value))
+		if (pg_settings_find(pu->settings, name) == NULL &&
+		    pg_settings_find(pu->welcome, name) != NULL &&
+		    pg_put_status(exchange_blocks(x), &x->s->conn.out, name,
+		    value) < 0)
+			return -1;
+	return 0;
+}
+
+int
+pg_state_tell(struct exchange *x)
+{
+	if (warns(x) && tell_states(x) < 0)
+		return -1;
+	return pg_of(x)->resets || pg_of(x)->resets_one ? tell_startup(x) : 0;
 }
 
 /* RESET takes to what was there when the client came: its start-up packet, which
@@ -543,7 +578,7 @@ pg_state_rest(struct exchange *x)
 	    pg_upconn(u)->settings);
 	if (px->resets_one && restore_startup(x) < 0)
 		upconn_mark(u, MARK_BROKEN, "out of memory");
-	if (pg_state_warns(x))
+	if (warns(x))
 		px->dirty = true;
 	else
 		ps->pins |= (uint16_t)fresh;
