@@ -20,7 +20,7 @@ static const char usual_query[] =
     "ELSE rolpassword END FROM pg_catalog.pg_authid "
     "WHERE rolname = $1 AND rolcanlogin";
 
-/* ------------------------------------------------------------- the process's key */
+/* -------------------------------------------------------- the process's key */
 
 static unsigned char mock_key[PG_SCRAM_KEY];
 static pthread_once_t mock_once = PTHREAD_ONCE_INIT;
@@ -39,7 +39,7 @@ pg_auth_mock_key(void)
 	return mock_key;
 }
 
-/* ------------------------------------------------------------------------ asking */
+/* ------------------------------------------------------------------- asking */
 
 void
 pg_ask_server(struct session *s)
@@ -125,7 +125,7 @@ pg_ask_put(struct exchange *x)
 	return 0;
 }
 
-/* --------------------------------------------------------------------- the answer */
+/* --------------------------------------------------------------- the answer */
 
 /* A column's text, malloc'd; *text NULL: it is null. False: malformed. */
 static bool

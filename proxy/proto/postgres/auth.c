@@ -51,7 +51,7 @@ is_refused(struct session *s)
 	    "\"%.64s\"", pg_session(s)->auth->user);
 }
 
-/* --------------------------------------------------------------------- who is it */
+/* ---------------------------------------------------------------- who is it */
 
 static const struct pg_user *
 record_of(const struct pg_listener_conf *conf, const char *user,
@@ -91,7 +91,7 @@ is_trusted(const struct pg_listener_conf *conf, const char *user,
 	return conf->auth == PG_AUTH_TRUST;
 }
 
-/* ------------------------------------------------------------------------- let in */
+/* ------------------------------------------------------------------- let in */
 
 /* What weir shows the server: its own login if it has one, else the password or
    the keys of the client. */
@@ -135,7 +135,7 @@ let_in(struct session *s, const char *user, const char *database,
 		pg_let_in(s, key);
 }
 
-/* --------------------------------------------------------------------- its proof */
+/* ---------------------------------------------------------------- its proof */
 
 /* AuthenticationSASL, AuthenticationSASLContinue, AuthenticationSASLFinal. */
 static void

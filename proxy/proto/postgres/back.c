@@ -21,7 +21,7 @@ back_key(const struct exchange *x, size_t *len)
 	return key;
 }
 
-/* ------------------------------------------------------------------- begin, end */
+/* --------------------------------------------------------------- begin, end */
 
 static void
 back_start(struct upconn *u, struct exchange *x)
@@ -105,7 +105,7 @@ back_input(struct upconn *u, struct exchange *x)
 	pg_down(x);
 }
 
-/* ----------------------------------------------------------------------- timers */
+/* ------------------------------------------------------------------- timers */
 
 static bool
 is_asking(const struct pg_exchange *px)
@@ -160,7 +160,7 @@ back_late(struct upconn *u, struct exchange *x)
 	}
 }
 
-/* ------------------------------------------------------------------ left early */
+/* --------------------------------------------------------------- left early */
 
 /* ReadyForQuery that will come for what has been sent. */
 static unsigned

@@ -208,7 +208,7 @@ pg_cancel_orphan(struct upconn *u)
 	}
 }
 
-/* --------------------------------------------------------------- clients' requests */
+/* -------------------------------------------------------- clients' requests */
 
 /* To the lane that has the client. */
 struct letter {

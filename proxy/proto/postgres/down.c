@@ -56,7 +56,7 @@ store_of(const struct exchange *x)
 	return exchange_blocks(x);
 }
 
-/* ----------------------------------------------------------------- what is owed */
+/* ------------------------------------------------------------- what is owed */
 
 void
 pg_owed_let_go(struct exchange *x, struct pg_owed *o)
@@ -156,7 +156,7 @@ pg_say_local(struct exchange *x)
 	return 0;
 }
 
-/* ----------------------------------------------------------------------- errors */
+/* ------------------------------------------------------------------- errors */
 
 /* Their result is another by now: it is prepared anew, but not for those who
    know the old one (they are told, as they would be by the server). */
@@ -231,7 +231,7 @@ reword(struct exchange *x)
 	return 0;
 }
 
-/* --------------------------------------------------------------------- messages */
+/* ----------------------------------------------------------------- messages */
 
 static enum fate
 status_came(struct exchange *x, const char *body, size_t len)
@@ -343,7 +343,7 @@ message_came(struct exchange *x, char type, const char *body, size_t len)
 	return answer_came(x, type, row, body, len);
 }
 
-/* ----------------------------------------------------------------------- passing */
+/* ------------------------------------------------------------------ passing */
 
 /* Messages that are passed on go together: `run` bytes of u's input. */
 struct run {

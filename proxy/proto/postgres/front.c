@@ -28,7 +28,7 @@ is_over(const struct session *s)
 	return s->closed || s->lingering || s->finishing;
 }
 
-/* ------------------------------------------------------------------- farewells */
+/* ---------------------------------------------------------------- farewells */
 
 void
 pg_say_fatal(struct session *s, const char *code, const char *fmt, ...)
@@ -134,7 +134,7 @@ pg_let_in(struct session *s, struct pg_key *key)
 		ask_for_greeting(s);
 }
 
-/* ------------------------------------------------------------------- requests */
+/* ----------------------------------------------------------------- requests */
 
 /* A request is answered by weir: nothing is under way, so nothing is before it. */
 static void
@@ -317,7 +317,7 @@ front_open(struct session *s)
 	    s->door->conf->timeouts.header_ms);
 }
 
-/* ------------------------------------------------------------------- failures */
+/* ----------------------------------------------------------------- failures */
 
 /* SQLSTATEs of PostgreSQL appendix A. */
 static const char *
@@ -434,7 +434,7 @@ front_bye(struct session *s)
 		taken_leave(s);
 }
 
-/* ---------------------------------------------------------------- the way down */
+/* ------------------------------------------------------------- the way down */
 
 static void
 front_reply(struct session *s, struct exchange *x)

@@ -74,7 +74,7 @@ pg_lane_fini(void *own)
 	free(lane->slots);
 }
 
-/* ------------------------------------------------------------------ greetings */
+/* ---------------------------------------------------------------- greetings */
 
 static struct pg_known *
 known_new(const struct upstream *up, const struct pg_key *key)
@@ -145,7 +145,7 @@ pg_known_put(struct pg_lane *lane, const struct upstream *up,
 		pg_settings_set(&k->welcome, welcome);
 }
 
-/* -------------------------------------------------------------------- numbers */
+/* ------------------------------------------------------------------ numbers */
 
 static int
 more_slots(struct pg_lane *lane)

@@ -44,7 +44,7 @@ struct feed {
 	struct buf *out;
 };
 
-/* ------------------------------------------------------------- how it begins */
+/* ------------------------------------------------------------ how it begins */
 
 static size_t
 pair_size(const char *name, const char *value)
@@ -87,7 +87,7 @@ pg_login_start(struct pg_login *l, const struct pg_login_as *as,
 	return 0;
 }
 
-/* ----------------------------------------------------------------- how it ends */
+/* -------------------------------------------------------------- how it ends */
 
 /* Others' text in l->said, cut where a character of UTF-8 begins. */
 static void
@@ -148,7 +148,7 @@ refused(struct pg_login *l, const char *body, size_t len)
 	return PG_LOGIN_REFUSED;
 }
 
-/* ----------------------------------------------------------- passwords as such */
+/* -------------------------------------------------------- passwords as such */
 
 static enum pg_login_got
 answer(struct feed *f, const char *text)
@@ -198,7 +198,7 @@ take_md5(struct feed *f, const char *salt, size_t len)
 	return got;
 }
 
-/* ----------------------------------------------------------------------- SCRAM */
+/* -------------------------------------------------------------------- SCRAM */
 
 /* Is ours among the names, each of them ended, and the list by an empty one?
    -1: it is no such list. */
@@ -274,7 +274,7 @@ take_signature(struct feed *f, const char *message, size_t len)
 	return PG_LOGIN_MORE;
 }
 
-/* ------------------------------------------------------- what it asks and says */
+/* ---------------------------------------------------- what it asks and says */
 
 static enum pg_login_got
 take_ok(struct feed *f, size_t len)

@@ -563,7 +563,7 @@ wanted_end(struct pg_scan *s)
 	}
 }
 
-/* ------------------------------------------------------------ what is told */
+/* ------------------------------------------------------------- what is told */
 
 /* Words that count in any place. */
 static void

@@ -35,7 +35,7 @@ store_of(struct upconn *u)
 	return &u->conn.w->blocks;
 }
 
-/* ------------------------------------------------------------------------- login */
+/* -------------------------------------------------------------------- login */
 
 static const struct pg_key *
 key_of(const struct upconn *u)
@@ -138,7 +138,7 @@ greeting_bytes(struct upconn *u)
 	}
 }
 
-/* ---------------------------------------------------------------------- washing */
+/* ------------------------------------------------------------------ washing */
 
 static int
 put(struct upconn *u, char type, const char *text)
@@ -320,7 +320,7 @@ pg_cancel_over(struct upconn *u)
 		(void)pg_settle(pu->exchange);
 }
 
-/* -------------------------------------------------------------------------- idle */
+/* --------------------------------------------------------------------- idle */
 
 /* A reload of the server's configuration, a notice; anything else, and above
    all its farewell, makes it of no use. */
@@ -360,7 +360,7 @@ peer_bytes(struct upconn *u)
 	}
 }
 
-/* ------------------------------------------------------------------------ the end */
+/* ------------------------------------------------------------------ the end */
 
 /* PostgreSQL 55.2.10: Terminate, so that its log has no complaint. */
 static void

@@ -115,7 +115,7 @@ have_same_login(const void *a, const void *b)
 	    is_same(one->password, other->password);
 }
 
-/* ------------------------------------------------------------------------- users */
+/* -------------------------------------------------------------------- users */
 
 static void
 prepare_user(struct pg_user *u, conf_say_fn *say, void *arg)

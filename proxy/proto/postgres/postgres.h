@@ -30,7 +30,7 @@
 struct pg_auth;
 struct pg_cancel;
 
-/* ------------------------------------------------------------------- words */
+/* -------------------------------------------------------------------- words */
 
 /* Why weir fails a request, in the words that a server has for it. */
 enum pg_refusal {
@@ -50,7 +50,7 @@ struct pg_refusal_row {
 
 extern const struct pg_refusal_row pg_refusals[PG_N_REFUSALS];
 
-/* -------------------------------------------------------------------- pins */
+/* --------------------------------------------------------------------- pins */
 
 /* Why a client keeps its connection. */
 enum pg_pin {
@@ -107,7 +107,7 @@ pg_key_secret(const struct pg_key *key)
 	return key->text + key->user_len + key->database_len + 2;
 }
 
-/* --------------------------------------------------------------------- lanes */
+/* -------------------------------------------------------------------- lanes */
 
 /* Where a server's greeting is remembered, so that clients are let in without
    asking for a connection. */
@@ -124,7 +124,7 @@ struct pg_lane {
 	unsigned index;
 };
 
-/* ------------------------------------------------------------------- clients */
+/* ------------------------------------------------------------------ clients */
 
 enum pg_phase {
 	PG_STARTUP,                     /* waits for its first message */
@@ -158,7 +158,7 @@ struct pg_session {
 	unsigned char secret[PG_SECRET];
 };
 
-/* ------------------------------------------------------------------ exchanges */
+/* ---------------------------------------------------------------- exchanges */
 
 enum pg_purpose {
 	PG_FOR_REQUESTS,
@@ -205,7 +205,7 @@ struct pg_exchange {
 	struct pg_scan scan;
 };
 
-/* ------------------------------------------------------ upstream connections */
+/* ----------------------------------------------------- upstream connections */
 
 struct pg_upconn {
 	struct pg_login login;          /* also pid and key, for cancels */

@@ -100,7 +100,7 @@ base64_write(const unsigned char *bytes, size_t len, char *out)
 	EVP_EncodeBlock((unsigned char *)out, bytes, (int)len);
 }
 
-/* -------------------------------------------------------------- what it is of */
+/* ------------------------------------------------------------ what it is of */
 
 static int
 hmac(const unsigned char key[PG_SCRAM_KEY], const void *text, size_t len,
@@ -285,7 +285,7 @@ pg_scram_secret_mock(const unsigned char key[PG_SCRAM_KEY], const char *user,
 	return pg_scram_salt_make(key, user, secret->salt);
 }
 
-/* --------------------------------------------- messages: "a=value,b=value" */
+/* ---------------------------------------------- messages: "a=value,b=value" */
 
 struct attributes {
 	const char *at, *end;
@@ -377,7 +377,7 @@ auth_add(char *auth, size_t size, unsigned len, const char *bytes, size_t n)
 	return len + (unsigned)n;
 }
 
-/* ------------------------------------------------ the end that asks for proof */
+/* ---------------------------------------------- the end that asks for proof */
 
 /*
  * The gs2 header: "n,," of one that cannot bind to the channel, "y,," of one
@@ -515,7 +515,7 @@ pg_scram_server_fini(struct pg_scram_server *s)
 	explicit_bzero(s, sizeof(*s));
 }
 
-/* -------------------------------------------------- the end that gives proof */
+/* ------------------------------------------------- the end that gives proof */
 
 void
 pg_scram_memo_wipe(struct pg_scram_memo *m)

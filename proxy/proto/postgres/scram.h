@@ -90,7 +90,7 @@ int pg_scram_salt_make(const unsigned char key[PG_SCRAM_KEY], const char *user,
 int pg_scram_secret_mock(const unsigned char key[PG_SCRAM_KEY],
     const char *user, struct pg_scram_secret *secret) MUST_CHECK;
 
-/* ------------------------------------------------ the end that asks for proof */
+/* ---------------------------------------------- the end that asks for proof */
 
 /* One login, of a client to weir. Embedded; wiped by pg_scram_server_fini(). */
 struct pg_scram_server {
@@ -123,7 +123,7 @@ enum pg_scram pg_scram_server_final(struct pg_scram_server *s,
 
 void pg_scram_server_fini(struct pg_scram_server *s);
 
-/* -------------------------------------------------- the end that gives proof */
+/* ------------------------------------------------- the end that gives proof */
 
 /*
  * The keys that a password came to with a salt, so that the next login does not

@@ -25,7 +25,7 @@ struct startup {
 	bool replication;
 };
 
-/* ------------------------------------------------------------------- settings */
+/* ----------------------------------------------------------------- settings */
 
 /* A name that a server could have; anything else it would refuse. */
 static bool
@@ -97,7 +97,7 @@ set_options(struct session *s, char *options)
 	return true;
 }
 
-/* ------------------------------------------------------------------- reading */
+/* ------------------------------------------------------------------ reading */
 
 static bool
 is_true(const char *value)
@@ -212,7 +212,7 @@ read_startup(struct session *s, char *bytes, size_t len, unsigned minor)
 	    st.database : st.user);
 }
 
-/* -------------------------------------------------------------- other requests */
+/* ----------------------------------------------------------- other requests */
 
 /* One byte is the answer, and nothing may have come behind the question: it
    would have been sent in the clear, and be taken for encrypted (CVE-2021-3935,

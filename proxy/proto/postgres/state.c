@@ -47,7 +47,7 @@ const struct pg_refusal_row pg_refusals[PG_N_REFUSALS] = {
 	    "and pool.max_pinned are kept already", "" }
 };
 
-/* ------------------------------------------------------------------ parameters */
+/* --------------------------------------------------------------- parameters */
 
 /* Reported, but nobody can set them. */
 static bool
@@ -326,7 +326,7 @@ pg_state_refused(struct exchange *x, const struct pg_owed *o,
 	conn_send(&x->s->conn);
 }
 
-/* ------------------------------------------------------------------ what is left */
+/* ------------------------------------------------------------- what is left */
 
 /* Flag of a text, tag of what was done, pin. A tag that is a prefix of what the
    server says counts; "" = whatever was done. */

@@ -36,7 +36,7 @@ seed(void)
 	return (uintptr_t)&here;
 }
 
-/* ----------------------------------------------------------------- of a lane */
+/* ---------------------------------------------------------------- of a lane */
 
 void
 pg_statements_init(struct pg_statements *all, unsigned lane)
@@ -223,7 +223,7 @@ pg_names_clear(struct pg_statements *all, struct pg_names *names)
 	}
 }
 
-/* ------------------------------------------------------------ of a connection */
+/* ---------------------------------------------------------- of a connection */
 
 void
 pg_prepared_init(struct pg_prepared_set *set)

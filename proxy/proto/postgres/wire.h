@@ -80,7 +80,7 @@ struct pg_report {
 
 bool pg_report_read(const char *body, size_t len, struct pg_report *r);
 
-/* ------------------------------------------------------- writing; -1: memory */
+/* ------------------------------------------------------ writing; -1: memory */
 
 int pg_put(struct block_store *store, struct buf *out, char type,
     const void *body, size_t len) MUST_CHECK;

@@ -1,0 +1,61 @@
+/*
+ * What the way up shares: one message at a time, and what becomes of it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_POSTGRES_UP_H
+#define PROXY_POSTGRES_UP_H
+
+#include "proxy/proto/postgres/postgres.h"
+
+/* What becomes of one message. */
+enum pg_step {
+	PG_STEP_DONE,                      /* it is on its way, or dropped */
+	PG_STEP_WAIT,                      /* more of it has to come, or what is
+					   before it has to be answered */
+	PG_STEP_BAD,                       /* malformed: its client is told so */
+	PG_STEP_NO_MEMORY,
+	PG_STEP_OVER                       /* the exchange has ended */
+};
+
+static inline struct block_store *
+pg_up_store(const struct exchange *x)
+{
+	return exchange_blocks(x);
+}
+
+static inline struct buf *
+pg_up_in(const struct exchange *x)
+{
+	return &x->s->conn.in;
+}
+
+static inline struct buf *
+pg_up_out(const struct exchange *x)
+{
+	return &x->lease->u->conn.out;
+}
+
+/* So many bytes of the client's go on as they are, also those that have not come
+   yet. */
+enum pg_step pg_up_pass(struct exchange *x, uint32_t size);
+/* Those of px->up_left, read on the way while px->scanning. */
+enum pg_step pg_up_pass_some(struct exchange *x);
+/* So many go nowhere. */
+enum pg_step pg_up_drop(struct exchange *x, uint32_t size);
+/* A new last one that is owed; NULL when out of memory. */
+struct pg_owed *pg_up_owe(struct exchange *x, enum pg_owed_kind kind,
+    enum pg_owed_how how) MUST_CHECK;
+/* The first `size` bytes in one piece; NULL: *step says why. */
+const char *pg_up_whole(struct exchange *x, uint32_t size, enum pg_step *step);
+/* The unnamed statement is none any more, neither the client's nor the
+   server's. */
+void pg_forget_unnamed(struct exchange *x);
+
+/* prepare.c: messages about prepared statements. */
+enum pg_step pg_take_parse(struct exchange *x, const struct pg_head *h);
+enum pg_step pg_take_bind(struct exchange *x, const struct pg_head *h);
+enum pg_step pg_take_describe(struct exchange *x, const struct pg_head *h);
+enum pg_step pg_take_close(struct exchange *x, const struct pg_head *h);
+
+#endif
