@@ -1,8 +1,8 @@
 /*
  * Users whom only the server knows: it is asked for their secret, on a
  * connection of its own user, leased for that alone and with no client's
- * settings (CVE-2025-12819). The query has to look at VALID UNTIL itself, as the
- * one does that is asked by default (CVE-2025-2291).
+ * settings (CVE-2025-12819). The query has to look at VALID UNTIL itself, as
+ * the one does that is asked by default (CVE-2025-2291).
  *
  * SPDX-License-Identifier: MIT
  */

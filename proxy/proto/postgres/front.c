@@ -136,7 +136,7 @@ pg_let_in(struct session *s, struct pg_key *key)
 
 /* ----------------------------------------------------------------- requests */
 
-/* A request is answered by weir: nothing is under way, so nothing is before it. */
+/* Weir answers a request: nothing is under way, so nothing is before it. */
 static void
 say_ready(struct session *s)
 {
@@ -365,7 +365,7 @@ server_words(const struct exchange *x, const char **code, const char **text)
 	*code = said;
 }
 
-/* Its first message, and what else of the request has come, will not be sent. */
+/* Its first message, and what else has come of the request, is not sent. */
 static void
 give_up_request(struct session *s)
 {

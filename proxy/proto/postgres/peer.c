@@ -159,7 +159,8 @@ end_requests(struct upconn *u)
 	   along (55.2.3). */
 	if (pu->wash.unsynced) {
 		pu->wash.awaited++;
-		if (put(u, 'D', "Sweir: none of that name") < 0 || pg_put(store_of(u), &u->conn.out, 'S', NULL, 0) < 0)
+		if (put(u, 'D', "Sweir: none of that name") < 0 ||
+		    pg_put(store_of(u), &u->conn.out, 'S', NULL, 0) < 0)
 			return -1;
 	}
 	return 0;

@@ -66,7 +66,7 @@ pg_settings_find(const struct pg_settings *s, const char *name)
 	return NULL;
 }
 
-/* Names differ only in what they were first spelt like; their order may, too. */
+/* Names differ only in how they were spelt first; their order may, too. */
 bool
 pg_settings_equal(const struct pg_settings *a, const struct pg_settings *b)
 {

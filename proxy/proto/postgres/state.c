@@ -175,8 +175,8 @@ owe(struct exchange *x, uint32_t at, bool resets)
 	return 0;
 }
 
-/* set_config() takes a value as it stands in a start-up packet, also one that is
-   a list. */
+/* set_config() takes a value as it stands in a start-up packet, also one that
+   is a list. */
 static int
 put_set(struct upconn *u, struct exchange *x, const char *name,
     const char *value)
@@ -544,8 +544,8 @@ pg_state_tell(struct exchange *x)
 	return pg_of(x)->resets || pg_of(x)->resets_one ? tell_startup(x) : 0;
 }
 
-/* RESET takes to what was there when the client came: its start-up packet, which
-   the server knows nothing of. Which one was reset is not known, but that those
+/* RESET takes to what was there when the client came: its start-up packet,
+   which the server knows nothing of. Which one was reset is not known, but that those
    are as the server has them. */
 static int
 restore_startup(struct exchange *x)

@@ -36,8 +36,8 @@ pg_up_out(const struct exchange *x)
 	return &x->lease->u->conn.out;
 }
 
-/* So many bytes of the client's go on as they are, also those that have not come
-   yet. */
+/* So many bytes of the client's go on as they are, also those that have not
+   come yet. */
 enum pg_step pg_up_pass(struct exchange *x, uint32_t size);
 /* Those of px->up_left, read on the way while px->scanning. */
 enum pg_step pg_up_pass_some(struct exchange *x);
