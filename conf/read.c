@@ -516,6 +516,8 @@ read_default(struct load *w, const struct conf_key *row, const char *def,
 			names->n = default_words(w, def, &names->v);
 		break;
 	case CONF_HEADERS:
+	case CONF_FILE:
+	case CONF_RECORDS:
 	case CONF_GROUP:
 	case CONF_LIST:
 		break;
