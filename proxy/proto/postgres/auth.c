@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proxy/proto/postgres/auth.h"
+#include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/postgres.h"
 
 static const char mechanism[] = "SCRAM-SHA-256";
@@ -124,9 +125,16 @@ let_in(struct session *s, const char *user, const char *database,
     const struct pg_secret *secret, const struct pg_scram_keys *keys)
 {
 	struct pg_session *ps = pg_session(s);
-	struct pg_key *key = pg_auth_key(s->door->conf->upstream, user,
-	    database, secret, keys);
+	struct pg_key *key;
 
+	if (pg_console_is_meant(s, database)) {
+		pg_auth_free(ps->auth);
+		ps->auth = NULL;
+		pg_console_begin(s, user);
+		return;
+	}
+	key = pg_auth_key(s->door->conf->upstream, user, database, secret,
+	    keys);
 	pg_auth_free(ps->auth);
 	ps->auth = NULL;
 	if (key == NULL)

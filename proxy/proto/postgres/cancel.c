@@ -11,6 +11,7 @@
 
 #include <openssl/crypto.h>
 
+#include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/postgres.h"
 
 enum { CONNS_MOST = 16 };               /* of a lane */
@@ -230,6 +231,8 @@ carry_out(struct pg_lane *lane, uint32_t pid, const char *secret, size_t len)
 	if (s == NULL || s->closed || len != has ||
 	    CRYPTO_memcmp(ps->secret, secret, len) != 0)
 		return;
+	if (ps->phase == PG_CONSOLE)
+		pg_console_cancel(s);
 	x = exchange_first(s);
 	if (x == NULL || pg_of(x)->purpose != PG_FOR_REQUESTS)
 		return;

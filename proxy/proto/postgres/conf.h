@@ -33,6 +33,7 @@ struct pg_listener_conf {
 	int on_session_state;           /* enum pg_on_state */
 	int64_t prepared;               /* statements that an upstream
 					   connection has at a time */
+	struct conf_names admin_users, stats_users;     /* of the console */
 	struct pg_users *file_users;    /* of users_file; NULL = none */
 };
 

@@ -10,6 +10,7 @@
 
 #include <openssl/rand.h>
 
+#include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/postgres.h"
 
 /* Before the lease comes a client may send so much ahead. */
@@ -301,6 +302,9 @@ front_bytes(struct session *s)
 		case PG_READY:
 			ready_bytes(s);
 			break;
+		case PG_CONSOLE:
+			pg_console_take(s);
+			break;
 		}
 	} while (!is_over(s) && ps->phase != phase);
 	/* Whoever has gone waits for nothing, and what it asked for is not
@@ -417,7 +421,9 @@ front_fail(struct session *s, struct exchange *x, enum fail why)
 static void
 front_late(struct session *s)
 {
-	if (pg_session(s)->phase != PG_READY)
+	if (pg_session(s)->phase == PG_CONSOLE)
+		pg_console_late(s);
+	else if (pg_session(s)->phase != PG_READY)
 		pg_say_fatal(s, "08P01", "weir: the client did not log in in "
 		    "time");
 	else if (exchange_first(s) == NULL) {
@@ -430,7 +436,9 @@ front_late(struct session *s)
 static void
 front_bye(struct session *s)
 {
-	if (exchange_first(s) == NULL && s->conn.in.len == 0)
+	if (pg_session(s)->phase == PG_CONSOLE)
+		pg_console_bye(s);
+	else if (exchange_first(s) == NULL && s->conn.in.len == 0)
 		taken_leave(s);
 }
 
@@ -462,7 +470,8 @@ front_drained(struct session *s)
 	if (x != NULL && x->lease != NULL && x->lease->u->conn.paused) {
 		conn_resume(&x->lease->u->conn);
 		pg_down(x);
-	}
+	} else if (pg_session(s)->phase == PG_CONSOLE)
+		session_bytes(s);
 }
 
 /* On a connection that is pinned to s, while s asks for nothing: notifications,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proxy/proto/postgres/auth.h"
+#include "proxy/proto/postgres/console.h"
 
 static const char *const auth_words[] = { "trust", "scram-sha-256", NULL };
 static const char *const state_words[] = { "pin", "warn", "refuse", NULL };
@@ -78,6 +79,13 @@ static const struct conf_key listener_keys[] = {
 	  .def = "200", .min = 1, .max = 100000,
 	  .help = "prepared statements that an upstream connection has at a "
 	      "time" },
+	{ .name = "admin_users", .type = CONF_NAMES,
+	  .offset = offsetof(struct pg_listener_conf, admin_users),
+	  .help = "who may use the console: the database \"weir\", which is "
+	      "one like others while nobody may" },
+	{ .name = "stats_users", .type = CONF_NAMES,
+	  .offset = offsetof(struct pg_listener_conf, stats_users),
+	  .help = "who may only SHOW there" },
 	{ .name = NULL }
 };
 
@@ -216,6 +224,7 @@ session_fini(struct session *s)
 	pg_settings_drop(ps->settings);
 	pg_key_free(ps->key);
 	pg_auth_free(ps->auth);
+	pg_console_free(ps->console);
 }
 
 const struct proto proto_postgres = {

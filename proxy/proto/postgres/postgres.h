@@ -29,6 +29,7 @@
 
 struct pg_auth;
 struct pg_cancel;
+struct pg_console;
 
 /* -------------------------------------------------------------------- words */
 
@@ -130,7 +131,8 @@ enum pg_phase {
 	PG_STARTUP,                     /* waits for its first message */
 	PG_AUTH,                        /* proves who it is */
 	PG_LOGIN,                       /* waits for a server's greeting */
-	PG_READY
+	PG_READY,
+	PG_CONSOLE                      /* speaks with weir itself */
 };
 
 /* Of a message, before it asks for a connection: nobody who sends slowly holds
@@ -149,12 +151,14 @@ struct pg_session {
 	uint16_t pins;                  /* bits by enum pg_pin */
 	uint32_t slot;                  /* on its lane, from 1; 0 = has none */
 	uint32_t drop_left;             /* bytes of a message to be dropped */
-	struct pg_key *key;             /* NULL before it is let in */
+	struct pg_key *key;             /* NULL before it is let in, and in
+					   PG_CONSOLE */
 	struct pg_settings *startup;    /* as it asked for when it came */
 	struct pg_settings *settings;   /* as they are now */
 	struct pg_names names;
 	struct pg_statement *unnamed;   /* its unnamed statement; NULL */
 	struct pg_auth *auth;           /* while it proves who it is */
+	struct pg_console *console;     /* in PG_CONSOLE; else NULL */
 	unsigned char secret[PG_SECRET];
 };
 
