@@ -44,6 +44,8 @@ check_abandon(struct check *k)
 {
 	deadline_clear(&k->deadline);
 	conn_close(&k->conn);
+	if (k->probe != NULL && k->probe->fini != NULL)
+		k->probe->fini(k->state);
 	worker_late(k->conn.w, &k->late, release);
 }
 
@@ -133,8 +135,10 @@ on_input(struct conn *c)
 	char why[PROBE_WHY_MAX] = "";
 
 	switch (k->probe->answer(k->conf, k->state, &c->w->blocks, &c->in,
-	    c->eof, why)) {
+	    &c->out, c->eof, why)) {
 	case PROBE_OK:
+		if (c->out.len > 0)
+			conn_flush(c);
 		finish(k, CHECK_GOOD, NULL);
 		return;
 	case PROBE_BAD:
@@ -147,6 +151,8 @@ on_input(struct conn *c)
 		finish_bad(k, "closed without an answer");
 	else if (c->in.len > ANSWER_MOST)
 		finish_bad(k, "answer too long");
+	else if (c->out.len > 0)
+		conn_send(c);
 }
 
 static void

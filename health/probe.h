@@ -1,6 +1,7 @@
 /*
- * What a protocol brings to active checks: one question, one verdict on the
- * answer. Connecting, deadlines and closing are the checker's.
+ * What a protocol brings to active checks: a question, or a talk of a few, and
+ * one verdict on the answers. Connecting, deadlines and closing are the
+ * checker's.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -27,10 +28,15 @@ struct probe_ops {
 	/* Connected: append the question to *out. -1 when out of memory. */
 	int (*ask)(const struct conf_upstream *conf, const struct endpoint *e,
 	    void *state, struct block_store *store, struct buf *out);
-	/* *in grew, or the server ended (eof). Takes what it has read. */
+	/* *in grew, or the server ended (eof). Takes what it has read, and
+	   appends to *out what is to be said next; with PROBE_OK a farewell,
+	   which need not arrive. */
 	enum probe_verdict (*answer)(const struct conf_upstream *conf,
-	    void *state, struct block_store *store, struct buf *in, bool eof,
-	    char why[PROBE_WHY_MAX]);
+	    void *state, struct block_store *store, struct buf *in,
+	    struct buf *out, bool eof, char why[PROBE_WHY_MAX]);
+	/* The check is over, whatever came of it: the end of its state. NULL =
+	   there is nothing to let go of. */
+	void (*fini)(void *state);
 };
 
 #endif

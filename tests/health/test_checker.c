@@ -107,6 +107,24 @@ silence_is_a_timeout_of_the_whole_check(void **state)
 	    (TIMEOUT + STEP) * 1000);
 }
 
+/* Questions and answers by turns, within one deadline. */
+static void
+a_check_may_be_a_talk_of_several_rounds(void **state)
+{
+	(void)state;
+	w.says[0] = 'm';
+	starts(1, &probe);
+	pass(4 * STEP);
+	assert_string_equal(w.e[0]->health.last, "");
+	w.says[0] = 'y';
+	pass(4 * STEP);
+	assert_string_equal(w.e[0]->health.last, "ok");
+	assert_int_equal(w.ends[0].accepted, 1);
+	w.says[0] = 'm';
+	one_check();
+	assert_string_equal(w.e[0]->health.last, "timeout");
+}
+
 static void
 a_connect_without_an_answer_is_a_timeout(void **state)
 {
@@ -452,6 +470,7 @@ main(void)
 		TEST(a_refusal_that_comes_later_is_one_too),
 		TEST(fall_bad_ones_in_a_row_bring_down_and_rise_good_ones_up),
 		TEST(silence_is_a_timeout_of_the_whole_check),
+		TEST(a_check_may_be_a_talk_of_several_rounds),
 		TEST(a_connect_without_an_answer_is_a_timeout),
 		TEST(an_end_without_an_answer_is_bad),
 		TEST(an_answer_without_end_is_cut),

@@ -1,7 +1,8 @@
 /*
  * The world of the checker's tests: endpoints whose far ends do as they are
- * told, a clock that is the test's, and a probe of three letters: it asks "?"
- * and takes "y" for well and "n" for ill. Each program has its own.
+ * told, a clock that is the test's, and a probe of a few letters: it asks "?",
+ * takes "y" for well and "n" for ill, and at "m" asks once more. Each program
+ * has its own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -31,12 +32,13 @@ static struct world {
 	struct turns turns;
 	struct conf_upstream conf;
 	struct far_end ends[ENDS];
-	char says[ENDS];                /* 'y', 'n', '.' nothing, 'x' RST, 'f'
-					   FIN */
+	char says[ENDS];                /* 'y', 'n', 'm', '.' nothing, 'x' RST,
+					   'f' FIN */
 	struct endpoint *e[ENDS];
 	struct roster *roster;
 	struct checker *checker;
 	unsigned changes;
+	unsigned begun, ended;          /* states of the probe */
 	unsigned descriptors;
 } w;
 
@@ -52,12 +54,13 @@ ask(const struct conf_upstream *conf, const struct endpoint *e, void *state,
 	assert_non_null(e);
 	/* Zeroed for each check. */
 	assert_int_equal((*asked)++, 0);
+	w.begun++;
 	return buf_append(store, out, "?", 1);
 }
 
 static inline enum probe_verdict
 answer(const struct conf_upstream *conf, void *state,
-    struct block_store *store, struct buf *in, bool eof,
+    struct block_store *store, struct buf *in, struct buf *out, bool eof,
     char why[PROBE_WHY_MAX])
 {
 	const unsigned *asked = state;
@@ -73,12 +76,27 @@ answer(const struct conf_upstream *conf, void *state,
 	if (said == '.')
 		return PROBE_MORE;
 	buf_drop(store, in, 1);
+	if (said == 'm')
+		return buf_append(store, out, "?", 1) == 0 ? PROBE_MORE :
+		    PROBE_BAD;
 	snprintf(why, PROBE_WHY_MAX, "it said %c", said);
 	return said == 'y' ? PROBE_OK : PROBE_BAD;
 }
 
+/* Once for each check that was asked. */
+static inline void
+fini(void *state)
+{
+	unsigned *asked = state;
+
+	assert_true(*asked <= 1);
+	w.ended += *asked;
+	*asked = 2;
+}
+
 static const struct probe_ops probe = {
-	.state_size = sizeof(unsigned), .ask = ask, .answer = answer
+	.state_size = sizeof(unsigned), .ask = ask, .answer = answer,
+	.fini = fini
 };
 
 /* -------------------------------------------------------------------- world */
@@ -147,6 +165,7 @@ tear_down(void **state)
 
 	(void)state;
 	checker_free(w.checker);
+	assert_int_equal(w.begun, w.ended);
 	roster_drop(w.roster);
 	turns_end(&w.turns);
 	for (i = 0; i < ENDS; i++) {

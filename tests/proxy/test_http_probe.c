@@ -90,7 +90,7 @@ hear(const char *text, size_t len, size_t piece, bool eof,
 {
 	void *state = calloc(1, http_probe.state_size);
 	enum probe_verdict got = PROBE_MORE;
-	struct buf in = { 0 };
+	struct buf in = { 0 }, out = { 0 };
 	size_t at = 0, n;
 
 	assert_non_null(state);
@@ -99,10 +99,13 @@ hear(const char *text, size_t len, size_t piece, bool eof,
 		n = len - at < piece ? len - at : piece;
 		assert_int_equal(buf_append(&store, &in, text + at, n), 0);
 		at += n;
-		got = http_probe.answer(&conf, state, &store, &in, false, why);
+		got = http_probe.answer(&conf, state, &store, &in, &out, false,
+		    why);
 	}
 	if (got == PROBE_MORE && eof)
-		got = http_probe.answer(&conf, state, &store, &in, true, why);
+		got = http_probe.answer(&conf, state, &store, &in, &out, true,
+		    why);
+	assert_int_equal(out.len, 0);
 	buf_clear(&store, &in);
 	free(state);
 	return got;

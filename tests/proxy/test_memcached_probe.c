@@ -53,7 +53,7 @@ hear(const char *text, size_t len, size_t piece, bool eof,
     char why[PROBE_WHY_MAX])
 {
 	enum probe_verdict got = PROBE_MORE;
-	struct buf in = { 0 };
+	struct buf in = { 0 }, out = { 0 };
 	size_t at = 0, n;
 
 	why[0] = '\0';
@@ -61,12 +61,13 @@ hear(const char *text, size_t len, size_t piece, bool eof,
 		n = len - at < piece ? len - at : piece;
 		assert_int_equal(buf_append(&store, &in, text + at, n), 0);
 		at += n;
-		got = memcached_probe.answer(&conf, NULL, &store, &in, false,
-		    why);
+		got = memcached_probe.answer(&conf, NULL, &store, &in, &out,
+		    false, why);
 	}
 	if (got == PROBE_MORE && eof)
-		got = memcached_probe.answer(&conf, NULL, &store, &in, true,
-		    why);
+		got = memcached_probe.answer(&conf, NULL, &store, &in, &out,
+		    true, why);
+	assert_int_equal(out.len, 0);
 	buf_clear(&store, &in);
 	return got;
 }

@@ -147,10 +147,13 @@ hear(const char *text, size_t len, size_t piece, bool eof,
 		n = len - at < piece ? len - at : piece;
 		assert_int_equal(buf_append(&store, &in, text + at, n), 0);
 		at += n;
-		got = redis_probe.answer(&conf, state, &store, &in, false, why);
+		got = redis_probe.answer(&conf, state, &store, &in, &out, false,
+		    why);
 	}
 	if (got == PROBE_MORE && eof)
-		got = redis_probe.answer(&conf, state, &store, &in, true, why);
+		got = redis_probe.answer(&conf, state, &store, &in, &out, true,
+		    why);
+	assert_int_equal(out.len, 0);
 	buf_clear(&store, &in);
 	free(state);
 	return got;

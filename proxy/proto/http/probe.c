@@ -84,7 +84,7 @@ unfinished(const struct buf *in, bool eof, char why[PROBE_WHY_MAX])
 
 static enum probe_verdict
 answer(const struct conf_upstream *conf, void *state,
-    struct block_store *store, struct buf *in, bool eof,
+    struct block_store *store, struct buf *in, struct buf *out, bool eof,
     char why[PROBE_WHY_MAX])
 {
 	struct state *s = state;
@@ -92,6 +92,7 @@ answer(const struct conf_upstream *conf, void *state,
 	const char *bytes;
 	size_t len;
 
+	(void)out;
 	for (;;) {
 		if (!s->begun)
 			http_head_init(head, FIELDS_MOST, (unsigned)

@@ -69,7 +69,7 @@ judge(const char *line, size_t len, char why[PROBE_WHY_MAX])
 
 static enum probe_verdict
 answer(const struct conf_upstream *conf, void *state,
-    struct block_store *store, struct buf *in, bool eof,
+    struct block_store *store, struct buf *in, struct buf *out, bool eof,
     char why[PROBE_WHY_MAX])
 {
 	size_t len = in->len < LINE_MOST_BYTES ? in->len : LINE_MOST_BYTES;
@@ -77,6 +77,7 @@ answer(const struct conf_upstream *conf, void *state,
 
 	(void)conf;
 	(void)state;
+	(void)out;
 	if (len == 0)
 		return eof ? bad(why, "closed without an answer") : PROBE_MORE;
 	line = buf_flat(store, in, len);

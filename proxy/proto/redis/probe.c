@@ -196,7 +196,7 @@ unfinished(const struct state *s, bool eof, char why[PROBE_WHY_MAX])
 
 static enum probe_verdict
 answer(const struct conf_upstream *conf, void *state,
-    struct block_store *store, struct buf *in, bool eof,
+    struct block_store *store, struct buf *in, struct buf *out, bool eof,
     char why[PROBE_WHY_MAX])
 {
 	struct state *s = state;
@@ -206,6 +206,7 @@ answer(const struct conf_upstream *conf, void *state,
 	enum parse got;
 
 	(void)conf;
+	(void)out;
 	while (verdict == PROBE_MORE) {
 		bytes = buf_front(in, &len);
 		if (len == 0)
