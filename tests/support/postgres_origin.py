@@ -711,6 +711,7 @@ class PgOrigin(Origin):
         self.before, self.play, self.greet = before, script, greet
         self.turn_away = None   # (SQLSTATE, text) for everybody who logs in
         self.said = threading.Condition()
+        self.standby = False    # is it in recovery?
         self.logins = []        # (number of the connection, parameters)
         self.messages = []      # (number of the connection, Message)
         self.cancels = []       # (pid, key)
@@ -1204,6 +1205,7 @@ def _pg_notify(s, channel, payload):
 
 FUNCTIONS = {
     "error": _error, "fatal": _fatal, "notice": _notice, "pg_sleep": _sleep,
+    "pg_is_in_recovery": lambda s: "t" if s.origin.standby else "f",
     "pg_backend_pid": lambda s: str(s.pid), "set_config": _set_config,
     "current_setting": lambda s, name, *_: s.get(name),
     "current_database": lambda s: s.params["database"],

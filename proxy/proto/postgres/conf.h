@@ -39,6 +39,9 @@ struct pg_listener_conf {
 
 struct pg_upstream_conf {
 	char *user, *password;          /* NULL: the client's own */
+	char *check_user, *check_password;      /* of health checks; NULL: as
+					   above */
+	char *check_database;           /* theirs */
 	int target;                     /* enum pg_target */
 	int application_name;           /* enum pg_application_name */
 };

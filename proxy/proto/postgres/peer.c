@@ -83,12 +83,12 @@ peer_greet(struct upconn *u)
 	return false;
 }
 
-/* Is it the server that is not well, or this client who may not come in? */
-static bool
-is_servers(const char *code)
+bool
+pg_error_is_servers(const char *code)
 {
 	return strncmp(code, "57P0", 4) == 0 || strncmp(code, "53", 2) == 0 ||
-	    strncmp(code, "08", 2) == 0 || strncmp(code, "XX", 2) == 0;
+	    strncmp(code, "08", 2) == 0 || strncmp(code, "58", 2) == 0 ||
+	    strncmp(code, "XX", 2) == 0;
 }
 
 static void
@@ -98,7 +98,7 @@ turned_away(struct upconn *u)
 	char said[sizeof(login->said) + 8];
 
 	pg_count_error(u->pool, login->sqlstate);
-	if (is_servers(login->sqlstate))
+	if (pg_error_is_servers(login->sqlstate))
 		endpoint_fault(u->shelf->site->endpoint, FAULT_BAD_ANSWER, 0);
 	snprintf(said, sizeof(said), "%.5s %s", login->sqlstate, login->said);
 	upconn_turned_away(u, said);

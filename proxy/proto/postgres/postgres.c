@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "proxy/proto/postgres/auth.h"
-#include "proxy/proto/postgres/console.h"
+#include "proxy/proto/postgres/probe.h"
 
 static const char *const auth_words[] = { "trust", "scram-sha-256", NULL };
 static const char *const state_words[] = { "pin", "warn", "refuse", NULL };
@@ -97,6 +97,16 @@ static const struct conf_key upstream_keys[] = {
 	{ .name = "password", .type = CONF_STRING,
 	  .offset = offsetof(struct pg_upstream_conf, password),
 	  .help = "its password" },
+	{ .name = "check_user", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_upstream_conf, check_user),
+	  .help = "whom health checks log in as; as user when absent" },
+	{ .name = "check_password", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_upstream_conf, check_password),
+	  .help = "its password" },
+	{ .name = "check_database", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_upstream_conf, check_database),
+	  .def = "postgres",
+	  .help = "where they log in" },
 	{ .name = "target", .type = CONF_ENUM,
 	  .offset = offsetof(struct pg_upstream_conf, target),
 	  .def = "any", .words = target_words,
@@ -195,6 +205,32 @@ release(struct conf_listener *l)
 	own->file_users = NULL;
 }
 
+/* --------------------------------------------------------------------- warnings */
+
+static bool
+is_empty(const char *text)
+{
+	return text == NULL || *text == '\0';
+}
+
+static void
+warn(const struct conf_listener *l, const struct conf_upstream *u,
+    conf_say_fn *say, void *arg)
+{
+	const struct pg_upstream_conf *back = u != NULL ? u->own : NULL;
+	bool asked = u != NULL && u->health.on && u->health.type == u->proto;
+
+	(void)l;
+	if (back == NULL || back->target == PG_TARGET_ANY)
+		return;
+	if (!asked)
+		say(arg, u->line, "postgres.target is asked by nobody, "
+		    "expected health with type \"postgres\"");
+	else if (is_empty(back->check_user) && is_empty(back->user))
+		say(arg, u->line, "postgres.target is asked by nobody who may "
+		    "log in, expected postgres.check_user or postgres.user");
+}
+
 static const char *const defaults[] = {
 	"pool.max", "16",
 	"pool.max_waiting", "10000",
@@ -232,11 +268,13 @@ const struct proto proto_postgres = {
 		.name = "postgres",
 		.spans = CONF_SPAN_SESSION | CONF_SPAN_TRANSACTION,
 		.default_mode = "transaction",
+		.probes = true,
 		.defaults = defaults,
 		.listener_keys = listener_keys,
 		.listener_size = sizeof(struct pg_listener_conf),
 		.upstream_keys = upstream_keys,
 		.upstream_size = sizeof(struct pg_upstream_conf),
+		.warn = warn,
 		.prepare = prepare,
 		.release = release,
 		.alike = have_same_login
@@ -245,6 +283,7 @@ const struct proto proto_postgres = {
 	.front = &pg_front,
 	.back = &pg_back,
 	.peer = &pg_peer,
+	.probe = &pg_probe,
 	.session_size = sizeof(struct pg_session),
 	.session_fini = session_fini,
 	.exchange_size = sizeof(struct pg_exchange),

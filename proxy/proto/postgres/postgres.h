@@ -359,6 +359,9 @@ void pg_cancel_orphan(struct upconn *u);
 
 /* peer.c: count a server's error by its SQLSTATE. */
 void pg_count_error(struct pool *p, const char *code);
+/* At a login: is it the server that is not well, rather than this client who
+   may not come in? By classes of SQLSTATEs (appendix A). */
+bool pg_error_is_servers(const char *code);
 /* is there something to do on u, which nobody leases, now that a cancel
    has come to its end? */
 void pg_cancel_over(struct upconn *u);
