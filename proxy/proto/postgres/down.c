@@ -184,7 +184,7 @@ error_came(struct exchange *x, const char *body, size_t len)
 
 	if (!pg_report_read(body, len, &r))
 		return FATE_BAD;
-	pg_count_error(x->lease->u->pool, r.code);
+	pg_count_error(x->lease->u, r.code);
 	if (strcmp(r.severity, "FATAL") == 0 ||
 	    strcmp(r.severity, "PANIC") == 0) {
 		px->fatal = true;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pool/adapt.h"
+#include "pool/failover.h"
 #include "proxy/proto/postgres/postgres.h"
 
 /* Of what a server says unasked, in one message. */
@@ -19,14 +21,36 @@ static const char *const errors[] = {
 	"40P01", "other", NULL
 };
 
+/*
+ * Is the server about to go, or no primary any more? Who is told that his
+ * transaction is read-only may have asked for just that, so that counts only
+ * where primaries are wanted, and where the server (since version 14) does not
+ * say that it is one.
+ */
+static bool
+is_farewell(struct upconn *u, const char *code)
+{
+	const struct pg_upstream_conf *conf = pg_back_conf(u->pool->conf);
+	const char *hot;
+
+	if (strcmp(code, "57P01") == 0 || strcmp(code, "57P02") == 0)
+		return true;
+	if (strcmp(code, "25006") != 0 || conf->target != PG_TARGET_PRIMARY)
+		return false;
+	hot = pg_settings_find(pg_upconn(u)->welcome, "in_hot_standby");
+	return hot == NULL || strcmp(hot, "off") != 0;
+}
+
 void
-pg_count_error(struct pool *p, const char *code)
+pg_count_error(struct upconn *u, const char *code)
 {
 	unsigned i = 0;
 
 	while (errors[i + 1] != NULL && strcmp(errors[i], code) != 0)
 		i++;
-	count_add(&p->errors[i], 1);
+	count_add(&u->pool->errors[i], 1);
+	if (is_farewell(u, code))
+		pool_demoted(u->pool, u->shelf->site->endpoint);
 }
 
 static struct block_store *
@@ -91,13 +115,27 @@ pg_error_is_servers(const char *code)
 	    strncmp(code, "XX", 2) == 0;
 }
 
+/* Who would wait for a new primary waits, too, while one starts or ends. */
+static bool
+is_waited_out(const struct upconn *u, const char *code)
+{
+	return strncmp(code, "57P0", 4) == 0 &&
+	    u->pool->conf->pool.failover_hold_ms < CONF_OFF;
+}
+
 static void
 turned_away(struct upconn *u)
 {
 	struct pg_login *login = &pg_upconn(u)->login;
 	char said[sizeof(login->said) + 8];
 
-	pg_count_error(u->pool, login->sqlstate);
+	pg_count_error(u, login->sqlstate);
+	if (strcmp(login->sqlstate, "53300") == 0 && upconn_crowded(u))
+		return;
+	if (is_waited_out(u, login->sqlstate)) {
+		upconn_broken(u, FAULT_BAD_ANSWER, 0);
+		return;
+	}
 	if (pg_error_is_servers(login->sqlstate))
 		endpoint_fault(u->shelf->site->endpoint, FAULT_BAD_ANSWER, 0);
 	snprintf(said, sizeof(said), "%.5s %s", login->sqlstate, login->said);
@@ -220,6 +258,15 @@ wash_on(struct upconn *u)
 		wash_ends(u);
 }
 
+static void
+count_report(struct upconn *u, const char *body, size_t len)
+{
+	struct pg_report r;
+
+	if (pg_report_read(body, len, &r))
+		pg_count_error(u, r.code);
+}
+
 /* False: it cannot be washed. */
 static bool
 wash_message(struct upconn *u, const struct pg_head *h, const char *body)
@@ -236,6 +283,7 @@ wash_message(struct upconn *u, const struct pg_head *h, const char *body)
 		pu->wash.status = *body;
 		return true;
 	case 'E':
+		count_report(u, body, len);
 		return !pu->wash.last;
 	case 'S':
 		name = pg_string(body, len, &at);
@@ -333,6 +381,8 @@ idle_message(struct upconn *u, const struct pg_head *h, const char *body)
 
 	if (h->type == 'N')
 		return true;
+	if (h->type == 'E')
+		count_report(u, body, len);
 	if (h->type != 'S')
 		return false;
 	name = pg_string(body, len, &at);
@@ -361,7 +411,23 @@ peer_bytes(struct upconn *u)
 	}
 }
 
-/* ------------------------------------------------------------------ the end */
+/* ------------------------------------------------------------------------ groups */
+
+static unsigned
+peer_groups(const void *bytes, size_t len, struct pool_group out[POOL_GROUPS])
+{
+	const struct pg_key *key = bytes;
+
+	if (len == 0)
+		return 0;
+	out[POOL_GROUP_USER] = (struct pool_group){ pg_key_user(key),
+	    key->user_len };
+	out[POOL_GROUP_DATABASE] = (struct pool_group){ pg_key_database(key),
+	    key->database_len };
+	return POOL_GROUPS;
+}
+
+/* ------------------------------------------------------------------------ the end */
 
 /* PostgreSQL 55.2.10: Terminate, so that its log has no complaint. */
 static void
@@ -392,5 +458,6 @@ const struct peer_ops pg_peer = {
 	.bytes = peer_bytes,
 	.wash = peer_wash,
 	.bye = peer_bye,
+	.groups = peer_groups,
 	.fini = peer_fini
 };

@@ -269,6 +269,7 @@ const struct proto proto_postgres = {
 		.spans = CONF_SPAN_SESSION | CONF_SPAN_TRANSACTION,
 		.default_mode = "transaction",
 		.probes = true,
+		.groups = true,
 		.defaults = defaults,
 		.listener_keys = listener_keys,
 		.listener_size = sizeof(struct pg_listener_conf),

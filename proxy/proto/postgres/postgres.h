@@ -357,8 +357,9 @@ bool pg_cancel_is_over(struct upconn *u) MUST_CHECK;
 /* It is being closed: nobody waits for that any more. */
 void pg_cancel_orphan(struct upconn *u);
 
-/* peer.c: count a server's error by its SQLSTATE. */
-void pg_count_error(struct pool *p, const char *code);
+/* peer.c: count a server's error by its SQLSTATE, and heed what it says of the
+   server. */
+void pg_count_error(struct upconn *u, const char *code);
 /* At a login: is it the server that is not well, rather than this client who
    may not come in? By classes of SQLSTATEs (appendix A). */
 bool pg_error_is_servers(const char *code);
