@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proxy/proto/postgres/auth.h"
+#include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/probe.h"
 
 static const char *const auth_words[] = { "trust", "scram-sha-256", NULL };
