@@ -151,6 +151,7 @@ def the_configuration_is_shown_without_its_secrets():
        ("2", "bob", "(hidden)"), "configuration")
     check("hush hush" not in keys.values(), "a secret is shown")
     c.quit()
+    eq(w.get("/config")[0], 200, "the admin port's")
     eq(o.accepted, 0, "connections upstream")
 
 
