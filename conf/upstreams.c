@@ -472,6 +472,25 @@ read_upstream_own(struct load *w, const struct spot *s,
 	read_unknown(w, &in, p->upstream_keys, "", false, NULL);
 }
 
+/* Nobody but SQL has transactions. */
+static void
+check_times(struct load *w, const struct spot *times,
+    const struct conf_upstream *u)
+{
+	static const char *const keys[] = { "query", "transaction_idle" };
+
+	if (u->proto == NULL || (u->proto->spans & CONF_SPAN_TRANSACTION) != 0)
+		return;
+	for (size_t i = 0; i < NELEMS(keys); i++) {
+		const config_setting_t *v = member_of(times, keys[i]);
+
+		if (v != NULL)
+			complain(w, times, line_of(v), keys[i], "protocol %s "
+			    "has no transactions, expected none",
+			    u->proto->name);
+	}
+}
+
 static void
 read_upstream(struct load *w, const struct spot *s, const struct named *n,
     struct conf_upstream *u)
@@ -490,6 +509,7 @@ read_upstream(struct load *w, const struct spot *s, const struct named *n,
 	read_unknown(w, s, schema_upstream, "upstreams[]", true, u->proto);
 	read_unknown(w, &times, schema_upstream_times, "upstreams[].timeouts",
 	    false, NULL);
+	check_times(w, &times, u);
 	read_upstream_own(w, s, u);
 }
 

@@ -717,6 +717,7 @@ class PgOrigin(Origin):
         self.cancels = []       # (pid, key)
         self.cancel_gate = threading.Event()    # clear: they are carried out
         self.cancel_gate.set()                  # and closed later
+        self.deaf = False       # cancels are taken, and not carried out
         self.sessions = {}      # by pid
         self.tables = {}        # name: rows, each a text
         self.locks = {}         # advisory: key: [session, count]
@@ -764,7 +765,7 @@ class PgOrigin(Origin):
         with self.said:
             session = self.sessions.get(pid)
             if session is not None and session.key == body[4:] and \
-                    session.busy:
+                    session.busy and not self.deaf:
                 session.cancelled = True
             self.said.notify_all()
 
