@@ -339,6 +339,10 @@ struct conf_proto {
 	void      (*prepare)(struct conf_listener *l, conf_say_fn *say,
 	    void *arg);
 	void      (*release)(struct conf_listener *l);
+	/* Optional: likewise of an upstream, when all listeners are known. */
+	void      (*prepare_upstream)(struct conf_upstream *u,
+	    const struct conf *c, conf_say_fn *say, void *arg);
+	void      (*release_upstream)(struct conf_upstream *u);
 	/* Optional: of two conf_upstream.own, are connections that were made
 	   under one as good under the other? NULL = always. */
 	bool      (*alike)(const void *a, const void *b);

@@ -233,13 +233,7 @@ read_own(struct load *w, const struct spot *s, struct conf_listener *l)
 	read_unknown(w, &in, p->listener_keys, "", false, NULL);
 }
 
-/* What a protocol finds wrong in its own group. */
-struct own_error {
-	struct load *w;
-	struct spot in;
-};
-
-static void
+void
 own_error(void *arg, int line, const char *fmt, ...)
 {
 	struct own_error *e = arg;

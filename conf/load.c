@@ -334,6 +334,13 @@ conf_free(struct conf *c)
 		    l->own != NULL)
 			l->proto->release(l);
 	}
+	for (size_t i = 0; i < c->n_upstreams; i++) {
+		struct conf_upstream *u = &c->upstreams[i];
+
+		if (u->proto != NULL && u->proto->release_upstream != NULL &&
+		    u->own != NULL)
+			u->proto->release_upstream(u);
+	}
 	source = c->source;
 	text_fini(&source->text);
 	arena_fini(&source->arena);

@@ -140,6 +140,15 @@ void read_scalar(struct load *w, const struct spot *s,
 char *read_text(struct load *w, const struct spot *s, const char *key,
     const config_setting_t *v);
 
+/* What a protocol finds wrong in its own group: its conf_say_fn's arg, and that
+   itself. */
+struct own_error {
+	struct load *w;
+	struct spot in;
+};
+
+conf_say_fn own_error;
+
 /* The same of a member; NULL without complaint when it is absent. */
 char *read_member(struct load *w, const struct spot *s, const char *key);
 

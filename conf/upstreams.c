@@ -546,20 +546,40 @@ give_places(struct load *w)
 		}
 }
 
+static struct spot
+spot_of(const struct named *n, size_t i)
+{
+	struct spot s = { .group = n->group, .line = line_of(n->group) };
+
+	if (n->name == NULL)
+		snprintf(s.path, sizeof(s.path), "upstreams[%zu]", i);
+	else
+		snprintf(s.path, sizeof(s.path), "upstreams.%s", n->name);
+	return s;
+}
+
+static void
+prepare_own(struct load *w, const struct named *n, size_t i)
+{
+	struct own_error e = { .w = w };
+	struct conf_upstream *u = n->upstream;
+	struct spot s = spot_of(n, i);
+
+	if (u == NULL || u->proto == NULL || u->own == NULL ||
+	    u->proto->prepare_upstream == NULL)
+		return;
+	e.in = spot_in(w, &s, u->proto->name);
+	u->proto->prepare_upstream(u, w->c, own_error, &e);
+}
+
 void
 read_upstreams(struct load *w)
 {
 	give_places(w);
 	for (size_t i = 0; i < w->n_upstreams; i++) {
 		struct named *n = &w->upstreams[i];
-		struct spot s = { .group = n->group,
-		    .line = line_of(n->group) };
+		struct spot s = spot_of(n, i);
 
-		if (n->name == NULL)
-			snprintf(s.path, sizeof(s.path), "upstreams[%zu]", i);
-		else
-			snprintf(s.path, sizeof(s.path), "upstreams.%s",
-			    n->name);
 		if (n->upstream != NULL)
 			read_upstream(w, &s, n, n->upstream);
 		if (!n->used)
@@ -568,4 +588,6 @@ read_upstreams(struct load *w)
 	for (struct reference *r = w->references; r != NULL; r = r->next)
 		if (r->target != NULL)
 			*r->into = r->target->upstream;
+	for (size_t i = 0; i < w->n_upstreams; i++)
+		prepare_own(w, &w->upstreams[i], i);
 }
