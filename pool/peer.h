@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct conf_upstream;
 struct upconn;
 
 /* What keys are grouped by, for pool.max_per_user and max_per_database. */
@@ -52,6 +53,11 @@ struct peer_ops {
 	   (len 0). conf_proto.groups says that it is there. NULL = none. */
 	unsigned (*groups)(const void *key, size_t len,
 	    struct pool_group out[POOL_GROUPS]);
+	/* The keys of which pool.min_idle connections are kept warm: the one
+	   of that number, from 0, which lives as long as conf; NULL: there are
+	   no more. From any thread. NULL = the empty key alone. */
+	const void *(*warm_key)(const struct conf_upstream *conf, size_t i,
+	    size_t *len);
 	/* It closes: the end of its state, which may never have begun (all
 	   zero). */
 	void    (*fini)(struct upconn *u);

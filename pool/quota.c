@@ -203,7 +203,7 @@ take(struct quotas *q, struct pool *p, unsigned i,
 		return true;
 	}
 	/* Published first; then another worker may have one to give up. */
-	if (!g->waits[p->worker->index]) {
+	if (wish != NULL && !g->waits[p->worker->index]) {
 		g->waits[p->worker->index] = true;
 		atomic_fetch_add(&g->waiting, 1);
 		*wish = true;
@@ -211,13 +211,14 @@ take(struct quotas *q, struct pool *p, unsigned i,
 	return false;
 }
 
-bool
-quota_take(struct pool *p, const void *key, size_t len,
-    struct quota *held[POOL_GROUPS])
+/* wish NULL: nobody would wait. */
+static bool
+take_all(struct pool *p, const void *key, size_t len,
+    struct quota *held[POOL_GROUPS], bool *wish)
 {
 	struct quotas *q = p->upstream->quotas;
 	struct pool_group names[POOL_GROUPS] = { { NULL, 0 } };
-	bool good = true, wish = false;
+	bool good = true;
 	unsigned i, n;
 
 	memset(held, 0, POOL_GROUPS * sizeof(*held));
@@ -227,7 +228,7 @@ quota_take(struct pool *p, const void *key, size_t len,
 	pthread_mutex_lock(&q->mutex);
 	for (i = 0; i < n && good; i++)
 		if (names[i].name != NULL)
-			good = take(q, p, i, &names[i], &held[i], &wish);
+			good = take(q, p, i, &names[i], &held[i], wish);
 	/* What was taken before the one that is full. Nobody can have found
 	   that full meanwhile. */
 	for (i = 0; i < n && !good; i++)
@@ -237,9 +238,25 @@ quota_take(struct pool *p, const void *key, size_t len,
 			held[i] = NULL;
 		}
 	pthread_mutex_unlock(&q->mutex);
+	return good;
+}
+
+bool
+quota_take(struct pool *p, const void *key, size_t len,
+    struct quota *held[POOL_GROUPS])
+{
+	bool wish = false, good = take_all(p, key, len, held, &wish);
+
 	if (wish)
 		wish_on(p, key, len, 0);
 	return good;
+}
+
+bool
+quota_take_if_free(struct pool *p, const void *key, size_t len,
+    struct quota *held[POOL_GROUPS])
+{
+	return take_all(p, key, len, held, NULL);
 }
 
 /* ------------------------------------------------------------------ freeing */

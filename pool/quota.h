@@ -28,6 +28,11 @@ void quotas_free(struct quotas *q);
 bool quota_take(struct pool *p, const void *key, size_t len,
     struct quota *held[POOL_GROUPS]) MUST_CHECK;
 
+/* Likewise for a connection that nobody has asked for: at a cap nobody is told,
+   and nothing follows. */
+bool quota_take_if_free(struct pool *p, const void *key, size_t len,
+    struct quota *held[POOL_GROUPS]) MUST_CHECK;
+
 /* Give them back; all of held become NULL. here: the pool of the calling worker,
    which is about to serve; NULL = none. */
 void quota_free(struct upstream *up, struct pool *here,

@@ -454,8 +454,12 @@ upconn_broken(struct upconn *u, enum endpoint_fault what, int error)
 void
 upconn_turned_away(struct upconn *u, const char *said)
 {
-	if (u->state != UPCONN_CLOSED)
-		give_up(u, REFUSAL_LOGIN, 0, said);
+	if (u->state == UPCONN_CLOSED)
+		return;
+	/* Who was to be kept warm is not tried again at once. */
+	if (u->opener == NULL)
+		upkeep_failed(u->shelf->site);
+	give_up(u, REFUSAL_LOGIN, 0, said);
 }
 
 void

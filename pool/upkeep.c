@@ -6,10 +6,12 @@
 #include "pool/upkeep.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "pool/adapt.h"
 #include "pool/balance.h"
 #include "pool/lease.h"
+#include "pool/quota.h"
 #include "pool/shards.h"
 #include "pool/site.h"
 
@@ -135,21 +137,124 @@ backs_off(const struct site *site)
 	    site->warm_after_ns > site->pool->worker->now_ns;
 }
 
+/* What is kept warm. */
+struct warm {
+	const void *key;
+	size_t len;
+};
+
+/* The one of that number; false: there are no more. */
+static bool
+warm_at(const struct upstream *up, const struct conf_upstream *conf, size_t i,
+    struct warm *k)
+{
+	*k = (struct warm){ NULL, 0 };
+	if (up->peer->warm_key == NULL)
+		return i == 0;
+	k->key = up->peer->warm_key(conf, i, &k->len);
+	return k->key != NULL;
+}
+
+unsigned
+upkeep_warm_total(const struct upstream *up, const struct conf_upstream *conf)
+{
+	struct warm k;
+	size_t n = 0;
+
+	while (warm_at(up, conf, n, &k))
+		n++;
+	return (unsigned)((uint64_t)conf->pool.min_idle * n);
+}
+
+static bool
+is_of(const struct upconn *u, const struct warm *k)
+{
+	return u->shelf->key_len == k->len &&
+	    memcmp(u->shelf->key, k->key, k->len) == 0;
+}
+
+static bool
+is_coming(const struct upconn *u)
+{
+	return u->state == UPCONN_CONNECTING || u->state == UPCONN_GREETING ||
+	    u->state == UPCONN_WASHING;
+}
+
+/* Those of the key that are idle or will be, at the site or, with NULL, at all;
+   of the idle ones no more than `most` are counted at each. */
+static unsigned
+warm_there(struct pool *p, const struct site *at, const struct warm *k,
+    unsigned most)
+{
+	const struct list *l, *i;
+	unsigned n = 0, here;
+
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		struct site *site = container_of(l, struct site, link);
+		const struct shelf *sh = at == NULL || at == site ?
+		    shelf_find(site, k->key, k->len) : NULL;
+
+		here = 0;
+		for (i = sh != NULL ? sh->idle.next : NULL; sh != NULL &&
+		    i != &sh->idle && here < most; i = i->next)
+			here++;
+		n += here;
+	}
+	if (atomic_load(&p->opening) == 0)
+		return n;
+	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
+		const struct upconn *u =
+		    container_of(l, const struct upconn, all);
+
+		n += is_coming(u) && (at == NULL || u->shelf->site == at) &&
+		    is_of(u, k);
+	}
+	return n;
+}
+
+/* Where all are alike, whoever they are of. */
+static unsigned
+warm_count(struct pool *p, const struct site *at, const struct warm *k,
+    unsigned most)
+{
+	if (k->key != NULL)
+		return warm_there(p, at, k, most);
+	return at != NULL ? at->idle :
+	    atomic_load(&p->idle) + atomic_load(&p->opening);
+}
+
+/* Places for one more, there. */
+static bool
+take_places(struct site *site, const struct warm *k,
+    struct quota *quota[POOL_GROUPS])
+{
+	struct pool *p = site->pool;
+
+	if (!endpoint_slot_take(site->endpoint))
+		return false;
+	if (upstream_slot_take(p->upstream)) {
+		if (quota_take_if_free(p, k->key, k->len, quota))
+			return true;
+		upstream_slot_free(p->upstream);
+	}
+	endpoint_slot_free(site->endpoint);
+	return false;
+}
+
 /* One more, there. */
 static bool
-warm_one(struct site *site)
+warm_one(struct site *site, const struct warm *k)
 {
+	struct quota *quota[POOL_GROUPS];
 	struct pool *p = site->pool;
 	struct upconn *u;
 	int error;
 
-	if (!endpoint_slot_take(site->endpoint))
+	if (!take_places(site, k, quota))
 		return false;
-	if (!upstream_slot_take(p->upstream)) {
-		endpoint_slot_free(site->endpoint);
-		return false;
-	}
-	u = upconn_open(site, NULL, 0, NULL);
+	u = upconn_open(site, k->key, k->len, NULL);
+	if (u != NULL)
+		memcpy(u->quota, quota, sizeof(quota));
 	if (u != NULL && upconn_is_made(u))
 		upconn_ready(u);
 	if (u != NULL)
@@ -157,6 +262,7 @@ warm_one(struct site *site)
 	error = errno;
 	upstream_slot_free(p->upstream);
 	endpoint_slot_free(site->endpoint);
+	quota_free(p->upstream, p, quota);
 	if (conn_is_shortage(error)) {
 		upkeep_failed(site);    /* nobody's fault */
 		return false;
@@ -173,29 +279,60 @@ keeps_warm(const struct pool *p)
 	    p->roster != NULL;
 }
 
+/* False: nor is there a place for others. */
+static bool
+warm_up(struct pool *p, const struct warm *k, unsigned want)
+{
+	unsigned n, have = warm_count(p, NULL, k, want);
+
+	for (n = 0; n < want && have < want && may_warm(p); n++) {
+		struct site *site = balance_pick_warm(p);
+
+		if (site == NULL)
+			return false;
+		/* Where it fails there is a pause: another may do. */
+		if (warm_one(site, k))
+			have++;
+		else if (!backs_off(site))
+			return true;
+	}
+	return true;
+}
+
 void
 upkeep_warm(struct pool *p)
 {
-	unsigned want, n;
+	struct warm k;
+	unsigned want;
+	size_t i;
 
 	if (!keeps_warm(p))
 		return;
 	want = pool_share(p, p->conf->pool.min_idle);
-	for (n = 0; n < want && atomic_load(&p->idle) +
-	    atomic_load(&p->opening) < want && may_warm(p); n++) {
-		struct site *site = balance_pick_warm(p);
+	for (i = 0; warm_at(p->upstream, p->conf, i, &k) &&
+	    warm_up(p, &k, want); i++)
+		;
+}
 
-		/* Where it fails there is a pause: another may do. */
-		if (site == NULL || (!warm_one(site) && !backs_off(site)))
-			return;
-	}
+/* Its part of each, there. */
+static void
+warm_site(struct site *site)
+{
+	struct pool *p = site->pool;
+	unsigned n, want = balance_warm_share(site);
+	struct warm k;
+	size_t i;
+
+	for (i = 0; warm_at(p->upstream, p->conf, i, &k); i++)
+		for (n = warm_count(p, site, &k, want); n < want &&
+		    may_warm(p) && warm_one(site, &k); n++)
+			;
 }
 
 void
 upkeep_warm_returned(struct pool *p)
 {
 	struct list *l, *tmp;
-	unsigned n, want;
 
 	list_each(l, tmp, &p->sites) {
 		struct site *site = container_of(l, struct site, link);
@@ -203,12 +340,8 @@ upkeep_warm_returned(struct pool *p)
 		if (!site->came_back)
 			continue;
 		site->came_back = false;
-		if (!keeps_warm(p) || !site_takes(site))
-			continue;
-		want = balance_warm_share(site);
-		for (n = site->idle; n < want && may_warm(p) &&
-		    warm_one(site); n++)
-			;
+		if (keeps_warm(p) && site_takes(site))
+			warm_site(site);
 	}
 }
 

@@ -20,6 +20,10 @@ void upkeep_warm(struct pool *p);
    others have enough. */
 void upkeep_warm_returned(struct pool *p);
 
+/* How many there are to be in all, on all workers. */
+unsigned upkeep_warm_total(const struct upstream *up,
+    const struct conf_upstream *conf);
+
 /* One fewer is idle or open: see to min_idle soon, not at once, so that a busy
    pool is not looked at for each lease. */
 void upkeep_warm_soon(struct pool *p);

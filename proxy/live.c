@@ -13,6 +13,7 @@
 #include "net/log.h"
 #include "net/patient.h"
 #include "pool/adapt.h"
+#include "pool/upkeep.h"
 #include "proxy/failover.h"
 #include "proxy/lane.h"
 #include "proxy/override.h"
@@ -505,16 +506,16 @@ live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
 {
 	const struct conf_upstream *conf = lu->conf;
 	unsigned warm = warm_now(lu->upstream);
+	unsigned wanted = upkeep_warm_total(lu->upstream, conf);
 
 	if (conf->ready == CONF_READY_IGNORE ||
 	    (conf->ready == CONF_READY_START && lu->was_ready))
 		return true;
 	if (lacks_endpoint(lu, missing, size))
 		return false;
-	if (warm < (unsigned)conf->pool.min_idle) {
+	if (warm < wanted) {
 		snprintf(missing, size, "upstream %s: %u of %u connections "
-		    "are open", conf->name, warm,
-		    (unsigned)conf->pool.min_idle);
+		    "are open", conf->name, warm, wanted);
 		return false;
 	}
 	lu->was_ready = true;
