@@ -14,6 +14,8 @@ enum pg_on_state { PG_STATE_PIN, PG_STATE_WARN, PG_STATE_REFUSE };
 enum pg_target { PG_TARGET_ANY, PG_TARGET_PRIMARY, PG_TARGET_STANDBY };
 enum pg_application_name { PG_APPLICATION_KEEP, PG_APPLICATION_APPEND };
 
+struct pg_key;
+
 /* A record of postgres.users. */
 struct pg_user {
 	int line;                       /* first */
@@ -42,6 +44,9 @@ struct pg_upstream_conf {
 	char *check_user, *check_password;      /* of health checks; NULL: as
 					   above */
 	char *check_database;           /* theirs */
+	struct conf_names warm;         /* "user/database" */
+	struct pg_key **warm_keys;      /* made of them */
+	size_t n_warm_keys;
 	int target;                     /* enum pg_target */
 	int application_name;           /* enum pg_application_name */
 };

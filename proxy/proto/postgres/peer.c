@@ -459,5 +459,6 @@ const struct peer_ops pg_peer = {
 	.wash = peer_wash,
 	.bye = peer_bye,
 	.groups = peer_groups,
+	.warm_key = pg_warm_key,
 	.fini = peer_fini
 };

@@ -112,6 +112,10 @@ static const struct conf_key upstream_keys[] = {
 	  .offset = offsetof(struct pg_upstream_conf, target),
 	  .def = "any", .words = target_words,
 	  .help = "health checks: which servers are of use" },
+	{ .name = "warm", .type = CONF_NAMES,
+	  .offset = offsetof(struct pg_upstream_conf, warm),
+	  .help = "\"USER/DATABASE\": whose connections are kept warm, "
+	      "pool.min_idle of each" },
 	{ .name = "application_name", .type = CONF_ENUM,
 	  .offset = offsetof(struct pg_upstream_conf, application_name),
 	  .def = "keep", .words = name_words,
@@ -279,6 +283,8 @@ const struct proto proto_postgres = {
 		.warn = warn,
 		.prepare = prepare,
 		.release = release,
+		.prepare_upstream = pg_warm_prepare,
+		.release_upstream = pg_warm_release,
 		.alike = have_same_login
 	},
 	.family = FAMILY_POSTGRES,

@@ -367,6 +367,13 @@ bool pg_error_is_servers(const char *code);
    has come to its end? */
 void pg_cancel_over(struct upconn *u);
 
+/* warm.c: the keys of upstreams' postgres.warm. */
+void pg_warm_prepare(struct conf_upstream *u, const struct conf *c,
+    conf_say_fn *say, void *arg);
+void pg_warm_release(struct conf_upstream *u);
+/* peer_ops.warm_key. */
+const void *pg_warm_key(const struct conf_upstream *u, size_t i, size_t *len);
+
 extern const struct front_ops pg_front;
 extern const struct back_ops pg_back;
 extern const struct peer_ops pg_peer;
