@@ -263,6 +263,8 @@ session_fini(struct session *s)
 	ps->unnamed = NULL;
 	pg_settings_drop(ps->startup);
 	pg_settings_drop(ps->settings);
+	pg_settings_drop(ps->named);
+	pg_settings_drop(ps->named_of);
 	pg_key_free(ps->key);
 	pg_auth_free(ps->auth);
 	pg_console_free(ps->console);

@@ -155,6 +155,9 @@ struct pg_session {
 					   PG_CONSOLE */
 	struct pg_settings *startup;    /* as it asked for when it came */
 	struct pg_settings *settings;   /* as they are now */
+	struct pg_settings *named;      /* with its address in the name of the
+					   application; NULL = that is off */
+	struct pg_settings *named_of;   /* what that was made of */
 	struct pg_names names;
 	struct pg_statement *unnamed;   /* its unnamed statement; NULL */
 	struct pg_auth *auth;           /* while it proves who it is */
@@ -345,6 +348,18 @@ int pg_state_noted(struct upconn *u, const char *name, const char *value)
 /* Likewise inside an exchange; *pass: the client is to see it. */
 int pg_state_changed(struct exchange *x, const char *name, const char *value,
     bool *pass) MUST_CHECK;
+
+/* name.c: the client's settings as a connection is to have them; may be replaced
+   by an equal list. NULL when out of memory. */
+struct pg_settings **pg_name_wanted(struct exchange *x);
+/* Is a parameter, as the server reports it, what weir has made of it? Then the
+   client is told its own; -1 when out of memory. */
+bool pg_name_is_ours(const struct exchange *x, const char *name,
+    const char *value);
+int pg_name_say_own(struct exchange *x) MUST_CHECK;
+/* The exchange is over: what the connection has are the client's settings. -1
+   when out of memory. */
+int pg_name_rest(struct exchange *x) MUST_CHECK;
 
 /* cancel.c: ask the server to give up what u is doing. */
 void pg_cancel(struct upconn *u);

@@ -94,6 +94,11 @@ pg_state_changed(struct exchange *x, const char *name, const char *value,
 	   spells it otherwise. */
 	*pass = o == NULL || o->how != PG_SKIP || known == NULL ||
 	    strcmp(known, value) != 0;
+	if (*pass && pg_name_is_ours(x, name, value)) {
+		*pass = false;
+		if (pg_name_say_own(x) < 0)
+			return -1;
+	}
 	return pg_state_noted(x->lease->u, name, value);
 }
 
@@ -258,15 +263,17 @@ int
 pg_state_agree(struct upconn *u, struct exchange *x)
 {
 	struct pg_upconn *pu = pg_upconn(u);
-	struct pg_session *ps = pg_session(x->s);
 	struct pg_exchange *px = pg_of(x);
+	struct pg_settings **wanted = pg_name_wanted(x);
 
-	if (pg_settings_equal(pu->settings, ps->settings)) {
-		pg_settings_set(&ps->settings, pu->settings);
-		px->wanted = pg_settings_keep(ps->settings);
+	if (wanted == NULL)
+		return -1;
+	if (pg_settings_equal(pu->settings, *wanted)) {
+		pg_settings_set(wanted, pu->settings);
+		px->wanted = pg_settings_keep(*wanted);
 		return 0;
 	}
-	px->wanted = pg_settings_keep(ps->settings);
+	px->wanted = pg_settings_keep(*wanted);
 	px->had = pg_settings_keep(pu->settings);
 	/* A simple query takes the unnamed statement along. */
 	pu->unnamed = 0;
@@ -574,8 +581,10 @@ pg_state_rest(struct exchange *x)
 		ps->pins &= (uint16_t)~px->undone;
 	fresh = px->done & ~(unsigned)ps->pins;
 
-	pg_settings_set(&ps->settings, px->resets ? ps->startup :
-	    pg_upconn(u)->settings);
+	if (px->resets)
+		pg_settings_set(&ps->settings, ps->startup);
+	else if (pg_name_rest(x) < 0)
+		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if (px->resets_one && restore_startup(x) < 0)
 		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if (warns(x))

@@ -1,7 +1,7 @@
 /*
  * postgres.warm: the users and databases for which connections are kept warm.
  *
- * A connection belongs to who has logged in on it, so the pool keeps pairs warm,
+ * A connection belongs to who has logged in on it: so the pool keeps pairs warm,
  * by the very keys that clients will ask for: made here when the file is read,
  * of what it says of the user. Whose password nobody but he knows cannot be
  * logged in before he comes.
