@@ -13,7 +13,7 @@ from weir import Weir, command, one
 from web import HttpOrigin, ok, once
 
 # Groups named after them are not keys of a table.
-PROTOCOLS = {"http", "tcp", "redis"}
+PROTOCOLS = {"http", "tcp", "redis", "postgres"}
 PAGES = os.path.join(HERE, "..", "..", "packaging", "man")
 
 
