@@ -1,8 +1,8 @@
 /*
  * postgres.warm: the users and databases for which connections are kept warm.
  *
- * A connection belongs to who has logged in on it: so the pool keeps pairs warm,
- * by the very keys that clients will ask for: made here when the file is read,
+ * A connection belongs to who has logged in on it, so pairs are kept warm, and
+ * by the very keys that clients will ask for, made here when the file is read
  * of what it says of the user. Whose password nobody but he knows cannot be
  * logged in before he comes.
  *
@@ -36,7 +36,7 @@ pair_read(struct pair *pair, const char *text)
 	return true;
 }
 
-/* As auth.c would let him in. NULL with *why: it would not, or out of memory. */
+/* As auth.c would let him in. NULL with *why: it would not, or no memory. */
 static struct pg_key *
 key_by(const struct conf_listener *l, const struct conf_upstream *u,
     const struct pair *pair, const char **why)
