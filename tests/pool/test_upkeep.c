@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -452,6 +453,96 @@ connections_beside_a_transferred_one_are_probed(void **state)
 	scene_end(&s);
 }
 
+/* ---------------------------------------------------------- keys kept warm */
+
+static const char *const warm_keys[] = { "ann", "bob", NULL };
+
+static const void *
+warm_key(const struct conf_upstream *conf, size_t i, size_t *len)
+{
+	assert_ptr_equal(conf, &s.conf);
+	if (warm_keys[i] != NULL)
+		*len = strlen(warm_keys[i]);
+	return warm_keys[i];
+}
+
+static void
+begin_keyed(int64_t min_idle)
+{
+	scene_begin(&s, 1, 1);
+	s.peer.warm_key = warm_key;
+	s.conf.pool.min_idle = min_idle;
+}
+
+static unsigned
+open_of(const char *key)
+{
+	struct pool *p = scene_pool(&s, 0);
+	struct site *site = pool_site_of(p, s.endpoints[0]);
+	struct shelf *sh = shelf_find(site, key, strlen(key));
+
+	return sh != NULL ? sh->open : 0;
+}
+
+static void
+each_key_that_is_named_has_its_own(void **state)
+{
+	struct client c;
+
+	(void)state;
+	begin_keyed(2);
+	scene_start(&s);
+	assert_int_equal(open_of("ann"), 2);
+	assert_int_equal(open_of("bob"), 2);
+	assert_int_equal(scene_connects(&s), 4);
+	assert_int_equal(upkeep_warm_total(s.upstream, &s.conf), 4);
+	/* What others have idle does not make up for it. */
+	client_init(&c, &s, 0);
+	c.ask.key = "eve", c.ask.key_len = 3;
+	client_ask(&c);
+	scene_run(&s);
+	client_return(&c);
+	client_init(&c, &s, 0);
+	c.ask.key = "ann", c.ask.key_len = 3;
+	client_ask(&c);
+	scene_pass(&s, 5);
+	assert_int_equal(open_of("ann"), 3);
+	assert_int_equal(open_of("bob"), 2);
+	client_return_as(&c, MARK_BROKEN);
+	scene_pass(&s, 5);
+	assert_int_equal(open_of("ann"), 2);
+	assert_int_equal(scene_connects(&s), 6);
+	scene_end(&s);
+}
+
+static bool
+no_bob(struct upconn *u)
+{
+	if (memcmp(u->shelf->key, "bob", 3) != 0)
+		return true;
+	upconn_turned_away(u, "not him");
+	return false;
+}
+
+static void
+who_is_turned_away_is_not_tried_at_once_again(void **state)
+{
+	(void)state;
+	begin_keyed(1);
+	s.peer.greet = no_bob;
+	scene_start(&s);
+	assert_int_equal(open_of("ann"), 1);
+	scene_pass(&s, 1000);
+	assert_in_range(scene_connects(&s), 3, 7);
+	scene_pass(&s, 60000);
+	assert_in_range(scene_connects(&s), 8, 14);
+	s.peer.greet = NULL;
+	scene_pass(&s, 38000);
+	assert_int_equal(open_of("ann"), 1);
+	assert_int_equal(open_of("bob"), 1);
+	scene_end(&s);
+}
+
 int
 main(void)
 {
@@ -476,6 +567,8 @@ main(void)
 		cmocka_unit_test(connections_that_live_are_probed),
 		cmocka_unit_test(
 		    connections_beside_a_transferred_one_are_probed),
+		cmocka_unit_test(each_key_that_is_named_has_its_own),
+		cmocka_unit_test(who_is_turned_away_is_not_tried_at_once_again)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
