@@ -119,12 +119,16 @@ text(struct json *j, const char *key, const char *value)
 
 /* ------------------------------------------------------------------ by row */
 
+/* "check_password" is one, too. */
 static bool
 is_secret_name(const char *name)
 {
 	static const char *const names[] = { "password", "secret", "token",
 		"authorization", "proxy-authorization", "cookie" };
+	const char *last = strrchr(name, '_');
 
+	if (last != NULL && strcasecmp(last + 1, "password") == 0)
+		return true;
 	for (size_t i = 0; i < NELEMS(names); i++)
 		if (strcasecmp(names[i], name) == 0)
 			return true;

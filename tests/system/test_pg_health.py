@@ -104,6 +104,15 @@ def a_server_that_refuses_who_has_no_login_is_well():
 
 
 @case
+def the_password_of_checks_is_not_shown():
+    w, _ = start(PgOrigin(), own='check_user = "eye"; '
+                 'check_password = "not to be seen";')
+    got = w.get("/config")[1]
+    text = got if isinstance(got, str) else str(got)
+    check("check_password" in text and "not to be seen" not in text, text)
+
+
+@case
 def a_target_that_nobody_asks_for_is_warned_of():
     def warnings(up):
         conf = one(1, protocol="postgres", up=up,
