@@ -351,8 +351,27 @@ def set_role_pins():
 
 
 @case
-def load_pins():
-    pinned("load", "LOAD 'thing'")
+def load_pins_for_good():
+    """Nothing unloads a library: the connection ends with its client."""
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok("LOAD 'thing'")
+    home = a.where()
+    a.ok("DISCARD ALL")
+    for _ in range(3):
+        b.prove()
+        check(b.where() != home, "another on a connection that is kept")
+        eq(a.where(), home, "its connection")
+    if not DIRECT:
+        eq(pins(w), {"load": 1}, "pinned_total")
+    a.quit()
+    for _ in range(3):
+        c = Client(front)
+        check(c.where() != home, "another where it was loaded")
+        leave(c)
+    leave(b)
+    w.balanced(o)
+    upstreams(w, o, 3)
 
 
 @case

@@ -122,7 +122,8 @@ pg_clock(struct exchange *x)
 	bool asks = is_asking(px), idles = !asks && px->status != 'I';
 
 	if ((query == CONF_OFF && idle == CONF_OFF) ||
-	    (asks && px->clock == PG_CLOCK_QUERY) ||
+	    (asks && (px->clock == PG_CLOCK_QUERY ||
+	    px->clock == PG_CLOCK_CANCEL)) ||
 	    (idles && px->clock == PG_CLOCK_IDLE))
 		return;
 	deadline_clear(&x->deadline);
@@ -202,6 +203,9 @@ back_drop(struct upconn *u, struct exchange *x)
 		pu->wash.status = asking ? 'T' : px->status;
 		pu->wash.discards = asking || px->dirty || u->pinned ||
 		    px->flags != 0;
+		pg_state_leaves(u, px->done | ((px->flags &
+		    PG_SCAN_LOAD) != 0 ? 1u << PG_PIN_LOAD : 0) |
+		    pg_session(x->s)->pins);
 		if (px->up_left > 0 || px->unsure_syncs)
 			upconn_mark(u, MARK_BROKEN, "client left inside of a "
 			    "message");

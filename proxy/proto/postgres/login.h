@@ -82,8 +82,8 @@ int pg_login_start(struct pg_login *l, const struct pg_login_as *as,
 /*
  * Take whole messages from in, and add to out what is to be sent. Not to be
  * called again after anything but PG_LOGIN_MORE. With PG_LOGIN_DONE what stands
- * behind the ReadyForQuery is left in `in`. A password that went to out in clear
- * text, or as MD5, is not wiped from its blocks.
+ * behind the ReadyForQuery is left in `in`. A password that went to out in
+ * clear text, or as MD5, is not wiped from its blocks.
  *
  * May take 2 ms of the thread where a password meets SCRAM (4096 iterations),
  * half a second with the most that are taken; as->memo saves that.

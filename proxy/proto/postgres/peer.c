@@ -67,13 +67,30 @@ key_of(const struct upconn *u)
 	return u->shelf->key_len > 0 ? (const void *)u->shelf->key : NULL;
 }
 
+bool
+pg_is_near(const struct addr *addr)
+{
+	struct addr_net loopback[2];
+	struct addr_ip ip;
+
+	if (addr->sa.sa_family == AF_UNIX)
+		return true;
+	if (addr_net_parse("127.0.0.0/8", &loopback[0]) < 0 ||
+	    addr_net_parse("::1", &loopback[1]) < 0)
+		return false;
+	addr_to_ip(addr, &ip);
+	return addr_net_holds(&loopback[0], &ip) ||
+	    addr_net_holds(&loopback[1], &ip);
+}
+
 static struct pg_login_as
 login_as(const struct upconn *u)
 {
 	const struct pg_key *key = key_of(u);
 	const struct lane *lane = u->pool->worker->owner;
 	struct pg_login_as as = { .user = pg_key_user(key),
-	    .database = pg_key_database(key), .secure = true };
+	    .database = pg_key_database(key),
+	    .secure = pg_is_near(&u->shelf->site->endpoint->addr) };
 
 	if (key->kind == PG_KEY_PASSWORD)
 		as.password = pg_key_secret(key);
@@ -411,7 +428,7 @@ peer_bytes(struct upconn *u)
 	}
 }
 
-/* ------------------------------------------------------------------------ groups */
+/* ----------------------------------------------------------------- groups */
 
 static unsigned
 peer_groups(const void *bytes, size_t len, struct pool_group out[POOL_GROUPS])
@@ -427,7 +444,7 @@ peer_groups(const void *bytes, size_t len, struct pool_group out[POOL_GROUPS])
 	return POOL_GROUPS;
 }
 
-/* ------------------------------------------------------------------------ the end */
+/* ---------------------------------------------------------------- the end */
 
 /* PostgreSQL 55.2.10: Terminate, so that its log has no complaint. */
 static void

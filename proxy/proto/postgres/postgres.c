@@ -210,7 +210,7 @@ release(struct conf_listener *l)
 	own->file_users = NULL;
 }
 
-/* --------------------------------------------------------------------- warnings */
+/* --------------------------------------------------------------- warnings */
 
 static bool
 is_empty(const char *text)
@@ -254,6 +254,7 @@ session_fini(struct session *s)
 
 	/* What was set up on a connection of its own goes with it. */
 	if (s->kept != NULL) {
+		pg_state_leaves(s->kept->u, ps->pins);
 		pg_upconn(s->kept->u)->wash.discards = true;
 		upconn_mark(s->kept->u, MARK_DIRTY, "its client left");
 	}

@@ -340,6 +340,9 @@ void pg_state_done(struct exchange *x, const char *tag);
    it. */
 bool pg_state_has_news(const struct exchange *x);
 int pg_state_tell(struct exchange *x) MUST_CHECK;
+/* u goes on without the client that had these pins: what washing does not take
+   away ends it. */
+void pg_state_leaves(struct upconn *u, unsigned pins);
 /* Between two transactions: what remains is kept, or u is marked. */
 void pg_state_rest(struct exchange *x);
 /* ParameterStatus, on any connection; -1 when out of memory. */
@@ -349,8 +352,8 @@ int pg_state_noted(struct upconn *u, const char *name, const char *value)
 int pg_state_changed(struct exchange *x, const char *name, const char *value,
     bool *pass) MUST_CHECK;
 
-/* name.c: the client's settings as a connection is to have them; may be replaced
-   by an equal list. NULL when out of memory. */
+/* name.c: the client's settings as a connection is to have them; may be
+   replaced by an equal list. NULL when out of memory. */
 struct pg_settings **pg_name_wanted(struct exchange *x);
 /* Is a parameter, as the server reports it, what weir has made of it? Then the
    client is told its own; -1 when out of memory. */
@@ -372,7 +375,9 @@ bool pg_cancel_is_over(struct upconn *u) MUST_CHECK;
 /* It is being closed: nobody waits for that any more. */
 void pg_cancel_orphan(struct upconn *u);
 
-/* peer.c: count a server's error by its SQLSTATE, and heed what it says of the
+/* peer.c: may a password go there in clear text? To this machine alone. */
+bool pg_is_near(const struct addr *addr);
+/* count a server's error by its SQLSTATE, and heed what it says of the
    server. */
 void pg_count_error(struct upconn *u, const char *code);
 /* At a login: is it the server that is not well, rather than this client who

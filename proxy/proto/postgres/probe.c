@@ -22,6 +22,7 @@ enum stage { STAGE_LOGIN, STAGE_QUERY };
 
 struct state {
 	enum stage stage;
+	bool near;                      /* it is on this machine */
 	bool nameless;                  /* nobody is known who could log in */
 	enum pg_target target;          /* that was wanted when it was asked */
 	struct pg_key *key;             /* who logs in */
@@ -83,7 +84,7 @@ login_as(const struct state *s)
 	    .application_name = "weir check",
 	    .password = s->key->kind == PG_KEY_PASSWORD ?
 	    pg_key_secret(s->key) : NULL,
-	    .secure = true };           /* as peer.c has it */
+	    .secure = s->near };
 }
 
 static int
@@ -94,11 +95,11 @@ ask(const struct conf_upstream *conf, const struct endpoint *e, void *state,
 	struct state *s = state;
 	struct pg_login_as as;
 
-	(void)e;
 	s->target = own != NULL ? (enum pg_target)own->target : PG_TARGET_ANY;
 	s->key = key_of(own, &s->nameless);
 	if (s->key == NULL)
 		return -1;
+	s->near = pg_is_near(&e->addr);
 	as = login_as(s);
 	return pg_login_start(&s->login, &as, store, out);
 }

@@ -116,7 +116,8 @@ enum pg_scram pg_scram_server_first(struct pg_scram_server *s,
     const char *nonce, char *out, size_t size, size_t *out_len) MUST_CHECK;
 
 /* The client's last message; with PG_SCRAM_OK the answer is at out, and
-   s->keys has what weir needs to log in to a server that has the same secret. */
+   s->keys has what weir needs to log in to a server that has the same
+   secret. */
 enum pg_scram pg_scram_server_final(struct pg_scram_server *s,
     const char *message, size_t len, char *out, size_t size, size_t *out_len)
     MUST_CHECK;

@@ -410,6 +410,7 @@ pg_state_sent(struct exchange *x, unsigned flags)
 	}
 	if (!u->pins && !upstream_pin_take(u->pool->upstream)) {
 		pg_of(x)->flags &= ~flags;
+		count_add(&x->s->door->failures[FAIL_PINNED], 1);
 		return PG_REFUSAL_PINNED;
 	}
 	u->pins = true;
@@ -423,7 +424,8 @@ all_discarded(struct exchange *x)
 	struct pg_upconn *pu = pg_upconn(x->lease->u);
 	struct pg_session *ps = pg_session(x->s);
 
-	ps->pins = 0;
+	/* What was loaded stays. */
+	ps->pins &= 1u << PG_PIN_LOAD;
 	pg_of(x)->flags = pg_of(x)->done = 0;
 	pg_of(x)->discarded = pg_of(x)->resets = true;
 	pg_prepared_clear(&pu->prepared);
@@ -551,21 +553,62 @@ pg_state_tell(struct exchange *x)
 	return pg_of(x)->resets || pg_of(x)->resets_one ? tell_startup(x) : 0;
 }
 
+/* A value that no parameter has: it was reset, to what is not known here. */
+static const char unknown[] = "\1";
+
+/* Of what the server does not report it cannot be told which RESET was meant
+   for: all of them are set anew before anybody relies on them. */
+static int
+forget_unreported(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	struct pg_settings *had = pg_settings_keep(pu->settings);
+	const char *name, *value;
+	uint32_t at = 0;
+	int bad = 0;
+
+	while (bad == 0 && pg_settings_next(had, &at, &name, &value))
+		if (pg_settings_find(pu->welcome, name) == NULL)
+			bad = pg_settings_change(&pu->settings, name, unknown);
+	pg_settings_drop(had);
+	return bad;
+}
+
 /* RESET takes to what was there when the client came: its start-up packet,
-   which the server knows nothing of. Which one was reset is not known, but that those
-   are as the server has them. */
+   which the server knows nothing of. */
 static int
 restore_startup(struct exchange *x)
 {
 	struct pg_session *ps = pg_session(x->s);
-	const char *name, *value;
+	const char *name, *value, *now;
 	uint32_t at = 0;
 
-	while (pg_settings_next(ps->startup, &at, &name, &value))
-		if (pg_settings_find(ps->settings, name) == NULL &&
+	while (pg_settings_next(ps->startup, &at, &name, &value)) {
+		now = pg_settings_find(ps->settings, name);
+		if ((now == NULL || strcmp(now, unknown) == 0) &&
 		    pg_settings_change(&ps->settings, name, value) < 0)
 			return -1;
+	}
 	return 0;
+}
+
+/* Behind a RESET: the client's settings are as when it came, or some are. */
+static int
+after_reset(struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (forget_unreported(x->lease->u) < 0)
+		return -1;
+	return px->resets ? 0 : restore_startup(x);
+}
+
+void
+pg_state_leaves(struct upconn *u, unsigned pins)
+{
+	/* Nothing unloads a library but the end of the process. */
+	if ((pins & 1u << PG_PIN_LOAD) != 0)
+		upconn_mark(u, MARK_BROKEN, "a library was loaded");
 }
 
 void
@@ -585,7 +628,7 @@ pg_state_rest(struct exchange *x)
 		pg_settings_set(&ps->settings, ps->startup);
 	else if (pg_name_rest(x) < 0)
 		upconn_mark(u, MARK_BROKEN, "out of memory");
-	if (px->resets_one && restore_startup(x) < 0)
+	if ((px->resets || px->resets_one) && after_reset(x) < 0)
 		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if (warns(x))
 		px->dirty = true;
@@ -596,6 +639,7 @@ pg_state_rest(struct exchange *x)
 		x->keeps = true;
 		return;
 	}
+	pg_state_leaves(u, ps->pins | px->done);
 	ps->pins = 0;
 	/* What was once set on it, and is undone as far as is known. */
 	if (px->dirty || (u->pinned && !px->discarded) ||
