@@ -193,6 +193,7 @@ struct pg_exchange {
 	bool unsure_syncs;              /* Syncs that it may have taken for
 					   nothing */
 	bool scanning;                  /* the message on its way up is SQL */
+	bool begun;                     /* something has been sent for it */
 	bool erred;                     /* something of it has failed */
 	bool unfinished;                /* inside of a large message */
 	bool blocked;                   /* what comes next waits for answers */
@@ -334,6 +335,9 @@ void pg_state_scan(const struct exchange *x, struct pg_scan *scan);
 unsigned pg_state_flags(const struct exchange *x, struct pg_scan *scan);
 /* A request of such flags is about to be sent; PG_REFUSAL_NONE: it may. */
 enum pg_refusal pg_state_sent(struct exchange *x, unsigned flags) MUST_CHECK;
+/* Likewise, and before anything else of x is: nothing of others' sequences is to
+   be seen. -1 when out of memory. */
+int pg_state_sequences(struct exchange *x, unsigned flags) MUST_CHECK;
 /* CommandComplete: what it says has been done. */
 void pg_state_done(struct exchange *x, const char *tag);
 /* Is there something that the client has to know before ReadyForQuery, and tell

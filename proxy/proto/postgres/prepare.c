@@ -134,7 +134,8 @@ parse_unnamed(struct exchange *x, const char *body, size_t len, uint32_t size)
 	read_flags(x, st);
 	pg_forget_unnamed(x);
 	pg_session(x->s)->unnamed = st;         /* and its reference */
-	if (owe_parse(x, PG_FORWARD, st) == NULL)
+	if (pg_state_sequences(x, st->flags) < 0 ||
+	    owe_parse(x, PG_FORWARD, st) == NULL)
 		return PG_STEP_NO_MEMORY;
 	pg_upconn(x->lease->u)->unnamed = st->id;
 	return pg_up_pass(x, size);
@@ -182,7 +183,7 @@ parse_named(struct exchange *x, const char *client_name, const char *body,
 		read_flags(x, st);
 	n = pg_name_add(&ps->names, client_name, st);
 	pg_statement_drop(&lane->statements, st);
-	if (n == NULL)
+	if (n == NULL || pg_state_sequences(x, st->flags) < 0)
 		return PG_STEP_NO_MEMORY;
 	if (pg_prepared_use(set, st->id))
 		o = owe_parse(x, PG_SAY, st);
@@ -314,6 +315,18 @@ resolve(struct exchange *x, const char *name, struct named *to)
 	return provide(x, n->st);
 }
 
+static unsigned
+flags_of(const struct exchange *x, const char *name)
+{
+	const struct pg_session *ps = pg_session(x->s);
+	const struct pg_name *n;
+
+	if (*name == '\0')
+		return ps->unnamed != NULL ? ps->unnamed->flags : 0;
+	n = pg_name_find(&ps->names, name);
+	return n != NULL ? n->st->flags : 0;
+}
+
 /* Is about that statement; fails where it has to. */
 static struct pg_owed *
 owe_named(struct exchange *x, enum pg_owed_kind kind, const struct named *to)
@@ -371,7 +384,8 @@ pg_take_bind(struct exchange *x, const struct pg_head *h)
 	name = pg_string(bytes, most, &at);
 	if (name == NULL)
 		return PG_STEP_BAD;
-	if (resolve(x, name, &to) < 0)
+	if (pg_state_sequences(x, flags_of(x, name)) < 0 ||
+	    resolve(x, name, &to) < 0)
 		return PG_STEP_NO_MEMORY;
 	if (to.words == PG_REFUSAL_NONE && to.st != NULL) {
 		words = pg_state_sent(x, to.st->flags);

@@ -389,6 +389,28 @@ pg_state_flags(const struct exchange *x, struct pg_scan *scan)
 	return flags;
 }
 
+/* What currval() and lastval() tell is of whoever used the connection last, and
+   there has been no nextval() of this client's on it yet. */
+int
+pg_state_sequences(struct exchange *x, unsigned flags)
+{
+	struct upconn *u = x->lease->u;
+	struct pg_owed *o;
+
+	if ((flags & PG_SCAN_SEQ) == 0 || pg_of(x)->begun || u->pinned ||
+	    x->upstream->pool.span == CONF_SPAN_SESSION)
+		return 0;
+	o = pg_owed_push(&pg_of(x)->owed);
+	if (o == NULL)
+		return -1;
+	o->kind = PG_OWED_QUERY;
+	o->how = PG_SKIP;
+	o->id = UINT64_MAX;             /* about no setting */
+	pg_upconn(u)->unnamed = 0;
+	return pg_put_query(exchange_blocks(x), &u->conn.out,
+	    "DISCARD SEQUENCES");
+}
+
 /* What it begins is kept on this connection: may there be one more of those? */
 enum pg_refusal
 pg_state_sent(struct exchange *x, unsigned flags)

@@ -68,6 +68,7 @@ pg_up_owe(struct exchange *x, enum pg_owed_kind kind, enum pg_owed_how how)
 		return NULL;
 	o->kind = (uint16_t)kind;
 	o->how = (uint8_t)how;
+	pg_of(x)->begun = true;
 	if (kind == PG_OWED_QUERY || kind == PG_OWED_CALL ||
 	    kind == PG_OWED_SYNC)
 		pg_of(x)->unsynced = false;
@@ -127,6 +128,7 @@ take_query(struct exchange *x, const struct pg_head *h)
 	enum pg_refusal words;
 	const char *bytes;
 	enum pg_step step;
+	unsigned flags;
 
 	pg_state_scan(x, &px->scan);
 	if (h->size <= BUF_LARGE) {
@@ -136,9 +138,12 @@ take_query(struct exchange *x, const struct pg_head *h)
 		if (h->size == PG_HEAD || bytes[h->size - 1] != '\0')
 			return PG_STEP_BAD;
 		pg_scan_feed(&px->scan, bytes + PG_HEAD, h->size - PG_HEAD - 1);
-		words = pg_state_sent(x, pg_state_flags(x, &px->scan));
+		flags = pg_state_flags(x, &px->scan);
+		words = pg_state_sent(x, flags);
 		if (words != PG_REFUSAL_NONE)
 			return refuse_query(x, h->size, words);
+		if (pg_state_sequences(x, flags) < 0)
+			return PG_STEP_NO_MEMORY;
 	}
 	if (pg_up_owe(x, PG_OWED_QUERY, PG_FORWARD) == NULL)
 		return PG_STEP_NO_MEMORY;
