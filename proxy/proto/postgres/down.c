@@ -58,10 +58,25 @@ store_of(const struct exchange *x)
 
 /* ------------------------------------------------------------- what is owed */
 
+/* The oldest batch is answered first. */
+static void
+assume_no_more(struct exchange *x, struct pg_owed *o)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (o->assumes && px->assumed_before > 0)
+		px->assumed_before--;
+	else if (o->assumes)
+		px->assumed--;
+	o->assumes = false;
+}
+
 void
 pg_owed_let_go(struct exchange *x, struct pg_owed *o)
 {
 	struct pg_statements *all = &pg_lane(x->s)->statements;
+
+	assume_no_more(x, o);
 
 	if (o->kind == PG_OWED_CLOSE && o->name != NULL)
 		pg_name_free(all, o->name);
@@ -90,6 +105,7 @@ undo(struct exchange *x, struct pg_owed *o)
 	struct pg_statements *all = &pg_lane(x->s)->statements;
 	struct pg_upconn *pu = pg_upconn(x->lease->u);
 
+	assume_no_more(x, o);
 	if (o->kind == PG_OWED_PARSE && o->how != PG_SAY &&
 	    o->how != PG_REWORD && o->st != NULL) {
 		if (pu->unnamed == o->id)

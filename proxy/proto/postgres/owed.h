@@ -42,6 +42,8 @@ enum pg_owed_how {
 struct pg_owed {
 	uint16_t kind;                  /* enum pg_owed_kind */
 	uint8_t how;                    /* enum pg_owed_how */
+	bool assumes;                   /* what is known of statements changes
+					   with it */
 	bool described;                 /* ParameterDescription has come */
 	bool copied;                    /* the end of CopyData has been sent,
 					   behind `id` Syncs */

@@ -193,6 +193,12 @@ struct pg_exchange {
 	bool unsure_syncs;              /* Syncs that it may have taken for
 					   nothing */
 	bool scanning;                  /* the message on its way up is SQL */
+	uint32_t assumed, assumed_before;       /* owed that assume: of this
+					   batch, up to its Sync, and of those
+					   before it */
+	bool unnamed_here;              /* this batch has an unnamed Parse */
+	bool clears;                    /* DISCARD ALL or the like is owed */
+	bool flushed;                   /* the server was told to answer */
 	bool begun;                     /* something has been sent for it */
 	bool erred;                     /* something of it has failed */
 	bool unfinished;                /* inside of a large message */

@@ -134,6 +134,7 @@ parse_unnamed(struct exchange *x, const char *body, size_t len, uint32_t size)
 	read_flags(x, st);
 	pg_forget_unnamed(x);
 	pg_session(x->s)->unnamed = st;         /* and its reference */
+	pg_of(x)->unnamed_here = true;
 	if (pg_state_sequences(x, st->flags) < 0 ||
 	    owe_parse(x, PG_FORWARD, st) == NULL)
 		return PG_STEP_NO_MEMORY;
@@ -213,6 +214,7 @@ parse_large(struct exchange *x, uint32_t size)
 	if (pg_up_owe(x, PG_OWED_PARSE, PG_FORWARD) == NULL)
 		return PG_STEP_NO_MEMORY;
 	pg_session(x->s)->pins |= 1u << PG_PIN_LARGE;
+	pg_of(x)->unnamed_here = true;
 	px->up_left = PG_HEAD + 1;
 	step = pg_up_pass_some(x);
 	pg_state_scan(x, &px->scan);
@@ -233,6 +235,8 @@ pg_take_parse(struct exchange *x, const struct pg_head *h)
 	if (pg_up_in(x)->len <= PG_HEAD)
 		return PG_STEP_WAIT;
 	pg_copy_at(pg_up_in(x), PG_HEAD, &first, 1);
+	if (pg_up_must_wait(x, first == '\0'))
+		return PG_STEP_WAIT;
 	if (first == '\0' && h->size > BUF_LARGE)
 		return parse_large(x, h->size);
 	if (h->size > PG_NAMES_MOST_BYTES)
@@ -384,6 +388,8 @@ pg_take_bind(struct exchange *x, const struct pg_head *h)
 	name = pg_string(bytes, most, &at);
 	if (name == NULL)
 		return PG_STEP_BAD;
+	if (pg_up_must_wait(x, *name == '\0' && pg_of(x)->unnamed_here))
+		return PG_STEP_WAIT;
 	if (pg_state_sequences(x, flags_of(x, name)) < 0 ||
 	    resolve(x, name, &to) < 0)
 		return PG_STEP_NO_MEMORY;
@@ -435,6 +441,8 @@ pg_take_describe(struct exchange *x, const struct pg_head *h)
 		return pg_up_pass(x, h->size);
 	}
 	name = bytes + PG_HEAD + 1;
+	if (pg_up_must_wait(x, *name == '\0' && pg_of(x)->unnamed_here))
+		return PG_STEP_WAIT;
 	if (resolve(x, name, &to) < 0 ||
 	    owe_named(x, PG_OWED_DESCRIBE, &to) == NULL)
 		return PG_STEP_NO_MEMORY;
@@ -454,6 +462,8 @@ pg_take_close(struct exchange *x, const struct pg_head *h)
 	bytes = what_and_name(x, h, &step);
 	if (bytes == NULL)
 		return step;
+	if (bytes[PG_HEAD] == 'S' && pg_up_must_wait(x, false))
+		return PG_STEP_WAIT;
 	if (bytes[PG_HEAD] == 'P' || bytes[PG_HEAD + 1] == '\0') {
 		if (pg_up_owe(x, PG_OWED_CLOSE, PG_FORWARD) == NULL)
 			return PG_STEP_NO_MEMORY;

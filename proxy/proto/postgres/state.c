@@ -418,6 +418,8 @@ pg_state_sent(struct exchange *x, unsigned flags)
 	struct upconn *u = x->lease->u;
 
 	pg_of(x)->flags |= flags;
+	if ((flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
+		pg_of(x)->clears = true;
 	if ((flags & LASTING) == 0 ||
 	    x->upstream->pool.span == CONF_SPAN_SESSION)
 		return PG_REFUSAL_NONE;

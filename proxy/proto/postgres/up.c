@@ -62,19 +62,52 @@ pg_up_drop(struct exchange *x, uint32_t size)
 struct pg_owed *
 pg_up_owe(struct exchange *x, enum pg_owed_kind kind, enum pg_owed_how how)
 {
-	struct pg_owed *o = pg_owed_push(&pg_of(x)->owed);
+	struct pg_exchange *px = pg_of(x);
+	struct pg_owed *o = pg_owed_push(&px->owed);
 
 	if (o == NULL)
 		return NULL;
 	o->kind = (uint16_t)kind;
 	o->how = (uint8_t)how;
-	pg_of(x)->begun = true;
-	if (kind == PG_OWED_QUERY || kind == PG_OWED_CALL ||
-	    kind == PG_OWED_SYNC)
-		pg_of(x)->unsynced = false;
-	else
-		pg_of(x)->unsynced = true;
+	px->begun = true;
+	px->unsynced = (kind & (PG_OWED_QUERY | PG_OWED_CALL |
+	    PG_OWED_SYNC)) == 0;
+	o->assumes = (kind & (PG_OWED_PARSE | PG_OWED_CLOSE)) != 0;
+	px->assumed += o->assumes;
+	if (!px->unsynced) {
+		px->assumed_before += px->assumed;
+		px->assumed = 0;
+		px->unnamed_here = false;
+	}
 	return o;
+}
+
+/* The server is to answer what it has: nothing else may make it. */
+int
+pg_up_flush(struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (px->flushed)
+		return 0;
+	px->flushed = true;
+	return pg_put(pg_up_store(x), pg_up_out(x), 'H', NULL, 0);
+}
+
+bool
+pg_up_must_wait(struct exchange *x, bool here)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (px->owed.n == 0)
+		px->clears = px->flushed = false;
+	if (!px->clears && (here || px->assumed_before == 0))
+		return false;
+	/* Without memory for it, it waits for the client's Sync. */
+	if (px->clears && pg_up_flush(x) < 0)
+		px->flushed = false;
+	px->blocked = true;
+	return true;
 }
 
 /* The whole message in one piece, or NULL: more of it has to come. */
@@ -194,8 +227,13 @@ take_copy_end(struct exchange *x, const struct pg_head *h)
 		i--;
 	}
 	if (!px->copying_in && i > 0) {
-		pg_owed_at(q, i - 1)->copied = true;
-		pg_owed_at(q, i - 1)->id = syncs;
+		struct pg_owed *o = pg_owed_at(q, i - 1);
+
+		if ((o->kind & (PG_OWED_QUERY | PG_OWED_EXECUTE)) != 0 &&
+		    o->how == PG_FORWARD) {
+			o->copied = true;
+			o->id = syncs;
+		}
 	}
 	px->copying_in = false;
 	return pg_up_pass(x, h->size);
@@ -254,8 +292,7 @@ take(struct exchange *x, const struct pg_head *h)
 static enum pg_step
 enough(struct exchange *x)
 {
-	if (!pg_of(x)->blocked &&
-	    pg_put(pg_up_store(x), pg_up_out(x), 'H', NULL, 0) < 0)
+	if (pg_up_flush(x) < 0)
 		return PG_STEP_NO_MEMORY;
 	pg_of(x)->blocked = true;
 	conn_pause(&x->s->conn);

@@ -46,6 +46,15 @@ enum pg_step pg_up_drop(struct exchange *x, uint32_t size);
 /* A new last one that is owed; NULL when out of memory. */
 struct pg_owed *pg_up_owe(struct exchange *x, enum pg_owed_kind kind,
     enum pg_owed_how how) MUST_CHECK;
+/* The server is told to answer what it has. -1 when out of memory. */
+int pg_up_flush(struct exchange *x) MUST_CHECK;
+/*
+ * A message that goes by what is known of statements has to wait while requests
+ * of an earlier batch that may change it, or fail to, are not answered: only
+ * within a batch does the one fail with the other. here: what it is about was
+ * said in this batch.
+ */
+bool pg_up_must_wait(struct exchange *x, bool here) MUST_CHECK;
 /* The first `size` bytes in one piece; NULL: *step says why. */
 const char *pg_up_whole(struct exchange *x, uint32_t size, enum pg_step *step);
 /* The unnamed statement is none any more, neither the client's nor the
