@@ -235,13 +235,13 @@ final(struct session *s, const char *body, size_t len)
 	if (!has_ended_well(s, pg_scram_server_final(&a->scram, body, len, out,
 	    sizeof(out), &out_len)))
 		return;
-	say(s, 12, out, out_len);
 	/* Looked up anew: a reload may have come between. */
 	known = pg_auth_known(pg_conf(s), a->user, a->database);
 	keys = a->scram.keys;
 	user = a->user;
 	database = a->database;
 	a->user = a->database = NULL;
+	say(s, 12, out, out_len);
 	if (!s->closed)
 		let_in(s, user, database, known != NULL &&
 		    known->kind == PG_SECRET_PLAIN ? known : NULL, &keys);
@@ -259,10 +259,16 @@ pg_auth_take(struct session *s)
 
 	if (a->stage == PG_AUTH_ASKS)
 		return;
-	if (pg_head_at(&s->conn.in, 0, &h) == PARSE_MORE)
+	switch (pg_head_at(&s->conn.in, 0, &h)) {
+	case PARSE_MORE:
 		return;
-	if (pg_head_at(&s->conn.in, 0, &h) == PARSE_BAD || h.type != 'p' ||
-	    h.size > PG_HEAD + sizeof(body)) {
+	case PARSE_BAD:
+		pg_say_fatal(s, "08P01", "invalid message length");
+		return;
+	case PARSE_DONE:
+		break;
+	}
+	if (h.type != 'p' || h.size > PG_HEAD + sizeof(body)) {
 		pg_say_fatal(s, "08P01", "expected SASL response, got message "
 		    "type %d", (unsigned char)h.type);
 		return;

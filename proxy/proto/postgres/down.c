@@ -186,7 +186,8 @@ note_plan(struct exchange *x, const struct pg_owed *o,
 	    strcmp(r->routine, "RevalidateCachedQuery") == 0)
 		pg_statement_retire(all, o->st);
 	/* Somebody has dropped it by its name. */
-	if (strcmp(r->code, "26000") == 0 && o->st != NULL)
+	if (strcmp(r->code, "26000") == 0 && o->st != NULL &&
+	    o->how != PG_REWORD)
 		upconn_mark(x->lease->u, MARK_BROKEN, "statement is gone");
 }
 
@@ -200,7 +201,7 @@ error_came(struct exchange *x, const char *body, size_t len)
 
 	if (!pg_report_read(body, len, &r))
 		return FATE_BAD;
-	pg_count_error(x->lease->u, r.code);
+	pg_count_error(x->lease->u, &r);
 	if (strcmp(r.severity, "FATAL") == 0 ||
 	    strcmp(r.severity, "PANIC") == 0) {
 		px->fatal = true;
@@ -209,13 +210,16 @@ error_came(struct exchange *x, const char *body, size_t len)
 	}
 	if (o == NULL)
 		return FATE_BAD;
-	if (px->copying_in && px->unsure_syncs)
+	if (px->unsure_syncs)
 		upconn_mark(x->lease->u, MARK_BROKEN, "Sync inside a COPY");
 	px->copying_in = false;
 	px->erred = true;
 	note_plan(x, o, &r);
-	if (o->how == PG_REWORD)
+	/* In a transaction that has failed that is what it would have been. */
+	if (o->how == PG_REWORD && strcmp(r.code, "25P02") != 0)
 		fate = FATE_REWORD;
+	else if (o->how == PG_REWORD)
+		o->how = PG_FORWARD;
 	else if (o->how == PG_SKIP && o->kind == PG_OWED_QUERY) {
 		pg_state_refused(x, o, &r);
 		fate = FATE_DROP;
@@ -297,7 +301,7 @@ answer_came(struct exchange *x, char type, const struct row *row,
 			return FATE_BAD;
 		if (!skipped)
 			pg_state_done(x, body);
-		else
+		else if (o->kind == PG_OWED_QUERY)
 			pg_state_agreed(x, o);
 	} else if (type == 'D' && px->purpose == PG_FOR_AUTH) {
 		if (!pg_ask_row(x, body, len))
@@ -321,6 +325,11 @@ ready_came(struct exchange *x, const struct row *row, const char *body,
 	if (len != 1 || (*body != 'I' && *body != 'T' && *body != 'E'))
 		return FATE_BAD;
 	px->status = *body;
+	/* What was being cancelled has ended. */
+	if (px->clock == PG_CLOCK_CANCEL) {
+		deadline_clear(&x->deadline);
+		px->clock = PG_CLOCK_NONE;
+	}
 	/* It was told of an error, and took a Sync for its end that it was not
 	   thought to: see copy_begins(). */
 	if (o == NULL)
@@ -469,6 +478,11 @@ take_next(struct run *run, enum fate *fate)
 		*fate = FATE_BAD;
 		return false;
 	}
+	/* What is said because of them stands behind what was passed on. */
+	if ((h.type == 'S' || h.type == 'E') && run_end(run) < 0) {
+		*fate = FATE_NO_MEMORY;
+		return false;
+	}
 	if (must_be_whole(run->x, h.type)) {
 		bytes = whole(run, h.size, fate, &waits);
 		if (bytes == NULL) {
@@ -533,6 +547,8 @@ pg_down(struct exchange *x)
 		fate = FATE_NO_MEMORY;
 	conn_send(&x->s->conn);
 	if (fate == FATE_BAD || fate == FATE_NO_MEMORY) {
+		/* Where in its answers it is, nobody knows. */
+		upconn_mark(u, MARK_BROKEN, "answers are not followed");
 		if (fate == FATE_BAD)
 			endpoint_fault(u->shelf->site->endpoint,
 			    FAULT_BAD_ANSWER, 0);

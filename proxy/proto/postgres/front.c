@@ -54,7 +54,9 @@ pg_say_fatal(struct session *s, const char *code, const char *fmt, ...)
 static void
 idle_begins(struct session *s)
 {
-	deadline_set(s->conn.w, &s->deadline, s->door->conf->timeouts.idle_ms);
+	if (!is_over(s))
+		deadline_set(s->conn.w, &s->deadline,
+		    s->door->conf->timeouts.idle_ms);
 }
 
 /* Everything that the server said of itself, as this client has it. */
@@ -393,6 +395,11 @@ front_fail(struct session *s, struct exchange *x, enum fail why)
 	    s->kept == NULL && pg_session(s)->pins == 0;
 	char copy[6];
 
+	/* Inside of a message there is nothing to say but that it is cut. */
+	if (x->lease != NULL && pg_of(x)->down_left > 0) {
+		session_reset(s);
+		return;
+	}
 	/* The server has said its own last word to this client. */
 	if (pg_of(x)->fatal) {
 		conn_send(&s->conn);
@@ -462,16 +469,19 @@ front_unchoke(struct session *s, struct exchange *x)
 		pg_up(x);
 }
 
-static void
-front_drained(struct session *s)
+static int
+aside_status(struct upconn *u, const struct pg_head *h)
 {
-	struct exchange *x = exchange_first(s);
+	const char *bytes = buf_flat(&u->conn.w->blocks, &u->conn.in, h->size);
+	const char *name, *value;
+	size_t at = 0;
 
-	if (x != NULL && x->lease != NULL && x->lease->u->conn.paused) {
-		conn_resume(&x->lease->u->conn);
-		pg_down(x);
-	} else if (pg_session(s)->phase == PG_CONSOLE)
-		session_bytes(s);
+	if (bytes == NULL)
+		return -1;
+	name = pg_string(bytes + PG_HEAD, h->size - PG_HEAD, &at);
+	value = name != NULL ? pg_string(bytes + PG_HEAD, h->size - PG_HEAD,
+	    &at) : NULL;
+	return value != NULL ? pg_state_noted(u, name, value) : -1;
 }
 
 /* On a connection that is pinned to s, while s asks for nothing: notifications,
@@ -480,8 +490,9 @@ static void
 front_aside(struct session *s, struct upconn *u)
 {
 	struct pg_head h;
+	bool held = s->conn.out.held >= CONN_HIGH;
 
-	while (pg_head_at(&u->conn.in, 0, &h) == PARSE_DONE) {
+	while (!held && pg_head_at(&u->conn.in, 0, &h) == PARSE_DONE) {
 		bool last = h.type == 'E';
 
 		if (u->conn.in.len < h.size)
@@ -490,16 +501,25 @@ front_aside(struct session *s, struct upconn *u)
 			upconn_mark(u, MARK_BROKEN, "unasked message");
 			return;
 		}
+		if (h.type == 'S' && aside_status(u, &h) < 0) {
+			upconn_mark(u, MARK_BROKEN, "malformed status");
+			return;
+		}
 		if (buf_move(store_of(s), &s->conn.out, &u->conn.in,
 		    h.size) < 0) {
 			session_reset(s);
 			return;
 		}
 		conn_send(&s->conn);
+		held = s->conn.out.held >= CONN_HIGH;
 		if (!last)
 			continue;
 		upconn_mark(u, MARK_BROKEN, "the server took its leave");
 		session_linger(s);
+		return;
+	}
+	if (held) {
+		conn_pause(&u->conn);
 		return;
 	}
 	if (u->conn.eof || u->conn.broken) {
@@ -508,6 +528,33 @@ front_aside(struct session *s, struct upconn *u)
 		    "connection that this client's session state was on");
 	} else if (u->conn.in.len > PG_SETTINGS_MOST)
 		upconn_mark(u, MARK_BROKEN, "unasked bytes");
+}
+
+static void
+aside_drained(struct session *s)
+{
+	if (s->kept == NULL || !s->kept->u->conn.paused)
+		return;
+	conn_resume(&s->kept->u->conn);
+	front_aside(s, s->kept->u);
+}
+
+static void
+front_drained(struct session *s)
+{
+	struct exchange *x = exchange_first(s);
+
+	if (x == NULL || x->lease == NULL) {
+		aside_drained(s);
+		return;
+	}
+	if (x->lease->u->conn.paused) {
+		conn_resume(&x->lease->u->conn);
+		pg_down(x);
+	}
+	if (!x->ended && s->conn.paused)
+		front_unchoke(s, x); else if (pg_session(s)->phase == PG_CONSOLE)
+		session_bytes(s);
 }
 
 const struct front_ops pg_front = {

@@ -22,7 +22,7 @@ static uintptr_t seed(void);
 enum {
 	KNOWN_MOST = 1000,
 	SLOT_BITS = 20,                 /* of a number: clients of a lane */
-	SLOTS_MOST = 1 << SLOT_BITS
+	SLOTS_MOST = 1 << (SLOT_BITS - 1)
 };
 
 /* A greeting: of an upstream, to a key. */
@@ -206,7 +206,7 @@ pg_slot_pid(const struct session *s)
 struct session *
 pg_slot_find(struct pg_lane *lane, uint32_t pid)
 {
-	uint32_t slot = pid & (SLOTS_MOST - 1);
+	uint32_t slot = pid & ((1u << SLOT_BITS) - 1);
 
 	return slot > 0 && slot <= lane->n_slots ? lane->slots[slot - 1] : NULL;
 }

@@ -42,14 +42,18 @@ is_farewell(struct upconn *u, const char *code)
 }
 
 void
-pg_count_error(struct upconn *u, const char *code)
+pg_count_error(struct upconn *u, const struct pg_report *r)
 {
+	const char *code = r->code;
 	unsigned i = 0;
 
 	while (errors[i + 1] != NULL && strcmp(errors[i], code) != 0)
 		i++;
 	count_add(&u->pool->errors[i], 1);
-	if (is_farewell(u, code))
+	/* Whoever can raise an error can raise that one, but not with this
+	   severity. */
+	if (is_farewell(u, code) && (strcmp(r->severity, "FATAL") == 0 ||
+	    strcmp(r->severity, "PANIC") == 0 || strcmp(code, "25006") == 0))
 		pool_demoted(u->pool, u->shelf->site->endpoint);
 }
 
@@ -146,7 +150,8 @@ turned_away(struct upconn *u)
 	struct pg_login *login = &pg_upconn(u)->login;
 	char said[sizeof(login->said) + 8];
 
-	pg_count_error(u, login->sqlstate);
+	pg_count_error(u, &(struct pg_report){ .severity = "FATAL",
+	    .code = login->sqlstate, .message = "", .routine = "" });
 	if (strcmp(login->sqlstate, "53300") == 0 && upconn_crowded(u))
 		return;
 	if (is_waited_out(u, login->sqlstate)) {
@@ -281,7 +286,7 @@ count_report(struct upconn *u, const char *body, size_t len)
 	struct pg_report r;
 
 	if (pg_report_read(body, len, &r))
-		pg_count_error(u, r.code);
+		pg_count_error(u, &r);
 }
 
 /* False: it cannot be washed. */
@@ -299,6 +304,8 @@ wash_message(struct upconn *u, const struct pg_head *h, const char *body)
 		pu->wash.awaited--;
 		pu->wash.status = *body;
 		return true;
+	case 'G':
+		return put(u, 'f', "the client has gone") == 0;
 	case 'E':
 		count_report(u, body, len);
 		return !pu->wash.last;
@@ -307,7 +314,8 @@ wash_message(struct upconn *u, const struct pg_head *h, const char *body)
 		value = name != NULL ? pg_string(body, len, &at) : NULL;
 		return value != NULL && pg_state_noted(u, name, value) == 0;
 	}
-	return true;
+	/* PostgreSQL 55.7: all that a server may answer with. */
+	return h->type != '\0' && strchr("123ACDHINTVWcdnst", h->type) != NULL;
 }
 
 /* The messages there are; false: it is of no use any more. */

@@ -256,6 +256,7 @@ session_fini(struct session *s)
 	if (s->kept != NULL) {
 		pg_state_leaves(s->kept->u, ps->pins);
 		pg_upconn(s->kept->u)->wash.discards = true;
+		pg_upconn(s->kept->u)->wash.status = 'I';
 		upconn_mark(s->kept->u, MARK_DIRTY, "its client left");
 	}
 	pg_slot_free(s);

@@ -389,7 +389,7 @@ void pg_cancel_orphan(struct upconn *u);
 bool pg_is_near(const struct addr *addr);
 /* count a server's error by its SQLSTATE, and heed what it says of the
    server. */
-void pg_count_error(struct upconn *u, const char *code);
+void pg_count_error(struct upconn *u, const struct pg_report *r);
 /* At a login: is it the server that is not well, rather than this client who
    may not come in? By classes of SQLSTATEs (appendix A). */
 bool pg_error_is_servers(const char *code);

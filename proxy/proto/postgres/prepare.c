@@ -122,6 +122,17 @@ read_flags(struct exchange *x, struct pg_statement *st)
 	st->flags = pg_state_flags(x, &scan);
 }
 
+static bool
+is_read_as_usual(const struct exchange *x)
+{
+	const struct pg_settings *own = pg_of(x)->wanted;
+
+	return pg_settings_find(own, "client_encoding") == NULL &&
+	    pg_settings_find(own, "standard_conforming_strings") == NULL &&
+	    pg_settings_find(pg_upconn(x->lease->u)->settings,
+	    "client_encoding") == NULL && pg_upconn(x->lease->u)->standard;
+}
+
 static enum pg_step
 parse_unnamed(struct exchange *x, const char *body, size_t len, uint32_t size)
 {
@@ -142,18 +153,15 @@ parse_unnamed(struct exchange *x, const char *body, size_t len, uint32_t size)
 	return pg_up_pass(x, size);
 }
 
-/* The name is taken: so it is on the connection, too, under weir's. */
+/* The name is taken: the server fails on something else in its place. */
 static enum pg_step
 parse_again(struct exchange *x, struct pg_name *n, uint32_t size)
 {
-	char name[PG_SERVER_NAME];
-	struct pg_owed *o;
+	static const char fails[] = "Sweir: none of that name";
+	struct pg_owed *o = owe_parse(x, PG_REWORD, n->st);
 
-	pg_statement_name(n->st->id, name);
-	if (provide(x, n->st) < 0)
-		return PG_STEP_NO_MEMORY;
-	o = owe_parse(x, PG_REWORD, n->st);
-	if (o == NULL || put_parse(x, name, n->st) < 0)
+	if (o == NULL || pg_put(pg_up_store(x), pg_up_out(x), 'D', fails,
+	    sizeof(fails)) < 0)
 		return PG_STEP_NO_MEMORY;
 	o->id = PG_REFUSAL_EXISTS;
 	o->name = n;
@@ -177,7 +185,10 @@ parse_named(struct exchange *x, const char *client_name, const char *body,
 		return parse_again(x, n, size);
 	if (ps->names.bytes + size > PG_NAMES_MOST_BYTES)
 		return PG_STEP_BAD;
-	st = pg_statement_get(&lane->statements, body, len, &is_new);
+	/* The same bytes are the same statement to all who are read alike. */
+	is_new = true;
+	st = is_read_as_usual(x) ? pg_statement_get(&lane->statements, body,
+	    len, &is_new) : pg_statement_own(&lane->statements, body, len);
 	if (st == NULL)
 		return PG_STEP_NO_MEMORY;
 	if (is_new)

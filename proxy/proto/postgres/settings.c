@@ -117,13 +117,11 @@ pg_settings_change(struct pg_settings **s, const char *name, const char *value)
 		return -1;
 	atomic_init(&changed->refs, 1);
 	changed->len = 0;
-	while (pg_settings_next(*s, &at, &each, &of_each)) {
+	/* A server may have told of a name twice: it is there once afterwards. */
+	while (pg_settings_next(*s, &at, &each, &of_each))
 		if (strcasecmp(each, name) != 0)
 			add(changed, each, of_each);
-		else if (value != NULL)
-			add(changed, each, value);
-	}
-	if (value != NULL && now == NULL)
+	if (value != NULL)
 		add(changed, name, value);
 	pg_settings_drop(*s);
 	*s = changed;

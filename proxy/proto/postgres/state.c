@@ -669,6 +669,7 @@ pg_state_rest(struct exchange *x)
 	if (px->dirty || (u->pinned && !px->discarded) ||
 	    (px->flags & LASTING) != 0) {
 		pg_upconn(u)->wash.discards = true;
+		pg_upconn(u)->wash.status = 'I';
 		upconn_mark(u, MARK_DIRTY, "session state");
 	}
 }

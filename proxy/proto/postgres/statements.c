@@ -54,6 +54,7 @@ forget(struct pg_statements *all, struct pg_statement *st)
 	if (list_linked(&st->idle)) {
 		list_remove(&st->idle);
 		all->idle_bytes -= st->len;
+		all->n_idle--;
 	}
 	st->cached = false;
 }
@@ -100,6 +101,7 @@ pg_statement_get(struct pg_statements *all, const char *body, size_t len,
 		if (list_linked(&st->idle)) {
 			list_remove(&st->idle);
 			all->idle_bytes -= st->len;
+			all->n_idle--;
 		}
 		return pg_statement_keep(st);
 	}
@@ -114,8 +116,6 @@ pg_statement_get(struct pg_statements *all, const char *body, size_t len,
 void
 pg_statement_drop(struct pg_statements *all, struct pg_statement *st)
 {
-	unsigned n;
-
 	if (st == NULL || --st->refs > 0)
 		return;
 	if (!st->cached) {
@@ -124,15 +124,14 @@ pg_statement_drop(struct pg_statements *all, struct pg_statement *st)
 	}
 	list_append(&all->idle, &st->idle);
 	all->idle_bytes += st->len;
-	n = HASH_COUNT(all->by_body);
-	while (!list_empty(&all->idle) &&
-	    (all->idle_bytes > IDLE_MOST_BYTES || n > IDLE_MOST)) {
+	all->n_idle++;
+	while (!list_empty(&all->idle) && (all->idle_bytes > IDLE_MOST_BYTES ||
+	    all->n_idle > IDLE_MOST)) {
 		struct pg_statement *old = container_of(
 		    list_first(&all->idle), struct pg_statement, idle);
 
 		forget(all, old);
 		free(old);
-		n--;
 	}
 }
 

@@ -45,6 +45,7 @@ struct pg_statement {
 struct pg_statements {
 	struct pg_statement *by_body;
 	struct list idle;               /* that nobody has, longest first */
+	unsigned n_idle;
 	size_t idle_bytes;
 	uint64_t last_id;               /* begins as the lane's own range */
 };

@@ -163,6 +163,8 @@ take_query(struct exchange *x, const struct pg_head *h)
 	enum pg_step step;
 	unsigned flags;
 
+	if (pg_up_must_wait(x, true))
+		return PG_STEP_WAIT;
 	pg_state_scan(x, &px->scan);
 	if (h->size <= BUF_LARGE) {
 		bytes = pg_up_whole(x, h->size, &step);
@@ -292,6 +294,11 @@ take(struct exchange *x, const struct pg_head *h)
 static enum pg_step
 enough(struct exchange *x)
 {
+	/* What weir answers itself it answers now. */
+	if (pg_say_local(x) < 0)
+		return PG_STEP_NO_MEMORY;
+	if (pg_of(x)->owed.n < PG_OWED_MOST)
+		return PG_STEP_DONE;
 	if (pg_up_flush(x) < 0)
 		return PG_STEP_NO_MEMORY;
 	pg_of(x)->blocked = true;
@@ -327,6 +334,15 @@ take_next(struct exchange *x)
 	return take(x, &h);
 }
 
+/* The server does not take what the client sends, or the client not what it is
+   answered. */
+static bool
+is_choked(const struct exchange *x)
+{
+	return x->lease->u->conn.out.held >= CONN_HIGH ||
+	    x->s->conn.out.held >= CONN_HIGH;
+}
+
 void
 pg_up(struct exchange *x)
 {
@@ -336,8 +352,7 @@ pg_up(struct exchange *x)
 	if (pg_of(x)->purpose != PG_FOR_REQUESTS)
 		return;
 	do {
-		step = u->conn.out.held >= CONN_HIGH ? PG_STEP_WAIT :
-		    take_next(x);
+		step = is_choked(x) ? PG_STEP_WAIT : take_next(x);
 	} while (step == PG_STEP_DONE);
 	switch (step) {
 	case PG_STEP_DONE:
@@ -347,6 +362,7 @@ pg_up(struct exchange *x)
 		exchange_fail(x, FAIL_BAD_REQUEST);
 		return;
 	case PG_STEP_NO_MEMORY:
+		upconn_mark(u, MARK_BROKEN, "half a request was sent");
 		exchange_fail(x, FAIL_NO_MEMORY);
 		return;
 	case PG_STEP_OVER:
@@ -355,7 +371,7 @@ pg_up(struct exchange *x)
 	pg_of(x)->unfinished = step == PG_STEP_WAIT &&
 	    pg_up_in(x)->len >= PG_BEGUN_MOST;
 	conn_send(&u->conn);
-	if (u->conn.out.held >= CONN_HIGH)
+	if (is_choked(x))
 		conn_pause(&x->s->conn);
 	if (pg_say_local(x) < 0) {
 		exchange_fail(x, FAIL_NO_MEMORY);
