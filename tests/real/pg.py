@@ -38,7 +38,7 @@ class Pair:
                         PSQLRC="/dev/null")
 
     def bin(self, program):
-        """PostgreSQL's own, or another's."""
+        """PostgreSQL's own, or another's, or where the path says."""
         path = os.path.join(self.server.bin, program)
         return path if os.path.exists(path) else need(program)
 
