@@ -1,5 +1,5 @@
-"""libpq_pipeline of PostgreSQL's source, which proves libpq's pipelines, through
-weir: all its tests pass, also beside others, and see the same messages.
+"""libpq_pipeline of PostgreSQL's source, which proves its pipelines: through
+weir all its tests pass, also beside others, and see the same messages.
 """
 # SPDX-License-Identifier: MIT
 import os
