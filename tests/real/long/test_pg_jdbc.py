@@ -33,6 +33,12 @@ def of_a_server_that_it_knows_to_be_new():
 
 
 @case
+def as_it_comes():
+    """Each begins with SET extra_float_digits = 3."""
+    play("max = 4; max_pinned = 3;")
+
+
+@case
 def in_a_mode_of_sessions():
     play('max = 24; mode = "session";')
 
