@@ -5,6 +5,7 @@ left, and the books balance.
 # SPDX-License-Identifier: MIT
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 from case import SLOW, case, check, die_with_parent, eq, later, run
+from case import until
 from pg import Pair
 from pg_bench import fill, noted, sums_agree
 from postgres import SYNC, Client, bind, execute, parse, query
@@ -248,6 +250,29 @@ def the_next_client_finds_the_rows_unlocked():
         b.quit()
     sums_agree(pair, 40)
     pair.rest()
+
+
+@case
+def a_query_that_begins_after_its_cancel_is_ended_too():
+    """Its process gets the signal while it still awaits the query, which is
+    nothing to it (PostgreSQL 55.2.8: a cancel may have no effect)."""
+    pair = filled(pool="max = 2;")
+    for _ in range(3):
+        a = Client(pair.number)
+        pid = a.where()
+        a.ok(*texts(random)[:6])
+        os.kill(pid, signal.SIGSTOP)
+        a.write(query("SELECT pg_sleep(1000)"))
+        a.rst()
+        if pair.w:
+            until(lambda: not pair.w.listener()["connections"]["active"],
+                  "weir seeing it go")
+        os.kill(pid, signal.SIGCONT)
+        b = Client(pair.number)
+        b.ok(*texts(random))
+        b.quit()
+    pair.rest()
+    sums_agree(pair, 3)
 
 
 run()
