@@ -92,17 +92,20 @@ def _wrong(got):
     return {name for name, what in got.items() if what == "FAILED"}
 
 
-def _wrong_alone():
+def wrong_alone():
     """What fails without weir: the server may be of another age than what is
     expected of it. Kept beside what is built, for each version of a server."""
+    folder = built()[1]
     server = Postgres(max_connections=100)
     version = server.ask("SHOW server_version").one.split()[0]
-    kept = os.path.join(built()[1], "wrong-with-" + version)
-    if not os.path.exists(kept):
-        wrong = _wrong(_regress(server, server.number, "alone")[0])
-        with open(kept + ".new", "w") as f:
-            f.write(" ".join(sorted(wrong)))
-        os.rename(kept + ".new", kept)
+    kept = os.path.join(folder, "wrong-with-" + version)
+    with open(kept + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(kept):
+            wrong = _wrong(_regress(server, server.number, "alone")[0])
+            with open(kept + ".new", "w") as f:
+                f.write(" ".join(sorted(wrong)))
+            os.rename(kept + ".new", kept)
     with open(kept) as f:
         return set(f.read().split())
 
@@ -120,7 +123,7 @@ def regress(mode, pool):
             len(got) - len(_wrong(got)), len(got), " ".join(sorted(
                 left_out))), flush=True)
         if wrong:
-            wrong -= _wrong_alone()
+            wrong -= wrong_alone()
         check(not wrong, "%s:\n%s" % (" ".join(sorted(wrong)), _diffs(
             place, wrong)))
         pair.rest()
