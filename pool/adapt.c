@@ -10,16 +10,17 @@
 
 enum {
 	STEP_MS = 1000,                 /* between two changes of the cap */
+	YIELD_MS = 5000,                /* without a refusal */
 	REST_FIRST_MS = 50, REST_MOST_MS = 1000
 };
 
-/* One of all workers may change the cap, once a step. */
+/* One of all workers may change the cap, once in that time. */
 static bool
-is_ours(struct pool *p, _Atomic int64_t *last)
+is_ours(struct pool *p, _Atomic int64_t *last, int64_t ms)
 {
 	int64_t was = atomic_load(last);
 
-	return (was == 0 || p->worker->now_ns - was >= STEP_MS * NS_PER_MS) &&
+	return (was == 0 || p->worker->now_ns - was >= ms * NS_PER_MS) &&
 	    atomic_compare_exchange_strong(last, &was, p->worker->now_ns);
 }
 
@@ -50,7 +51,7 @@ pool_crowded(struct pool *p)
 		atomic_store(&up->opens_ns, p->worker->now_ns + rest_ns);
 	}
 	atomic_store(&up->refused_ns, p->worker->now_ns);
-	if (is_ours(p, &up->halved_ns))
+	if (is_ours(p, &up->halved_ns, STEP_MS))
 		atomic_store(&up->most, most > 1 ? most / 2 : 1);
 }
 
@@ -91,15 +92,46 @@ adapt_connected(struct pool *p)
 		atomic_store(&p->upstream->crowded, 0);
 }
 
+static bool
+is_unrefused_for(const struct pool *p, int64_t ms)
+{
+	return p->worker->now_ns - atomic_load(&p->upstream->refused_ns) >=
+	    ms * NS_PER_MS;
+}
+
+/*
+ * A pool that has all it needs is never refused, and would never learn that
+ * others wait for what it has. So it leaves one place free now and then, for
+ * longer than those take between two tries; when it is gone after that, the
+ * refusal halves this cap, too.
+ */
+static void
+yield_one(struct pool *p, unsigned most)
+{
+	struct upstream *up = p->upstream;
+	unsigned open = atomic_load(&up->open);
+
+	if (open > most)
+		open = most;
+	if (open <= 1 || !is_unrefused_for(p, YIELD_MS) ||
+	    !is_ours(p, &up->yielded_ns, YIELD_MS) ||
+	    !atomic_compare_exchange_strong(&up->most, &most, open - 1))
+		return;
+	atomic_store(&up->grown_ns, p->worker->now_ns + STEP_MS * NS_PER_MS);
+}
+
 void
 adapt_tick(struct pool *p)
 {
 	struct upstream *up = p->upstream;
 	unsigned most = atomic_load(&up->most);
 
-	if (p->conf->pool.adapt && most < atomic_load(&up->max) &&
-	    p->worker->now_ns - atomic_load(&up->refused_ns) >= STEP_MS *
-	    NS_PER_MS && is_ours(p, &up->grown_ns))
+	if (!p->conf->pool.adapt)
+		return;
+	if (most >= atomic_load(&up->max))
+		yield_one(p, most);
+	else if (is_unrefused_for(p, STEP_MS) &&
+	    is_ours(p, &up->grown_ns, STEP_MS))
 		(void)atomic_compare_exchange_strong(&up->most, &most,
 		    most + 1);
 }

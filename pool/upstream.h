@@ -38,6 +38,7 @@ struct upstream {
 	_Atomic int64_t  opens_ns;      /* nothing is opened until then */
 	_Atomic int64_t  refused_ns;    /* the last of these */
 	_Atomic int64_t  halved_ns, grown_ns;   /* `most` was changed last */
+	_Atomic int64_t  yielded_ns;    /* one place was left to others */
 	_Atomic unsigned pins;          /* shared mode: leased, or asked for,
 					   alone and for long; <= pins_most but
 					   for a moment after a reload lowered

@@ -129,6 +129,68 @@ it_grows_back_step_by_step(void **state)
 	scene_end(&s);
 }
 
+/* Ticks until one place has been left free, and the cap has grown again. */
+static void
+full_pool_yields_a_place_to_find_out(void **state)
+{
+	struct client c[9];
+	unsigned i;
+
+	(void)state;
+	begin(1, true);
+	room = 8;
+	for (i = 0; i < 9; i++)
+		client_come(&c[i], &s, 0);
+	clients_are(c, 8, CLIENT_HOLDS);
+	for (i = 0; i < 40 && cap() == 8; i++)
+		scene_pass(&s, 250);
+	assert_int_equal(cap(), 7);
+	client_return(&c[0]);
+	scene_run(&s);
+	assert_int_equal(c[8].state, CLIENT_WAITS);
+	assert_int_equal(atomic_load(&s.upstream->open), 7);
+	/* For longer than others rest; then it is taken again. */
+	scene_pass(&s, 1500);
+	assert_int_equal(c[8].state, CLIENT_WAITS);
+	for (i = 0; i < 4; i++)
+		scene_pass(&s, 250);
+	assert_int_equal(c[8].state, CLIENT_HOLDS);
+	assert_int_equal(cap(), 8);
+	/* The next time somebody else has been waiting for it. */
+	for (i = 0; i < 40 && cap() == 8; i++)
+		scene_pass(&s, 250);
+	assert_int_equal(cap(), 7);
+	client_return(&c[1]);
+	room = 7;
+	client_come(&c[0], &s, 0);
+	for (i = 0; i < 16 && cap() > 4; i++)
+		scene_pass(&s, 250);
+	assert_int_equal(cap(), 4);
+	client_cancel(&c[0]);
+	for (i = 2; i < 9; i++)
+		client_return(&c[i]);
+	assert_int_equal(atomic_load(&s.upstream->open), 4);
+	scene_end(&s);
+}
+
+static void
+who_has_one_keeps_it(void **state)
+{
+	struct client c;
+	unsigned i;
+
+	(void)state;
+	begin(1, true);
+	client_come(&c, &s, 0);
+	client_return(&c);
+	for (i = 0; i < 40; i++) {
+		scene_pass(&s, 250);
+		assert_int_equal(cap(), 8);
+	}
+	assert_int_equal(scene_connects(&s), 1);
+	scene_end(&s);
+}
+
 static void
 queue_timeout_ends_it(void **state)
 {
@@ -194,6 +256,8 @@ main(void)
 		cmocka_unit_test(
 		    it_is_lowered_once_a_second_and_never_below_one),
 		cmocka_unit_test(it_grows_back_step_by_step),
+		cmocka_unit_test(full_pool_yields_a_place_to_find_out),
+		cmocka_unit_test(who_has_one_keeps_it),
 		cmocka_unit_test(queue_timeout_ends_it),
 		cmocka_unit_test(without_adapt_it_is_a_refusal_as_any),
 		cmocka_unit_test(reload_keeps_what_was_found_out)
