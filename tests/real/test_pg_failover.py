@@ -4,38 +4,13 @@ and what comes while there is none waits for the next one.
 # SPDX-License-Identifier: MIT
 import os
 import signal
-import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 from case import SLOW, case, eq, run, until
+from pg_standby import Standby
 from postgres import Client, Postgres, query, through
-
-
-class Standby(Postgres):
-    """Of a Postgres, by streaming replication."""
-
-    def __init__(self, primary, **settings):
-        self.primary = primary
-        super().__init__(**settings)
-
-    def _create(self):
-        subprocess.run(
-            [self.bin + "/pg_basebackup", "-D",
-             os.path.join(self.dir, "data"), "-h", "127.0.0.1", "-p",
-             str(self.primary.number), "-U", "postgres", "-R", "-c", "fast"],
-            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            cwd=self.dir, **self.as_user)
-
-    def _fill(self):
-        pass
-
-    def promote(self):
-        subprocess.run(
-            [self.bin + "/pg_ctl", "promote", "-D",
-             os.path.join(self.dir, "data")], check=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            cwd=self.dir, **self.as_user)
 
 
 HEALTH = 'health = { interval = "100ms"; timeout = "%dms"; rise = 1; ' \
