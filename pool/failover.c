@@ -7,8 +7,40 @@
 
 #include "pool/site.h"
 
-/* Begin a hold, unless one is on or the last one ended a moment ago: who has
-   waited in vain shall not wait again and again. */
+enum {
+	SERVED_MS = 1000,       /* a primary for so long was the one */
+	TRY_MOST_MS = 1000      /* between two tries to connect */
+};
+
+void
+failover_found(struct site *site)
+{
+	struct upstream *up = site->pool->upstream;
+	int64_t none = 0;
+
+	if (likely(atomic_load_explicit(&up->failover_until_ns,
+	    memory_order_relaxed) == 0) ||
+	    atomic_load_explicit(&up->failover_found_ns,
+	    memory_order_relaxed) != 0 ||
+	    atomic_load(&site->endpoint->bars) != 0)
+		return;
+	(void)atomic_compare_exchange_strong(&up->failover_found_ns, &none,
+	    site->pool->worker->now_ns);
+}
+
+/* Has what the last hold waited for come? One that was demoted again at once
+   was not it. */
+static bool
+was_found(const struct pool *p)
+{
+	int64_t found = atomic_load(&p->upstream->failover_found_ns);
+
+	return found != 0 &&
+	    p->worker->now_ns - found >= SERVED_MS * NS_PER_MS;
+}
+
+/* Begin a hold, unless one is on or the last one ended in vain a moment ago:
+   nobody shall wait again and again. */
 static bool
 begin(struct pool *p)
 {
@@ -18,12 +50,12 @@ begin(struct pool *p)
 
 	if (p->conf->pool.failover_hold_ms >= CONF_OFF || p->retired)
 		return false;
-	if (was > now)
-		return true;
-	if (was != 0 && now - was < ns)
-		return false;
-	return atomic_compare_exchange_strong(until, &was, now + ns) ||
-	    was > now;
+	if (was != 0 && now - was < ns && !was_found(p))
+		return was > now;
+	if (!atomic_compare_exchange_strong(until, &was, now + ns))
+		return was > now;
+	atomic_store(&p->upstream->failover_found_ns, 0);
+	return true;
 }
 
 void
@@ -31,7 +63,8 @@ pool_demoted(struct pool *p, struct endpoint *e)
 {
 	struct upstream *up = p->upstream;
 
-	if (!begin(p) || (atomic_load(&e->bars) & BAR_DEMOTED) != 0)
+	/* The last words of those who were still there begin nothing. */
+	if ((atomic_load(&e->bars) & BAR_DEMOTED) != 0 || !begin(p))
 		return;
 	atomic_store(&e->demoted_ns, p->worker->now_ns);
 	(void)endpoint_bar(e, BAR_DEMOTED, true, p->worker->now_ns);
@@ -68,10 +101,15 @@ failover_waits_on(struct site *site)
 	struct pool *p = site->pool;
 	struct upstream *up = p->upstream;
 	bool on = atomic_load(&up->failover_until_ns) > p->worker->now_ns;
+	int64_t most;
 
 	if (p->conf->pool.failover_hold_ms >= CONF_OFF || is_any_to_try(p) ||
 	    !begin(p))
 		return false;
+	/* It would rest for longer than it takes to promote another. */
+	most = p->worker->now_ns + TRY_MOST_MS * NS_PER_MS;
+	if (site->rest_until_ns > most)
+		site->rest_until_ns = most;
 	/* Its name may have another address by now. */
 	if (!on && up->demoted != NULL)
 		up->demoted(up->demoted_arg, site->endpoint);

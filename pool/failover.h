@@ -22,6 +22,10 @@ void pool_demoted(struct pool *p, struct endpoint *e);
    connection shall wait on. */
 bool failover_waits_on(struct site *site);
 
+/* A connection to the site was made and greeted. When a primary has served for
+   a while the next failover is waited out for the full time. */
+void failover_found(struct site *site);
+
 /* Is nothing of use while a hold is on? */
 bool failover_is_on(const struct pool *p);
 

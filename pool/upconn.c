@@ -332,6 +332,7 @@ upconn_made(struct upconn *u)
 		hist_add(&u->pool->connect, u->connect_ns);
 		site_connected(u->shelf->site);
 		adapt_connected(u->pool);
+		failover_found(u->shelf->site);
 	}
 	u->mark = MARK_CLEAN;
 	u->mark_why = NULL;

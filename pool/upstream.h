@@ -50,6 +50,8 @@ struct upstream {
 					   by pool_set_roster() */
 	_Atomic int64_t  failover_until_ns;     /* new exchanges wait for a
 					   primary until then; 0 = never did */
+	_Atomic int64_t  failover_found_ns;     /* and one was there; 0 = not
+					   since that began */
 	/* Set before any pool runs; called on any worker: e is not what it was,
 	   look up names again. NULL = nobody. */
 	void           (*demoted)(void *arg, struct endpoint *e);

@@ -29,22 +29,33 @@ dropped(struct mail *m)
 	free(d);
 }
 
+/* The end of the hold; a second one may have begun before that of the first. */
+static void
+arm(struct worker *main, struct live_upstream *lu)
+{
+	int64_t left_ns = atomic_load(&lu->upstream->failover_until_ns) -
+	    main->now_ns;
+
+	if (left_ns < 0)
+		left_ns = 0;
+	if (lu->conf->health.on)
+		deadline_set_ns(main, &lu->failover, left_ns);
+	else if (!deadline_armed(&lu->failover))
+		deadline_set_ns(main, &lu->failover, left_ns < TRY_AGAIN_MS *
+		    NS_PER_MS ? left_ns : TRY_AGAIN_MS * NS_PER_MS);
+}
+
 static void
 arrived(struct worker *main, struct mail *m)
 {
 	struct demotion *d = container_of(m, struct demotion, mail);
 	struct live_upstream *lu = d->lu;
-	int64_t ms;
 
 	if (lu->conf != NULL && lu->conf->pool.failover_hold_ms < CONF_OFF) {
-		ms = lu->conf->pool.failover_hold_ms;
-		if (!lu->conf->health.on && ms > TRY_AGAIN_MS)
-			ms = TRY_AGAIN_MS;
 		log_warn(lu->upstream->name, "endpoint %s is not the primary "
 		    "any more, or gone: new requests wait for another",
 		    d->endpoint->name);
-		if (!deadline_armed(&lu->failover))
-			deadline_set(main, &lu->failover, ms);
+		arm(main, lu);
 		live_upstream_look_up(lu);
 		live_upstream_tell(lu);
 	}

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "pool/site.h"
 #include "tests/support/scene.h"
 
 static struct scene s;
@@ -158,6 +159,102 @@ refused_ones_fail_in_the_end(void **state)
 }
 
 static void
+while_it_lasts_each_second_is_a_try(void **state)
+{
+	const struct site *site;
+	struct client a;
+	unsigned i;
+
+	(void)state;
+	begin(1, 15000);
+	far_end_refuse(&s.ends[0]);
+	client_come(&a, &s, 0);
+	for (i = 0; i < 80; i++)
+		scene_pass(&s, 100);
+	assert_int_equal(a.state, CLIENT_WAITS);
+	site = container_of(list_first(&scene_pool(&s, 0)->sites),
+	    const struct site, link);
+	assert_in_range(site->rests, 8, 16);    /* so many have failed */
+	far_end_welcome(&s.ends[0]);
+	for (i = 0; i < 13 && a.state == CLIENT_WAITS; i++)
+		scene_pass(&s, 100);
+	assert_int_equal(a.state, CLIENT_HOLDS);
+	client_return(&a);
+	scene_end(&s);
+}
+
+/* 0 is the primary, then 1, then 0 again. */
+static void
+switch_over(int64_t between_ms)
+{
+	struct client a, b;
+	unsigned i;
+
+	begin(2, 5000);
+	bar(1, BAR_CHECK, true);
+	client_come(&a, &s, 0);
+	client_return(&a);
+	pool_demoted(scene_pool(&s, 0), s.endpoints[0]);
+	client_come(&a, &s, 0);
+	assert_int_equal(a.state, CLIENT_WAITS);
+	bar(1, BAR_CHECK, false);
+	scene_run(&s);
+	assert_int_equal(a.state, CLIENT_HOLDS);
+	client_return(&a);
+	bar(0, BAR_CHECK, true);
+	bar(0, BAR_DEMOTED, false);
+	scene_pass(&s, between_ms);
+	pool_demoted(scene_pool(&s, 0), s.endpoints[1]);
+	assert_int_equal(told, 2);
+	client_come(&b, &s, 0);
+	for (i = 0; i < 49; i++) {
+		assert_int_equal(b.state, CLIENT_WAITS);
+		scene_pass(&s, 100);
+	}
+	bar(0, BAR_CHECK, false);
+	scene_run(&s);
+	assert_int_equal(b.state, CLIENT_HOLDS);
+	client_return(&b);
+	scene_end(&s);
+}
+
+static void
+next_failover_is_waited_out_as_long_as_the_first(void **state)
+{
+	(void)state;
+	switch_over(4000);              /* before the hold would have ended */
+	switch_over(6000);
+	switch_over(60000);
+}
+
+static void
+one_that_is_demoted_at_once_was_not_the_primary(void **state)
+{
+	struct client a, b;
+
+	(void)state;
+	begin(1, 5000);
+	pool_demoted(scene_pool(&s, 0), s.endpoints[0]);
+	scene_pass(&s, 2000);
+	bar(0, BAR_DEMOTED, false);
+	client_come(&a, &s, 0);
+	assert_int_equal(a.state, CLIENT_HOLDS);
+	pool_demoted(scene_pool(&s, 0), s.endpoints[0]);
+	/* What the old one says yet begins nothing. */
+	scene_pass(&s, 1500);
+	pool_demoted(scene_pool(&s, 0), s.endpoints[0]);
+	client_return(&a);
+	client_come(&b, &s, 0);
+	scene_pass(&s, 1000);
+	assert_int_equal(b.state, CLIENT_WAITS);
+	scene_pass(&s, 1000);
+	assert_int_equal(b.refusal, REFUSAL_NO_ENDPOINT);
+	client_come(&b, &s, 0);
+	assert_int_equal(b.refusal, REFUSAL_NO_ENDPOINT);
+	scene_end(&s);
+}
+
+static void
 without_the_key_nothing_waits(void **state)
 {
 	struct client a;
@@ -183,6 +280,11 @@ main(void)
 		cmocka_unit_test(when_the_time_has_passed_they_fail_as_ever),
 		cmocka_unit_test(refused_connects_are_tried_again),
 		cmocka_unit_test(refused_ones_fail_in_the_end),
+		cmocka_unit_test(while_it_lasts_each_second_is_a_try),
+		cmocka_unit_test(
+		    next_failover_is_waited_out_as_long_as_the_first),
+		cmocka_unit_test(
+		    one_that_is_demoted_at_once_was_not_the_primary),
 		cmocka_unit_test(without_the_key_nothing_waits)
 	};
 
