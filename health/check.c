@@ -144,6 +144,9 @@ on_input(struct conn *c)
 	case PROBE_BAD:
 		finish_bad(k, why);
 		return;
+	case PROBE_FULL:
+		finish(k, CHECK_FULL, why);
+		return;
 	case PROBE_MORE:
 		break;
 	}

@@ -15,6 +15,8 @@ struct check;
 enum check_result {
 	CHECK_GOOD,
 	CHECK_BAD,                      /* why says what is wrong */
+	CHECK_FULL,                     /* it serves those who are there, and
+					   has no place for a check */
 	CHECK_NOTHING                   /* it says nothing of the endpoint: this
 					   machine is short of something, or
 					   this process was stopped */

@@ -169,10 +169,14 @@ checked(void *arg, enum check_result result, const char *why)
 		return;
 	}
 	e->health.checks++;
-	e->health.failures += !good;
+	e->health.failures += result == CHECK_BAD;
 	e->health.latency_us = (c->main->now_ns - w->begun_ns) / 1000;
 	snprintf(e->health.last, sizeof(e->health.last), "%s",
 	    good ? "ok" : why);
+	/* What it was it is still: to close the connections that it does serve
+	   would make room for others', not for ours. */
+	if (result == CHECK_FULL)
+		return;
 	back = good && passed(w);
 	/* It may have been asked before it said that it is not the one. */
 	if (good && w->begun_ns > atomic_load(&e->demoted_ns) &&

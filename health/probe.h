@@ -20,7 +20,9 @@ enum { PROBE_WHY_MAX = 64 };
 enum probe_verdict {
 	PROBE_MORE,                     /* the answer is not complete */
 	PROBE_OK,
-	PROBE_BAD                       /* why[] says what is wrong */
+	PROBE_BAD,                      /* why[] says what is wrong */
+	PROBE_FULL                      /* it lives, and has no place for one
+					   more: why[] has its words */
 };
 
 struct probe_ops {

@@ -93,6 +93,35 @@ fall_bad_ones_in_a_row_bring_down_and_rise_good_ones_up(void **state)
 }
 
 static void
+full_one_stays_what_it_was(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	w.says[0] = 'b';
+	starts(1, &probe);
+	one_check();
+	assert_int_equal(bars(0), 0);
+	w.says[0] = 'y';
+	one_check();
+	w.says[0] = 'b';
+	for (i = 0; i < 5; i++)
+		one_check();
+	assert_int_equal(bars(0), 0);
+	assert_string_equal(w.e[0]->health.last, "it said b");
+	assert_int_equal(w.e[0]->health.failures, 0);
+	w.says[0] = 'n';
+	for (i = 0; i < 3; i++)
+		one_check();
+	assert_int_equal(bars(0), BAR_CHECK);
+	w.says[0] = 'b';
+	for (i = 0; i < 5; i++)
+		one_check();
+	assert_int_equal(bars(0), BAR_CHECK);
+	assert_int_equal(w.changes, 1);
+}
+
+static void
 silence_is_a_timeout_of_the_whole_check(void **state)
 {
 	(void)state;
@@ -469,6 +498,7 @@ main(void)
 		TEST(the_first_result_decides_at_once),
 		TEST(a_refusal_that_comes_later_is_one_too),
 		TEST(fall_bad_ones_in_a_row_bring_down_and_rise_good_ones_up),
+		TEST(full_one_stays_what_it_was),
 		TEST(silence_is_a_timeout_of_the_whole_check),
 		TEST(a_check_may_be_a_talk_of_several_rounds),
 		TEST(a_connect_without_an_answer_is_a_timeout),

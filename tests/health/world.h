@@ -1,7 +1,7 @@
 /*
  * The world of the checker's tests: endpoints whose far ends do as they are
  * told, a clock that is the test's, and a probe of a few letters: it asks "?",
- * takes "y" for well and "n" for ill, and at "m" asks once more. Each program
+ * takes "y" for well, "n" for ill and "b" for full, and at "m" asks once more. Each program
  * has its own.
  *
  * SPDX-License-Identifier: MIT
@@ -80,7 +80,7 @@ answer(const struct conf_upstream *conf, void *state,
 		return buf_append(store, out, "?", 1) == 0 ? PROBE_MORE :
 		    PROBE_BAD;
 	snprintf(why, PROBE_WHY_MAX, "it said %c", said);
-	return said == 'y' ? PROBE_OK : PROBE_BAD;
+	return said == 'y' ? PROBE_OK : said == 'b' ? PROBE_FULL : PROBE_BAD;
 }
 
 /* Once for each check that was asked. */

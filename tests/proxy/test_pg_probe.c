@@ -245,7 +245,7 @@ who_is_nobody_takes_a_no_for_an_answer(void **state)
 	says(BYTES(STARTING), PROBE_BAD, "login: 57P03 soon");
 	says(BYTES(REFUSED("\x17", "57P01", "no")), PROBE_BAD,
 	    "login: 57P01 no");
-	says(BYTES(REFUSED("\x17", "53300", "no")), PROBE_BAD,
+	says(BYTES(REFUSED("\x17", "53300", "no")), PROBE_FULL,
 	    "login: 53300 no");
 }
 

@@ -2,7 +2,8 @@
  * The check of health.type "postgres". See probe.h.
  *
  * It logs in and asks pg_is_in_recovery(), as clients would. A server that is
- * starting up, shutting down or full says so at the login (57P03, 53300).
+ * starting up, shutting down or full says so at the login (57P03, 53300); one
+ * that is full is not ill.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -184,7 +185,9 @@ log_in(const struct talk *t, bool eof)
 	case PG_LOGIN_REFUSED:
 		if (t->s->nameless && !pg_error_is_servers(login->sqlstate))
 			return well_but_unnamed(t);
-		return refused(t, "login", login->sqlstate, login->said);
+		(void)refused(t, "login", login->sqlstate, login->said);
+		return strcmp(login->sqlstate, "53300") == 0 ? PROBE_FULL :
+		    PROBE_BAD;
 	case PG_LOGIN_BAD:
 		return refused(t, "login", "", login->said);
 	case PG_LOGIN_DONE:

@@ -151,6 +151,16 @@ judge_role(const struct state *s, char why[PROBE_WHY_MAX])
 	return PROBE_OK;
 }
 
+/* networking.c, acceptCommonHandler() */
+static bool
+is_full(const struct state *s)
+{
+	static const char text[] = "-ERR max number of clients";
+
+	return s->text_len >= sizeof(text) - 1 &&
+	    memcmp(s->text, text, sizeof(text) - 1) == 0;
+}
+
 /* A whole reply; OK when all questions are answered with it. */
 static enum probe_verdict
 judge(struct state *s, char why[PROBE_WHY_MAX])
@@ -159,8 +169,10 @@ judge(struct state *s, char why[PROBE_WHY_MAX])
 	const char *wanted = question == ASKED_AUTH ? "OK" : "PONG";
 	enum probe_verdict got = PROBE_OK;
 
-	if (s->reply.type == '-')
-		return refused(s, question, why);
+	if (s->reply.type == '-') {
+		(void)refused(s, question, why);
+		return is_full(s) ? PROBE_FULL : PROBE_BAD;
+	}
 	if (question == ASKED_ROLE)
 		got = judge_role(s, why);
 	else if (s->reply.type != '+' || strcmp(s->reply.word, wanted) != 0) {

@@ -9,8 +9,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."),
                 os.path.join(HERE, "..", "..", "support")]
-from case import WAIT, case, check, die_with_parent, eq, later, run
-from case import temp_dir, until
+from case import SLOW, WAIT, case, check, die_with_parent, eq, later
+from case import run, temp_dir, until
 from postgres import Postgres, through
 
 WEIRS = 3
@@ -60,7 +60,12 @@ def start(adapt):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     pool = 'max = %d; adapt = %s; queue_timeout = "120s";' % (
         MAX, "true" if adapt else "false")
-    return server, [through(server, pool=pool) for _ in range(WEIRS)]
+    # A check that finds the server full does not find it ill.
+    return server, [through(
+        server, pool=pool, up='health = { type = "postgres"; interval = "1s"; '
+        'timeout = "%dms"; fall = 1; }; postgres = { check_user = "alice"; };'
+        % (20000 * SLOW))
+        for _ in range(WEIRS)]
 
 
 def caps(weirs):
