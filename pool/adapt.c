@@ -11,6 +11,7 @@
 enum {
 	STEP_MS = 1000,                 /* between two changes of the cap */
 	YIELD_MS = 5000,                /* without a refusal */
+	YIELD_LEAST = 3,                /* connections of use to all */
 	REST_FIRST_MS = 50, REST_MOST_MS = 1000
 };
 
@@ -99,6 +100,19 @@ is_unrefused_for(const struct pool *p, int64_t ms)
 	    ms * NS_PER_MS;
 }
 
+/* Connections that one client has for long. */
+static unsigned
+n_kept(const struct upstream *up)
+{
+	unsigned n = 0, alone = atomic_load(&up->pins);
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++)
+		n += atomic_load_explicit(&up->pools[i]->pinned,
+		    memory_order_relaxed);
+	return n > alone ? n : alone;
+}
+
 /*
  * A pool that has all it needs is never refused, and would never learn that
  * others wait for what it has. So it leaves one place free now and then, for
@@ -113,7 +127,8 @@ yield_one(struct pool *p, unsigned most)
 
 	if (open > most)
 		open = most;
-	if (open <= 1 || !is_unrefused_for(p, YIELD_MS) ||
+	/* Of less than that the lack of one would be felt. */
+	if (open < n_kept(up) + YIELD_LEAST || !is_unrefused_for(p, YIELD_MS) ||
 	    !is_ours(p, &up->yielded_ns, YIELD_MS) ||
 	    !atomic_compare_exchange_strong(&up->most, &most, open - 1))
 		return;

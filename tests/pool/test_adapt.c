@@ -174,20 +174,22 @@ full_pool_yields_a_place_to_find_out(void **state)
 }
 
 static void
-who_has_one_keeps_it(void **state)
+who_has_few_keeps_them(void **state)
 {
-	struct client c;
+	struct client c[2];
 	unsigned i;
 
 	(void)state;
 	begin(1, true);
-	client_come(&c, &s, 0);
-	client_return(&c);
+	client_come(&c[0], &s, 0);
+	client_come(&c[1], &s, 0);
+	client_return(&c[0]);
+	client_return(&c[1]);
 	for (i = 0; i < 40; i++) {
 		scene_pass(&s, 250);
 		assert_int_equal(cap(), 8);
 	}
-	assert_int_equal(scene_connects(&s), 1);
+	assert_int_equal(scene_connects(&s), 2);
 	scene_end(&s);
 }
 
@@ -257,7 +259,7 @@ main(void)
 		    it_is_lowered_once_a_second_and_never_below_one),
 		cmocka_unit_test(it_grows_back_step_by_step),
 		cmocka_unit_test(full_pool_yields_a_place_to_find_out),
-		cmocka_unit_test(who_has_one_keeps_it),
+		cmocka_unit_test(who_has_few_keeps_them),
 		cmocka_unit_test(queue_timeout_ends_it),
 		cmocka_unit_test(without_adapt_it_is_a_refusal_as_any),
 		cmocka_unit_test(reload_keeps_what_was_found_out)

@@ -196,6 +196,18 @@ an_error_is_told_in_the_servers_words(void **state)
 }
 
 static void
+full_is_not_bad(void **state)
+{
+	(void)state;
+	says("-ERR max number of clients reached\r\n", PROBE_FULL,
+	    "PING: ERR max number of clients reached");
+	says("-ERR max number of clients + cluster connections reached\r\n",
+	    PROBE_FULL, "PING: ERR max number of clients + cluster connections r");
+	says("-ERR max\r\n", PROBE_BAD, "PING: ERR max");
+	says("-ERR\r\n", PROBE_BAD, "PING: ERR");
+}
+
+static void
 a_login_refused_is_bad(void **state)
 {
 	(void)state;
@@ -319,6 +331,7 @@ main(void)
 		TEST(an_upstream_of_another_protocol_is_only_pinged),
 		TEST(a_ping_answered_is_well),
 		TEST(an_error_is_told_in_the_servers_words),
+		TEST(full_is_not_bad),
 		TEST(a_login_refused_is_bad),
 		TEST(the_role_has_to_be_the_one_wanted),
 		TEST(what_is_not_redis_is_said_to_be_so),

@@ -4,9 +4,10 @@ failing, and nothing more is sent to the old one.
 # SPDX-License-Identifier: MIT
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, case, check, eq, run, until
+from case import SLOW, WAIT, case, check, eq, later, run, until
 from redis import Client, Error, RedisServer, through
 from weir import Weir, one
 from web import HttpOrigin, ok, read_response, request
@@ -48,6 +49,57 @@ def after_readonly_new_commands_wait_for_the_new_primary():
           "b is the primary")
     c.prove().close()
     d.prove().close()
+    w.balanced(b)
+
+
+class Writer(threading.Thread):
+    """Counts up a key of its own until it is told to stop."""
+
+    def __init__(self, w, who, enough):
+        super().__init__(daemon=True)
+        self.who, self.enough = who, enough
+        self.link = Client(w.conf.ports["front"])
+        self.done, self.told = 0, []
+
+    def run(self):
+        while not self.enough.is_set():
+            got = self.link.ask("INCR", "k%d" % self.who)
+            if isinstance(got, Error):
+                self.told.append(got)
+            else:
+                self.done += 1
+
+
+@case
+def writers_wait_for_a_replica_to_be_promoted():
+    """Only what was sent when the primary died may fail: on the connection
+    that there was, and on one that the dying one's kernel took yet."""
+    a, b = RedisServer(), RedisServer()
+    follow(b, a)
+    w = through(a, b, pool=POOL, up=HEALTH)
+    until(lambda: states(w) == {a.address: "up", b.address: "down"},
+          "a is the primary")
+    enough = threading.Event()
+    later(enough.set)
+    writers = [Writer(w, who, enough) for who in range(10)]
+    for one in writers:
+        one.start()
+
+    def go_on():
+        least = [one.done + 20 for one in writers]
+        until(lambda: all(one.done >= n for one, n in zip(writers, least)),
+              "commands of every writer", 3 * WAIT)
+    go_on()
+    a.stop()
+    w.wait_pool(waiting=len(writers))
+    eq(b.ask("REPLICAOF", "NO", "ONE"), "OK", "promoted")
+    go_on()
+    enough.set()
+    for one in writers:
+        one.join(WAIT)
+        check(not one.is_alive() and len(one.told) <= 2,
+              one.told)
+        one.link.prove().close()
     w.balanced(b)
 
 

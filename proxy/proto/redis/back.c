@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/adapt.h"
 #include "pool/failover.h"
 #include "proxy/proto/redis/redis.h"
 #include "proxy/runtime.h"
@@ -96,11 +97,27 @@ say_hello(struct upconn *u)
 	return 0;
 }
 
+/* A server with too many clients says so and closes, whatever it is asked
+   (networking.c, acceptCommonHandler). That has to be told from the answer to a
+   client's command, and from what it thinks of a login. */
+static int
+knock(struct upconn *u)
+{
+	const char *ping = "PING";
+
+	if (redis_write(&u->pool->worker->blocks, &u->conn.out, 1, &ping) < 0 ||
+	    owe(u, REDIS_TAG_KNOCK) < 0)
+		return -1;
+	redis_upconn(u)->knocks = true;
+	conn_send(&u->conn);
+	return 0;
+}
+
 static bool
 redis_greet(struct upconn *u)
 {
 	pipeline_open(u, &redis_pipeline);
-	if (say_hello(u) < 0) {
+	if ((u->pool->conf->pool.adapt ? knock(u) : say_hello(u)) < 0) {
 		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
 		return false;
 	}
@@ -119,11 +136,36 @@ redis_wash(struct upconn *u)
 		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
 }
 
+/* False: there is more to say. */
+static bool
+is_let_in(struct upconn *u)
+{
+	struct redis_upconn *ru = redis_upconn(u);
+
+	if (!ru->knocks)
+		return true;
+	ru->knocks = false;
+	if (ru->crowded) {
+		/* A reload may have switched pool.adapt off meanwhile. */
+		if (!upconn_crowded(u))
+			upconn_turned_away(u, "-ERR max number of clients "
+			    "reached\r\n");
+		return false;
+	}
+	if (say_hello(u) < 0) {
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+		return false;
+	}
+	return pipe_of(u)->first == NULL;
+}
+
 static void
 redis_greeted(struct upconn *u)
 {
 	struct redis_upconn *ru = redis_upconn(u);
 
+	if (!is_let_in(u))
+		return;
 	if (ru->refusal[0] == '\0') {
 		upconn_ready(u);
 	} else if (u->state == UPCONN_WASHING)
@@ -146,6 +188,11 @@ greeting_answered(struct redis_upconn *ru, unsigned tag)
 {
 	const struct resp_reply *r = &ru->reply;
 
+	/* Others, such as NOAUTH and LOADING, come again. */
+	if (tag == REDIS_TAG_KNOCK) {
+		ru->crowded = r->type == '-' && strcmp(r->word, "ERR") == 0;
+		return;
+	}
 	if (ru->refusal[0] != '\0' || (r->type != '-' &&
 	    (tag != REDIS_TAG_RESET || strcmp(r->word, "RESET") == 0)))
 		return;

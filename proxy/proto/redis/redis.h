@@ -87,7 +87,8 @@ struct redis_exchange {
 
 /* Tags of owed replies beside enum redis_op. */
 enum {
-	REDIS_TAG_SKIP = 100, REDIS_TAG_LOGIN, REDIS_TAG_SETUP, REDIS_TAG_RESET
+	REDIS_TAG_SKIP = 100, REDIS_TAG_LOGIN, REDIS_TAG_SETUP,
+	REDIS_TAG_RESET, REDIS_TAG_KNOCK
 };
 
 struct redis_upconn {
@@ -96,6 +97,7 @@ struct redis_upconn {
 	bool reading;
 	char refusal[128];              /* greeting: what the server said; "" */
 	bool unwell;                    /* it was about itself (LOADING ...) */
+	bool knocks, crowded;           /* greeting: has it a place? It has not */
 };
 
 static inline struct redis_session *
