@@ -23,6 +23,8 @@ REPLIES = int(os.environ.get("REPLIES", "50000" if VARIANT == "release"
 PARTS = {
     "redis": ("redis", "redis_say", "redis_scene"),
     "memcached": ("memcached", "memcached_text", "memcached_binary"),
+    "postgres": ("../p1pg/model", "../p1pg/wire", "../p1pg/query",
+                 "../p1pg/batch"),
 }
 
 
