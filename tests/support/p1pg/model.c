@@ -247,7 +247,8 @@ pg_begin(struct client *c)
 	c->left -= c->left > 0;
 	if (m->status == 'I' && below(1000) < 8 && say_cancel(c))
 		return;
-	while (n-- > 0 && c->out.len < READ_SIZE)
+	m->last = false;
+	while (n-- > 0 && !m->last && c->out.len < READ_SIZE)
 		say_op(c);
 	if (c->wants.n == 0)
 		say_query(c);
@@ -278,7 +279,8 @@ pg_gone(struct client *c)
 	unpin(m);
 	free(m->text.p);
 	free(m->want.p);
-	m->text = m->want = (struct bytes){ 0 };
+	free(m->said.p);
+	m->text = m->want = m->said = (struct bytes){ 0 };
 }
 
 static void

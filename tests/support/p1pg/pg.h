@@ -40,8 +40,11 @@ struct peer {
 	bool said_login;
 	char status;            /* after all that was said: I, T or E */
 	bool skipping;          /* up to the next Sync */
+	bool last;              /* nothing more before it is answered */
 	bool failed;            /* of a simple query's statements */
 	struct bytes text;      /* of the query that is being put together */
+	bool wrote;             /* since the last answer */
+	struct bytes said;      /* the end of all that was sent, for people */
 	struct bytes want;      /* what must come up to ReadyForQuery */
 	struct state state, saved, point;
 	bool has_point;         /* a savepoint */

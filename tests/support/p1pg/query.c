@@ -321,6 +321,8 @@ say_setting(struct client *c)
 	unsigned i = (unsigned)below(N_SETTINGS);
 
 	query_open(c);
+	/* weir puts its own back when the server has answered. */
+	m->last = m->status == 'I';
 	if (m->status != 'I' || percent(70))
 		add_set(c);
 	else {
@@ -370,6 +372,7 @@ say_discard(struct client *c)
 	if (m->status != 'I')
 		return;
 	query_open(c);
+	m->last = true;
 	bytes_print(&m->text, "DISCARD ALL");
 	forget_names(m);
 	unpin(m);

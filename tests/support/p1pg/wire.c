@@ -8,6 +8,7 @@
 #include "pg.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,9 +57,28 @@ add_message(struct bytes *b, char type, const void *body, size_t len)
 
 /* -------------------------------------------------------------------- said */
 
+/* Remembered for whoever has to find out why an answer is wrong. */
+static void
+note(struct client *c, char type, const char *body, size_t len)
+{
+	struct bytes *said = &peer(c)->said;
+	size_t i;
+
+	if (said->len > 8192) {
+		memmove(said->p, said->p + 4096, said->len - 4096);
+		said->len -= 4096;
+	}
+	bytes_print(said, "%s%c ", peer(c)->wrote ? " " : "\n", type);
+	peer(c)->wrote = true;
+	for (i = 0; i < len && i < 300; i++)
+		bytes_add(said, body[i] >= ' ' && body[i] <= '~' ? body + i :
+		    ".", 1);
+}
+
 void
 send_message(struct client *c, char type, const void *body, size_t len)
 {
+	note(c, type, body, len);
 	add_message(&c->out, type, body, len);
 }
 
@@ -247,16 +267,31 @@ pg_refusal(const char *p, size_t n)
 	return false;
 }
 
+static bool
+is_named_later(const struct client *c, const char *p, const char *end)
+{
+	for (; p < end; p += number_at(p + 1) + 1)
+		if (*p == 'S' && strcmp(p + 5, "application_name") == 0)
+			return is_own(c, p + 22) || is_named_later(c, p +
+			    number_at(p + 1) + 1, end);
+	return false;
+}
+
 /* Of what may come at any time: is it this client's? */
 static const char *
-judge_aside(const struct client *c, const char *p, size_t size)
+judge_aside(const struct client *c, const char *p, size_t size,
+    const char *end)
 {
 	const char *value = memchr(p + 5, '\0', size - 5);
 
+	if (*p == 'N' && strncmp(field(p + 5, size - 5, 'M'), "weir:", 5) == 0)
+		return "no notice of weir's own";
 	if (*p == 'A' && (size < 10 || !is_own(c, p + 9)))
 		return "a notification of one's own";
+	/* The server's own value may come first, after a RESET. */
 	if (*p == 'S' && value != NULL && strcmp(p + 5, "application_name") ==
-	    0 && !is_own(c, value + 1))
+	    0 && !is_own(c, value + 1) && (value[1] != '\0' ||
+	    !is_named_later(c, p + size, end)))
 		return "one's own application_name";
 	return NULL;
 }
@@ -325,7 +360,7 @@ judge_as(struct client *c, const char *want, size_t want_len, const char *p,
 			continue;
 		}
 		if (is_aside(p[at])) {
-			why = judge_aside(c, p + at, size);
+			why = judge_aside(c, p + at, size, p + n);
 			if (why != NULL)
 				return why;
 			at += size;
@@ -365,16 +400,22 @@ judge_login(struct client *c, const char *p, size_t n)
 	return !named ? "application_name" : !keyed ? "a key" : NULL;
 }
 
+/* A line for each write. */
 const char *
 pg_judge(struct client *c, const struct want *w, const char *p, size_t n)
 {
+	static unsigned n_told;
 	const char *why;
 
 	if (w->kind == WANT_LOGIN)
 		return judge_login(c, p, n);
+	peer(c)->wrote = false;
 	why = judge_as(c, w->text, w->len, p, n, false);
 	if (why != NULL && w->other != NULL && judge_as(c, w->other,
 	    w->other_len, p, n, true) == NULL)
 		return NULL;
+	if (why != NULL && n_told++ < FIRST_TOLD)
+		fprintf(stderr, "load: session %" PRIu64 " had said%.*s\n",
+		    c->session, (int)peer(c)->said.len, peer(c)->said.p);
 	return why;
 }
