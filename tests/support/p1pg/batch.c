@@ -96,8 +96,12 @@ send_parse(struct client *c, int slot, int text, bool bad)
 	bytes_add(&b, typed ? "\0\0\1\0\0\0\31" : "\0\0\0", typed ? 7 : 3);
 	send_message(c, 'P', b.p, b.len);
 	free(b.p);
-	if (m->skipping)
+	if (m->skipping) {
+		/* The server still has the one before; weir has forgotten it. */
+		if (slot < 0)
+			m->unnamed = UNKNOWN_TEXT;
 		return;
+	}
 	if (slot < 0)
 		m->unnamed = NO_TEXT;
 	if (m->status == 'E')
@@ -243,14 +247,17 @@ close_slot(struct client *c, int slot)
 	char name[16];
 
 	send_named(c, 'C', 'S', name_of(slot, name));
-	if (peer(c)->skipping)
+	if (peer(c)->skipping) {
+		if (slot < 0)
+			peer(c)->unnamed = UNKNOWN_TEXT;
 		return;
+	}
 	*text_at(c, slot) = NO_TEXT;
 	want_plain(c, '3');
 }
 
-/* In a failed transaction no name that exists is parsed: of two failures it is
-   not said which is told. */
+/* In a failed transaction no name is parsed: weir says that it is there, if the
+   connection has that text, and lets what uses it fail. */
 static void
 some_request(struct client *c)
 {
@@ -258,6 +265,8 @@ some_request(struct client *c)
 	int slot = percent(25) ? -1 : (int)below(NAMES);
 	int text = percent(8) ? TEXT_FAILS : (int)below(TEXTS);
 
+	if (m->status == 'E' && slot >= 0 && *text_at(c, slot) == NO_TEXT)
+		slot = -1;
 	if (*text_at(c, slot) == UNKNOWN_TEXT)
 		send_parse(c, slot, text, false);
 	if (percent(10))

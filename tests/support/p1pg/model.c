@@ -247,8 +247,8 @@ pg_begin(struct client *c)
 	c->left -= c->left > 0;
 	if (m->status == 'I' && below(1000) < 8 && say_cancel(c))
 		return;
-	m->last = false;
-	while (n-- > 0 && !m->last && c->out.len < READ_SIZE)
+	m->resets = false;
+	while (n-- > 0 && c->out.len < READ_SIZE)
 		say_op(c);
 	if (c->wants.n == 0)
 		say_query(c);

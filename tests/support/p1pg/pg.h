@@ -40,7 +40,7 @@ struct peer {
 	bool said_login;
 	char status;            /* after all that was said: I, T or E */
 	bool skipping;          /* up to the next Sync */
-	bool last;              /* nothing more before it is answered */
+	bool resets;            /* in what is not answered yet */
 	bool failed;            /* of a simple query's statements */
 	struct bytes text;      /* of the query that is being put together */
 	bool wrote;             /* since the last answer */

@@ -118,6 +118,11 @@ add_show(struct client *c)
 {
 	unsigned i = (unsigned)below(N_SETTINGS);
 
+	/* Those of the start-up packet come back when all is answered. */
+	if (peer(c)->resets) {
+		add_select(c);
+		return;
+	}
 	bytes_print(&peer(c)->text, "SHOW %s;", setting_names[i]);
 	if (!runs(c))
 		return;
@@ -321,8 +326,6 @@ say_setting(struct client *c)
 	unsigned i = (unsigned)below(N_SETTINGS);
 
 	query_open(c);
-	/* weir puts its own back when the server has answered. */
-	m->last = m->status == 'I';
 	if (m->status != 'I' || percent(70))
 		add_set(c);
 	else {
@@ -330,6 +333,7 @@ say_setting(struct client *c)
 		strcpy(m->state.now[i], m->start[i]);
 		strcpy(m->state.session[i], m->start[i]);
 		want_tag(c, "RESET");
+		m->resets = true;
 	}
 	query_close(c);
 }
@@ -372,7 +376,7 @@ say_discard(struct client *c)
 	if (m->status != 'I')
 		return;
 	query_open(c);
-	m->last = true;
+	m->resets = true;
 	bytes_print(&m->text, "DISCARD ALL");
 	forget_names(m);
 	unpin(m);
