@@ -149,7 +149,8 @@ static void
 add_set(struct client *c)
 {
 	struct peer *m = peer(c);
-	unsigned i = (unsigned)below(N_SETTINGS);
+	/* What is set to the server's own value is not told from a reset. */
+	unsigned i = m->resets ? SET_NAME : (unsigned)below(N_SETTINGS);
 	bool local = m->status == 'T' && percent(30);
 	char value[VALUE];
 
@@ -326,7 +327,7 @@ say_setting(struct client *c)
 	unsigned i = (unsigned)below(N_SETTINGS);
 
 	query_open(c);
-	if (m->status != 'I' || percent(70))
+	if (m->status != 'I' || m->resets || percent(70))
 		add_set(c);
 	else {
 		bytes_print(&m->text, "RESET %s", setting_names[i]);
