@@ -41,6 +41,7 @@ struct peer {
 	char status;            /* after all that was said: I, T or E */
 	bool skipping;          /* up to the next Sync */
 	bool resets;            /* in what is not answered yet */
+	bool has_reset;         /* ever */
 	bool failed;            /* of a simple query's statements */
 	struct bytes text;      /* of the query that is being put together */
 	bool wrote;             /* since the last answer */

@@ -334,7 +334,7 @@ say_setting(struct client *c)
 		strcpy(m->state.now[i], m->start[i]);
 		strcpy(m->state.session[i], m->start[i]);
 		want_tag(c, "RESET");
-		m->resets = true;
+		m->resets = m->has_reset = true;
 	}
 	query_close(c);
 }
@@ -377,7 +377,7 @@ say_discard(struct client *c)
 	if (m->status != 'I')
 		return;
 	query_open(c);
-	m->resets = true;
+	m->resets = m->has_reset = true;
 	bytes_print(&m->text, "DISCARD ALL");
 	forget_names(m);
 	unpin(m);

@@ -267,20 +267,9 @@ pg_refusal(const char *p, size_t n)
 	return false;
 }
 
-static bool
-is_named_later(const struct client *c, const char *p, const char *end)
-{
-	for (; p < end; p += number_at(p + 1) + 1)
-		if (*p == 'S' && strcmp(p + 5, "application_name") == 0)
-			return is_own(c, p + 22) || is_named_later(c, p +
-			    number_at(p + 1) + 1, end);
-	return false;
-}
-
 /* Of what may come at any time: is it this client's? */
 static const char *
-judge_aside(const struct client *c, const char *p, size_t size,
-    const char *end)
+judge_aside(const struct client *c, const char *p, size_t size)
 {
 	const char *value = memchr(p + 5, '\0', size - 5);
 
@@ -288,10 +277,10 @@ judge_aside(const struct client *c, const char *p, size_t size,
 		return "no notice of weir's own";
 	if (*p == 'A' && (size < 10 || !is_own(c, p + 9)))
 		return "a notification of one's own";
-	/* The server's own value may come first, after a RESET. */
+	/* After a RESET the server's own value may come. */
 	if (*p == 'S' && value != NULL && strcmp(p + 5, "application_name") ==
 	    0 && !is_own(c, value + 1) && (value[1] != '\0' ||
-	    !is_named_later(c, p + size, end)))
+	    !peer(c)->has_reset))
 		return "one's own application_name";
 	return NULL;
 }
@@ -360,7 +349,7 @@ judge_as(struct client *c, const char *want, size_t want_len, const char *p,
 			continue;
 		}
 		if (is_aside(p[at])) {
-			why = judge_aside(c, p + at, size, p + n);
+			why = judge_aside(c, p + at, size);
 			if (why != NULL)
 				return why;
 			at += size;
