@@ -65,6 +65,10 @@ struct front_ops {
 	   them, and mark u if it is of no use any more; may close s. What is
 	   left unread stays until more comes. NULL = it is of no use. */
 	void (*aside)(struct session *s, struct upconn *u);
+	/* The core gives up u, which s keeps, though s did not ask for that: its
+	   endpoint is gone, or it is not clean. Mark u, and tell the client if
+	   it has lost something; may close s. */
+	void (*forsaken)(struct session *s, struct upconn *u);
 	/* For the access log; *w is zeroed. NULL = has no words. */
 	void (*words)(const struct exchange *x, struct access_words *w);
 };

@@ -121,6 +121,16 @@ deadline_passed(struct deadline *d)
 
 /* ------------------------------------------------------------ kept leases */
 
+/* It goes back before its time. */
+static void
+forsake(struct session *s)
+{
+	if (front_of(s)->forsaken != NULL)
+		front_of(s)->forsaken(s, s->kept->u);
+	if (s->kept != NULL)
+		lease_return(&s->kept);
+}
+
 /* Nothing is due on it: bytes or an end make it useless. */
 static void
 kept_changed(struct lease *l)
@@ -133,7 +143,7 @@ kept_changed(struct lease *l)
 	else
 		upconn_mark(u, MARK_BROKEN, "unasked bytes or end");
 	if (s->kept != NULL && s->kept->u == u && u->mark == MARK_BROKEN)
-		lease_return(&s->kept);
+		forsake(s);
 }
 
 static void
@@ -169,7 +179,7 @@ session_keep(struct session *s, struct lease **l)
 	/* What choked it was for its exchange. */
 	conn_resume(&s->kept->u->conn);
 	if (s->kept->u->mark != MARK_CLEAN || !upconn_is_clean(s->kept->u))
-		lease_return(&s->kept);
+		forsake(s);
 }
 
 bool
@@ -181,9 +191,9 @@ session_take_kept(struct session *s, struct ask *a)
 		return false;
 	u = s->kept->u;
 	if (u->pool != a->pool || u->shelf->key_len != a->key_len || a->fresh ||
-	    !upconn_may_go_on(u) ||
+	    u->mark != MARK_CLEAN || !upconn_may_go_on(u) ||
 	    (a->key_len > 0 && memcmp(u->shelf->key, a->key, a->key_len) != 0)) {
-		lease_return(&s->kept);
+		forsake(s);
 		return false;
 	}
 	a->lease = s->kept;

@@ -330,16 +330,45 @@ def a_lock_is_freed_when_its_client_goes():
 def set_config_pins():
     def seen(c):
         eq(c.one("SELECT current_setting('work_mem')"), "9MB", "work_mem")
-    pinned("set_config", "SELECT set_config('work_mem', '9MB', false)",
-           seen=seen)
+    pinned("set_config", "BEGIN", "SELECT set_config('work_mem', '9MB', false)",
+           "COMMIT", seen=seen)
 
 
 @case
 def set_of_what_is_not_reported_pins():
     def seen(c):
         eq(c.setting("work_mem"), "9MB", "work_mem")
-    pinned("set", "SET work_mem = '9MB'", seen=seen)
-    pinned("set", "SET work_mem = '9MB'", seen=seen, ends=("RESET ALL",))
+    texts = ("BEGIN", "SET work_mem = '9MB'", "COMMIT")
+    pinned("set", *texts, seen=seen)
+    pinned("set", *texts, seen=seen, ends=("RESET ALL",))
+
+
+@case
+def a_lone_set_is_carried_whatever_it_sets():
+    """What libraries send when they connect pins nobody."""
+    o, w, front = start()
+    a, b = Client(front), Client(front, work_mem="7MB")
+    for sets in (("SET work_mem = '9MB'",), ("set session work_mem to '9MB' ;",),
+                 ("SELECT set_config('work_mem', '9MB', false)",)):
+        a.ok(*sets)
+        b.ok("BEGIN")
+        eq(a.setting("work_mem"), "9MB", "on the other connection")
+        eq(b.setting("work_mem"), "7MB", "another's")
+        b.ok("COMMIT")
+        a.ok("RESET work_mem")
+        b.ok("BEGIN", "SELECT 1")
+        eq(a.setting("work_mem"), "4MB", "after RESET")
+        b.ok("COMMIT")
+    a.ask(parse("", "SET work_mem = '8MB'"), bind(), execute(), SYNC)
+    b.ok("BEGIN", "SELECT 1")
+    eq(a.setting("work_mem"), "8MB", "set by the extended protocol")
+    b.ok("COMMIT", "SET work_mem = '6MB'", "RESET work_mem")
+    eq(b.setting("work_mem"), "7MB", "as it came")
+    if not DIRECT:
+        eq(pins(w), {}, "pins")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 2)
 
 
 @case
@@ -572,7 +601,7 @@ def warn_tells_and_washes():
         check(a.any().kind in "NS", "an answer to nothing")
     check("listen" in a.notices[0]["M"], "notices: %r" % a.notices)
     clean(o)
-    a.ok("SET work_mem = '9MB'")
+    a.ok("BEGIN", "SET work_mem = '9MB'", "COMMIT")
     for c in (b, a):
         eq(c.setting("work_mem"), "4MB", "work_mem")
     b.ok("NOTIFY ch")
@@ -590,7 +619,7 @@ def refuse_refuses():
         return
     o, w, front = start(more='on_session_state = "refuse";')
     a = Client(front)
-    for text in ("LISTEN ch", "SET work_mem = '9MB'", "SET ROLE other",
+    for text in ("LISTEN ch", "SET ROLE other",
                  "CREATE TEMP TABLE x (y text)", "PREPARE q AS SELECT 1",
                  "SELECT pg_advisory_lock(1)", "LOAD 'x'"):
         got = a.ask(query(text))

@@ -31,6 +31,10 @@ back_start(struct upconn *u, struct exchange *x)
 
 	pu->exchange = x;
 	px->status = 'I';
+	if (pg_session(x->s)->forsaken) {
+		exchange_fail(x, FAIL_UPSTREAM_CLOSED);
+		return;
+	}
 	if (px->purpose == PG_FOR_GREETING) {
 		pu->exchange = NULL;
 		pg_greet_client(x->s, pu->welcome);
@@ -59,7 +63,8 @@ release(struct exchange *x)
 	pg_owed_fini(&px->owed);
 	pg_settings_drop(px->wanted);
 	pg_settings_drop(px->had);
-	px->wanted = px->had = NULL;
+	pg_settings_drop(px->lone);
+	px->wanted = px->had = px->lone = NULL;
 }
 
 bool

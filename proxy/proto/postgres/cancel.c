@@ -25,6 +25,9 @@ struct pg_cancel {
 	struct deadline deadline;
 	struct late late;
 	bool sent;
+	uint32_t pid;                   /* as the server gave it at login */
+	size_t key_len;
+	unsigned char key[PG_LOGIN_KEY_MOST];
 };
 
 static void begin(struct pg_cancel *c);
@@ -96,15 +99,14 @@ failed(struct conn *conn, int error)
 static void
 send_it(struct pg_cancel *c)
 {
-	const struct pg_login *login = &pg_upconn(c->u)->login;
 	char head[12];
 
-	pg_set_u32(head, (uint32_t)(sizeof(head) + login->key_len));
+	pg_set_u32(head, (uint32_t)(sizeof(head) + c->key_len));
 	pg_set_u32(head + 4, PG_CANCEL_REQUEST);
-	pg_set_u32(head + 8, login->pid);
+	pg_set_u32(head + 8, c->pid);
 	if (buf_append(&c->conn.w->blocks, &c->conn.out, head,
 	    sizeof(head)) < 0 || buf_append(&c->conn.w->blocks, &c->conn.out,
-	    login->key, login->key_len) < 0) {
+	    c->key, c->key_len) < 0) {
 		over(c, true);
 		return;
 	}
@@ -117,7 +119,7 @@ connected(struct conn *conn, int error)
 {
 	struct pg_cancel *c = container_of(conn, struct pg_cancel, conn);
 
-	if (error != 0 || c->u == NULL)
+	if (error != 0)
 		over(c, true);
 	else
 		send_it(c);
@@ -173,6 +175,9 @@ pg_cancel(struct upconn *u)
 		return;
 	c->lane = lane->own[FAMILY_POSTGRES];
 	c->u = u;
+	c->pid = pu->login.pid;
+	c->key_len = pu->login.key_len;
+	memcpy(c->key, pu->login.key, c->key_len);
 	pu->cancel = c;
 	list_init(&c->link);
 	deadline_init(&c->deadline, too_slow);

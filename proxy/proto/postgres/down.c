@@ -11,6 +11,8 @@
 #include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/postgres.h"
 
+enum { LONG_ERROR = 8 * 1024 };         /* of one, what is looked at */
+
 /* What becomes of a message. */
 enum fate { FATE_PASS, FATE_DROP, FATE_REWORD, FATE_BAD, FATE_NO_MEMORY };
 
@@ -192,14 +194,20 @@ note_plan(struct exchange *x, const struct pg_owed *o,
 }
 
 static enum fate
-error_came(struct exchange *x, const char *body, size_t len)
+error_came(struct exchange *x, const char *body, size_t len,
+    bool is_long)
 {
 	struct pg_exchange *px = pg_of(x);
 	struct pg_owed *o = pg_owed_first(&px->owed);
 	enum fate fate = FATE_PASS;
 	struct pg_report r;
 
-	if (!pg_report_read(body, len, &r))
+	/* A long one is passed on as it comes; its code stands in front. */
+	if (is_long)
+		pg_report_begin(body, len, &r);
+	if (is_long && strlen(r.code) != 5)
+		return FATE_BAD;
+	if (!is_long && !pg_report_read(body, len, &r))
 		return FATE_BAD;
 	pg_count_error(x->lease->u, &r);
 	if (strcmp(r.severity, "FATAL") == 0 ||
@@ -214,6 +222,7 @@ error_came(struct exchange *x, const char *body, size_t len)
 		upconn_mark(x->lease->u, MARK_BROKEN, "Sync inside a COPY");
 	px->copying_in = false;
 	px->erred = true;
+	px->deallocates = NULL;
 	note_plan(x, o, &r);
 	/* In a transaction that has failed that is what it would have been. */
 	if (o->how == PG_REWORD && strcmp(r.code, "25P02") != 0)
@@ -310,6 +319,8 @@ answer_came(struct exchange *x, char type, const struct row *row,
 		copy_begins(x);
 	else if (type == 't')
 		o->described = true;
+	else if (type == 'V')
+		pg_state_done(x, "SELECT");
 	if ((row->ends & o->kind) != 0)
 		pop(x);
 	return skipped ? FATE_DROP : FATE_PASS;
@@ -325,6 +336,7 @@ ready_came(struct exchange *x, const struct row *row, const char *body,
 	if (len != 1 || (*body != 'I' && *body != 'T' && *body != 'E'))
 		return FATE_BAD;
 	px->status = *body;
+	px->deallocates = NULL;
 	/* What was being cancelled has ended. */
 	if (px->clock == PG_CLOCK_CANCEL) {
 		deadline_clear(&x->deadline);
@@ -347,7 +359,7 @@ message_came(struct exchange *x, char type, const char *body, size_t len)
 
 	switch (type) {
 	case 'E':
-		return error_came(x, body, len);
+		return error_came(x, body, len, false);
 	case 'S':
 		return status_came(x, body, len);
 	case 'N':
@@ -448,14 +460,62 @@ say_due(struct run *run)
 	return run_end(run) < 0 || pg_say_local(run->x) < 0 ? -1 : 0;
 }
 
-/* Deals with the next message; false: there is none yet, or *fate is bad. */
+/* What becomes of the message at the end of the run, now that it has been
+   looked at. False: it is the last for now. */
 static bool
-take_next(struct run *run, enum fate *fate)
+carry_out(struct run *run, const struct pg_head *h, enum fate *fate)
 {
 	struct pg_exchange *px = pg_of(run->x);
-	const char *bytes = NULL;
-	struct pg_head h;
-	bool waits;
+
+	switch (*fate) {
+	case FATE_PASS:
+		if (h->type == 'Z' && px->status == 'I' &&
+		    pg_state_has_news(run->x) &&
+		    (run_end(run) < 0 || pg_state_tell(run->x) < 0))
+			break;
+		px->down_left = h->size;
+		(void)run_rest(run);
+		return true;
+	case FATE_DROP:
+	case FATE_REWORD:
+		if (run_end(run) < 0 || (*fate == FATE_REWORD &&
+		    reword(run->x) < 0))
+			break;
+		buf_drop(store_of(run->x), run->in, h->size);
+		return true;
+	case FATE_BAD:
+	case FATE_NO_MEMORY:
+		return false;
+	}
+	*fate = FATE_NO_MEMORY;
+	return false;
+}
+
+/* An error that is too long to be looked at as a whole. The run is empty. */
+static bool
+take_long_error(struct run *run, const struct pg_head *h, enum fate *fate)
+{
+	const char *bytes;
+
+	if (run->in->len < LONG_ERROR)
+		return false;
+	*fate = FATE_NO_MEMORY;
+	bytes = buf_flat(store_of(run->x), run->in, LONG_ERROR);
+	if (bytes == NULL)
+		return false;
+	*fate = error_came(run->x, bytes + PG_HEAD, LONG_ERROR - PG_HEAD, true);
+	if (*fate != FATE_PASS) {
+		*fate = FATE_BAD;       /* weir asks for nothing so long */
+		return false;
+	}
+	return carry_out(run, h, fate);
+}
+
+/* The head of the next message; false: it has not come, or is none. */
+static bool
+next_head(struct run *run, struct pg_head *h, enum fate *fate)
+{
+	struct pg_exchange *px = pg_of(run->x);
 
 	*fate = FATE_PASS;
 	if (px->down_left > 0 && !run_rest(run))
@@ -464,7 +524,7 @@ take_next(struct run *run, enum fate *fate)
 		*fate = FATE_NO_MEMORY;
 		return false;
 	}
-	switch (pg_head_at(run->in, run->len, &h)) {
+	switch (pg_head_at(run->in, run->len, h)) {
 	case PARSE_MORE:
 		return false;
 	case PARSE_BAD:
@@ -473,16 +533,31 @@ take_next(struct run *run, enum fate *fate)
 	case PARSE_DONE:
 		break;
 	}
-	if ((unsigned char)h.type >= NELEMS(rows) ||
-	    !rows[(unsigned char)h.type].known) {
+	if ((unsigned char)h->type >= NELEMS(rows) ||
+	    !rows[(unsigned char)h->type].known) {
 		*fate = FATE_BAD;
 		return false;
 	}
+	return true;
+}
+
+/* Deals with the next message; false: there is none yet, or *fate is bad. */
+static bool
+take_next(struct run *run, enum fate *fate)
+{
+	const char *bytes = NULL;
+	struct pg_head h;
+	bool waits;
+
+	if (!next_head(run, &h, fate))
+		return false;
 	/* What is said because of them stands behind what was passed on. */
 	if ((h.type == 'S' || h.type == 'E') && run_end(run) < 0) {
 		*fate = FATE_NO_MEMORY;
 		return false;
 	}
+	if (h.type == 'E' && h.size > BUF_LARGE)
+		return take_long_error(run, &h, fate);
 	if (must_be_whole(run->x, h.type)) {
 		bytes = whole(run, h.size, fate, &waits);
 		if (bytes == NULL) {
@@ -493,31 +568,7 @@ take_next(struct run *run, enum fate *fate)
 	}
 	*fate = message_came(run->x, h.type, bytes != NULL ? bytes + PG_HEAD :
 	    NULL, h.size - PG_HEAD);
-	switch (*fate) {
-	case FATE_PASS:
-		if (h.type == 'Z' && px->status == 'I' &&
-		    pg_state_has_news(run->x) &&
-		    (run_end(run) < 0 || pg_state_tell(run->x) < 0)) {
-			*fate = FATE_NO_MEMORY;
-			return false;
-		}
-		px->down_left = h.size;
-		(void)run_rest(run);
-		break;
-	case FATE_DROP:
-	case FATE_REWORD:
-		if (run_end(run) < 0 || (*fate == FATE_REWORD &&
-		    reword(run->x) < 0)) {
-			*fate = FATE_NO_MEMORY;
-			return false;
-		}
-		buf_drop(store_of(run->x), run->in, h.size);
-		break;
-	case FATE_BAD:
-	case FATE_NO_MEMORY:
-		return false;
-	}
-	return true;
+	return carry_out(run, &h, fate);
 }
 
 /* The server has ended, and what it had said is with the client. */

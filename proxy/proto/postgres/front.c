@@ -289,6 +289,8 @@ front_bytes(struct session *s)
 	struct pg_session *ps = pg_session(s);
 	uint8_t phase;
 
+	if (is_over(s))
+		return;
 	do {
 		phase = ps->phase;
 		switch ((enum pg_phase)phase) {
@@ -530,6 +532,23 @@ front_aside(struct session *s, struct upconn *u)
 		upconn_mark(u, MARK_BROKEN, "unasked bytes");
 }
 
+/* What it had set up there is lost. It is told so, and not served as if nothing
+   had been: the request that is about to be made fails. */
+static void
+front_forsaken(struct session *s, struct upconn *u)
+{
+	struct pg_session *ps = pg_session(s);
+
+	upconn_mark(u, MARK_BROKEN, "given up with a client's state on it");
+	ps->pins = 0;
+	if (s->closed || is_over(s))
+		return;
+	ps->forsaken = true;
+	if (exchange_first(s) == NULL)
+		pg_say_fatal(s, "08006", "weir: the upstream connection that "
+		    "this client's session state was on is lost");
+}
+
 static void
 aside_drained(struct session *s)
 {
@@ -566,5 +585,6 @@ const struct front_ops pg_front = {
 	.fail = front_fail,
 	.late = front_late,
 	.bye = front_bye,
-	.aside = front_aside
+	.aside = front_aside,
+	.forsaken = front_forsaken
 };

@@ -13,7 +13,11 @@
 #include "proxy/proto/postgres/postgres.h"
 
 /* Of what a server says unasked, in one message. */
-enum { ASIDE_MOST = 256 * 1024 };
+enum {
+	ASIDE_MOST = 256 * 1024,
+	CANCEL_AGAIN_MS = 20,           /* and twice as long each time */
+	CANCELS_MOST = 7
+};
 
 /* SQLSTATEs that tell of a server rather than of a query; the last: others. */
 static const char *const errors[] = {
@@ -107,6 +111,8 @@ login_as(const struct upconn *u)
 	return as;
 }
 
+static void cancel_again(struct deadline *d);
+
 static bool
 peer_greet(struct upconn *u)
 {
@@ -115,6 +121,7 @@ peer_greet(struct upconn *u)
 
 	u->conn.gathers = true;
 	pg_prepared_init(&pu->prepared);
+	deadline_init(&pu->again, cancel_again);
 	if (key_of(u) == NULL) {
 		upconn_turned_away(u, "28000 weir: there is nobody to log in "
 		    "as");
@@ -260,7 +267,33 @@ wash_ends(struct upconn *u)
 		return;
 	}
 	memset(&pu->wash, 0, sizeof(pu->wash));
+	deadline_clear(&pu->again);
+	pu->cancels = 0;
 	upconn_ready(u);
+}
+
+/* A cancel that came before the server had read the query has done nothing
+   (55.2.8), and the query goes on, with its locks: until it ends it is cancelled
+   again and again, ever more seldom. */
+static void
+cancel_again(struct deadline *d)
+{
+	struct pg_upconn *pu = container_of(d, struct pg_upconn, again);
+	struct upconn *u = (struct upconn *)(void *)pu - 1;
+
+	if (u->state == UPCONN_WASHING && pu->wash.awaited > 0)
+		pg_cancel(u);
+}
+
+static void
+await_end(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	if (!deadline_armed(&pu->again) && pu->cancel == NULL &&
+	    pu->cancels < CANCELS_MOST)
+		deadline_set(u->pool->worker, &pu->again,
+		    CANCEL_AGAIN_MS << pu->cancels++);
 }
 
 /* Nothing of the last part is sent while a cancel may hit it. */
@@ -269,6 +302,8 @@ wash_on(struct upconn *u)
 {
 	struct pg_upconn *pu = pg_upconn(u);
 
+	if (pu->wash.awaited > 0 && !pu->wash.last)
+		await_end(u);
 	if (pu->wash.awaited > 0 || !pg_cancel_is_over(u))
 		return;
 	if (!pu->wash.last && end_session(u) < 0) {
@@ -467,6 +502,11 @@ peer_fini(struct upconn *u)
 {
 	struct pg_upconn *pu = pg_upconn(u);
 
+	/* A query that has not ended by now: one last time. */
+	if (pu->wash.awaited > 0 && !pu->wash.last && pu->cancel == NULL)
+		pg_cancel(u);
+	if (pu->prepared.used.next != NULL)
+		deadline_clear(&pu->again);
 	pg_cancel_orphan(u);
 	pg_login_fini(&pu->login);
 	pg_settings_drop(pu->welcome);

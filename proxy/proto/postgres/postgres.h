@@ -147,7 +147,7 @@ struct pg_session {
 	uint8_t minor;                  /* of its protocol version */
 	bool skipping;                  /* an extended request has failed: what
 					   follows, up to its Sync, is dropped */
-	bool knows_all;                 /* it was greeted */
+	bool forsaken;                  /* the connection with its state is lost */
 	uint16_t pins;                  /* bits by enum pg_pin */
 	uint32_t slot;                  /* on its lane, from 1; 0 = has none */
 	uint32_t drop_left;             /* bytes of a message to be dropped */
@@ -214,6 +214,10 @@ struct pg_exchange {
 	unsigned done;                  /* bits by state.c: of what has been
 					   carried out */
 	unsigned undone;                /* likewise of what has been ended */
+	struct pg_settings *lone;       /* a lone SET, or with no value a RESET:
+					   carried if it goes well */
+	bool lone_done;
+	struct pg_name *deallocates;    /* DEALLOCATE of it in SQL is owed */
 	struct pg_settings *wanted, *had;       /* the client's and the
 					   connection's when it began */
 	struct pg_scan scan;
@@ -231,6 +235,8 @@ struct pg_upconn {
 	uint64_t unnamed;               /* its unnamed statement; 0 = none */
 	struct exchange *exchange;      /* that it is leased to; NULL */
 	struct pg_cancel *cancel;       /* under way; NULL */
+	struct deadline again;          /* washing: cancel once more */
+	unsigned cancels;               /* so often already */
 	struct {                        /* since it was given back DIRTY */
 		uint32_t drop_left;     /* bytes of a message inside of which
 					   the client left */
@@ -333,12 +339,18 @@ int pg_state_agree(struct upconn *u, struct exchange *x) MUST_CHECK;
 void pg_state_agreed(struct exchange *x, const struct pg_owed *o);
 void pg_state_refused(struct exchange *x, const struct pg_owed *o,
     const struct pg_report *r);
+/* Does the server report it, and nobody sets it? */
+bool pg_state_is_fixed(const char *name);
 /* u's settings have changed: see how texts are read there. */
 void pg_state_look(struct upconn *u);
 /* Begin to read a text that will be parsed there. */
 void pg_state_scan(const struct exchange *x, struct pg_scan *scan);
 /* The end of a text: what it may leave on its session, by PG_SCAN_*. */
-unsigned pg_state_flags(const struct exchange *x, struct pg_scan *scan);
+unsigned pg_state_flags(struct exchange *x, struct pg_scan *scan);
+/* What is not kept where it is, after all: a lone statement of such flags that
+   is carried. The text without its end. */
+unsigned pg_state_carries(struct exchange *x, const char *text, size_t len,
+    unsigned flags);
 /* A request of such flags is about to be sent; PG_REFUSAL_NONE: it may. */
 enum pg_refusal pg_state_sent(struct exchange *x, unsigned flags) MUST_CHECK;
 /* Likewise, and before anything else of x is: nothing of others' sequences is to

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/proto/postgres/lone.h"
 #include "proxy/proto/postgres/up.h"
 
 enum { BIND_NAMES_MOST = 2 * PG_NAME_MOST };
@@ -71,8 +72,8 @@ make_room(struct exchange *x)
 }
 
 /* The connection has it, under weir's name, when what is sent now is read. */
-static int
-provide(struct exchange *x, struct pg_statement *st)
+int
+pg_provide(struct exchange *x, struct pg_statement *st)
 {
 	struct pg_prepared_set *set = &pg_upconn(x->lease->u)->prepared;
 	char name[PG_SERVER_NAME];
@@ -122,6 +123,49 @@ read_flags(struct exchange *x, struct pg_statement *st)
 	st->flags = pg_state_flags(x, &scan);
 }
 
+bool
+pg_deallocates(struct exchange *x, const char *text, size_t len,
+    char name[PG_SERVER_NAME])
+{
+	struct pg_exchange *px = pg_of(x);
+	struct pg_lone l;
+	struct pg_name *n;
+
+	pg_lone_read(&l, text, len);
+	n = l.kind == PG_LONE_DEALLOCATE && px->deallocates == NULL ?
+	    pg_name_find(&pg_session(x->s)->names, l.name) : NULL;
+	if (n == NULL)
+		return false;
+	px->deallocates = n;
+	px->clears = true;
+	pg_statement_name(n->st->id, name);
+	return true;
+}
+
+/* The same as an unnamed statement: with the server's name in its text. */
+static enum pg_step
+parse_deallocate(struct exchange *x, const char *name, uint32_t size)
+{
+	char text[16 + PG_SERVER_NAME + 2] = "DEALLOCATE ";
+	struct pg_statement *st;
+	size_t at;
+
+	strcat(text, name);
+	at = strlen(text) + 1;
+	text[at] = text[at + 1] = '\0';         /* no parameters */
+	st = pg_statement_own(&pg_lane(x->s)->statements, text, at + 2);
+	if (st == NULL)
+		return PG_STEP_NO_MEMORY;
+	pg_forget_unnamed(x);
+	pg_session(x->s)->unnamed = st;
+	pg_of(x)->unnamed_here = true;
+	if (pg_provide(x, pg_of(x)->deallocates->st) < 0 ||
+	    owe_parse(x, PG_FORWARD, st) == NULL || put_parse(x, "", st) < 0)
+		return PG_STEP_NO_MEMORY;
+	pg_upconn(x->lease->u)->unnamed = st->id;
+	return pg_up_drop(x, size);
+}
+
 static bool
 is_read_as_usual(const struct exchange *x)
 {
@@ -139,10 +183,16 @@ parse_unnamed(struct exchange *x, const char *body, size_t len, uint32_t size)
 	struct pg_lane *lane = pg_lane(x->s);
 	struct pg_statement *st = pg_statement_own(&lane->statements, body,
 	    len);
+	char name[PG_SERVER_NAME];
 
 	if (st == NULL)
 		return PG_STEP_NO_MEMORY;
 	read_flags(x, st);
+	if ((st->flags & PG_SCAN_DEALLOCATE) != 0 &&
+	    pg_deallocates(x, st->body, strlen(st->body), name)) {
+		pg_statement_drop(&lane->statements, st);
+		return parse_deallocate(x, name, size);
+	}
 	pg_forget_unnamed(x);
 	pg_session(x->s)->unnamed = st;         /* and its reference */
 	pg_of(x)->unnamed_here = true;
@@ -327,7 +377,7 @@ resolve(struct exchange *x, const char *name, struct named *to)
 	}
 	pg_statement_name(n->st->id, to->room);
 	to->name = to->room;
-	return provide(x, n->st);
+	return pg_provide(x, n->st);
 }
 
 static unsigned
@@ -405,7 +455,8 @@ pg_take_bind(struct exchange *x, const struct pg_head *h)
 	    resolve(x, name, &to) < 0)
 		return PG_STEP_NO_MEMORY;
 	if (to.words == PG_REFUSAL_NONE && to.st != NULL) {
-		words = pg_state_sent(x, to.st->flags);
+		words = pg_state_sent(x, pg_state_carries(x, to.st->body,
+		    strlen(to.st->body), to.st->flags));
 		if (words != PG_REFUSAL_NONE) {
 			to.words = words;
 			to.name = nobody;

@@ -14,6 +14,8 @@
 enum {
 	MAJOR = 3, MINOR_MOST = 2,
 	NAME_MOST = 64,                 /* of a setting, its end included */
+	IDENTITY_MOST = 255,            /* of a user or database; servers keep
+					   63 bytes */
 	NAMES_MOST = 16                 /* unknown options that are named */
 };
 
@@ -44,7 +46,7 @@ is_name(const char *name)
 static bool
 set(struct session *s, const char *name, const char *value)
 {
-	return !is_name(name) ||
+	return !is_name(name) || pg_state_is_fixed(name) ||
 	    pg_settings_change(&pg_session(s)->startup, name, value) == 0;
 }
 
@@ -185,6 +187,12 @@ read_startup(struct session *s, char *bytes, size_t len, unsigned minor)
 	if (st.user == NULL || *st.user == '\0') {
 		pg_say_fatal(s, "28000", "no PostgreSQL user name specified in "
 		    "startup packet");
+		return;
+	}
+	if (strlen(st.user) > IDENTITY_MOST ||
+	    (st.database != NULL && strlen(st.database) > IDENTITY_MOST)) {
+		pg_say_fatal(s, "08P01", "weir: the name of the user or of the "
+		    "database is too long");
 		return;
 	}
 	if (st.replication) {

@@ -11,10 +11,12 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/proto/postgres/lone.h"
 #include "proxy/proto/postgres/postgres.h"
 
 const char *const pg_pins[] = {
@@ -50,8 +52,8 @@ const struct pg_refusal_row pg_refusals[PG_N_REFUSALS] = {
 /* --------------------------------------------------------------- parameters */
 
 /* Reported, but nobody can set them. */
-static bool
-is_fixed(const char *name)
+bool
+pg_state_is_fixed(const char *name)
 {
 	static const char *const names[] = {
 		"in_hot_standby", "integer_datetimes", "is_superuser",
@@ -71,7 +73,7 @@ pg_state_noted(struct upconn *u, const char *name, const char *value)
 	struct pg_upconn *pu = pg_upconn(u);
 	const char *usual = pg_settings_find(pu->welcome, name);
 
-	if (is_fixed(name))
+	if (pg_state_is_fixed(name))
 		return pg_settings_change(&pu->welcome, name, value);
 	if (pg_settings_change(&pu->settings, name, usual != NULL &&
 	    strcmp(usual, value) == 0 ? NULL : value) < 0)
@@ -102,17 +104,36 @@ pg_state_changed(struct exchange *x, const char *name, const char *value,
 	return pg_state_noted(x->lease->u, name, value);
 }
 
+static const char standard_strings[] = "standard_conforming_strings";
+static const char encoding[] = "client_encoding";
+
+/* Names of encodings are compared by letters and digits alone. */
+static bool
+is_spelt(const char *name, const char *like)
+{
+	for (; *name != '\0'; name++) {
+		if (!isalnum((unsigned char)*name))
+			continue;
+		if (toupper((unsigned char)*name) != *like)
+			return false;
+		like++;
+	}
+	return *like == '\0';
+}
+
 /* Encodings of clients that have bytes of ASCII inside of characters
    (PostgreSQL 24.3.1: those no server has). */
 static bool
-is_wide(const char *encoding)
+is_wide(const char *name)
 {
-	static const char *const names[] = { "BIG5", "GB18030", "GBK", "JOHAB",
-		"SHIFT_JIS_2004", "SJIS", "UHC" };
+	static const char *const names[] = { "BIG5", "WIN950", "WINDOWS950",
+		"GB18030", "GBK", "WIN936", "WINDOWS936", "JOHAB",
+		"SHIFTJIS2004", "SJIS2004", "SHIFTJIS", "SJIS", "MSKANJI",
+		"WIN932", "WINDOWS932", "UHC", "WIN949", "WINDOWS949" };
 	size_t i;
 
-	for (i = 0; encoding != NULL && i < NELEMS(names); i++)
-		if (strcasecmp(encoding, names[i]) == 0)
+	for (i = 0; name != NULL && i < NELEMS(names); i++)
+		if (is_spelt(name, names[i]))
 			return true;
 	return false;
 }
@@ -126,14 +147,43 @@ value_of(const struct pg_upconn *pu, const char *name)
 	return value != NULL ? value : pg_settings_find(pu->welcome, name);
 }
 
+static bool
+is_off(const char *value)
+{
+	static const char *const words[] = { "off", "false", "no", "0", "f",
+		"n", "of", "fa", "fal", "fals" };
+	size_t i;
+
+	for (i = 0; value != NULL && i < NELEMS(words); i++)
+		if (strcasecmp(value, words[i]) == 0)
+			return true;
+	return false;
+}
+
 void
 pg_state_look(struct upconn *u)
 {
 	struct pg_upconn *pu = pg_upconn(u);
-	const char *standard = value_of(pu, "standard_conforming_strings");
 
-	pu->standard = standard == NULL || strcmp(standard, "off") != 0;
-	pu->wide = is_wide(value_of(pu, "client_encoding"));
+	pu->standard = !is_off(value_of(pu, standard_strings));
+	pu->wide = is_wide(value_of(pu, encoding));
+}
+
+/* What is about to be set there counts already: what is sent behind it is read
+   by it. */
+static void
+look_ahead(struct upconn *u, const struct pg_settings *wanted)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+	const char *value = pg_settings_find(wanted, standard_strings);
+
+	if (value == NULL)
+		value = pg_settings_find(pu->welcome, standard_strings);
+	pu->standard = !is_off(value);
+	value = pg_settings_find(wanted, encoding);
+	if (value == NULL)
+		value = pg_settings_find(pu->welcome, encoding);
+	pu->wide = is_wide(value);
 }
 
 void
@@ -224,6 +274,7 @@ put_reset(struct upconn *u, struct exchange *x, const char *name)
 	return pg_put_query(exchange_blocks(x), &u->conn.out, sql);
 }
 
+/* Not the encoding: see below. */
 static int
 set_missing(struct upconn *u, struct exchange *x)
 {
@@ -231,12 +282,13 @@ set_missing(struct upconn *u, struct exchange *x)
 	const char *name, *value, *has;
 	uint32_t at = 0, from = 0;
 
-	while (pg_settings_next(px->wanted, &at, &name, &value)) {
+	for (; pg_settings_next(px->wanted, &at, &name, &value); from = at) {
 		has = pg_settings_find(px->had, name);
-		if ((has == NULL || strcmp(has, value) != 0) &&
-		    (owe(x, from, false) < 0 || put_set(u, x, name, value) < 0))
+		if (strcasecmp(name, encoding) == 0 ||
+		    (has != NULL && strcmp(has, value) == 0))
+			continue;
+		if (owe(x, from, false) < 0 || put_set(u, x, name, value) < 0)
 			return -1;
-		from = at;
 	}
 	return 0;
 }
@@ -248,13 +300,54 @@ reset_others(struct upconn *u, struct exchange *x)
 	const char *name, *value;
 	uint32_t at = 0, from = 0;
 
-	while (pg_settings_next(px->had, &at, &name, &value)) {
-		if (pg_settings_find(px->wanted, name) == NULL &&
-		    (owe(x, from, true) < 0 || put_reset(u, x, name) < 0))
+	for (; pg_settings_next(px->had, &at, &name, &value); from = at) {
+		if (strcasecmp(name, encoding) == 0 ||
+		    pg_settings_find(px->wanted, name) != NULL)
+			continue;
+		if (owe(x, from, true) < 0 || put_reset(u, x, name) < 0)
 			return -1;
-		from = at;
 	}
 	return 0;
+}
+
+/* Where the setting of that name is in a list; false: is not there. */
+static bool
+place_of(const struct pg_settings *list, const char *name, uint32_t *place,
+    const char **value)
+{
+	const char *each;
+	uint32_t at = 0;
+
+	for (*place = 0; pg_settings_next(list, &at, &each, value); *place = at)
+		if (strcasecmp(each, name) == 0)
+			return true;
+	return false;
+}
+
+/* Literals are read by the encoding that is set, and in some a byte of ASCII
+   can be half of a character: other settings are set while it is the server's
+   own, the client's comes last. */
+static int
+leave_encoding(struct upconn *u, struct exchange *x)
+{
+	const char *value;
+	uint32_t at;
+
+	if (!place_of(pg_of(x)->had, encoding, &at, &value))
+		return 0;
+	return owe(x, at, true) < 0 || put_reset(u, x, encoding) < 0 ? -1 : 0;
+}
+
+static int
+take_encoding(struct upconn *u, struct exchange *x)
+{
+	const char *value;
+	uint32_t at;
+
+	if (!place_of(pg_of(x)->wanted, encoding, &at, &value))
+		return 0;
+	return owe(x, at, false) < 0 || put_set(u, x, encoding, value) < 0 ?
+	    -1 : 0;
 }
 
 /* Each is a request of its own, so that one that is refused takes no other
@@ -277,8 +370,10 @@ pg_state_agree(struct upconn *u, struct exchange *x)
 	px->had = pg_settings_keep(pu->settings);
 	/* A simple query takes the unnamed statement along. */
 	pu->unnamed = 0;
-	if (reset_others(u, x) < 0 || set_missing(u, x) < 0)
+	if (leave_encoding(u, x) < 0 || reset_others(u, x) < 0 ||
+	    set_missing(u, x) < 0 || take_encoding(u, x) < 0)
 		return -1;
+	look_ahead(u, px->wanted);
 	return 0;
 }
 
@@ -371,12 +466,15 @@ static const struct trace ends[] = {
 	{ PG_SCAN_RESET_USER, "SET", PG_PIN_USER }
 };
 
+/* A value that no parameter has: it was reset, to what is not known here. */
+static const char unknown[] = "\1";
+
 #define LASTING (PG_SCAN_LISTEN | PG_SCAN_PREPARE | PG_SCAN_HOLD | \
 	PG_SCAN_TEMP | PG_SCAN_ADVISORY | PG_SCAN_SET_CONFIG | PG_SCAN_SET | \
 	PG_SCAN_SET_ROLE | PG_SCAN_SET_USER | PG_SCAN_LOAD | PG_SCAN_UNSURE)
 
 unsigned
-pg_state_flags(const struct exchange *x, struct pg_scan *scan)
+pg_state_flags(struct exchange *x, struct pg_scan *scan)
 {
 	unsigned flags = pg_scan_end(scan);
 	const struct pg_upconn *pu = pg_upconn(x->lease->u);
@@ -384,9 +482,49 @@ pg_state_flags(const struct exchange *x, struct pg_scan *scan)
 	/* What the server reports is carried. */
 	if ((flags & PG_SCAN_SET) != 0 && scan->sets_n == 1 &&
 	    pg_settings_find(pu->welcome, scan->name) != NULL &&
-	    !is_fixed(scan->name))
+	    !pg_state_is_fixed(scan->name)) {
 		flags &= ~(unsigned)PG_SCAN_SET;
+		/* What comes behind is read by it: not before it is known. */
+		if (strcasecmp(scan->name, encoding) == 0 ||
+		    strcasecmp(scan->name, standard_strings) == 0)
+			pg_of(x)->clears = true;
+	}
 	return flags;
+}
+
+/* Alone in its request, and outside of a transaction: what it sets is known, and
+   stays when the server says that it is done. */
+static bool
+may_be_carried(const struct exchange *x)
+{
+	const struct pg_exchange *px = pg_of(x);
+
+	return px->status == 'I' && px->lone == NULL && !px->failed &&
+	    (px->flags & (PG_SCAN_BEGIN | LASTING)) == 0;
+}
+
+unsigned
+pg_state_carries(struct exchange *x, const char *text, size_t len,
+    unsigned flags)
+{
+	const unsigned about = PG_SCAN_SET | PG_SCAN_SET_CONFIG | PG_SCAN_RESET;
+	const struct pg_upconn *pu = pg_upconn(x->lease->u);
+	struct pg_lone l;
+
+	if ((flags & about) == 0)
+		return flags;
+	pg_lone_read(&l, text, len);
+	if (l.kind != PG_LONE_SET && l.kind != PG_LONE_RESET)
+		return flags;
+	/* The server tells what becomes of it. */
+	if (l.kind == PG_LONE_SET && pg_settings_find(pu->welcome, l.name) !=
+	    NULL && !pg_state_is_fixed(l.name))
+		return flags & ~about;
+	if (pg_state_is_fixed(l.name) || !may_be_carried(x) ||
+	    pg_settings_change(&pg_of(x)->lone, l.name,
+	    l.kind == PG_LONE_SET ? l.value : unknown) < 0)
+		return flags;
+	return flags & ~about;
 }
 
 /* What currval() and lastval() tell is of whoever used the connection last, and
@@ -418,7 +556,8 @@ pg_state_sent(struct exchange *x, unsigned flags)
 	struct upconn *u = x->lease->u;
 
 	pg_of(x)->flags |= flags;
-	if ((flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0)
+	if ((flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 ||
+	    pg_of(x)->deallocates != NULL)
 		pg_of(x)->clears = true;
 	if ((flags & LASTING) == 0 ||
 	    x->upstream->pool.span == CONF_SPAN_SESSION)
@@ -469,6 +608,20 @@ all_deallocated(struct exchange *x)
 	    &pg_session(x->s)->names);
 }
 
+/* The client's name, and the statement where it was. */
+static void
+deallocated(struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+	struct pg_session *ps = pg_session(x->s);
+
+	pg_prepared_remove(&pg_upconn(x->lease->u)->prepared,
+	    px->deallocates->st->id);
+	pg_name_take(&ps->names, px->deallocates);
+	pg_name_free(&pg_lane(x->s)->statements, px->deallocates);
+	px->deallocates = NULL;
+}
+
 static bool
 is_tag(const char *tag, const char *begin)
 {
@@ -482,7 +635,13 @@ pg_state_done(struct exchange *x, const char *tag)
 	struct pg_session *ps = pg_session(x->s);
 	size_t i;
 
-	/* Nothing of this transaction, nor from before, nor any word of it. */
+	if (px->lone != NULL && (is_tag(tag, "SET") || is_tag(tag, "RESET") ||
+	    is_tag(tag, "SELECT")))
+		px->lone_done = true;
+	if (px->deallocates != NULL && strcmp(tag, "DEALLOCATE") == 0)
+		deallocated(x);
+	/* No text of this exchange has left anything, and nothing is left of
+	   others. */
 	if (px->flags == 0 && ps->pins == 0)
 		return;
 	if (strcmp(tag, "DISCARD ALL") == 0) {
@@ -534,7 +693,8 @@ pg_state_has_news(const struct exchange *x)
 {
 	const struct pg_exchange *px = pg_of(x);
 
-	return warns(x) || ((px->resets || px->resets_one) &&
+	return warns(x) || ((px->resets || px->resets_one ||
+	    (px->lone_done && !px->erred)) &&
 	    pg_session(x->s)->startup != NULL);
 }
 
@@ -552,6 +712,14 @@ tell_states(struct exchange *x)
 	return 0;
 }
 
+static bool
+is_unknown(const struct pg_settings *list, const char *name)
+{
+	const char *value = pg_settings_find(list, name);
+
+	return value != NULL && strcmp(value, unknown) == 0;
+}
+
 /* The server has told of its own values, which weir will not leave at that. */
 static int
 tell_startup(struct exchange *x)
@@ -561,7 +729,8 @@ tell_startup(struct exchange *x)
 	uint32_t at = 0;
 
 	while (pg_settings_next(pg_session(x->s)->startup, &at, &name, &value))
-		if (pg_settings_find(pu->settings, name) == NULL &&
+		if ((pg_of(x)->lone == NULL || is_unknown(pg_of(x)->lone,
+		    name)) && pg_settings_find(pu->settings, name) == NULL &&
 		    pg_settings_find(pu->welcome, name) != NULL &&
 		    pg_put_status(exchange_blocks(x), &x->s->conn.out, name,
 		    value) < 0)
@@ -574,11 +743,9 @@ pg_state_tell(struct exchange *x)
 {
 	if (warns(x) && tell_states(x) < 0)
 		return -1;
-	return pg_of(x)->resets || pg_of(x)->resets_one ? tell_startup(x) : 0;
+	return pg_session(x->s)->startup != NULL && (pg_of(x)->resets ||
+	    pg_of(x)->resets_one || pg_of(x)->lone_done) ? tell_startup(x) : 0;
 }
-
-/* A value that no parameter has: it was reset, to what is not known here. */
-static const char unknown[] = "\1";
 
 /* Of what the server does not report it cannot be told which RESET was meant
    for: all of them are set anew before anybody relies on them. */
@@ -614,6 +781,29 @@ restore_startup(struct exchange *x)
 			return -1;
 	}
 	return 0;
+}
+
+/* The lone statement is done: on the connection, and for the client. */
+static int
+after_lone(struct exchange *x)
+{
+	struct pg_upconn *pu = pg_upconn(x->lease->u);
+	struct pg_session *ps = pg_session(x->s);
+	const char *name = "", *value = "", *usual;
+	uint32_t at = 0;
+	bool resets;
+
+	(void)pg_settings_next(pg_of(x)->lone, &at, &name, &value);
+	resets = strcmp(value, unknown) == 0;
+	if (pg_settings_find(pu->welcome, name) == NULL &&
+	    pg_settings_change(&pu->settings, name, resets ? NULL : value) < 0)
+		return -1;
+	usual = resets ? pg_settings_find(ps->startup, name) : NULL;
+	if (pg_settings_find(pu->welcome, name) == NULL &&
+	    pg_settings_change(&ps->settings, name, resets ? usual : value) < 0)
+		return -1;
+	return usual == NULL ? 0 : pg_settings_change(&ps->settings, name,
+	    usual);
 }
 
 /* Behind a RESET: the client's settings are as when it came, or some are. */
@@ -653,6 +843,10 @@ pg_state_rest(struct exchange *x)
 	else if (pg_name_rest(x) < 0)
 		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if ((px->resets || px->resets_one) && after_reset(x) < 0)
+		upconn_mark(u, MARK_BROKEN, "out of memory");
+	if (px->lone_done && px->erred)
+		px->dirty = true;
+	else if (px->lone_done && after_lone(x) < 0)
 		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if (warns(x))
 		px->dirty = true;

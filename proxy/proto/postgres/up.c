@@ -154,12 +154,28 @@ refuse_query(struct exchange *x, uint32_t size, enum pg_refusal words)
 	return pg_up_drop(x, size);
 }
 
+/* The server knows it by another name. */
+static enum pg_step
+take_deallocate(struct exchange *x, uint32_t size, const char *name)
+{
+	char sql[16 + PG_SERVER_NAME] = "DEALLOCATE ";
+
+	strcat(sql, name);
+	if (pg_provide(x, pg_of(x)->deallocates->st) < 0 ||
+	    pg_up_owe(x, PG_OWED_QUERY, PG_FORWARD) == NULL ||
+	    pg_put_query(pg_up_store(x), pg_up_out(x), sql) < 0)
+		return PG_STEP_NO_MEMORY;
+	pg_forget_unnamed(x);
+	return pg_up_drop(x, size);
+}
+
 static enum pg_step
 take_query(struct exchange *x, const struct pg_head *h)
 {
 	struct pg_exchange *px = pg_of(x);
 	enum pg_refusal words;
 	const char *bytes;
+	char name[PG_SERVER_NAME];
 	enum pg_step step;
 	unsigned flags;
 
@@ -173,7 +189,11 @@ take_query(struct exchange *x, const struct pg_head *h)
 		if (h->size == PG_HEAD || bytes[h->size - 1] != '\0')
 			return PG_STEP_BAD;
 		pg_scan_feed(&px->scan, bytes + PG_HEAD, h->size - PG_HEAD - 1);
-		flags = pg_state_flags(x, &px->scan);
+		flags = pg_state_carries(x, bytes + PG_HEAD,
+		    h->size - PG_HEAD - 1, pg_state_flags(x, &px->scan));
+		if ((flags & PG_SCAN_DEALLOCATE) != 0 && pg_deallocates(x,
+		    bytes + PG_HEAD, h->size - PG_HEAD - 1, name))
+			return take_deallocate(x, h->size, name);
 		words = pg_state_sent(x, flags);
 		if (words != PG_REFUSAL_NONE)
 			return refuse_query(x, h->size, words);
@@ -200,6 +220,18 @@ take_owed(struct exchange *x, const struct pg_head *h, enum pg_owed_kind kind)
 	if (pg_up_owe(x, kind, PG_FORWARD) == NULL)
 		return PG_STEP_NO_MEMORY;
 	return pg_up_pass(x, h->size);
+}
+
+/* A function by its number: which one it is, and what it leaves behind, cannot
+   be seen. */
+static enum pg_step
+take_call(struct exchange *x, const struct pg_head *h)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (pg_state_sent(x, PG_SCAN_UNSURE) != PG_REFUSAL_NONE)
+		px->dirty = true;
+	return take_owed(x, h, PG_OWED_CALL);
 }
 
 /* While it takes CopyData, the server takes no notice of Sync and Flush
@@ -276,7 +308,7 @@ take(struct exchange *x, const struct pg_head *h)
 	case 'S':
 		return take_sync(x, h);
 	case 'F':
-		return take_owed(x, h, PG_OWED_CALL);
+		return take_call(x, h);
 	case 'c':
 	case 'f':
 		return take_copy_end(x, h);

@@ -61,7 +61,15 @@ const char *pg_up_whole(struct exchange *x, uint32_t size, enum pg_step *step);
    server's. */
 void pg_forget_unnamed(struct exchange *x);
 
-/* prepare.c: messages about prepared statements. */
+/* prepare.c: the connection has it when what is sent now is read. -1 when out of
+   memory. */
+int pg_provide(struct exchange *x, struct pg_statement *st) MUST_CHECK;
+/* Is the text DEALLOCATE of a statement that the client has prepared by the
+   protocol? Then nothing else may be sent before it is answered, and name is
+   the server's for it. */
+bool pg_deallocates(struct exchange *x, const char *text, size_t len,
+    char name[PG_SERVER_NAME]) MUST_CHECK;
+/* Messages about prepared statements. */
 enum pg_step pg_take_parse(struct exchange *x, const struct pg_head *h);
 enum pg_step pg_take_bind(struct exchange *x, const struct pg_head *h);
 enum pg_step pg_take_describe(struct exchange *x, const struct pg_head *h);

@@ -63,8 +63,9 @@ pg_string(const char *bytes, size_t len, size_t *at)
 	return text;
 }
 
-bool
-pg_report_read(const char *body, size_t len, struct pg_report *r)
+/* True: it ends where it should. */
+static bool
+read_fields(const char *body, size_t len, struct pg_report *r)
 {
 	size_t at = 0;
 	bool has_v = false;
@@ -87,6 +88,18 @@ pg_report_read(const char *body, size_t len, struct pg_report *r)
 			r->routine = text;
 	}
 	return at + 1 == len;
+}
+
+bool
+pg_report_read(const char *body, size_t len, struct pg_report *r)
+{
+	return read_fields(body, len, r);
+}
+
+void
+pg_report_begin(const char *body, size_t len, struct pg_report *r)
+{
+	(void)read_fields(body, len, r);
 }
 
 int

@@ -79,6 +79,8 @@ struct pg_report {
 };
 
 bool pg_report_read(const char *body, size_t len, struct pg_report *r);
+/* Likewise from its beginning alone: what is not there is "". */
+void pg_report_begin(const char *body, size_t len, struct pg_report *r);
 
 /* ------------------------------------------------------ writing; -1: memory */
 
