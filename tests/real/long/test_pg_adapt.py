@@ -84,6 +84,12 @@ def work_on(weirs, benches, each=2000):
     until(more, "answers through each", 6 * WAIT)
 
 
+def leave(w, bench):
+    bench.kill()
+    w.wait_pool(leased=0, connecting=0)
+    w.stop()
+
+
 @case
 def three_share_what_there_is_and_two_take_the_third_ones():
     server, weirs = start(True)
@@ -99,16 +105,14 @@ def three_share_what_there_is_and_two_take_the_third_ones():
         seen.append(caps(weirs))
     print("      caps of three: %r" % seen, flush=True)
     # The third stops; what it had is the others' now.
-    benches[2].kill()
-    weirs[2].stop()
+    leave(weirs[2], benches[2])
     weirs, benches = weirs[:2], benches[:2]
     until(lambda: sum(w.pool()["open"] for w in weirs) >= ROOM - 2,
           "the two have what the three had", 6 * WAIT)
     work_on(weirs, benches)
     print("      caps of two: %r" % caps(weirs), flush=True)
     # And one that is alone gets all it may have.
-    benches[1].kill()
-    weirs[1].stop()
+    leave(weirs[1], benches[1])
     until(lambda: weirs[0].pool()["cap"] == MAX, "its own cap", 6 * WAIT)
     until(lambda: weirs[0].pool()["open"] == MAX, "all of it", 6 * WAIT)
     work_on(weirs[:1], benches[:1])
