@@ -74,7 +74,7 @@ tear_down(void **state)
 static void
 ask(void *state, struct buf *out)
 {
-	struct addr none = { 0 };
+	struct addr none = { .sa.sa_family = AF_UNIX };
 	struct endpoint *e = endpoint_new("p", "p:5432", &none, 1, UINT_MAX);
 
 	assert_non_null(e);

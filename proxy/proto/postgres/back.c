@@ -77,6 +77,7 @@ pg_settle(struct exchange *x)
 	if (px->owed.n > 0 || px->unsynced || px->status != 'I' ||
 	    px->up_left > 0 || px->down_left > 0 || px->failed ||
 	    px->fatal || px->unfinished ||
+	    (px->purpose == PG_FOR_REQUESTS && !px->begun) ||
 	    u->conn.out.len > 0 || u->conn.in.len > 0 || u->conn.eof)
 		return false;
 	/* What was asked for when the client had its answer must not hit who

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -21,10 +22,11 @@ struct pg_cancel {
 	struct conn conn;
 	struct pg_lane *lane;
 	struct upconn *u;               /* NULL: it has been closed */
-	struct list link;               /* lane->cancels, while it waits */
+	struct list link;               /* lane->cancels, while it waits, and
+					   then lane->cancelling */
 	struct deadline deadline;
 	struct late late;
-	bool sent;
+	bool begun, sent;
 	uint32_t pid;                   /* as the server gave it at login */
 	size_t key_len;
 	unsigned char key[PG_LOGIN_KEY_MOST];
@@ -59,6 +61,7 @@ over(struct pg_cancel *c, bool sure)
 
 	deadline_clear(&c->deadline);
 	conn_close(&c->conn);
+	list_remove(&c->link);
 	c->lane->n_cancels--;
 	worker_late(c->conn.w, &c->late, release);
 	if (u != NULL) {
@@ -154,6 +157,8 @@ begin(struct pg_cancel *c)
 		return;
 	}
 	c->lane->n_cancels++;
+	c->begun = true;
+	list_append(&c->lane->cancelling, &c->link);
 	u->holds++;
 	deadline_set(u->pool->worker, &c->deadline,
 	    u->pool->conf->timeouts.connect_ms);
@@ -195,12 +200,28 @@ pg_cancel_is_over(struct upconn *u)
 
 	if (c == NULL)
 		return true;
-	if (!list_linked(&c->link))
+	if (c->begun)
 		return false;
 	list_remove(&c->link);
 	free(c);
 	pu->cancel = NULL;
 	return true;
+}
+
+/* Its loop has gone. */
+void
+pg_cancel_fini(struct pg_lane *lane)
+{
+	struct list *l;
+
+	while ((l = list_first(&lane->cancelling)) != NULL) {
+		struct pg_cancel *c = container_of(l, struct pg_cancel, link);
+
+		list_remove(l);
+		if (c->conn.open)
+			close(conn_fd(&c->conn));
+		free(c);
+	}
 }
 
 void

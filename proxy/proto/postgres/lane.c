@@ -50,6 +50,7 @@ pg_lane_init(void *own, unsigned index)
 	lane->index = index;
 	pg_statements_init(&lane->statements, index);
 	list_init(&lane->cancels);
+	list_init(&lane->cancelling);
 }
 
 static void
@@ -68,6 +69,7 @@ pg_lane_fini(void *own)
 	struct pg_lane *lane = own;
 	struct pg_known *k, *next;
 
+	pg_cancel_fini(lane);
 	pg_statements_fini(&lane->statements);
 	HASH_ITER(hh, lane->known, k, next)
 		forget(lane, k);

@@ -119,6 +119,7 @@ struct pg_lane {
 	struct pg_statements statements;
 	struct pg_known *known;         /* by upstream and key */
 	struct list cancels;            /* that wait for one to end */
+	struct list cancelling;         /* that are under way */
 	unsigned n_cancels;             /* connections for that */
 	struct session **slots;         /* by number; NULL = free */
 	uint32_t n_slots, next_free;
@@ -392,6 +393,8 @@ void pg_cancel(struct upconn *u);
 void pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
     size_t secret_len);
 
+/* The lane has ended: those that are left. */
+void pg_cancel_fini(struct pg_lane *lane);
 /* None is under way; one that has not begun yet is given up. */
 bool pg_cancel_is_over(struct upconn *u) MUST_CHECK;
 /* It is being closed: nobody waits for that any more. */

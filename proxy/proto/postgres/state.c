@@ -859,9 +859,10 @@ pg_state_rest(struct exchange *x)
 	}
 	pg_state_leaves(u, ps->pins | px->done);
 	ps->pins = 0;
-	/* What was once set on it, and is undone as far as is known. */
+	/* What was once set on it, and is undone as far as is known; and DO,
+	   which can put together in its text what the scan does not see. */
 	if (px->dirty || (u->pinned && !px->discarded) ||
-	    (px->flags & LASTING) != 0) {
+	    (px->flags & (LASTING | PG_SCAN_DO)) != 0) {
 		pg_upconn(u)->wash.discards = true;
 		pg_upconn(u)->wash.status = 'I';
 		upconn_mark(u, MARK_DIRTY, "session state");
