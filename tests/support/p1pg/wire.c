@@ -343,8 +343,9 @@ judge_as(struct client *c, const char *want, size_t want_len, const char *p,
 
 	while (at < n) {
 		size = (size_t)number_at(p + at + 1) + 1;
-		/* It may have begun. */
-		if (cancelled && p[at] == 'T') {
+		/* It may have begun, and even had its row. */
+		if (cancelled && (p[at] == 'T' || (p[at] == 'D' && size > 11 +
+		    TOKEN_LEN / 2 && is_own(c, p + at + 11)))) {
 			at += size;
 			continue;
 		}
