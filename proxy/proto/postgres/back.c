@@ -64,7 +64,8 @@ release(struct exchange *x)
 	pg_settings_drop(px->wanted);
 	pg_settings_drop(px->had);
 	pg_settings_drop(px->lone);
-	px->wanted = px->had = px->lone = NULL;
+	pg_settings_drop(px->restores);
+	px->wanted = px->had = px->lone = px->restores = NULL;
 }
 
 bool

@@ -346,6 +346,8 @@ ready_came(struct exchange *x, const struct row *row, const char *body,
 	   thought to: see copy_begins(). */
 	if (o == NULL)
 		return px->unsure_syncs ? FATE_PASS : FATE_BAD;
+	if (*body == 'I' && o->how != PG_SKIP)
+		pg_state_committed(x);
 	return answer_came(x, 'Z', row, body, len);
 }
 

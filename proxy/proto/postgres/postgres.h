@@ -218,6 +218,7 @@ struct pg_exchange {
 	struct pg_settings *lone;       /* a lone SET, or with no value a RESET:
 					   carried if it goes well */
 	bool lone_done;
+	struct pg_settings *restores;   /* of the start-up packet, behind RESETs */
 	struct pg_name *deallocates;    /* DEALLOCATE of it in SQL is owed */
 	struct pg_settings *wanted, *had;       /* the client's and the
 					   connection's when it began */
@@ -366,6 +367,8 @@ int pg_state_tell(struct exchange *x) MUST_CHECK;
 /* u goes on without the client that had these pins: what washing does not take
    away ends it. */
 void pg_state_leaves(struct upconn *u, unsigned pins);
+/* ReadyForQuery outside of a transaction. */
+void pg_state_committed(struct exchange *x);
 /* Between two transactions: what remains is kept, or u is marked. */
 void pg_state_rest(struct exchange *x);
 /* ParameterStatus, on any connection; -1 when out of memory. */

@@ -415,7 +415,8 @@ pg_state_refused(struct exchange *x, const struct pg_owed *o,
 	struct pg_session *ps = pg_session(x->s);
 	const char *value, *name = subject_of(x, o, &value);
 
-	if (value == NULL) {
+	/* A cancel that was the client's has hit weir's own request. */
+	if (value == NULL || strcmp(r->code, "57014") == 0) {
 		upconn_mark(x->lease->u, MARK_DIRTY, "RESET failed");
 		pg_of(x)->dirty = true;
 		return;
@@ -694,8 +695,7 @@ pg_state_has_news(const struct exchange *x)
 	const struct pg_exchange *px = pg_of(x);
 
 	return warns(x) || ((px->resets || px->resets_one ||
-	    (px->lone_done && !px->erred)) &&
-	    pg_session(x->s)->startup != NULL);
+	    px->restores != NULL) && pg_session(x->s)->startup != NULL);
 }
 
 static int
@@ -712,14 +712,6 @@ tell_states(struct exchange *x)
 	return 0;
 }
 
-static bool
-is_unknown(const struct pg_settings *list, const char *name)
-{
-	const char *value = pg_settings_find(list, name);
-
-	return value != NULL && strcmp(value, unknown) == 0;
-}
-
 /* The server has told of its own values, which weir will not leave at that. */
 static int
 tell_startup(struct exchange *x)
@@ -729,8 +721,9 @@ tell_startup(struct exchange *x)
 	uint32_t at = 0;
 
 	while (pg_settings_next(pg_session(x->s)->startup, &at, &name, &value))
-		if ((pg_of(x)->lone == NULL || is_unknown(pg_of(x)->lone,
-		    name)) && pg_settings_find(pu->settings, name) == NULL &&
+		if ((pg_of(x)->resets || pg_of(x)->resets_one ||
+		    pg_settings_find(pg_of(x)->restores, name) != NULL) &&
+		    pg_settings_find(pu->settings, name) == NULL &&
 		    pg_settings_find(pu->welcome, name) != NULL &&
 		    pg_put_status(exchange_blocks(x), &x->s->conn.out, name,
 		    value) < 0)
@@ -743,8 +736,7 @@ pg_state_tell(struct exchange *x)
 {
 	if (warns(x) && tell_states(x) < 0)
 		return -1;
-	return pg_session(x->s)->startup != NULL && (pg_of(x)->resets ||
-	    pg_of(x)->resets_one || pg_of(x)->lone_done) ? tell_startup(x) : 0;
+	return tell_startup(x);
 }
 
 /* Of what the server does not report it cannot be told which RESET was meant
@@ -768,13 +760,13 @@ forget_unreported(struct upconn *u)
 /* RESET takes to what was there when the client came: its start-up packet,
    which the server knows nothing of. */
 static int
-restore_startup(struct exchange *x)
+restore(struct exchange *x, const struct pg_settings *from)
 {
 	struct pg_session *ps = pg_session(x->s);
 	const char *name, *value, *now;
 	uint32_t at = 0;
 
-	while (pg_settings_next(ps->startup, &at, &name, &value)) {
+	while (pg_settings_next(from, &at, &name, &value)) {
 		now = pg_settings_find(ps->settings, name);
 		if ((now == NULL || strcmp(now, unknown) == 0) &&
 		    pg_settings_change(&ps->settings, name, value) < 0)
@@ -783,12 +775,11 @@ restore_startup(struct exchange *x)
 	return 0;
 }
 
-/* The lone statement is done: on the connection, and for the client. */
+/* The lone statement is done, and what it was about known. */
 static int
 after_lone(struct exchange *x)
 {
 	struct pg_upconn *pu = pg_upconn(x->lease->u);
-	struct pg_session *ps = pg_session(x->s);
 	const char *name = "", *value = "", *usual;
 	uint32_t at = 0;
 	bool resets;
@@ -798,23 +789,44 @@ after_lone(struct exchange *x)
 	if (pg_settings_find(pu->welcome, name) == NULL &&
 	    pg_settings_change(&pu->settings, name, resets ? NULL : value) < 0)
 		return -1;
-	usual = resets ? pg_settings_find(ps->startup, name) : NULL;
-	if (pg_settings_find(pu->welcome, name) == NULL &&
-	    pg_settings_change(&ps->settings, name, resets ? usual : value) < 0)
-		return -1;
-	return usual == NULL ? 0 : pg_settings_change(&ps->settings, name,
-	    usual);
+	usual = resets ? pg_settings_find(pg_session(x->s)->startup, name) :
+	    NULL;
+	return pg_settings_change(&pg_of(x)->restores, name, usual);
 }
 
-/* Behind a RESET: the client's settings are as when it came, or some are. */
-static int
-after_reset(struct exchange *x)
+/* What was done has been committed, unless something failed on the way: then
+   nothing of it is taken for done. */
+void
+pg_state_committed(struct exchange *x)
 {
 	struct pg_exchange *px = pg_of(x);
 
-	if (forget_unreported(x->lease->u) < 0)
-		return -1;
-	return px->resets ? 0 : restore_startup(x);
+	if (px->lone_done && px->erred)
+		px->dirty = true;
+	else if (px->lone_done && after_lone(x) < 0)
+		upconn_mark(x->lease->u, MARK_BROKEN, "out of memory");
+	if (!px->erred)
+		pg_session(x->s)->pins &= (uint16_t)~px->undone;
+	pg_settings_drop(px->lone);
+	px->lone = NULL;
+	px->lone_done = px->erred = false;
+	px->undone = 0;
+}
+
+/* The client has not set what was forgotten: it is as with everybody. */
+static int
+drop_unknown(struct pg_session *ps)
+{
+	struct pg_settings *now = pg_settings_keep(ps->settings);
+	const char *name, *value;
+	uint32_t at = 0;
+	int bad = 0;
+
+	while (bad == 0 && pg_settings_next(now, &at, &name, &value))
+		if (strcmp(value, unknown) == 0)
+			bad = pg_settings_change(&ps->settings, name, NULL);
+	pg_settings_drop(now);
+	return bad;
 }
 
 void
@@ -833,20 +845,12 @@ pg_state_rest(struct exchange *x)
 	struct upconn *u = x->lease->u;
 	unsigned fresh;
 
-	/* Nothing that failed on the way is taken for an end. */
-	if (!px->erred)
-		ps->pins &= (uint16_t)~px->undone;
+	pg_state_committed(x);
 	fresh = px->done & ~(unsigned)ps->pins;
-
-	if (px->resets)
-		pg_settings_set(&ps->settings, ps->startup);
-	else if (pg_name_rest(x) < 0)
-		upconn_mark(u, MARK_BROKEN, "out of memory");
-	if ((px->resets || px->resets_one) && after_reset(x) < 0)
-		upconn_mark(u, MARK_BROKEN, "out of memory");
-	if (px->lone_done && px->erred)
-		px->dirty = true;
-	else if (px->lone_done && after_lone(x) < 0)
+	if (((px->resets || px->resets_one) && forget_unreported(u) < 0) ||
+	    pg_name_rest(x) < 0 || restore(x, px->resets || px->resets_one ?
+	    ps->startup : px->restores) < 0 ||
+	    ((px->resets || px->resets_one) && drop_unknown(ps) < 0))
 		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if (warns(x))
 		px->dirty = true;

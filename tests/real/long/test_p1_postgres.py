@@ -5,7 +5,8 @@ every message that they get is the one that they must get.
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..",
+                                "support"))
 from case import case, check, eq, run, until
 from fault import VARIANT
 from p1kv import Load
