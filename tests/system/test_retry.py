@@ -80,11 +80,13 @@ class Clogged:
             s.connect_ex(self.sock.getsockname())
 
 
-def mixed(c, n):
-    """n requests with and without body; (response, its body) of each."""
+def mixed(c, n, most=200000):
+    """n requests with and without body; (response, its body) of each. Who is
+    refused before all of a body has come is told so and cut: where that is to
+    be met, it is one that comes in one piece."""
     for k in range(n):
         method, body = (("GET", None), ("POST", b"x" * 3000), ("PUT", b"p"),
-                        ("POST", os.urandom(200000)), ("DELETE", None))[k % 5]
+                        ("POST", os.urandom(most)), ("DELETE", None))[k % 5]
         yield ask(c, method, "/%d" % k, body=body), body
 
 
@@ -147,7 +149,7 @@ def without_retries_those_are_told():
         dead.refuse()
         w = Weir(one(dead, alive, up=up))
         c = front(w)
-        told = [r for r, _ in mixed(c, 20) if r.status != 200]
+        told = [r for r, _ in mixed(c, 20, 20000) if r.status != 200]
         for r in told:
             refused(r, 502, "connect_failed")
         check(told, "nobody met the dead one")
@@ -158,7 +160,7 @@ def without_retries_those_are_told():
         w = Weir(one(dead, alive,
                      up=up + 'timeouts = { connect = "300ms"; };'))
         c = front(w)
-        told = [r for r, _ in mixed(c, 4) if r.status != 200]
+        told = [r for r, _ in mixed(c, 4, 20000) if r.status != 200]
         for r in told:
             refused(r, 504, "connect_timeout")
         check(told, "nobody met the dead one")
@@ -172,7 +174,7 @@ def route_that_says_off_is_told_too():
     w = Weir(one(dead, alive, up=policy(2), front='routes = ( '
                  '{ retry = "off"; upstream = "back"; } );'))
     c = front(w)
-    told = [r for r, _ in mixed(c, 10) if r.status != 200]
+    told = [r for r, _ in mixed(c, 10, 20000) if r.status != 200]
     for r in told:
         refused(r, 502, "connect_failed")
     check(told, "nobody met the dead one")

@@ -415,9 +415,13 @@ pg_state_refused(struct exchange *x, const struct pg_owed *o,
 	struct pg_session *ps = pg_session(x->s);
 	const char *value, *name = subject_of(x, o, &value);
 
-	/* A cancel that was the client's has hit weir's own request. */
+	/* A cancel that was the client's has hit weir's own request: what it
+	   wanted it still wants. */
+	if (value != NULL && strcmp(r->code, "57014") == 0 &&
+	    pg_settings_change(&pg_of(x)->restores, name, value) < 0)
+		upconn_mark(x->lease->u, MARK_BROKEN, "out of memory");
 	if (value == NULL || strcmp(r->code, "57014") == 0) {
-		upconn_mark(x->lease->u, MARK_DIRTY, "RESET failed");
+		upconn_mark(x->lease->u, MARK_DIRTY, "not as it should be");
 		pg_of(x)->dirty = true;
 		return;
 	}
