@@ -93,6 +93,7 @@ def an_answer_that_flaps_hammers_nobody():
     n = Names(lambda name, count: both[count % 4])
     o = everywhere()
     w = start(o, pool="min_idle = 2; max = 8;")
+    before = w.failures()       # of who came before there was an answer
     begin, asked, made = time.monotonic(), n.asked, o.accepted
     served = 0
     while time.monotonic() - begin < 4:
@@ -104,7 +105,7 @@ def an_answer_that_flaps_hammers_nobody():
     # A warm set for each new address, not more.
     check(o.accepted - made <= 12 * (passed + 2), "connections: %d" %
           (o.accepted - made))
-    eq(w.failures(), {}, "failures")
+    eq(w.failures(), before, "failures")
     w.balanced(o)
 
 
