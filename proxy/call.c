@@ -228,8 +228,13 @@ read_head(struct call *c, const char *shown, int64_t until_ms, char *why,
 		n = receive(c);
 		if (n < 0)
 			return say(why, size, shown, "no answer from weir");
-		if (n == 0 || now_ms() > until_ms)
+		if (n == 0)
 			break;
+		/* What has come whole counts, however late. */
+		if (now_ms() > until_ms && strstr(c->bytes, "\r\n\r\n") == NULL) {
+			errno = ETIMEDOUT;
+			return say(why, size, shown, "no answer from weir");
+		}
 	}
 	snprintf(why, size, "what is at %s does not answer as weir does",
 	    shown);
