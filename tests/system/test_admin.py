@@ -209,6 +209,9 @@ def the_admin_port_may_be_a_unix_socket():
     w = Weir(argv=["-c", file], wait=False)
     until(lambda: os.path.exists(path), "the socket")
     until(lambda: listening(conf.ports["front"]), "the listener")
+    # It is bound before it listens.
+    until(lambda: command("-c", file, "get", "/healthz").returncode == 0,
+          "the admin port")
     r = raw("unix:" + path, b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
     eq(json.loads(r.body)["pid"], w.pid, "pid")
     for argv in (("-c", file, "get", "/healthz"),
