@@ -99,8 +99,10 @@ pg_up_must_wait(struct exchange *x, bool here)
 {
 	struct pg_exchange *px = pg_of(x);
 
-	if (px->owed.n == 0)
+	if (px->owed.n == 0) {
 		px->clears = px->flushed = false;
+		px->assumed = px->assumed_before = 0;
+	}
 	if (!px->clears && (here || px->assumed_before == 0))
 		return false;
 	/* Without memory for it, it waits for the client's Sync. */
