@@ -334,7 +334,7 @@ void pg_owed_let_go(struct exchange *x, struct pg_owed *o);
 /* The timers of requests and of transactions, as things stand. */
 void pg_clock(struct exchange *x);
 
-/* state.c: the connection is as this client expects it, once what was appended
+/* carried.c: the connection is as this client expects it, once what was appended
    has been carried out. -1 when out of memory. */
 int pg_state_agree(struct upconn *u, struct exchange *x) MUST_CHECK;
 /* Weir's own request has been carried out, or refused. */
@@ -343,11 +343,13 @@ void pg_state_refused(struct exchange *x, const struct pg_owed *o,
     const struct pg_report *r);
 /* Does the server report it, and nobody sets it? */
 bool pg_state_is_fixed(const char *name);
+/* Are texts read by it? */
+bool pg_state_is_of_reading(const char *name);
 /* u's settings have changed: see how texts are read there. */
 void pg_state_look(struct upconn *u);
 /* Begin to read a text that will be parsed there. */
 void pg_state_scan(const struct exchange *x, struct pg_scan *scan);
-/* The end of a text: what it may leave on its session, by PG_SCAN_*. */
+/* state.c: the end of a text, and what it may leave on its session, by PG_SCAN_*. */
 unsigned pg_state_flags(struct exchange *x, struct pg_scan *scan);
 /* What is not kept where it is, after all: a lone statement of such flags that
    is carried. The text without its end. */
