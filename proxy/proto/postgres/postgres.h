@@ -334,8 +334,8 @@ void pg_owed_let_go(struct exchange *x, struct pg_owed *o);
 /* The timers of requests and of transactions, as things stand. */
 void pg_clock(struct exchange *x);
 
-/* carried.c: the connection is as this client expects it, once what was appended
-   has been carried out. -1 when out of memory. */
+/* carried.c: the connection is as this client expects it, once what was
+   appended has been carried out. -1 when out of memory. */
 int pg_state_agree(struct upconn *u, struct exchange *x) MUST_CHECK;
 /* Weir's own request has been carried out, or refused. */
 void pg_state_agreed(struct exchange *x, const struct pg_owed *o);
@@ -349,7 +349,7 @@ bool pg_state_is_of_reading(const char *name);
 void pg_state_look(struct upconn *u);
 /* Begin to read a text that will be parsed there. */
 void pg_state_scan(const struct exchange *x, struct pg_scan *scan);
-/* state.c: the end of a text, and what it may leave on its session, by PG_SCAN_*. */
+/* state.c: the end of a text; what it may leave on its session: PG_SCAN_*. */
 unsigned pg_state_flags(struct exchange *x, struct pg_scan *scan);
 /* What is not kept where it is, after all: a lone statement of such flags that
    is carried. The text without its end. */
@@ -357,8 +357,8 @@ unsigned pg_state_carries(struct exchange *x, const char *text, size_t len,
     unsigned flags);
 /* A request of such flags is about to be sent; PG_REFUSAL_NONE: it may. */
 enum pg_refusal pg_state_sent(struct exchange *x, unsigned flags) MUST_CHECK;
-/* Likewise, and before anything else of x is: nothing of others' sequences is to
-   be seen. -1 when out of memory. */
+/* Likewise, and before anything else of x is: nothing of others' sequences is
+   to be seen. -1 when out of memory. */
 int pg_state_sequences(struct exchange *x, unsigned flags) MUST_CHECK;
 /* CommandComplete: what it says has been done. */
 void pg_state_done(struct exchange *x, const char *tag);

@@ -2,9 +2,9 @@
  * What a client has set up on "its session", on connections that are of many.
  *
  * Parameters that the server reports, and those of the client's start-up
- * packet, are carried (carried.c): set on a connection before the client's first message
- * there, and only where they differ. What cannot be carried keeps the client on
- * its connection (a pin), for as long as it lasts; it is told from the text of
+ * packet, are carried (carried.c): set on a connection before the client's
+ * first message there, and only where they differ. What cannot be carried keeps
+ * the client on its connection (a pin), for as long as it lasts; it is told from the text of
  * requests (scan.h) and from what the server says it has done. What nobody
  * keeps is washed away: so a text that fools the scan costs a client its
  * state, unless no word of it is known at all.
@@ -110,8 +110,8 @@ pg_state_flags(struct exchange *x, struct pg_scan *scan)
 	return flags;
 }
 
-/* Alone in its request, and outside of a transaction: what it sets is known, and
-   stays when the server says that it is done. */
+/* Alone in its request, and outside of a transaction: what it sets is known,
+   and stays when the server says that it is done. */
 static bool
 may_be_carried(const struct exchange *x)
 {
