@@ -1,5 +1,5 @@
 """Libraries of applications through weir, each with more clients than there are
-connections: psycopg2, psycopg, DBD::Pg, node-postgres.
+connections: psycopg2, psycopg, DBD::Pg, node-postgres, postgres.js.
 """
 # SPDX-License-Identifier: MIT
 import os
@@ -48,6 +48,12 @@ def dbd_pg():
 @case
 def node_postgres():
     play("node", os.path.join(HERE, "node_pg.mjs"), installed("pg"), "pg")
+
+
+@case
+def postgres_js():
+    play("node", os.path.join(HERE, "node_pg.mjs"), installed("postgres"),
+         "postgres")
 
 
 run()

@@ -563,6 +563,10 @@ front_drained(struct session *s)
 {
 	struct exchange *x = exchange_first(s);
 
+	if (pg_session(s)->phase == PG_CONSOLE) {
+		session_bytes(s);
+		return;
+	}
 	if (x == NULL || x->lease == NULL) {
 		aside_drained(s);
 		return;
@@ -572,8 +576,7 @@ front_drained(struct session *s)
 		pg_down(x);
 	}
 	if (!x->ended && s->conn.paused)
-		front_unchoke(s, x); else if (pg_session(s)->phase == PG_CONSOLE)
-		session_bytes(s);
+		front_unchoke(s, x);
 }
 
 const struct front_ops pg_front = {
