@@ -19,9 +19,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "net/tls.h"
 #include "net/worker.h"
 
 enum {
+	TURN_MOST = 256 * 1024,         /* of TLS input in one turn */
 	IOV_MOST = 64, READ_LEAST = 1024,
 	COUNTED_STEP = 16 * 1024        /* written before who counts has a say */
 };
@@ -43,6 +45,14 @@ plain_write(int fd, const void *from, size_t len)
 	return syscall(SYS_write, fd, from, len);
 }
 
+/* What TLS has read ahead no readiness tells of. */
+static void
+read_ahead(struct conn *c)
+{
+	if (c->tls != NULL && tls_has_pending(c->tls))
+		ev_feed_event(c->w->loop, &c->io, EV_READ);
+}
+
 static void
 watch(struct conn *c)
 {
@@ -59,6 +69,8 @@ watch(struct conn *c)
 		return;
 	ev_io_modify(&c->io, want);
 	ev_io_start(c->w->loop, &c->io);
+	if (want & EV_READ)
+		read_ahead(c);
 }
 
 static void
@@ -69,7 +81,23 @@ fail(struct conn *c, int error)
 	c->broken = true;
 	c->stuck = false;
 	watch(c);
-	c->ops->failed(c, error);
+	if (c->securing) {
+		c->securing = false;
+		c->ops->secured(c, error);
+	} else
+		c->ops->failed(c, error);
+}
+
+/* So much has come in, of so much that there was room for. */
+static void
+took_in(struct conn *c, size_t n, size_t room)
+{
+	/* Anything that came close to filling a block is a stream. */
+	c->streaming = n >= room || n >= BUF_MEDIUM;
+	c->received += n;
+	if (c->ops->moved != NULL && n > 0)
+		c->ops->moved(c, n);
+	c->ops->input(c);
 }
 
 static void
@@ -101,12 +129,165 @@ read_some(struct conn *c)
 		c->eof = true;
 		watch(c);
 	}
-	/* Anything that came close to filling a block is a stream. */
-	c->streaming = (size_t)n >= room || n >= BUF_MEDIUM;
-	c->received += (uint64_t)n;
+	took_in(c, (size_t)n, room);
+}
+
+/* ---------------------------------------------------------------------- TLS */
+
+static void
+write_lost(struct conn *c, int error)
+{
+	c->shut = c->shut_done = true;
+	/* EPIPE would say that a FIN came before. */
+	c->was_reset = error == ECONNRESET;
+}
+
+/* May what is written go nowhere, for the peer may have said why? */
+static bool
+hears_out(const struct conn *c, int error)
+{
+	return (error == EPIPE || error == ECONNRESET) && c->hear_out &&
+	    !c->paused && !c->eof;
+}
+
+/* What is encrypted goes out. False: it has not all, or c has failed. */
+static bool
+flush_records(struct conn *c)
+{
+	bool gone = tls_flush(c->tls, c->io.fd, c->w->tls_room);
+	size_t n = tls_taken(c->tls);
+	int error = tls_error(c->tls);
+
+	if (!gone && error == 0) {
+		c->stuck = true;
+		return false;
+	}
+	if (!gone && hears_out(c, error)) {
+		write_lost(c, error);
+		n = c->out.len;
+	} else if (!gone) {
+		fail(c, error);
+		return false;
+	}
+	tls_gone(c->tls);
+	c->sent += n;
+	buf_drop(&c->w->blocks, &c->out, n);
 	if (c->ops->moved != NULL && n > 0)
-		c->ops->moved(c, (size_t)n);
-	c->ops->input(c);
+		c->ops->moved(c, n);
+	return true;
+}
+
+/* False: c has failed. */
+static bool
+write_secured(struct conn *c)
+{
+	struct tls_room *room = c->w->tls_room;
+
+	/* What the socket did not take is the first. */
+	while (flush_records(c) && c->open && !c->held && c->out.len > 0) {
+		if (!tls_write(c->tls, c->io.fd, room, &c->out)) {
+			fail(c, tls_error(c->tls));
+			break;
+		}
+		if (c->shut && tls_taken(c->tls) == c->out.len)
+			tls_bye(c->tls, c->io.fd, room);
+	}
+	return c->open && !c->broken;
+}
+
+static void
+read_secured(struct conn *c)
+{
+	struct block_store *store = &c->w->blocks;
+	size_t room, n, total = 0;
+	enum tls_did did;
+
+	do {
+		char *to = buf_reserve(store, &c->in, READ_LEAST,
+		    c->streaming ? BUF_LARGE : BUF_MEDIUM, &room);
+
+		if (to == NULL) {
+			fail(c, ENOMEM);
+			return;
+		}
+		did = tls_read(c->tls, c->io.fd, c->w->tls_room, to, room, &n);
+		buf_commit(store, &c->in, n);
+		total += n;
+	} while (did == TLS_DONE && total < TURN_MOST);
+	/* TLS may have had something to say to it. */
+	if (!c->stuck && !flush_records(c) && c->broken)
+		return;
+	if (did == TLS_END) {
+		c->eof = true;
+		watch(c);
+	}
+	if (total > 0 || did == TLS_END)
+		took_in(c, total, BUF_LARGE);
+	if (!c->open)
+		return;
+	if (did == TLS_FAILED)
+		fail(c, tls_error(c->tls));
+	else if (did == TLS_DONE && ev_is_active(&c->io) &&
+	    (c->io.events & EV_READ))
+		read_ahead(c);
+}
+
+static void
+shake(struct conn *c)
+{
+	enum tls_did did = tls_shake(c->tls, c->io.fd, c->w->tls_room);
+
+	if (!c->stuck && !flush_records(c) && c->broken)
+		return;
+	if (did == TLS_WAIT)
+		return;
+	if (did != TLS_DONE) {
+		fail(c, did == TLS_END ? ECONNRESET : tls_error(c->tls));
+		return;
+	}
+	c->securing = false;
+	c->ops->secured(c, 0);
+	if (!c->open)
+		return;
+	conn_send(c);                   /* what was queued meanwhile */
+	if (ev_is_active(&c->io) && (c->io.events & EV_READ))
+		read_secured(c);
+}
+
+int
+conn_secure(struct conn *c, struct ssl_st *ssl)
+{
+	c->tls = tls_new(ssl);
+	if (c->tls == NULL || tls_unread(c->tls, &c->in) < 0)
+		return -1;
+	buf_clear(&c->w->blocks, &c->in);
+	c->securing = true;
+	/* Who speaks first does so from the loop, as is whatever comes of it. */
+	if (!SSL_is_server(ssl) || tls_has_pending(c->tls))
+		ev_feed_event(c->w->loop, &c->io, EV_READ);
+	return 0;
+}
+
+struct ssl_st *
+conn_ssl(const struct conn *c)
+{
+	return c->tls != NULL ? tls_ssl(c->tls) : NULL;
+}
+
+/* ------------------------------------------------------------------- events */
+
+static void
+readable(struct conn *c)
+{
+	if (c->tls == NULL) {
+		read_some(c);
+		return;
+	}
+	tls_readable(c->tls);
+	if (c->securing)
+		shake(c);
+	else
+		read_secured(c);
 }
 
 static void
@@ -137,7 +318,7 @@ ready(struct ev_loop *loop, struct ev_io *io, int revents)
 		/* Reading first: a peer that has answered and gone is heard
 		   before the failing write is noticed. */
 		if (revents & EV_READ)
-			read_some(c);
+			readable(c);
 		if ((revents & EV_WRITE) && c->open && c->stuck) {
 			c->stuck = false;
 			conn_flush(c);
@@ -230,17 +411,31 @@ conn_connect(struct conn *c, struct worker *w, const struct addr *to,
 	return c->connecting ? CONN_COMING : CONN_MADE;
 }
 
-void
-conn_close(struct conn *c)
+static void
+drop(struct conn *c)
 {
-	if (!c->open)
-		return;
 	c->open = false;
 	ev_io_stop(c->w->loop, &c->io);
 	list_remove(&c->pending);
 	buf_clear(&c->w->blocks, &c->in);
 	buf_clear(&c->w->blocks, &c->out);
+	tls_free(c->tls);
+	c->tls = NULL;
 	close(c->io.fd);
+}
+
+void
+conn_close(struct conn *c)
+{
+	if (!c->open)
+		return;
+	/* Where something is unsent the peer must not take it for all. */
+	if (c->tls != NULL && !c->securing && !c->broken && !c->stuck &&
+	    c->out.len == 0) {
+		tls_bye(c->tls, c->io.fd, c->w->tls_room);
+		(void)tls_flush(c->tls, c->io.fd, c->w->tls_room);
+	}
+	drop(c);
 }
 
 void
@@ -248,10 +443,10 @@ conn_reset(struct conn *c)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
-	if (c->open)
-		(void)setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &hard,
-		    sizeof(hard));
-	conn_close(c);
+	if (!c->open)
+		return;
+	(void)setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	drop(c);
 }
 
 void
@@ -289,11 +484,8 @@ write_some(struct conn *c)
 	} else
 		n = write_many(c, &total);
 	if (n < 0) {
-		if ((errno == EPIPE || errno == ECONNRESET) && c->hear_out &&
-		    !c->paused && !c->eof) {
-			c->shut = c->shut_done = true;
-			/* EPIPE would say that a FIN came before. */
-			c->was_reset = errno == ECONNRESET;
+		if (hears_out(c, errno)) {
+			write_lost(c, errno);
 			return (ssize_t)total;  /* nowhere to go: forget it */
 		}
 		if (errno != EAGAIN && errno != EINTR) {
@@ -307,30 +499,53 @@ write_some(struct conn *c)
 	return n;
 }
 
-void
-conn_flush(struct conn *c)
+/* False: c has failed. */
+static bool
+write_plain(struct conn *c)
 {
-	bool was_full = ev_is_active(&c->io) && (c->io.events & EV_WRITE);
-	bool had_output = c->out.len > 0;
-	ssize_t n;
-
-	if (!c->open || c->broken || c->connecting || c->held)
-		return;
-	if (c->ops->moved != NULL && c->out.len > 0)
-		c->ops->moved(c, 0);
 	while (c->out.len > 0 && !c->stuck && !c->held) {
-		n = write_some(c);
+		ssize_t n = write_some(c);
+
 		if (n < 0)
-			return;
+			return false;
 		c->sent += (uint64_t)n;
 		buf_drop(&c->w->blocks, &c->out, (size_t)n);
 		if (c->ops->moved != NULL && n > 0)
 			c->ops->moved(c, (size_t)n);
 	}
-	if (c->out.len == 0 && c->shut && !c->shut_done) {
-		c->shut_done = true;
-		(void)shutdown(c->io.fd, SHUT_WR);
+	return true;
+}
+
+static void
+send_end(struct conn *c)
+{
+	if (c->tls != NULL) {
+		tls_bye(c->tls, c->io.fd, c->w->tls_room);
+		if (!flush_records(c))
+			return;
 	}
+	c->shut_done = true;
+	(void)shutdown(c->io.fd, SHUT_WR);
+}
+
+void
+conn_flush(struct conn *c)
+{
+	bool was_full = ev_is_active(&c->io) && (c->io.events & EV_WRITE);
+	bool had_output = c->out.len > 0;
+
+	if (!c->open || c->broken || c->connecting || c->held)
+		return;
+	if (c->ops->moved != NULL && c->out.len > 0)
+		c->ops->moved(c, 0);
+	if (c->securing)
+		(void)flush_records(c);
+	else if (c->tls != NULL ? !write_secured(c) : !write_plain(c))
+		return;
+	if (c->broken)
+		return;
+	if (c->out.len == 0 && c->shut && !c->shut_done && !c->stuck)
+		send_end(c);
 	if (c->stuck != was_full)
 		watch(c);
 	if (had_output && c->out.held <= CONN_LOW &&
@@ -381,12 +596,14 @@ conn_hold(struct conn *c, bool on)
 }
 
 bool
-conn_is_quiet(const struct conn *c)
+conn_is_quiet(struct conn *c)
 {
 	char byte;
 
 	if (!c->open || c->broken || c->eof)
 		return false;
+	if (c->tls != NULL)
+		return tls_is_quiet(c->tls, c->io.fd);
 	return recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	    errno == EAGAIN;
 }

@@ -19,6 +19,8 @@
 #include "net/list.h"
 
 struct conn;
+struct ssl_st;
+struct tls;
 struct worker;
 
 enum {
@@ -35,6 +37,10 @@ struct conn_ops {
 	void (*drained)(struct conn *c);
 	/* conn_connect() came to an end: error 0, or an errno. */
 	void (*connected)(struct conn *c, int error);
+	/* conn_secure() came to an end: error 0, or an errno; EPROTO: conn_ssl()
+	   knows more. Then the conn still has to be closed. Required where
+	   that is used. */
+	void (*secured)(struct conn *c, int error);
 	/* n bytes came in or went out; 0: some are about to. Optional: for
 	   those who count them, and may conn_hold() it. */
 	void (*moved)(struct conn *c, size_t n);
@@ -48,6 +54,7 @@ struct conn {
 	struct worker *w;
 	const struct conn_ops *ops;
 	struct buf in, out;
+	struct tls *tls;                /* NULL = bytes are as on the wire */
 	struct list pending;            /* on w->flush */
 	bool open : 1;
 	bool connecting : 1;
@@ -63,6 +70,7 @@ struct conn {
 	bool streaming : 1;             /* last read filled its room */
 	bool hear_out : 1;              /* when writing fails, go on reading:
 					   the peer may have said why */
+	bool securing : 1;              /* in the TLS handshake */
 	bool gathers : 1;               /* many write to it in one turn: output
 					   leaves at its end, in one go */
 	uint64_t received, sent;        /* bytes since open */
@@ -81,6 +89,17 @@ void conn_open(struct conn *c, struct worker *w, int fd, int priority,
 enum { CONN_COMING, CONN_MADE };
 int conn_connect(struct conn *c, struct worker *w, const struct addr *to,
     int priority, const struct conn_ops *ops) MUST_CHECK;
+
+/*
+ * From now on its bytes are those inside of a TLS connection, of which ssl,
+ * taken over, knows the side and the rules; what is in c->in is the beginning
+ * of that. ops->secured comes later, never from inside this call, and nothing
+ * else does before it. What is queued meanwhile waits. -1 when out of memory:
+ * the conn still has to be closed.
+ */
+int conn_secure(struct conn *c, struct ssl_st *ssl) MUST_CHECK;
+/* Once it is: NULL = it is not. */
+struct ssl_st *conn_ssl(const struct conn *c);
 
 /* Probe the peer after so many seconds of silence, three times in a row. */
 void conn_keepalive(struct conn *c, int seconds);
@@ -112,9 +131,10 @@ void conn_hold(struct conn *c, bool on);
 
 /*
  * Is an idle connection still as it was left: open, no EOF, no byte waiting?
- * One system call (recv with MSG_PEEK).
+ * One system call (recv with MSG_PEEK), from any thread that has it for itself;
+ * under TLS what is TLS's own is read.
  */
-bool conn_is_quiet(const struct conn *c);
+bool conn_is_quiet(struct conn *c);
 
 /* Has the peer reset the connection? For one that is held, or paused, and hears
    nothing of it. One system call. */

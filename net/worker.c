@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "net/conn.h"
+#include "net/tls.h"
 
 /* A turn that comes so late expires nothing: the process was stopped, and what
    arrived meanwhile deserves to be read first. */
@@ -187,11 +188,14 @@ worker_init(struct worker *w, unsigned index, void *owner)
 	if (w->loop == NULL)
 		return -1;
 	w->epoll_fd = epoll_fd_of(w->loop);
-	if (w->epoll_fd < 0) {
+	w->tls_room = malloc(sizeof(*w->tls_room));
+	if (w->epoll_fd < 0 || w->tls_room == NULL) {
+		free(w->tls_room);
 		ev_loop_destroy(w->loop);
 		w->loop = NULL;
 		return -1;
 	}
+	w->tls_room->used = 0;
 	w->now_ns = clock_ns();
 	w->timer_at_ns = INT64_MAX;
 	list_init(&w->flush);
@@ -243,6 +247,7 @@ worker_fini(struct worker *w)
 		l->release(w, l);
 	}
 	block_store_fini(&w->blocks);
+	free(w->tls_room);
 	ev_loop_destroy(w->loop);
 	w->loop = NULL;
 }

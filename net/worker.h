@@ -21,6 +21,8 @@
 #include "net/deadline.h"
 #include "net/list.h"
 
+struct tls_room;
+
 #define NS_PER_MS 1000000LL
 #define NS_PER_S  1000000000LL
 
@@ -65,6 +67,7 @@ struct worker {
 	int64_t now_ns;                 /* CLOCK_MONOTONIC, read once a turn */
 	unsigned index;                 /* 0 .. n-1 */
 	struct block_store blocks;
+	struct tls_room *tls_room;
 	struct list flush;              /* conns with output */
 	struct list gathered;           /* those with output that waits for the
 					   end of the turn */
@@ -82,7 +85,7 @@ struct worker {
 	void *owner;                    /* whoever runs the thread */
 };
 
-/* -1 when the loop cannot be made. */
+/* -1 when the loop cannot be made, or out of memory. */
 int worker_init(struct worker *w, unsigned index, void *owner) MUST_CHECK;
 void worker_fini(struct worker *w);
 

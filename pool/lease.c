@@ -199,7 +199,7 @@ ask_grant(struct ask *a, struct upconn *u)
  * more before one is put on it; requests can, or fail detectably.
  */
 static bool
-still_good(const struct pool *p, const struct upconn *u)
+still_good(const struct pool *p, struct upconn *u)
 {
 	return p->conf->pool.span != CONF_SPAN_SESSION || u->conn.in.len > 0 ||
 	    conn_is_quiet(&u->conn);

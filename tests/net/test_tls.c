@@ -1,0 +1,397 @@
+/*
+ * net/tls under net/conn: both ends of a connection in one thread, and bytes on
+ * the wire that are not TLS.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net/conn.h"
+#include "net/worker.h"
+#include "tests/support/tls_pair.h"
+#include "tests/support/turns.h"
+
+enum { BIG = 5 * 1024 * 1024 };
+
+/* One end: notes what it is told; keeps what comes as a sum. */
+struct end {
+	struct conn conn;
+	unsigned secureds, faileds, draineds, inputs;
+	int error;
+	bool keeps;                     /* input stays where it is */
+	bool pauses;                    /* after each input */
+	size_t got;
+	uint64_t sum;
+};
+
+static struct turns t;
+static struct tls_pair pair;
+static struct end a, b;                 /* client, server */
+static int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+static void
+input(struct conn *c)
+{
+	struct end *e = container_of(c, struct end, conn);
+	const char *bytes;
+	size_t len;
+
+	e->inputs++;
+	while (!e->keeps && (bytes = buf_front(&c->in, &len), len > 0)) {
+		for (size_t i = 0; i < len; i++)
+			e->sum = e->sum * 31 + (unsigned char)bytes[i];
+		e->got += len;
+		buf_drop(&c->w->blocks, &c->in, len);
+	}
+	if (e->pauses)
+		conn_pause(c);
+}
+
+static void
+drained(struct conn *c)
+{
+	container_of(c, struct end, conn)->draineds++;
+}
+
+static void
+secured(struct conn *c, int error)
+{
+	struct end *e = container_of(c, struct end, conn);
+
+	e->secureds++;
+	e->error = error;
+}
+
+static void
+failed(struct conn *c, int error)
+{
+	struct end *e = container_of(c, struct end, conn);
+
+	e->faileds++;
+	e->error = error;
+}
+
+static const struct conn_ops ops = {
+	.input = input,
+	.drained = drained,
+	.secured = secured,
+	.failed = failed
+};
+
+static void
+begin(int version)
+{
+	int fds[2];
+
+	turns_begin(&t, 2);
+	tls_pair_make(&pair, version);
+	a = b = (struct end){ 0 };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fds), 0);
+	conn_open(&a.conn, &t.workers[0], fds[0], WORKER_PRI_NEAR, &ops);
+	conn_open(&b.conn, &t.workers[0], fds[1], WORKER_PRI_NEAR, &ops);
+}
+
+static void
+begin_secured(int version)
+{
+	begin(version);
+	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	turns_run(&t);
+	assert_int_equal(a.secureds, 1);
+	assert_int_equal(b.secureds, 1);
+	assert_int_equal(a.error | b.error, 0);
+	assert_int_equal(a.faileds + b.faileds + a.inputs + b.inputs, 0);
+}
+
+static void
+end(void)
+{
+	conn_close(&a.conn);
+	conn_close(&b.conn);
+	turns_run(&t);
+	turns_end(&t);
+	tls_pair_free(&pair);
+}
+
+static uint64_t
+fill(char *bytes, size_t len)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bytes[i] = (char)(i * 7 + i / 251);
+		sum = sum * 31 + (unsigned char)bytes[i];
+	}
+	return sum;
+}
+
+/* In pieces of that size, which decides how records are put together. */
+static uint64_t
+say(struct end *from, size_t len, size_t piece)
+{
+	char *bytes = malloc(len);
+	uint64_t sum = fill(bytes, len);
+
+	for (size_t at = 0; at < len; at += piece)
+		assert_int_equal(buf_append(&from->conn.w->blocks,
+		    &from->conn.out, bytes + at,
+		    piece < len - at ? piece : len - at), 0);
+	conn_send(&from->conn);
+	worker_flush(from->conn.w);
+	free(bytes);
+	return sum;
+}
+
+static void
+bytes_arrive_whole_in_both_directions(void **state)
+{
+	static const size_t sizes[] = { 1, 100, 16384, 16385, 70000, BIG };
+	static const size_t pieces[] = { 1000000, 300, 20000 };
+
+	(void)state;
+	for (size_t v = 0; v < 2; v++)
+		for (size_t i = 0; i < 6 * 3; i++) {
+			uint64_t up, down;
+
+			begin_secured(versions[v]);
+			up = say(&a, sizes[i % 6], pieces[i / 6]);
+			down = say(&b, sizes[i % 6], pieces[i / 6]);
+			turns_run(&t);
+			assert_int_equal(b.got, sizes[i % 6]);
+			assert_int_equal(a.got, sizes[i % 6]);
+			assert_true(b.sum == up && a.sum == down);
+			assert_int_equal(a.conn.out.len + b.conn.out.len, 0);
+			assert_int_equal(a.conn.sent, b.conn.received);
+			assert_true(a.draineds > 0);
+			end();
+		}
+}
+
+static void
+what_was_queued_in_the_handshake_follows_it(void **state)
+{
+	(void)state;
+	begin(TLS1_3_VERSION);
+	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	(void)say(&a, 1000, 1000);
+	(void)say(&b, 1000, 1000);
+	turns_run(&t);
+	assert_int_equal(a.got, 1000);
+	assert_int_equal(b.got, 1000);
+	end();
+}
+
+/* The first flight has been read already, behind something else. */
+static void
+input_that_came_before_is_the_beginning(void **state)
+{
+	(void)state;
+	begin(TLS1_3_VERSION);
+	b.keeps = true;
+	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	turns_run(&t);
+	assert_true(b.conn.in.len > 100);
+	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	turns_run(&t);
+	assert_int_equal(a.secureds + b.secureds, 2);
+	assert_int_equal(a.error | b.error, 0);
+	b.keeps = false;
+	(void)say(&a, 1000, 1000);
+	turns_run(&t);
+	assert_int_equal(b.got, 1000);
+	end();
+}
+
+/* Readiness tells nothing of what TLS has read ahead. */
+static void
+what_was_read_ahead_comes_after_a_pause(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < 2; v++) {
+		begin_secured(versions[v]);
+		conn_pause(&b.conn);
+		for (unsigned i = 0; i < 10; i++)
+			(void)say(&a, 300, 300);
+		b.pauses = true;
+		for (unsigned i = 0; i < 20 && b.got < 3000; i++) {
+			conn_resume(&b.conn);
+			turns_run(&t);
+		}
+		assert_int_equal(b.got, 3000);
+		end();
+	}
+}
+
+static void
+an_end_is_told_from_a_cut(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < 2; v++) {
+		begin_secured(versions[v]);
+		(void)say(&a, 50000, 50000);
+		conn_shut(&a.conn);
+		turns_run(&t);
+		assert_int_equal(b.got, 50000);
+		assert_true(b.conn.eof);
+		assert_int_equal(b.faileds, 0);
+		end();
+
+		begin_secured(versions[v]);
+		conn_close(&a.conn);
+		turns_run(&t);
+		assert_true(b.conn.eof);
+		end();
+
+		begin_secured(versions[v]);
+		(void)say(&a, 1000, 1000);
+		(void)shutdown(conn_fd(&a.conn), SHUT_WR);
+		turns_run(&t);
+		assert_int_equal(b.got, 1000);
+		assert_int_equal(b.faileds, 1);
+		assert_int_equal(b.error, ECONNRESET);
+		assert_false(b.conn.eof);
+		end();
+	}
+}
+
+/* With output left, an end would say that it was all. */
+static void
+a_close_with_output_left_takes_no_leave(void **state)
+{
+	(void)state;
+	begin_secured(TLS1_3_VERSION);
+	conn_pause(&b.conn);
+	(void)say(&a, BIG, BIG);
+	turns_run(&t);
+	assert_true(a.conn.out.len > 0);
+	conn_close(&a.conn);
+	conn_resume(&b.conn);
+	turns_run(&t);
+	assert_true(b.got < BIG);
+	assert_int_equal(b.faileds, 1);
+	assert_false(b.conn.eof);
+	end();
+}
+
+static void
+what_is_no_tls_fails_the_handshake(void **state)
+{
+	static const char http[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+	(void)state;
+	begin(TLS1_3_VERSION);
+	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	assert_int_equal(write(conn_fd(&a.conn), http, sizeof(http) - 1),
+	    sizeof(http) - 1);
+	turns_run(&t);
+	assert_int_equal(b.secureds, 1);
+	assert_int_equal(b.error, EPROTO);
+	assert_int_equal(b.faileds, 0);
+	end();
+
+	begin(TLS1_3_VERSION);
+	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	conn_close(&a.conn);
+	turns_run(&t);
+	assert_int_equal(b.secureds, 1);
+	assert_int_equal(b.error, ECONNRESET);
+	end();
+}
+
+static void
+a_changed_byte_fails_it(void **state)
+{
+	char bytes[200];
+	ssize_t n;
+
+	(void)state;
+	begin_secured(TLS1_3_VERSION);
+	ev_io_stop(t.workers[0].loop, &b.conn.io);
+	(void)say(&a, 100, 100);
+	n = read(conn_fd(&b.conn), bytes, sizeof(bytes));
+	assert_true(n > 100);
+	bytes[50] ^= 1;
+	ev_io_start(t.workers[0].loop, &b.conn.io);
+	assert_int_equal(write(conn_fd(&a.conn), bytes, (size_t)n), n);
+	turns_run(&t);
+	assert_int_equal(b.got, 0);
+	assert_int_equal(b.faileds, 1);
+	assert_int_equal(b.error, EPROTO);
+	end();
+}
+
+/* Tickets are for TLS; a byte of the peer's is for others. */
+static void
+quiet_is_who_has_said_nothing(void **state)
+{
+	(void)state;
+	begin(TLS1_3_VERSION);
+	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	while (a.secureds == 0)
+		turns_step(&t, 0);
+	/* Its tickets are on their way, unread. */
+	ev_io_stop(t.workers[0].loop, &a.conn.io);
+	turns_run(&t);
+	assert_int_equal(b.secureds, 1);
+	assert_true(conn_is_quiet(&a.conn));
+	(void)say(&b, 1, 1);
+	assert_false(conn_is_quiet(&a.conn));
+	end();
+
+	begin_secured(TLS1_3_VERSION);
+	ev_io_stop(t.workers[0].loop, &a.conn.io);
+	conn_close(&b.conn);
+	assert_false(conn_is_quiet(&a.conn));
+	end();
+}
+
+static void
+it_goes_to_another_worker(void **state)
+{
+	(void)state;
+	begin_secured(TLS1_3_VERSION);
+	(void)say(&a, 1000, 1000);
+	turns_run(&t);
+	conn_detach(&b.conn);
+	(void)say(&a, 500, 500);
+	conn_attach(&b.conn, &t.workers[1]);
+	/* It has no room of its own for records yet: the second makes it. */
+	turns_run(&t);
+	assert_int_equal(b.got, 1500);
+	(void)say(&b, 100000, 100000);
+	turns_run(&t);
+	assert_int_equal(a.got, 100000);
+	end();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_arrive_whole_in_both_directions),
+		cmocka_unit_test(what_was_queued_in_the_handshake_follows_it),
+		cmocka_unit_test(input_that_came_before_is_the_beginning),
+		cmocka_unit_test(what_was_read_ahead_comes_after_a_pause),
+		cmocka_unit_test(an_end_is_told_from_a_cut),
+		cmocka_unit_test(a_close_with_output_left_takes_no_leave),
+		cmocka_unit_test(what_is_no_tls_fails_the_handshake),
+		cmocka_unit_test(a_changed_byte_fails_it),
+		cmocka_unit_test(quiet_is_who_has_said_nothing),
+		cmocka_unit_test(it_goes_to_another_worker)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
