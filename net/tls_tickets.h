@@ -1,0 +1,37 @@
+/*
+ * Keys of session tickets: made at random, shared by all threads, rotated, and
+ * kept for as long as the process lives, so that a reload costs no client its
+ * session.
+ *
+ * Each context has keys of its own, derived from the common secrets and its
+ * identity: one context cannot even open another's ticket, let alone skip what
+ * only that one has checked (CVE-2025-23419).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef NET_TLS_TICKETS_H
+#define NET_TLS_TICKETS_H
+
+#include <stdint.h>
+
+#include <openssl/types.h>
+
+#include "net/err.h"
+
+enum {
+	TLS_TICKETS_ROTATE_S = 4 * 3600,        /* a new secret so often, */
+	TLS_TICKETS_OLD = 2,                    /* so many more are accepted */
+	TLS_IDENTITY_SIZE = 32
+};
+
+/*
+ * From now on ctx makes and takes tickets of this identity. -1 when out of
+ * memory or of randomness.
+ */
+int tls_tickets_use(SSL_CTX *ctx, const uint8_t identity[TLS_IDENTITY_SIZE])
+    MUST_CHECK;
+
+/* For tests: as if so much time had passed. */
+void tls_tickets_age(int64_t seconds);
+
+#endif
