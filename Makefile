@@ -75,8 +75,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -DWEIR_VERSION='"$(VERSION)"' \
 	-pthread $(WARNINGS)
 # libev brings no .pc file; xxhash may be used inline.
-LIBS := -lev $(shell pkg-config --libs libconfig libcares jansson libssl libcrypto \
-	libidn 2>/dev/null || \
+LIBS := -lev $(shell pkg-config --libs libconfig libcares jansson libssl \
+	libcrypto libidn 2>/dev/null || \
 	echo -lconfig -lcares -ljansson -lssl -lcrypto -lidn) \
 	-lxxhash -ldl -lm
 

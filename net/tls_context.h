@@ -20,13 +20,7 @@
 
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
-/* A certificate with those between it and its CA behind it, and its key. */
-struct tls_pair {
-	const char *certificate;        /* path of a PEM file */
-	const char *key;                /* likewise; NULL = in the same file */
-};
-
-/* Strings are borrowed while a function runs and NULL where not given. */
+/* Strings are NULL where not given. */
 struct tls_options {
 	enum tls_version min_version, max_version;
 	const char *ciphers;            /* of TLS 1.2; NULL = intermediate */
@@ -69,6 +63,10 @@ int tls_wrong_openssl(struct tls_wrong *wrong, const char *key,
 /* All of a file, of 1 MiB at most, or wrong says why not. BIO_free() wipes it. */
 BIO *tls_file_open(const char *path, const char *key, struct tls_wrong *wrong)
     MUST_CHECK;
+
+/* What is in a file, and how long it is, into a digest; path NULL is none. */
+int tls_file_digest(EVP_MD_CTX *md, const char *path, const char *key,
+    struct tls_wrong *wrong) MUST_CHECK;
 
 /*
  * A certificate and its chain, first the certificate. At least one; NULL with

@@ -37,6 +37,12 @@ enum tls_problem {
 extern const char *const tls_problem_names[N_TLS_PROBLEMS];
 
 /*
+ * Verify what the peer shows, and keep in mind what is wrong with it; `mode` as
+ * for SSL_CTX_set_verify().
+ */
+void tls_problem_verify(SSL_CTX *ctx, int mode);
+
+/*
  * What went wrong. To be called right after the call on ssl that failed, on the
  * same thread; forgets OpenSSL's errors of it. `out` gets a sentence without
  * anything secret: "the certificate of \"db.internal\" has expired (on

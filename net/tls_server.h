@@ -10,6 +10,7 @@
 #ifndef NET_TLS_SERVER_H
 #define NET_TLS_SERVER_H
 
+#include "net/tls_certificate.h"
 #include "net/tls_context.h"
 
 enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL,
@@ -28,15 +29,14 @@ struct tls_server_options {
 					   messages */
 	enum tls_client_auth client_auth;
 	const char *client_ca, *crl;    /* PEM files, or NULL */
-	const char *ocsp;               /* a DER file: stapled to the first
-					   certificate; or NULL */
 	bool tickets;
 	int64_t session_timeout_ms;     /* of tickets and kept sessions */
 };
 
 /*
  * Reads every file. NULL with *why filled in, which begins with the name of the
- * wrong key and ": "; nothing of o is kept.
+ * wrong key and ": " ("certificates[1].key: ..."). o and all it points to has to
+ * stay until tls_server_free().
  */
 struct tls_server *tls_server_new(const struct tls_server_options *o,
     char *why, size_t size) MUST_CHECK;

@@ -25,8 +25,9 @@ enum {
 };
 
 /*
- * From now on ctx makes and takes tickets of this identity. -1 when out of
- * memory or of randomness.
+ * From now on ctx makes and takes tickets of this identity. Contexts that a
+ * handshake may change between have to have the same one. -1 when out of memory
+ * or of randomness.
  */
 int tls_tickets_use(SSL_CTX *ctx, const uint8_t identity[TLS_IDENTITY_SIZE])
     MUST_CHECK;
