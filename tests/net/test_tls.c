@@ -17,7 +17,7 @@
 
 #include "net/conn.h"
 #include "net/worker.h"
-#include "tests/support/tls_pair.h"
+#include "tests/support/tls_ends.h"
 #include "tests/support/turns.h"
 
 enum { BIG = 5 * 1024 * 1024 };
@@ -34,7 +34,7 @@ struct end {
 };
 
 static struct turns t;
-static struct tls_pair pair;
+static struct tls_ends ends;
 static struct end a, b;                 /* client, server */
 static int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
 
@@ -93,7 +93,7 @@ begin(int version)
 	int fds[2];
 
 	turns_begin(&t, 2);
-	tls_pair_make(&pair, version);
+	tls_ends_make(&ends, version);
 	a = b = (struct end){ 0 };
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
 	    fds), 0);
@@ -105,8 +105,8 @@ static void
 begin_secured(int version)
 {
 	begin(version);
-	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
-	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_ends_connect(&ends)), 0);
 	turns_run(&t);
 	assert_int_equal(a.secureds, 1);
 	assert_int_equal(b.secureds, 1);
@@ -121,7 +121,7 @@ end(void)
 	conn_close(&b.conn);
 	turns_run(&t);
 	turns_end(&t);
-	tls_pair_free(&pair);
+	tls_ends_free(&ends);
 }
 
 static uint64_t
@@ -183,8 +183,8 @@ what_was_queued_in_the_handshake_follows_it(void **state)
 {
 	(void)state;
 	begin(TLS1_3_VERSION);
-	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
-	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_ends_connect(&ends)), 0);
 	(void)say(&a, 1000, 1000);
 	(void)say(&b, 1000, 1000);
 	turns_run(&t);
@@ -200,10 +200,10 @@ input_that_came_before_is_the_beginning(void **state)
 	(void)state;
 	begin(TLS1_3_VERSION);
 	b.keeps = true;
-	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_ends_connect(&ends)), 0);
 	turns_run(&t);
 	assert_true(b.conn.in.len > 100);
-	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
 	turns_run(&t);
 	assert_int_equal(a.secureds + b.secureds, 2);
 	assert_int_equal(a.error | b.error, 0);
@@ -292,7 +292,7 @@ what_is_no_tls_fails_the_handshake(void **state)
 
 	(void)state;
 	begin(TLS1_3_VERSION);
-	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
 	assert_int_equal(write(conn_fd(&a.conn), http, sizeof(http) - 1),
 	    sizeof(http) - 1);
 	turns_run(&t);
@@ -302,7 +302,7 @@ what_is_no_tls_fails_the_handshake(void **state)
 	end();
 
 	begin(TLS1_3_VERSION);
-	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
 	conn_close(&a.conn);
 	turns_run(&t);
 	assert_int_equal(b.secureds, 1);
@@ -338,8 +338,8 @@ quiet_is_who_has_said_nothing(void **state)
 {
 	(void)state;
 	begin(TLS1_3_VERSION);
-	assert_int_equal(conn_secure(&b.conn, tls_pair_accept(&pair)), 0);
-	assert_int_equal(conn_secure(&a.conn, tls_pair_connect(&pair)), 0);
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_ends_connect(&ends)), 0);
 	while (a.secureds == 0)
 		turns_step(&t, 0);
 	/* Its tickets are on their way, unread. */

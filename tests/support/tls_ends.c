@@ -1,9 +1,9 @@
 /*
- * A certificate of its own for both ends. See tls_pair.h.
+ * A certificate of its own for both ends. See tls_ends.h.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "tests/support/tls_pair.h"
+#include "tests/support/tls_ends.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -53,7 +53,7 @@ context(const SSL_METHOD *method, int version)
 }
 
 void
-tls_pair_make(struct tls_pair *p, int version)
+tls_ends_make(struct tls_ends *p, int version)
 {
 	p->server = context(TLS_server_method(), version);
 	p->client = context(TLS_client_method(), version);
@@ -61,14 +61,14 @@ tls_pair_make(struct tls_pair *p, int version)
 }
 
 void
-tls_pair_free(struct tls_pair *p)
+tls_ends_free(struct tls_ends *p)
 {
 	SSL_CTX_free(p->server);
 	SSL_CTX_free(p->client);
 }
 
 SSL *
-tls_pair_accept(const struct tls_pair *p)
+tls_ends_accept(const struct tls_ends *p)
 {
 	SSL *ssl = SSL_new(p->server);
 
@@ -78,7 +78,7 @@ tls_pair_accept(const struct tls_pair *p)
 }
 
 SSL *
-tls_pair_connect(const struct tls_pair *p)
+tls_ends_connect(const struct tls_ends *p)
 {
 	SSL *ssl = SSL_new(p->client);
 
