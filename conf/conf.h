@@ -101,10 +101,58 @@ struct conf_route {
 	int    line;
 };
 
+struct tls_client;
+struct tls_server;
+
+/* As written, and from the folder of the file that names it; both NULL: there is
+   none. */
+struct conf_file { char *path, *full; };
+/* Each record is conf_key.record_size bytes, of which the first are an int: its
+   line. */
+struct conf_records { void *v; size_t n; };
+
+/* What of TLS listeners and upstreams say alike. Texts are NULL when absent. */
+struct conf_tls {
+	bool   on;                      /* there is a group `tls` */
+	struct conf_file certificate, key, crl;
+	struct conf_file ca;            /* of listeners: client_ca */
+	int    min_version, max_version;        /* enum tls_version */
+	char  *ciphers, *ciphersuites, *groups;
+	struct conf_names alpn;         /* best first */
+	bool   watch;                   /* its files are read when they change */
+	int    line;
+};
+
+/* One of tls.certificates. */
+struct conf_certificate {
+	int    line;
+	struct conf_file certificate, key, ocsp;
+};
+
+struct conf_listener_tls {
+	struct conf_tls common;
+	struct conf_file ocsp;
+	struct conf_records certificates;       /* struct conf_certificate */
+	int    client_auth;             /* enum tls_client_auth */
+	bool   tickets;
+	int64_t session_timeout_ms;
+	int64_t max_handshakes;         /* at once; CONF_OFF = no limit */
+	struct tls_server *server;      /* owned; NULL: no group `tls`, or the
+					   file was read offline */
+};
+
+struct conf_upstream_tls {
+	struct conf_tls common;
+	bool   verify;
+	char  *server_name;             /* NULL = the endpoint's host */
+	struct tls_client *client;      /* as server above */
+};
+
 struct conf_listener {
 	char  *name;
 	const struct conf_proto *proto;
 	struct conf_bind *binds;  size_t n_binds;
+	struct conf_listener_tls tls;
 	struct conf_upstream *upstream; /* NULL when routes name them all */
 	struct conf_route *routes; size_t n_routes;  /* most specific first */
 	struct conf_limit limits[CONF_N_LIMITS];
@@ -189,6 +237,7 @@ struct conf_key_hash {
 struct conf_upstream {
 	char  *name;
 	const struct conf_proto *proto; /* of its listeners or its own key */
+	struct conf_upstream_tls tls;
 	struct conf_endpoint *endpoints; size_t n_endpoints;
 	enum conf_balance balance;
 	struct conf_key_hash key_hash;
@@ -277,13 +326,6 @@ enum conf_type {
 };
 
 struct conf_headers { struct conf_header *v; size_t n; };
-/* As written, and from the folder of the file that names it; both NULL: there is
-   none. */
-struct conf_file { char *path, *full; };
-/* Each record is conf_key.record_size bytes, of which the first are an int: its
-   line. */
-struct conf_records { void *v; size_t n; };
-
 /* One key. Arrays end with a row whose name is NULL. */
 struct conf_key {
 	const char  *name;
@@ -313,7 +355,8 @@ struct conf_proto {
 	unsigned    spans;              /* pool modes it can honour */
 	const char *default_mode;
 	/* Defaults that differ from the schema's: pairs of "pool.max", "64";
-	   "timeouts.idle" is the listener's; ends with NULL. */
+	   "timeouts.idle" and "tls.alpn" are the listener's, "upstream.tls.alpn"
+	   is the upstream's; ends with NULL. */
 	const char *const *defaults;
 	bool        routes;             /* may its listeners have routes? */
 	bool        headers;            /* has it headers, for limits.client? */
@@ -368,6 +411,9 @@ struct conf_input {
 					   includes start at its folder */
 	const char *text;               /* NULL = read path */
 	const struct conf_proto *const *protos; /* NULL-terminated */
+	bool offline;                   /* certificates and keys are not read:
+					   for those who only want to know
+					   what the file says */
 };
 
 /*

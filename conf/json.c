@@ -363,6 +363,10 @@ listener(struct json *j, const struct conf_listener *l)
 	if (l->n_routes > 0)
 		routes(j, l);
 	all_keys(j, schema_listener, l);
+	if (l->tls.common.on)
+		group(j, "tls", schema_listener_tls, l);
+	else
+		text(j, "tls", "off");
 	limits(j, l);
 	group(j, "timeouts", schema_listener_times, l);
 	if (l->own != NULL)
@@ -445,6 +449,10 @@ upstream(struct json *j, const struct conf_upstream *u)
 		endpoint(j, &u->endpoints[i]);
 	close_with(j, ']');
 	all_keys(j, schema_upstream, u);
+	if (u->tls.common.on)
+		group(j, "tls", schema_upstream_tls, u);
+	else
+		text(j, "tls", "off");
 	if (u->balance == CONF_KEY_HASH)
 		group(j, "key_hash", schema_key_hash, u);
 	open_with(j, "pool", '{');

@@ -303,6 +303,7 @@ read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 	else
 		l->binds = read_binds(w, s, "bind", &l->n_binds);
 	read_keys(w, s, schema_listener, "", l->proto, l);
+	read_listener_tls(w, s, l);
 	read_listener_limits(w, s, l);
 	check_allow(w, s);
 	read_keys(w, &times, schema_listener_times, "timeouts", l->proto, l);

@@ -341,6 +341,7 @@ conf_free(struct conf *c)
 		    u->own != NULL)
 			u->proto->release_upstream(u);
 	}
+	tls_release(c);
 	source = c->source;
 	text_fini(&source->text);
 	arena_fini(&source->arena);

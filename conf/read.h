@@ -209,6 +209,14 @@ void read_limit(struct load *w, const struct spot *s,
 void read_listener_limits(struct load *w, const struct spot *s,
     struct conf_listener *l);
 
+/* tls.c: the group `tls` of each, whose endpoints have been read; what they
+   own */
+void read_listener_tls(struct load *w, const struct spot *s,
+    struct conf_listener *l);
+void read_upstream_tls(struct load *w, const struct spot *s,
+    struct conf_upstream *u);
+void tls_release(struct conf *c);
+
 /* policies.c: retry, health, outlier and limits of an upstream, whose
    endpoints have been read */
 void read_policies(struct load *w, const struct spot *s,

@@ -27,6 +27,7 @@
 #define BIND(field) offsetof(struct bind_words, field)
 #define ROUTE(field) offsetof(struct route_words, field)
 #define ENDPOINT(field) offsetof(struct endpoint_words, field)
+#define CERTIFICATE(field) offsetof(struct conf_certificate, field)
 #define LIMIT(field) offsetof(struct conf_limit, field)
 
 static const char *const families[] = { "any", "ipv4", "ipv6", NULL };
@@ -49,6 +50,10 @@ static const char *const key_functions[] = {
 static const char *const key_rings[] = { "ketama", "modula", "random", NULL };
 static const char *const on_downs[] = { "fail", "rehash", NULL };
 static const char *const all_downs[] = { "fail", "try", NULL };
+static const char *const tls_versions[] = { "1.2", "1.3", NULL };
+static const char *const client_auths[] = {
+	"none", "optional", "required", NULL
+};
 static const char *const readies[] = { "start", "always", "ignore", NULL };
 const char *const schema_modes[] = {
 	"session", "transaction", "request", "shared", NULL
@@ -111,6 +116,36 @@ host_check(const char *value, const char **why)
 	    (int)sizeof(text) ||
 	    (addr_text_parse(value, false, &t, &unused) == -1 &&
 	    addr_text_parse(text, false, &t, &unused) == -1))
+		return -1;
+	addr_text_fini(&t);
+	return 0;
+}
+
+/* RFC 7301 3.1: a name is 1 to 255 bytes. */
+static int
+alpn_check(const char *value, const char **why)
+{
+	size_t n = strlen(value);
+
+	if (n > 0 && n <= 255)
+		return 0;
+	*why = "no name of a protocol, expected one such as \"http/1.1\"";
+	return -1;
+}
+
+/* A name or an address, without port. */
+static int
+server_name_check(const char *value, const char **why)
+{
+	char text[300];
+	struct addr_text t;
+	const char *unused;
+	bool v6 = strchr(value, ':') != NULL;
+
+	*why = "no name, expected one such as \"db.internal\", without port";
+	if (strncmp(value, "unix:", 5) == 0 || snprintf(text, sizeof(text),
+	    v6 ? "[%s]:1" : "%s:1", value) >= (int)sizeof(text) ||
+	    addr_text_parse(text, false, &t, &unused) == -1)
 		return -1;
 	addr_text_fini(&t);
 	return 0;
@@ -208,6 +243,8 @@ const struct conf_key schema_listener[] = {
 	ROW("bind", STRING, BY_HAND, HELP("\"host:port\", \"[v6]:port\" or "
 	    "\"unix:/path\", or a group, or a list of these; required")),
 	ROW("protocol", STRING, BY_HAND, HELP("what clients speak; required")),
+	ROW("tls", GROUP, BY_HAND, HELP("clients come by TLS; as they are when "
+	    "absent")),
 	ROW("upstream", STRING, BY_HAND, HELP("upstream of what no route "
 	    "takes; required without routes")),
 	ROW("routes", LIST, BY_HAND, HELP("upstreams by host and path; the "
@@ -224,6 +261,66 @@ const struct conf_key schema_listener[] = {
 	    RANGE(1, 256), HELP("most fields in a head")),
 	ROW("max_body", SIZE, LISTENER(max_body_bytes), DEF("off"),
 	    RANGE(0, TIB), OR_OFF, HELP("longest body of a request")),
+	LAST
+};
+
+const struct conf_key schema_certificate[] = {
+	ROW("certificate", FILE, CERTIFICATE(certificate), HELP("PEM file: a "
+	    "certificate and those between it and its CA; required")),
+	ROW("key", FILE, CERTIFICATE(key), HELP("PEM file with its key, not "
+	    "encrypted; that of the certificate when absent")),
+	ROW("ocsp", FILE, CERTIFICATE(ocsp), HELP("DER file with an OCSP "
+	    "answer to staple to it")),
+	LAST
+};
+
+/* What both sides of TLS have; the group is at `tls` of the struct. */
+#define TLS_CHOICES(at) \
+	ROW("min_version", ENUM, at(tls.common.min_version), DEF("1.2"), \
+	    .words = tls_versions, HELP("oldest version of TLS")), \
+	ROW("max_version", ENUM, at(tls.common.max_version), DEF("1.3"), \
+	    .words = tls_versions, HELP("newest version of TLS")), \
+	ROW("ciphers", STRING, at(tls.common.ciphers), HELP("ciphers of TLS " \
+	    "1.2 as OpenSSL names them, with \":\" between; ECDHE with " \
+	    "AES-GCM or ChaCha20 when absent")), \
+	ROW("ciphersuites", STRING, at(tls.common.ciphersuites), HELP( \
+	    "ciphers of TLS 1.3, likewise; all three when absent")), \
+	ROW("groups", STRING, at(tls.common.groups), HELP("groups of the key " \
+	    "exchange, likewise; X25519:prime256v1:secp384r1 when absent")), \
+	ROW("alpn", NAMES, at(tls.common.alpn), DEF("()"), \
+	    .check = alpn_check, HELP("protocols to agree on (ALPN), best " \
+	    "first; none when empty"))
+
+const struct conf_key schema_listener_tls[] = {
+	ROW("certificate", FILE, LISTENER(tls.common.certificate), HELP("PEM "
+	    "file: the certificate and those between it and its CA; this or "
+	    "certificates is required")),
+	ROW("key", FILE, LISTENER(tls.common.key), HELP("PEM file with its "
+	    "key, not encrypted; that of the certificate when absent")),
+	ROW("ocsp", FILE, LISTENER(tls.ocsp), HELP("DER file with an OCSP "
+	    "answer to staple to it")),
+	ROW("certificates", RECORDS, LISTENER(tls.certificates),
+	    .record = schema_certificate,
+	    .record_size = sizeof(struct conf_certificate),
+	    HELP("several, chosen by the name that clients ask for (SNI) and "
+	    "the kinds of keys they know; the first is for all other names")),
+	TLS_CHOICES(LISTENER),
+	ROW("client_auth", ENUM, LISTENER(tls.client_auth), DEF("none"),
+	    .words = client_auths, HELP("do clients show certificates? A bad "
+	    "one is refused in any case")),
+	ROW("client_ca", FILE, LISTENER(tls.common.ca), HELP("PEM file with "
+	    "the certificates that have to have signed theirs")),
+	ROW("crl", FILE, LISTENER(tls.common.crl), HELP("PEM file with lists "
+	    "of revoked ones, one of each CA")),
+	ROW("tickets", BOOL, LISTENER(tls.tickets), DEF("true"), HELP("let "
+	    "clients keep their sessions in tickets")),
+	ROW("session_timeout", DURATION, LISTENER(tls.session_timeout_ms),
+	    DEF("1h"), RANGE(SECOND, 7 * DAY), HELP("a session can be taken up "
+	    "for so long")),
+	ROW("max_handshakes", COUNT, LISTENER(tls.max_handshakes), DEF("off"),
+	    RANGE(1, MANY), OR_OFF, HELP("handshakes that run at once")),
+	ROW("watch", BOOL, LISTENER(tls.common.watch), DEF("false"),
+	    HELP("read the files again when they change")),
 	LAST
 };
 
@@ -347,6 +444,8 @@ const struct conf_key schema_upstream[] = {
 	    "of its listeners when absent")),
 	ROW("endpoints", LIST, BY_HAND, HELP("its servers: \"host:port\", "
 	    "\"[v6]:port\", \"unix:/path\" or groups; required")),
+	ROW("tls", GROUP, BY_HAND, HELP("its servers are spoken to by TLS; as "
+	    "they are when absent")),
 	ROW("balance", ENUM, UPSTREAM(balance), DEF("round_robin"),
 	    .words = balances, HELP("which endpoint is next")),
 	ROW("key_hash", GROUP, BY_HAND, HELP("which endpoint has a key, with "
@@ -368,6 +467,28 @@ const struct conf_key schema_upstream[] = {
 	ROW("ready", ENUM, UPSTREAM(ready), DEF("start"), .words = readies,
 	    HELP("counts for readiness: start (until once warm), always, "
 	    "ignore")),
+	LAST
+};
+
+const struct conf_key schema_upstream_tls[] = {
+	ROW("verify", BOOL, UPSTREAM(tls.verify), DEF("true"), HELP("refuse a "
+	    "server whose certificate is not for its name, not valid, or not "
+	    "signed by a CA that is known")),
+	ROW("ca", FILE, UPSTREAM(tls.common.ca), HELP("PEM file with the "
+	    "certificates that have to have signed theirs; the system's when "
+	    "absent")),
+	ROW("crl", FILE, UPSTREAM(tls.common.crl), HELP("PEM file with lists "
+	    "of revoked ones, one of each CA")),
+	ROW("server_name", STRING, UPSTREAM(tls.server_name),
+	    .check = server_name_check, HELP("name to ask for (SNI) and to "
+	    "verify; the host of the endpoint when absent")),
+	ROW("certificate", FILE, UPSTREAM(tls.common.certificate), HELP("PEM "
+	    "file: a certificate to show, and those between it and its CA")),
+	ROW("key", FILE, UPSTREAM(tls.common.key), HELP("PEM file with its "
+	    "key, not encrypted; that of the certificate when absent")),
+	TLS_CHOICES(UPSTREAM),
+	ROW("watch", BOOL, UPSTREAM(tls.common.watch), DEF("false"),
+	    HELP("read the files again when they change")),
 	LAST
 };
 
@@ -543,6 +664,10 @@ const struct schema_section schema_sections[] = {
 	{ "listeners[]", "", "where clients come in", schema_listener },
 	{ "listeners[].bind", "bind", "an address in full (bind may be a text)",
 	    schema_bind },
+	{ "listeners[].tls", "tls", "clients come by TLS",
+	    schema_listener_tls },
+	{ "listeners[].tls.certificates[]", "", "one of several",
+	    schema_certificate },
 	{ "listeners[].routes[]", "routes", "which upstream takes what",
 	    schema_route },
 	{ "listeners[].limits", "limits", "what is too much", schema_limits },
@@ -555,6 +680,8 @@ const struct schema_section schema_sections[] = {
 	{ "upstreams[]", "", "where requests go", schema_upstream },
 	{ "upstreams[].endpoints[]", "endpoints", "a server in full (it may be "
 	    "a text)", schema_endpoint },
+	{ "upstreams[].tls", "upstream.tls", "servers are spoken to by TLS",
+	    schema_upstream_tls },
 	{ "upstreams[].key_hash", "key_hash", "which endpoint has a key",
 	    schema_key_hash },
 	{ "upstreams[].pool", "pool", "connections kept and shared",

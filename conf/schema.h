@@ -39,11 +39,14 @@ extern const struct conf_key schema_dns[];              /* struct conf */
 extern const struct conf_key schema_admin[];            /* struct conf */
 extern const struct conf_key schema_log[];              /* struct conf */
 extern const struct conf_key schema_listener[];         /* conf_listener */
+extern const struct conf_key schema_listener_tls[];     /* conf_listener */
+extern const struct conf_key schema_certificate[];      /* conf_certificate */
 extern const struct conf_key schema_limits[];           /* conf_listener */
 extern const struct conf_key schema_listener_times[];   /* conf_listener */
 extern const struct conf_key schema_bind[];             /* bind_words */
 extern const struct conf_key schema_route[];            /* route_words */
 extern const struct conf_key schema_upstream[];         /* conf_upstream */
+extern const struct conf_key schema_upstream_tls[];     /* conf_upstream */
 extern const struct conf_key schema_pool[];             /* conf_upstream */
 extern const struct conf_key schema_upstream_times[];   /* conf_upstream */
 extern const struct conf_key schema_endpoint[];         /* endpoint_words */

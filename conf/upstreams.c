@@ -502,6 +502,7 @@ read_upstream(struct load *w, const struct spot *s, const struct named *n,
 	u->proto = n->proto;
 	read_endpoints(w, s, u);
 	read_keys(w, s, schema_upstream, "", u->proto, u);
+	read_upstream_tls(w, s, u);
 	read_key_hash(w, s, u);
 	read_pool(w, s, u);
 	read_policies(w, s, u);

@@ -13,6 +13,7 @@
 
 #include "net/listen.h"
 #include "net/log.h"
+#include "net/tls_client.h"
 #include "proxy/gate.h"
 #include "proxy/generation.h"
 #include "proxy/lane.h"
@@ -307,12 +308,13 @@ change_abandon(struct change *c)
 
 /* ------------------------------------------------------------------ commit */
 
-/* Did connections log in in another way? */
+/* Did connections log in, or verify the server, in another way? */
 static bool
 is_changed(const struct conf_upstream *was, const struct conf_upstream *now)
 {
-	return was != NULL && now->proto->alike != NULL &&
-	    !now->proto->alike(was->own, now->own);
+	return was != NULL && (!tls_client_alike(was->tls.client,
+	    now->tls.client) || (now->proto->alike != NULL &&
+	    !now->proto->alike(was->own, now->own)));
 }
 
 static void

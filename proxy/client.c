@@ -283,7 +283,9 @@ read_order(struct order *o, int argc, char **argv)
 static struct conf *
 load(const char *path, bool loud)
 {
-	const struct conf_input in = { .path = path, .protos = proto_table };
+	/* The keys are for weir's user, and not needed to find it. */
+	const struct conf_input in = { .path = path, .protos = proto_table,
+	    .offline = true };
 	struct conf_errors errors = { 0 };
 	struct conf *conf = conf_load(&in, &errors);
 	size_t i;

@@ -144,13 +144,13 @@ check(const char *path, int argc, char **argv)
 	struct conf *conf;
 	size_t i;
 
-	for (i = 1; i < (size_t)argc; i++)
-		/* There are no certificates to open yet, so checking is the
-		   same with and without it. */
+	for (i = 1; i < (size_t)argc; i++) {
 		if (strcmp(argv[i], "--offline") != 0) {
 			(void)usage_error("check has no option %s", argv[i]);
 			return EXIT_USAGE;
 		}
+		in.offline = true;
+	}
 	conf = conf_load(&in, &errors);
 	if (conf == NULL) {
 		print_errors(&errors);

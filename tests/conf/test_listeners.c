@@ -19,8 +19,8 @@ static const struct row rows[] = {
 	    "name of an upstream" },
 	{ ROW_LISTENER, "listen = 1;",
 	    "weir.conf:1: listeners.a: unknown key \"listen\", expected one "
-	    "of name, bind, protocol, upstream, routes, limits, allow, deny, "
-	    "timeouts, max_header, max_headers, max_body" },
+	    "of name, bind, protocol, tls, upstream, routes, limits, allow, "
+	    "deny, timeouts, max_header, max_headers, max_body" },
 	{ ROW_LISTENER, "allow = \"10.0.0.0\"; deny = ( \"::1\", "
 	    "\"10.0.0.0/8\" );", "" },
 	{ ROW_LISTENER, "allow = ( \"10.0.0.1/8\" );",

@@ -165,8 +165,8 @@ static const struct row rows[] = {
 	    "group named http" },
 	{ ROW_UPSTREAM, "smtp = { };",
 	    "weir.conf:2: upstreams.x: unknown key \"smtp\", expected one "
-	    "of name, protocol, endpoints, balance, key_hash, pool, timeouts, "
-	    "retry, health, outlier, when_all_down, slow_start, limits, "
+	    "of name, protocol, endpoints, tls, balance, key_hash, pool, "
+	    "timeouts, retry, health, outlier, when_all_down, slow_start, limits, "
 	    "ready" },
 	{ ROW_UPSTREAM, "protocol = \"tcp\";",
 	    "weir.conf:1: listeners.a.upstream: upstream \"x\" speaks tcp "
@@ -507,8 +507,8 @@ unused_upstream_is_checked_all_the_same(void **state)
 	    "weir.conf:2: upstreams.old.endpoints[0]: \"h\" is no address: "
 	    "the port is missing, expected \"host:port\", \"[v6]:port\" or "
 	    "\"unix:/path\"\nweir.conf:2: upstreams.old: unknown key \"mox\", "
-	    "expected one of name, protocol, endpoints, balance, key_hash, "
-	    "pool, timeouts, retry, health, outlier, when_all_down, "
+	    "expected one of name, protocol, endpoints, tls, balance, "
+	    "key_hash, pool, timeouts, retry, health, outlier, when_all_down, "
 	    "slow_start, limits, ready" } };
 
 	(void)state;

@@ -136,6 +136,8 @@ static const char *const defaults[] = {
 	"pool.idle_timeout", "60s",
 	"pool.max_lifetime", "10m",
 	"timeouts.idle", "60s",
+	"tls.alpn", "(http/1.1)",
+	"upstream.tls.alpn", "(http/1.1)",
 	NULL
 };
 

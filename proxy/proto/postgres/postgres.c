@@ -243,6 +243,8 @@ static const char *const defaults[] = {
 	"pool.idle_timeout", "10m",
 	"pool.max_lifetime", "1h",
 	"timeouts.idle", "off",
+	"tls.alpn", "(postgresql)",
+	"upstream.tls.alpn", "(postgresql)",
 	NULL
 };
 
