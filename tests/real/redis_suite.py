@@ -19,12 +19,16 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from case import SLOW, Failed, Skip, case, check, die_with_parent, need, port
+from case import SLOW, Failed, Skip, case, check, die_with_parent, need, ports
 from redis import RedisServer
 from weir import BINARY, Weir, one
 
 PLAIN = os.environ.get("PLAIN") == "1"
 SOURCES = os.path.join(os.path.dirname(BINARY), "sources")
+# The suite's own ports: the 32 before --baseport are its test server's. It asks
+# of a port whether it can be had in IPv4 or in IPv6, and fails when it then is
+# not free in IPv4: the numbers it looks at have to be free, all of them.
+SERVER_PORTS, SUITE_PORTS = 32, 16
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 DEB_SRC = """Types: deb-src
 URIs: http://deb.debian.org/debian
@@ -117,10 +121,11 @@ def run_unit(unit, weir_options=None, tags=""):
                      **(weir_options or {"pool": "max = 16;"})))
         number = w.conf.ports["front"]
     skip = [w for name in excluded(unit) for w in ("--skiptest", name)]
+    base = ports(SERVER_PORTS + SUITE_PORTS) + SERVER_PORTS
     p = subprocess.Popen(
         [tcl, "tests/test_helper.tcl", "--host", "127.0.0.1", "--port",
-         str(number), "--baseport", str(port()), "--portcount", "100",
-         "--singledb", "--no-latency", "--durable", "--tags",
+         str(number), "--baseport", str(base), "--portcount",
+         str(SUITE_PORTS), "--singledb", "--no-latency", "--durable", "--tags",
          "-needs:repl -needs:reset " + tags, "--single", unit, *skip],
         cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace",

@@ -95,25 +95,43 @@ def need(program):
 
 
 def port():
-    """A TCP port on loopback that no other test takes while this one runs.
+    """A TCP port on loopback that no other test takes while this one runs."""
+    return ports(1)
+
+
+def ports(count):
+    """The first of so many TCP ports in a row, each as port() says.
 
     A UDP socket held on the same number is the claim; numbers are below the
     kernel's ephemeral range, so no outgoing connection takes one either.
     """
     for _ in range(10000):
-        number = random.randrange(10240, 32000)
-        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        first = random.randrange(10240, 32000 - count)
+        claims = []
         try:
-            claim.bind(("127.0.0.1", number))
-            with socket.socket() as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind(("127.0.0.1", number))
+            for number in range(first, first + count):
+                claims.append(_claim(number))
         except OSError:
-            claim.close()
+            for claim in claims:
+                claim.close()
             continue
-        _ports.append(claim)
-        return number
+        _ports.extend(claims)
+        return first
     raise Failed("no free port")
+
+
+def _claim(number):
+    """The socket that holds that number; OSError when it is in use."""
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", number))
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("127.0.0.1", number))
+    except OSError:
+        claim.close()
+        raise
+    return claim
 
 
 def temp_dir():
