@@ -95,27 +95,67 @@ failover_is_on(const struct pool *p)
 	    !is_any_to_try(p);
 }
 
-bool
-failover_waits_on(struct site *site)
+/* Nothing can be had, since that one has gone: is a hold on, or begins one? */
+static bool
+hold(struct pool *p, struct endpoint *gone)
 {
-	struct pool *p = site->pool;
 	struct upstream *up = p->upstream;
 	bool on = atomic_load(&up->failover_until_ns) > p->worker->now_ns;
-	int64_t most;
 
 	if (p->conf->pool.failover_hold_ms >= CONF_OFF || is_any_to_try(p) ||
 	    !begin(p))
 		return false;
-	/* It would rest for longer than it takes to promote another. */
-	most = p->worker->now_ns + TRY_MOST_MS * NS_PER_MS;
-	if (site->rest_until_ns > most)
-		site->rest_until_ns = most;
 	/* Its name may have another address by now. */
 	if (!on && up->demoted != NULL)
-		up->demoted(up->demoted_arg, site->endpoint);
+		up->demoted(up->demoted_arg, gone);
 	/* Who is in the queue, or about to be, is parked. */
 	deadline_set(p->worker, &p->failover, 0);
 	return true;
+}
+
+bool
+failover_waits_on(struct site *site)
+{
+	struct pool *p = site->pool;
+	int64_t most = p->worker->now_ns + TRY_MOST_MS * NS_PER_MS;
+
+	if (!hold(p, site->endpoint))
+		return false;
+	/* It would rest for longer than it takes to promote another. */
+	if (site->rest_until_ns > most)
+		site->rest_until_ns = most;
+	return true;
+}
+
+/* Of those that are out, but not by hand, the one that is so since the last
+   moment: the others were replicas. NULL when there is none. */
+static struct endpoint *
+last_out(const struct pool *p)
+{
+	struct endpoint *last = NULL;
+	const struct list *l;
+
+	for (l = p->sites.next; l != &p->sites; l = l->next) {
+		const struct site *site =
+		    container_of(l, const struct site, link);
+		struct endpoint *e = site->endpoint;
+		unsigned bars = atomic_load(&e->bars);
+
+		if (site->current && (bars & (BAR_CHECK | BAR_EJECTED)) != 0 &&
+		    (bars & (BAR_DRAIN | BAR_DOWN)) == 0 && (last == NULL ||
+		    atomic_load(&e->since_s) > atomic_load(&last->since_s)))
+			last = e;
+	}
+	return last;
+}
+
+bool
+failover_waits(struct pool *p)
+{
+	struct endpoint *gone = p->conf->pool.failover_hold_ms < CONF_OFF ?
+	    last_out(p) : NULL;
+
+	return gone != NULL && hold(p, gone);
 }
 
 void

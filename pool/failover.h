@@ -22,6 +22,10 @@ void pool_demoted(struct pool *p, struct endpoint *e);
    connection shall wait on. */
 bool failover_waits_on(struct site *site);
 
+/* Nothing is usable. True: a check or failures had the last one out, a hold is
+   on for that, and who asked shall wait. */
+bool failover_waits(struct pool *p);
+
 /* A connection to the site was made and greeted. When a primary has served for
    a while the next failover is waited out for the full time. */
 void failover_found(struct site *site);

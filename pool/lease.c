@@ -430,10 +430,14 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 	return false;
 }
 
-/* Where nothing is usable. */
+/* Where nothing is usable: true, when a waits until something is. */
 static bool
 no_site(struct ask *a)
 {
+	/* A check may know that the primary has gone before anybody was
+	   refused there. */
+	if (failover_waits(a->pool))
+		return true;
 	a->held_ns = pool_held_ns(a->pool);
 	a->refusal = a->held_ns > 0 ? REFUSAL_HELD : REFUSAL_NO_ENDPOINT;
 	return false;

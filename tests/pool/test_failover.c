@@ -141,6 +141,66 @@ refused_connects_are_tried_again(void **state)
 }
 
 static void
+one_that_a_check_has_out_is_waited_for(void **state)
+{
+	struct client a, b;
+
+	(void)state;
+	begin(2, 5000);
+	bar(1, BAR_CHECK, true);
+	client_come(&a, &s, 0);
+	bar(0, BAR_CHECK, true);
+	client_return(&a);
+	/* Nobody was refused there yet. */
+	client_come(&a, &s, 0);
+	client_come(&b, &s, 0);
+	assert_int_equal(told, 1);
+	scene_pass(&s, 4900);
+	assert_int_equal(a.state, CLIENT_WAITS);
+	assert_int_equal(b.state, CLIENT_WAITS);
+	bar(1, BAR_CHECK, false);
+	scene_run(&s);
+	assert_int_equal(a.state, CLIENT_HOLDS);
+	client_return(&a);
+	scene_run(&s);
+	client_return(&b);
+	scene_end(&s);
+}
+
+static void
+one_that_no_check_finds_again_fails_them_in_the_end(void **state)
+{
+	struct client a;
+
+	(void)state;
+	begin(1, 5000);
+	bar(0, BAR_CHECK, true);
+	client_come(&a, &s, 0);
+	scene_pass(&s, 4900);
+	assert_int_equal(a.state, CLIENT_WAITS);
+	scene_pass(&s, 200);
+	assert_int_equal(a.refusal, REFUSAL_NO_ENDPOINT);
+	client_come(&a, &s, 0);
+	assert_int_equal(a.refusal, REFUSAL_NO_ENDPOINT);
+	scene_end(&s);
+}
+
+static void
+one_that_is_out_by_hand_is_not_waited_for(void **state)
+{
+	struct client a;
+
+	(void)state;
+	begin(1, 5000);
+	bar(0, BAR_CHECK, true);
+	bar(0, BAR_DOWN, true);
+	client_come(&a, &s, 0);
+	assert_int_equal(a.refusal, REFUSAL_NO_ENDPOINT);
+	assert_int_equal(told, 0);
+	scene_end(&s);
+}
+
+static void
 refused_ones_fail_in_the_end(void **state)
 {
 	struct client a;
@@ -279,6 +339,10 @@ main(void)
 		cmocka_unit_test(another_that_is_usable_is_used_at_once),
 		cmocka_unit_test(when_the_time_has_passed_they_fail_as_ever),
 		cmocka_unit_test(refused_connects_are_tried_again),
+		cmocka_unit_test(one_that_a_check_has_out_is_waited_for),
+		cmocka_unit_test(
+		    one_that_no_check_finds_again_fails_them_in_the_end),
+		cmocka_unit_test(one_that_is_out_by_hand_is_not_waited_for),
 		cmocka_unit_test(refused_ones_fail_in_the_end),
 		cmocka_unit_test(while_it_lasts_each_second_is_a_try),
 		cmocka_unit_test(
