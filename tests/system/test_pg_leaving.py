@@ -281,6 +281,7 @@ def idle_ones_that_take_their_leave_harm_nobody():
     for _ in range(5):
         a.prove()
         w.wait_pool(idle=1)
+        until(lambda: len(o.sessions) == 1, "the last one's end is heard of")
         for s in list(o.sessions.values()):
             s.send(report("E", "FATAL", "57P01", "shutting down"))
         w.wait_pool(open=0)
