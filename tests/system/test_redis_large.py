@@ -109,7 +109,8 @@ def a_slow_reader_of_a_large_reply_stalls_nobody():
 
 @case
 def many_large_ones_at_once_take_turns():
-    server, w, front = pair("max = 4; max_waiting = 100;")
+    server, w, front = pair('max = 4; max_waiting = 100; '
+                            'queue_timeout = "60s";')
     n, failures = 16, []
 
     def one(i):
@@ -128,6 +129,7 @@ def many_large_ones_at_once_take_turns():
     for t in threads:
         t.start()
     c = Client(front)
+    c.limit = 3 * WAIT
     while any(t.is_alive() for t in threads):
         c.prove()
     for t in threads:
