@@ -283,7 +283,8 @@ def a_part_that_is_no_part_ends_that_client_only():
 
 @case
 def a_failed_one_is_one_failure():
-    p = Parts(up='timeouts = { response = "300ms"; };')
+    # Also the answers of scripted servers have to come in that time.
+    p = Parts(up='timeouts = { response = "%dms"; };' % (200 * WAIT))
     c = Client(p.front)
     eq(c.ask("MGET", *p.keys), values(p.keys), "MGET")
     go = threading.Event()
