@@ -76,8 +76,8 @@ BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -DWEIR_VERSION='"$(VERSION)"' \
 	-pthread $(WARNINGS)
 # libev brings no .pc file; xxhash may be used inline.
 LIBS := -lev $(shell pkg-config --libs libconfig libcares jansson libssl \
-	libcrypto libidn 2>/dev/null || \
-	echo -lconfig -lcares -ljansson -lssl -lcrypto -lidn) \
+	libcrypto libnghttp2 libidn 2>/dev/null || \
+	echo -lconfig -lcares -ljansson -lssl -lcrypto -lnghttp2 -lidn) \
 	-lxxhash -ldl -lm
 
 # Found out once for each compiler; not on the way to install one.

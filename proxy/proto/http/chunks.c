@@ -205,17 +205,17 @@ payload_take(struct http_chunks *c, size_t len, struct http_piece *p)
 	return PARSE_MORE;
 }
 
-static bool
-is_forbidden(const char *line, const struct http_field *f)
+bool
+http_trailer_forbidden(const char *name, size_t name_len)
 {
-	if (f->id != HTTP_F_OTHER)
+	if (http_field_id(name, name_len) != HTTP_F_OTHER)
 		return true;
 	for (size_t i = 0; i < NELEMS(forbidden); i++) {
 		size_t len = strlen(forbidden[i]);
 		bool prefix = forbidden[i][len - 1] == '-';
 
-		if ((prefix ? f->name.len > len : f->name.len == len) &&
-		    http_same_word(line, forbidden[i], len))
+		if ((prefix ? name_len > len : name_len == len) &&
+		    http_same_word(name, forbidden[i], len))
 			return true;
 	}
 	return false;
@@ -244,7 +244,7 @@ trailer_line(struct http_chunks *c, const char *line, size_t len,
 	why = http_field_line(line, len - 2, &f);
 	if (why != NULL)
 		return chunks_refuse(c, why);
-	if (is_forbidden(line, &f)) {
+	if (http_trailer_forbidden(line, f.name.len)) {
 		p->skip += len;
 	} else {
 		p->take = len;

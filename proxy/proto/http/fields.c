@@ -134,8 +134,8 @@ is_name(const char *name, const char *word, size_t len)
 	return differ == 0;
 }
 
-static enum http_field_id
-field_id(const char *name, size_t len)
+enum http_field_id
+http_field_id(const char *name, size_t len)
 {
 	switch (len) {
 	case 2:
@@ -235,7 +235,7 @@ field_cut(const char *bytes, const char *line, const char *end,
 		end--;
 	f->name = span(bytes, line, colon);
 	f->value = span(bytes, value, end);
-	f->id = (uint8_t)field_id(line, (size_t)(colon - line));
+	f->id = (uint8_t)http_field_id(line, (size_t)(colon - line));
 	f->hop = always_hop[f->id];
 	return NULL;
 }

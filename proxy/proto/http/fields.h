@@ -90,6 +90,12 @@ http_refuse(struct http_head *h, unsigned refusal, const char *why)
 enum parse http_field_take(struct http_head *h, const char *bytes,
     const char *line, const char *end, bool is_request) MUST_CHECK;
 
+/* Which of the fields that weir knows; the name is a token. */
+enum http_field_id http_field_id(const char *name, size_t len);
+
+/* Is it none that a trailer may carry? See http_chunks_next(). */
+bool http_trailer_forbidden(const char *name, size_t name_len);
+
 /* Likewise a trailer line, into f: spans count from line. NULL, or a fault. */
 const char *http_field_line(const char *line, size_t len,
     struct http_field *f) MUST_CHECK;
