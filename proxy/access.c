@@ -307,7 +307,7 @@ since(uint64_t position, uint64_t at)
 static void
 gather(struct line *l, const struct exchange *x, int64_t total_ns)
 {
-	const struct front_ops *front = x->s->door->listener->proto->front;
+	const struct front_ops *front = x->s->front;
 	const struct conn *c = &x->s->conn;
 	struct access_words words = { 0 };
 
@@ -321,8 +321,10 @@ gather(struct line *l, const struct exchange *x, int64_t total_ns)
 	    REQUEST_MOST };
 	l->host = (struct word){ words.host, words.host_len, HOST_MOST };
 	l->agent = (struct word){ words.agent, words.agent_len, AGENT_MOST };
-	l->received = since(c->received - c->in.len, x->in_at);
-	l->sent = since(c->sent + c->out.len, x->out_at);
+	l->received = words.counted ? words.received :
+	    since(c->received - c->in.len, x->in_at);
+	l->sent = words.counted ? words.sent :
+	    since(c->sent + c->out.len, x->out_at);
 	l->total_ns = total_ns;
 }
 

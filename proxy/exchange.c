@@ -183,7 +183,7 @@ exchange_drop(struct exchange *x, enum fail why)
 static bool
 fails_in_turn(struct exchange *x, enum fail why)
 {
-	const struct front_ops *front = proto_in(x)->front;
+	const struct front_ops *front = x->s->front;
 
 	x->why = why;
 	if (front->fail_in_turn == NULL || !front->fail_in_turn(x->s, x, why))
@@ -216,8 +216,8 @@ exchange_fail(struct exchange *x, enum fail why)
 	x->why = why;
 	list_remove(&x->link);
 	x->outcome = OUTCOME_FAILED;
-	if (proto_in(x)->front->fail != NULL)
-		proto_in(x)->front->fail(s, x, why);
+	if (x->s->front->fail != NULL)
+		x->s->front->fail(s, x, why);
 	finish(x, x->outcome);
 	let_go(x, true);
 	generation_leave(lane_of(x), x->gen);
@@ -243,8 +243,8 @@ begin(struct exchange *x)
 	if (!l->reused)
 		x->connect_ns = l->u->connect_ns;
 	back_of(x)->start(x->lease->u, x);
-	if (!x->ended && proto_in(x)->front->leased != NULL)
-		proto_in(x)->front->leased(x->s, x);
+	if (!x->ended && x->s->front->leased != NULL)
+		x->s->front->leased(x->s, x);
 	/* A server that speaks first may have spoken already. */
 	if (!x->ended && x->lease != NULL && back_of(x)->input != NULL &&
 	    x->lease->u->conn.in.len > 0)
@@ -412,8 +412,8 @@ lease_drained(struct lease *l)
 
 	if (back_of(x)->drained != NULL)
 		back_of(x)->drained(l->u, x);
-	if (!x->ended && proto_in(x)->front->unchoke != NULL)
-		proto_in(x)->front->unchoke(x->s, x);
+	if (!x->ended && x->s->front->unchoke != NULL)
+		x->s->front->unchoke(x->s, x);
 }
 
 static void
@@ -587,7 +587,14 @@ exchange_up(struct exchange *x)
 }
 
 void
+exchange_taken(struct exchange *x)
+{
+	if (x->lease != NULL && back_of(x)->unchoke != NULL)
+		back_of(x)->unchoke(x->lease->u, x);
+}
+
+void
 exchange_down(struct exchange *x)
 {
-	proto_in(x)->front->reply(x->s, x);
+	x->s->front->reply(x->s, x);
 }

@@ -102,6 +102,8 @@ bool exchange_admit(struct exchange *x) MUST_CHECK;
 
 /* For the front: x->up has grown or ended. */
 void exchange_up(struct exchange *x);
+/* For the front: the client has taken of what x had for it. */
+void exchange_taken(struct exchange *x);
 /* For the back: answer or x->down has grown or ended. */
 void exchange_down(struct exchange *x);
 

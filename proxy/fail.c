@@ -25,6 +25,8 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the client stopped taking its answer" },
 	[FAIL_CLIENT_GONE] = { "client_abort", 0,
 	    "the client went away" },
+	[FAIL_CLIENT_WASTES] = { "client_wastes", 0,
+	    "the client sent more than it may of what asks for nothing" },
 	[FAIL_CANCELLED] = { "cancelled", 0,
 	    "canceling statement due to user request" },
 	[FAIL_TRANSACTION_IDLE] = { "transaction_idle", 0,

@@ -22,6 +22,7 @@ enum fail {
 	FAIL_NO_ROUTE,
 	FAIL_CLIENT_STALLED,
 	FAIL_CLIENT_GONE,
+	FAIL_CLIENT_WASTES,             /* HTTP/2: resets, pings and the like */
 	FAIL_CANCELLED,                 /* asked for by the client itself */
 	FAIL_TRANSACTION_IDLE,          /* timeouts.transaction_idle */
 	FAIL_LIMITED,                   /* a limit of the listener */

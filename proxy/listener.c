@@ -398,7 +398,6 @@ door_close_socket(struct door *d, const struct addr *addr)
 void
 door_close(struct door *d)
 {
-	const struct front_ops *front = d->listener->proto->front;
 	struct list *l, *tmp;
 
 	while ((l = list_first(&d->sockets)) != NULL)
@@ -416,7 +415,7 @@ door_close(struct door *d)
 		struct session *s = container_of(l, struct session, link);
 
 		s->leaving = true;
-		if (front->bye != NULL)
-			front->bye(s);
+		if (s->front->bye != NULL)
+			s->front->bye(s);
 	}
 }

@@ -30,6 +30,10 @@ struct access_words {
 	const char *request; size_t request_len; /* request line or command */
 	const char *host;    size_t host_len;
 	const char *agent;   size_t agent_len;   /* User-Agent, client name */
+	/* Where several exchanges share the session's bytes: those of this
+	   one alone. */
+	bool counted;
+	uint64_t received, sent;
 };
 
 struct front_ops {

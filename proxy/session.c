@@ -26,12 +26,6 @@ family_of(const struct door *d)
 	return d->listener->proto->family;
 }
 
-static const struct front_ops *
-front_of(const struct session *s)
-{
-	return s->door->listener->proto->front;
-}
-
 /* ------------------------------------------------------------------ events */
 
 void
@@ -44,7 +38,7 @@ session_bytes(struct session *s)
 	s->in_bytes = true;
 	do {
 		s->again = false;
-		front_of(s)->bytes(s);
+		s->front->bytes(s);
 	} while (s->again && !s->closed);
 	s->in_bytes = false;
 }
@@ -78,8 +72,8 @@ drained(struct conn *c)
 			session_close(s);
 		return;
 	}
-	if (front_of(s)->drained != NULL)
-		front_of(s)->drained(s);
+	if (s->front->drained != NULL)
+		s->front->drained(s);
 }
 
 static void
@@ -114,7 +108,7 @@ deadline_passed(struct deadline *d)
 	struct session *s = container_of(d, struct session, deadline);
 
 	if (!s->lingering && !s->finishing)
-		front_of(s)->late(s);
+		s->front->late(s);
 	else if (!session_still_takes(s, s->lingering ? LINGER_MS : FINISH_MS))
 		session_reset(s);
 }
@@ -125,8 +119,8 @@ deadline_passed(struct deadline *d)
 static void
 forsake(struct session *s)
 {
-	if (front_of(s)->forsaken != NULL)
-		front_of(s)->forsaken(s, s->kept->u);
+	if (s->front->forsaken != NULL)
+		s->front->forsaken(s, s->kept->u);
 	if (s->kept != NULL)
 		lease_return(&s->kept);
 }
@@ -138,8 +132,8 @@ kept_changed(struct lease *l)
 	struct session *s = l->holder;
 	struct upconn *u = l->u;
 
-	if (front_of(s)->aside != NULL)
-		front_of(s)->aside(s, u);
+	if (s->front->aside != NULL)
+		s->front->aside(s, u);
 	else
 		upconn_mark(u, MARK_BROKEN, "unasked bytes or end");
 	if (s->kept != NULL && s->kept->u == u && u->mark == MARK_BROKEN)
@@ -224,6 +218,7 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	list_init(&s->exchanges);
 	list_append(&d->sessions, &s->link);
 	s->door = d;
+	s->front = d->listener->proto->front;
 	s->family = (uint8_t)family_of(d);
 	deadline_init(&s->deadline, deadline_passed);
 	s->client = *client;
@@ -235,8 +230,8 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	count_add(&d->accepted, 1);
 	count_add(&d->active, 1);
 	s->leaving = d->closed;
-	if (front_of(s)->open != NULL)
-		front_of(s)->open(s);
+	if (s->front->open != NULL)
+		s->front->open(s);
 }
 
 static void

@@ -20,6 +20,8 @@ struct session {
 	struct list link;               /* door->sessions */
 	struct list exchanges;          /* oldest first */
 	struct door *door;
+	const struct front_ops *front;  /* its listener's, or the one that the
+					   client has changed to, once */
 	struct lease *kept;             /* between two exchanges, or a pin of
 					   its own (pipeline.h); NULL = none */
 	struct deadline deadline;       /* head, body or idle: the front's */

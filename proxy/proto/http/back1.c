@@ -25,10 +25,25 @@ worker_of(const struct exchange *x)
 	return x->s->conn.w;
 }
 
-static void
-arm_stall(struct exchange *x, const struct conn *taker)
+/* What waits for the client, of x and of its session. */
+static size_t
+held_for_client(const struct exchange *x)
 {
-	http_of(x)->taken = taker->sent;
+	return (size_t)x->down.held + x->s->conn.out.held;
+}
+
+/* How much has been taken by whoever is waited for. */
+static uint64_t
+taken_now(const struct exchange *x)
+{
+	return http_of(x)->giving == GIVING_BODY ? *http_of(x)->sent :
+	    x->lease->u->conn.sent;
+}
+
+static void
+arm_stall(struct exchange *x)
+{
+	http_of(x)->taken = taken_now(x);
 	deadline_set(worker_of(x), &x->deadline,
 	    x->upstream->timeouts.stall_ms);
 }
@@ -43,16 +58,20 @@ arm(struct exchange *x)
 		deadline_set(worker_of(x), &x->deadline,
 		    x->upstream->timeouts.response_ms);
 	else
-		arm_stall(x, server);
+		arm_stall(x);
 }
 
 /* A stall is a pause: who has taken some since has none. */
 static bool
-goes_on_taking(struct exchange *x, const struct conn *taker)
+goes_on_taking(struct exchange *x)
 {
-	if (taker->out.len == 0 || taker->sent == http_of(x)->taken)
+	size_t left = http_of(x)->giving == GIVING_BODY ?
+	    (size_t)x->down.len + x->s->conn.out.len :
+	    x->lease->u->conn.out.len;
+
+	if (left == 0 || taken_now(x) == http_of(x)->taken)
 		return false;
-	arm_stall(x, taker);
+	arm_stall(x);
 	return true;
 }
 
@@ -348,9 +367,9 @@ take_answer_body(struct upconn *u, struct exchange *x)
 	exchange_down(x);
 	if (x->ended)
 		return;
-	if (x->s->conn.out.held >= CONN_HIGH)
+	if (held_for_client(x) >= CONN_HIGH)
 		conn_pause(&u->conn);
-	arm_stall(x, &x->s->conn);
+	arm_stall(x);
 }
 
 static void
@@ -387,10 +406,9 @@ back_late(struct upconn *u, struct exchange *x)
 		tunnel_late(x);
 		return;
 	}
-	if (goes_on_taking(x, hx->giving == GIVING_BODY ? &x->s->conn :
-	    &u->conn))
+	if (goes_on_taking(x))
 		return;
-	if (hx->giving == GIVING_BODY && x->s->conn.out.held >= CONN_LOW) {
+	if (hx->giving == GIVING_BODY && held_for_client(x) >= CONN_LOW) {
 		exchange_fail(x, FAIL_CLIENT_STALLED);
 		return;
 	}

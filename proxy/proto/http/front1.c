@@ -12,7 +12,6 @@
 #include <strings.h>
 
 #include "proxy/proto/http/http.h"
-#include "proxy/route.h"
 #include "proxy/runtime.h"
 #include "proxy/tunnel.h"
 
@@ -87,17 +86,6 @@ front_fail(struct session *s, struct exchange *x, enum fail why)
 
 /* -------------------------------------------------------------------- head */
 
-static struct http_head *
-head_new(struct exchange *x)
-{
-	struct lane *lane = x->s->door->lane;
-	struct http_exchange *hx = http_of(x);
-
-	if (x->policy->max_headers <= HTTP_FIELDS_INLINE)
-		return (struct http_head *)(void *)hx->inline_head;
-	return pile_get(&lane->pieces[FAMILY_HTTP]);
-}
-
 static struct exchange *
 begin(struct session *s)
 {
@@ -107,7 +95,8 @@ begin(struct session *s)
 	if (x == NULL)
 		return NULL;
 	hx = http_of(x);
-	hx->head = head_new(x);
+	hx->sent = &s->conn.sent;
+	hx->head = http_head_new(x);
 	if (hx->head == NULL) {
 		exchange_drop(x, FAIL_NO_MEMORY);
 		return NULL;
@@ -193,8 +182,6 @@ dispatch(struct exchange *x)
 {
 	struct http_exchange *hx = http_of(x);
 	const struct http_head *h = hx->head;
-	const struct conf_upstream *to;
-	const struct conf_route *route;
 
 	hx->keep = h->keep_alive;
 	hx->upgrade = may_upgrade(hx);
@@ -208,29 +195,18 @@ dispatch(struct exchange *x)
 		hx->taking = TAKEN;
 		x->up_end = true;
 	}
-	if (h->method == HTTP_M_CONNECT || h->method == HTTP_M_TRACE) {
-		/* What follows a CONNECT may be meant for its tunnel already:
-		   it must not be read as a request (RFC 9931 4). */
-		hx->keep = hx->keep && h->method != HTTP_M_CONNECT;
-		exchange_fail(x, FAIL_METHOD);
-		return;
-	}
-	if (hx->up_left > (uint64_t)x->policy->max_body_bytes) {
-		exchange_fail(x, FAIL_TOO_LARGE);
-		return;
-	}
-	route = route_match(x->policy, hx->raw + h->host.at, h->host.len,
-	    h->path.len > 0 ? hx->raw + h->path.at : "/",
-	    h->path.len > 0 ? h->path.len : 1);
-	to = route != NULL ? route->upstream : x->policy->upstream;
-	if (route != NULL)
-		x->retry = route->retry;
-	if (x->policy->client_header != NULL)
-		x->client = http_client_key(x);
-	if (to == NULL)
-		exchange_fail(x, FAIL_NO_ROUTE);
-	else
-		exchange_route(x, to);
+	/* What follows a CONNECT may be meant for its tunnel already: it must
+	   not be read as a request (RFC 9931 4). */
+	hx->keep = hx->keep && h->method != HTTP_M_CONNECT;
+	http_dispatch(x);
+}
+
+static bool
+listener_takes_http2(const struct exchange *x)
+{
+	const struct http_listener_conf *conf = x->policy->own;
+
+	return conf->http2;
 }
 
 /* False when there is nothing more to do now. */
@@ -249,6 +225,15 @@ take_head(struct exchange *x)
 	if (bytes == NULL && len > 0) {
 		exchange_fail(x, FAIL_NO_MEMORY);
 		return true;
+	}
+	/* What began was a connection, not a request. */
+	if (s->conn.received == in->len && http2_is_preface(bytes, len) &&
+	    listener_takes_http2(x)) {
+		x->part = true;
+		exchange_drop(x, FAIL_CLIENT_GONE);
+		http2_begin(s);
+		s->again = true;
+		return false;
 	}
 	switch (http_request_parse(hx->head, bytes, len)) {
 	case PARSE_DONE:
@@ -488,14 +473,6 @@ decide_framing(struct exchange *x)
 	}
 }
 
-static enum outcome
-outcome_of(unsigned status)
-{
-	return status < 200 ? OUTCOME_1XX : status < 300 ? OUTCOME_2XX :
-	    status < 400 ? OUTCOME_3XX : status < 500 ? OUTCOME_4XX :
-	    OUTCOME_5XX;
-}
-
 /* -1 when out of memory. */
 static int
 give_head(struct exchange *x)
@@ -511,7 +488,7 @@ give_head(struct exchange *x)
 		decide_framing(x);
 		x->answered = true;
 		x->status = hx->answer->status;
-		x->outcome = outcome_of(x->status);
+		x->outcome = http_outcome(x->status);
 	}
 	return http_write_answer(x);
 }
@@ -565,7 +542,7 @@ front_drained(struct session *s)
 	else if (http_of(x)->giving == TUNNELLING)
 		tunnel_client_drained(x);
 	else
-		http1_back.unchoke(x->lease->u, x);
+		exchange_taken(x);
 }
 
 /* ------------------------------------------------------------------ ending */

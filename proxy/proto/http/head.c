@@ -30,8 +30,6 @@ put(struct pen *pen, const char *bytes, size_t len)
 	pen->at += len;
 }
 
-enum { AGAIN_MAX = 48 };
-
 #define PUT(pen, literal) put(pen, literal, sizeof(literal) - 1)
 
 static void
@@ -245,8 +243,12 @@ put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
 		put_span(pen, hx->raw, h->host);
 		PUT(pen, "\r\n");
 	}
-	if (!is_configured(conf, "Via"))
-		PUT(pen, "Via: 1.1 weir\r\n");  /* RFC 9110 7.6.3 */
+	if (!is_configured(conf, "Via")) {      /* RFC 9110 7.6.3 */
+		if (hx->stream != NULL)
+			PUT(pen, "Via: 2.0 weir\r\n");
+		else
+			PUT(pen, "Via: 1.1 weir\r\n");
+	}
 }
 
 static void
@@ -471,14 +473,30 @@ reason_of(unsigned status)
 	}
 }
 
-/* RFC 9110 10.2.3: whole seconds, and never too few. */
-static void
-print_retry_after(char out[AGAIN_MAX], int64_t ns)
+void
+http_failure_words(struct http_failure *f, unsigned status, const char *name,
+    const char *text, int64_t retry_after_ns)
 {
-	out[0] = '\0';
-	if (ns > 0)
-		snprintf(out, AGAIN_MAX, "Retry-After: %lld\r\n",
-		    (long long)((ns + NS_PER_S - 1) / NS_PER_S));
+	int n = snprintf(f->body, sizeof(f->body), "%u %s: %s\n", status, name,
+	    text);
+
+	snprintf(f->status, sizeof(f->status), "%u", status);
+	snprintf(f->length, sizeof(f->length), "%d", n);
+	f->retry_after[0] = '\0';
+	/* RFC 9110 10.2.3: whole seconds, and never too few. */
+	if (retry_after_ns > 0)
+		snprintf(f->retry_after, sizeof(f->retry_after), "%lld",
+		    (long long)((retry_after_ns + NS_PER_S - 1) / NS_PER_S));
+}
+
+/* A field of its own, or nothing. */
+static const char *
+again(const struct http_failure *f, char line[64])
+{
+	line[0] = '\0';
+	if (f->retry_after[0] != '\0')
+		snprintf(line, 64, "Retry-After: %s\r\n", f->retry_after);
+	return line;
 }
 
 size_t
@@ -487,17 +505,16 @@ http_write_refusal(enum limit why, int64_t retry_after_ns, char *out,
 {
 	const struct fail_row *row = &fail_rows[why < LIMIT_DENIED ?
 	    FAIL_LIMITED : FAIL_OVERLOADED];
-	char body[256], again[AGAIN_MAX];
+	struct http_failure f;
+	char line[64];
 	int n;
 
-	n = snprintf(body, sizeof(body), "%u %s: %s\n", row->status, row->name,
-	    row->text);
-	print_retry_after(again, retry_after_ns > 0 ? retry_after_ns :
-	    NS_PER_S);
-	n = snprintf(out, size, "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\n"
-	    "Content-Length: %d\r\nCache-Control: no-store\r\n%s"
-	    "Connection: close\r\n\r\n%s", row->status,
-	    reason_of(row->status), n, again, body);
+	http_failure_words(&f, row->status, row->name, row->text,
+	    retry_after_ns > 0 ? retry_after_ns : NS_PER_S);
+	n = snprintf(out, size, "HTTP/1.1 %s %s\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: %s\r\nCache-Control: no-store\r\n%s"
+	    "Connection: close\r\n\r\n%s", f.status,
+	    reason_of(row->status), f.length, again(&f, line), f.body);
 	return (size_t)n < size ? (size_t)n : 0;
 }
 
@@ -506,17 +523,16 @@ http_write_failure(struct exchange *x, unsigned status, const char *name,
     const char *text)
 {
 	const struct http_exchange *hx = http_of(x);
-	char body[256], head[512], again[AGAIN_MAX];
-	int body_len, head_len;
+	struct http_failure f;
+	char head[512], line[64];
+	int head_len;
 
-	body_len = snprintf(body, sizeof(body), "%u %s: %s\n", status, name,
-	    text);
-	print_retry_after(again, x->retry_after_ns);
-	head_len = snprintf(head, sizeof(head), "HTTP/1.1 %u %s\r\n"
-	    "Content-Type: text/plain\r\nContent-Length: %d\r\n"
-	    "Cache-Control: no-store\r\n%s%s%s\r\n", status,
-	    reason_of(status), body_len, again, status == 405 ?
-	    "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n" : "",
+	http_failure_words(&f, status, name, text, x->retry_after_ns);
+	head_len = snprintf(head, sizeof(head), "HTTP/1.1 %s %s\r\n"
+	    "Content-Type: text/plain\r\nContent-Length: %s\r\n"
+	    "Cache-Control: no-store\r\n%s%s%s\r\n", f.status,
+	    reason_of(status), f.length, again(&f, line), status == 405 ?
+	    "Allow: " HTTP_ALLOW "\r\n" : "",
 	    !hx->keep ? "Connection: close\r\n" : hx->head->minor == 0 ?
 	    "Connection: keep-alive\r\n" : "");
 	if (buf_append(exchange_blocks(x), &x->s->conn.out, head,
@@ -524,6 +540,6 @@ http_write_failure(struct exchange *x, unsigned status, const char *name,
 		return -1;
 	if (hx->head->method == HTTP_M_HEAD && hx->taking != TAKING_HEAD)
 		return 0;
-	return buf_append(exchange_blocks(x), &x->s->conn.out, body,
-	    (size_t)body_len);
+	return buf_append(exchange_blocks(x), &x->s->conn.out, f.body,
+	    strlen(f.body));
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/proto/http/front2.h"
 #include "proxy/proto/http/probe.h"
 #include "proxy/runtime.h"
 
@@ -24,6 +25,21 @@ static const struct conf_key listener_keys[] = {
 	{ .name = "trusted", .type = CONF_NETS,
 	  .offset = offsetof(struct http_listener_conf, trusted),
 	  .help = "networks whose X-Forwarded-* fields are believed" },
+	{ .name = "http2", .type = CONF_BOOL,
+	  .offset = offsetof(struct http_listener_conf, http2),
+	  .def = "true",
+	  .help = "whether clients may speak HTTP/2, beginning with its preface" },
+	{ .name = "max_streams", .type = CONF_COUNT,
+	  .offset = offsetof(struct http_listener_conf, max_streams),
+	  .def = "100", .min = 1, .max = 1000,
+	  .help = "requests that a client may have under way at a time on one "
+	      "HTTP/2 connection" },
+	{ .name = "max_wasted", .type = CONF_COUNT,
+	  .offset = offsetof(struct http_listener_conf, max_wasted),
+	  .def = "1000", .min = 100, .max = 4000,
+	  .help = "what an HTTP/2 client may send, beyond 100 each second, of "
+	      "frames that ask for nothing: 5 for a reset stream, 1 for a "
+	      "ping, a settings frame, an empty one" },
 	{ .name = NULL }
 };
 
@@ -188,6 +204,11 @@ const struct proto proto_http = {
 	.back = &http1_back,
 	.peer = &http_peer,
 	.probe = &http_probe,
+	.session_size = sizeof(struct http_session),
+	.session_fini = http2_end,
+	.lane_size = sizeof(struct http_lane),
+	.lane_init = http_lane_init,
+	.lane_fini = http_lane_fini,
 	.exchange_size = sizeof(struct http_exchange),
 	.exchange_zeroed = offsetof(struct http_exchange, inline_head),
 	.piece_size = HTTP_HEAD_SIZE(HTTP_FIELDS_MAX),

@@ -19,6 +19,9 @@ enum { HTTP_FORWARDED_APPEND, HTTP_FORWARDED_REPLACE, HTTP_FORWARDED_OFF };
 struct http_listener_conf {
 	int forwarded;
 	struct conf_nets trusted;
+	bool http2;
+	int64_t max_streams;
+	int64_t max_wasted;
 };
 
 struct http_upstream_conf {
@@ -29,6 +32,21 @@ struct http_upstream_conf {
 
 /* Why a lease outlasts its request: indices of http_pins. */
 enum { HTTP_PIN_UPGRADE };
+
+/* ----------------------------------------- in the session, in the lane */
+
+struct http2;
+struct http2_stream;
+
+struct http_session {
+	struct http2 *h2;               /* NULL: it speaks HTTP/1.x */
+};
+
+static inline struct http_session *
+http_session_of(const struct session *s)
+{
+	return session_state(s);
+}
 
 /* --------------------------------------------------------- in the exchange */
 
@@ -64,6 +82,10 @@ struct http_exchange {
 	bool upgrade;                   /* asked for, and passed on */
 	bool keep;                      /* the client's connection goes on */
 	bool head_timed;                /* timeouts.header runs */
+	struct http2_stream *stream;    /* NULL: HTTP/1.x */
+	bool socket;                    /* an extended CONNECT (RFC 8441): behind
+					   the 101 both bodies are raw bytes */
+	const uint64_t *sent;           /* counts what the client takes of it */
 
 	/* The answer. */
 	uint8_t giving;                 /* enum http_giving */
@@ -94,7 +116,37 @@ http_of(const struct exchange *x)
 
 extern const struct proto proto_http;
 extern const struct front_ops http1_front;
+extern const struct front_ops http2_front;
 extern const struct back_ops http1_back;
+
+/* ------------------------------------------------------ HTTP/2 (front2.c) */
+
+/* Do the first bytes of a connection say that HTTP/2 follows (RFC 9113 3.4)?
+   False too while they are not enough to tell. */
+bool http2_is_preface(const char *bytes, size_t len);
+
+/*
+ * From now on s, which has no exchange, speaks HTTP/2; its client's preface is
+ * still to be read, by the next session_bytes(). For a client that has sent one
+ * unasked, or has agreed upon "h2" in its TLS handshake. May close s.
+ */
+void http2_begin(struct session *s);
+
+/* session_fini: what http2_begin() has made, if it has. */
+void http2_end(struct session *s);
+
+/* ---------------------------------------------------- requests (request.c) */
+
+/* Room for a head as large as x's listener allows. NULL when out of memory. */
+struct http_head *http_head_new(struct exchange *x) MUST_CHECK;
+
+/*
+ * The head is whole and valid, hx->keep and hx->upgrade are decided: take the
+ * lead to where it goes. x and its session may be over when this returns.
+ */
+void http_dispatch(struct exchange *x);
+
+enum outcome http_outcome(unsigned status);
 
 /* --------------------------------------------------------- heads (head.c) */
 
@@ -107,6 +159,18 @@ int http_write_answer(struct exchange *x) MUST_CHECK;
 
 /* Does the client stand in http.trusted? What it forwards is believed. */
 bool http_is_trusted(const struct exchange *x);
+
+/* What weir's own answers say, in any version. */
+#define HTTP_ALLOW "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+
+struct http_failure {
+	char status[4], length[12];
+	char retry_after[24];           /* in seconds; empty = not to be said */
+	char body[256];                 /* one line of text */
+};
+
+void http_failure_words(struct http_failure *f, unsigned status,
+    const char *name, const char *text, int64_t retry_after_ns);
 
 /* weir's own answer: one line of text. */
 int http_write_failure(struct exchange *x, unsigned status, const char *name,
