@@ -162,6 +162,7 @@ struct conf_listener {
 					   tie; with any allow, no match is a
 					   no */
 	struct {
+		int64_t handshake_ms;   /* of what comes before the protocol */
 		int64_t header_ms, body_ms, idle_ms;
 	} timeouts;
 	int64_t max_header_bytes;       /* whole head */

@@ -402,6 +402,9 @@ static const struct conf_key delay_keys[] = {
 };
 
 const struct conf_key schema_listener_times[] = {
+	ROW("handshake", DURATION, LISTENER(timeouts.handshake_ms),
+	    DEF("10s"), RANGE(1, HOUR), HELP("for what comes before the "
+	    "protocol: a PROXY header, the TLS handshake")),
 	ROW("header", DURATION, LISTENER(timeouts.header_ms), DEF("10s"),
 	    RANGE(1, YEAR), OR_OFF, HELP("for a whole head")),
 	ROW("body", DURATION, LISTENER(timeouts.body_ms), DEF("30s"),

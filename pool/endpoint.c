@@ -18,7 +18,8 @@ const char *const endpoint_fault_names[N_FAULTS] = {
 	[FAULT_RESET] = "reset",
 	[FAULT_TIMEOUT] = "timeout",
 	[FAULT_BAD_ANSWER] = "bad_answer",
-	[FAULT_UNAVAILABLE] = "unavailable"
+	[FAULT_UNAVAILABLE] = "unavailable",
+	[FAULT_TLS] = "tls_failed"
 };
 
 struct endpoint *
@@ -62,6 +63,7 @@ endpoint_drop(struct endpoint *e)
 		return;
 	free(e->name);
 	free(e->authority);
+	free(e->host);
 	free(e);
 }
 
@@ -70,13 +72,20 @@ endpoint_fault(struct endpoint *e, enum endpoint_fault what, int error)
 {
 	const char *text = error != 0 ? strerrordesc_np(error) : NULL;
 
+	endpoint_fault_said(e, what, text != NULL ? text :
+	    endpoint_fault_names[what]);
+}
+
+void
+endpoint_fault_said(struct endpoint *e, enum endpoint_fault what,
+    const char *text)
+{
 	unsigned limit = atomic_load_explicit(&e->eject_after,
 	    memory_order_relaxed);
 	unsigned failing;
 
 	atomic_fetch_add(&e->faults[what], 1);
-	atomic_store(&e->last_error, text != NULL ? text :
-	    endpoint_fault_names[what]);
+	atomic_store(&e->last_error, text);
 	failing = atomic_fetch_add(&e->failing, 1) + 1;
 	/* Again after as many more: it may not have been ejected for the first,
 	   or have come back. */

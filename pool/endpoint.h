@@ -24,6 +24,7 @@ enum endpoint_fault {
 	FAULT_TIMEOUT,
 	FAULT_BAD_ANSWER,
 	FAULT_UNAVAILABLE,              /* it said itself that it cannot */
+	FAULT_TLS,                      /* the handshake failed */
 	N_FAULTS
 };
 
@@ -44,6 +45,8 @@ struct endpoint {
 	_Atomic unsigned refs;
 	char       *name;               /* as configured: the label everywhere */
 	char       *authority;          /* host[:port] as configured */
+	char       *host;               /* that its certificate is for, and as
+					   it is asked for; NULL = none */
 	struct addr addr;
 	char        resolved[ADDR_TEXT_MAX];
 	_Atomic unsigned weight;
@@ -75,7 +78,8 @@ struct endpoint {
 	_Atomic(const char *) last_error;       /* static text; "" = none */
 };
 
-/* One reference. NULL when out of memory. */
+/* One reference; its host is the caller's to set, malloc'd. NULL when out of
+   memory. */
 struct endpoint *endpoint_new(const char *name, const char *authority,
     const struct addr *addr, unsigned weight, unsigned most) MUST_CHECK;
 struct endpoint *endpoint_keep(struct endpoint *e);
@@ -83,6 +87,10 @@ void endpoint_drop(struct endpoint *e);
 
 /* Something went wrong there; error is an errno or 0. One more in a row. */
 void endpoint_fault(struct endpoint *e, enum endpoint_fault what, int error);
+
+/* Likewise, in words of one's own: a static text. */
+void endpoint_fault_said(struct endpoint *e, enum endpoint_fault what,
+    const char *text);
 
 /* Something went well there: whatever failed before, it is in order now. */
 static inline void

@@ -26,6 +26,8 @@ enum refusal {
 					   the while */
 	REFUSAL_LOGIN,                  /* the server does not let this key in:
 					   a->said */
+	REFUSAL_TLS,                    /* the server cannot be believed, or
+					   spoken to: a->said */
 	N_REFUSALS
 };
 
@@ -88,7 +90,8 @@ struct ask {
 					   ops->refused or right after
 					   ASK_REFUSED, else only to compare */
 	int64_t held_ns;                /* HELD: for so long yet */
-	const char *said;               /* LOGIN: the server's words; valid as
+	const char *said;               /* LOGIN: the server's words; TLS: what is
+					   wrong with it; valid as
 					   `failed` is */
 	uint64_t seq;                   /* those that began to wait before it
 					   have less; 0 = it never did */

@@ -35,6 +35,11 @@ struct peer_ops {
 	   call has ended, or in upconn_broken() at once; the connect deadline
 	   covers it. NULL = ready at once. */
 	bool    (*greet)(struct upconn *u);
+	/* Connected to a server that is to speak TLS. True: it does from the
+	   start. Else what has to be said first has been, and it MUST end in
+	   upconn_secure() or upconn_broken(), as greet() has to in its ends.
+	   NULL = true. */
+	bool    (*ask_tls)(struct upconn *u);
 	/* Input grew while no lease holds it: greeting, washing or idle. An
 	   idle one with bytes left unread afterwards is closed. NULL = no
 	   byte is ever expected. With `room` also while it is leased, and when

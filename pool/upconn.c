@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/log.h"
+#include "net/tls_client.h"
+#include "net/tls_problem.h"
 #include "pool/adapt.h"
 #include "pool/balance.h"
 #include "pool/failover.h"
@@ -570,6 +573,23 @@ drained(struct conn *c)
 	share_grant(u);
 }
 
+void
+upconn_secure(struct upconn *u)
+{
+	struct endpoint *e = u->shelf->site->endpoint;
+	SSL *ssl = tls_client_begin(u->pool->conf->tls.client, e->host);
+
+	if (ssl == NULL || conn_secure(&u->conn, ssl) < 0)
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+}
+
+/* Is there something to say before it is ready? */
+static bool
+is_greeted(const struct pool *p)
+{
+	return p->upstream->peer->greet != NULL || p->conf->tls.client != NULL;
+}
+
 /* True: it is ready, and upconn_ready() is due; that comes last, for then it may
    be another worker's. */
 static bool
@@ -578,14 +598,51 @@ begin_greeting(struct upconn *u)
 	const struct peer_ops *peer = u->pool->upstream->peer;
 
 	upconn_set_state(u, UPCONN_GREETING);
+	if (u->pool->conf->tls.client != NULL && conn_ssl(&u->conn) == NULL) {
+		if (peer->ask_tls == NULL || peer->ask_tls(u))
+			upconn_secure(u);
+		return false;
+	}
 	return peer->greet == NULL || peer->greet(u);
 }
 
 bool
 upconn_is_made(const struct upconn *u)
 {
-	return u->state == UPCONN_GREETING &&
-	    u->pool->upstream->peer->greet == NULL;
+	return u->state == UPCONN_GREETING && !is_greeted(u->pool);
+}
+
+static void
+not_secured(struct upconn *u, int error)
+{
+	struct endpoint *e = u->shelf->site->endpoint;
+	const char *before = atomic_load(&e->last_error), *name;
+	char text[256];
+
+	if (conn_is_shortage(error)) {
+		upconn_broken(u, FAULT_CONNECT_FAILED, error);
+		return;
+	}
+	name = tls_problem_names[tls_problem(conn_ssl(&u->conn), text,
+	    sizeof(text))];
+	site_rest(u->shelf->site);
+	endpoint_fault_said(e, FAULT_TLS, name);
+	/* Once, until something else is wrong there. */
+	if (before != name)
+		log_warn(u->pool->conf->name, "endpoint %s: TLS: %s",
+		    e->name, text);
+	give_up(u, REFUSAL_TLS, 0, text);
+}
+
+static void
+secured(struct conn *c, int error)
+{
+	struct upconn *u = upconn_of(c);
+
+	if (error != 0)
+		not_secured(u, error);
+	else if (begin_greeting(u))
+		upconn_ready(u);
 }
 
 static void
@@ -621,6 +678,7 @@ static const struct conn_ops upconn_ops = {
 	.input = input,
 	.drained = drained,
 	.connected = connected,
+	.secured = secured,
 	.failed = failed
 };
 
@@ -702,7 +760,7 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	deadline_set(p->worker, &u->deadline, conf->timeouts.connect_ms);
 	if (u->conn.connecting)
 		return u;
-	if (p->upstream->peer->greet == NULL) {
+	if (!is_greeted(p)) {
 		(void)begin_greeting(u);
 		return u;
 	}

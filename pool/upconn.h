@@ -102,6 +102,10 @@ bool upconn_is_made(const struct upconn *u);
 /* It is ready, and its opener takes it: only the books are kept. */
 void upconn_made(struct upconn *u);
 
+/* Begin TLS; ends in greet(), or in upconn_broken(). For ask_tls(): its server
+   agrees. */
+void upconn_secure(struct upconn *u);
+
 /* greet() or wash() came to their end. */
 void upconn_ready(struct upconn *u);
 void upconn_broken(struct upconn *u, enum endpoint_fault what, int error);

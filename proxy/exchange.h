@@ -41,7 +41,8 @@ struct exchange {
 	int64_t retry_after_ns;         /* limited: when to come again; 0 */
 	const struct endpoint *endpoint;        /* the one asked last; valid
 					   while x has a lease and in finish */
-	const char *said;               /* FAIL_LOGIN: the server's words; valid
+	const char *said;               /* FAIL_LOGIN: the server's words;
+					   FAIL_TLS: what is wrong; valid
 					   inside front.fail and fail_in_turn */
 	struct client_key client;       /* to limits; set by exchange_route, or
 					   by the front before */

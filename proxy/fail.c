@@ -13,6 +13,10 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the request body is larger than max_body" },
 	[FAIL_METHOD] = { "method_not_allowed", 405,
 	    "this method is not forwarded" },
+	[FAIL_HANDSHAKE] = { "handshake_failed", 0,
+	    "the TLS handshake failed" },
+	[FAIL_HANDSHAKE_TIMEOUT] = { "handshake_timeout", 0,
+	    "the TLS handshake was not over in time" },
 	[FAIL_HEADER_TIMEOUT] = { "header_timeout", 408,
 	    "the request head did not arrive in time" },
 	[FAIL_BODY_TIMEOUT] = { "body_timeout", 408,
@@ -51,6 +55,8 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "pool.max_pinned connections are held by clients already" },
 	[FAIL_LOGIN] = { "login_refused", 502,
 	    "the upstream refused the login" },
+	[FAIL_TLS] = { "tls_failed", 502,
+	    "the TLS handshake with the upstream failed" },
 	[FAIL_NO_MEMORY] = { "no_memory", 503,
 	    "weir is out of memory" },
 	[FAIL_UPSTREAM_CLOSED] = { "upstream_closed", 502,
@@ -99,6 +105,8 @@ fail_of_refusal(enum refusal why)
 		return FAIL_PINNED;
 	case REFUSAL_LOGIN:
 		return FAIL_LOGIN;
+	case REFUSAL_TLS:
+		return FAIL_TLS;
 	case REFUSAL_NONE:
 	case N_REFUSALS:
 		break;

@@ -16,6 +16,8 @@ enum fail {
 	FAIL_BAD_REQUEST,
 	FAIL_TOO_LARGE,                 /* body over max_body */
 	FAIL_METHOD,
+	FAIL_HANDSHAKE,                 /* TLS, of the client */
+	FAIL_HANDSHAKE_TIMEOUT,
 	FAIL_HEADER_TIMEOUT,
 	FAIL_BODY_TIMEOUT,
 	FAIL_IDLE_TIMEOUT,
@@ -36,6 +38,7 @@ enum fail {
 	FAIL_NO_DESCRIPTORS,
 	FAIL_PINNED,                    /* pool.max_pinned */
 	FAIL_LOGIN,                     /* the upstream does not let it in */
+	FAIL_TLS,                       /* of the upstream */
 	FAIL_NO_MEMORY,
 	/* of the upstream */
 	FAIL_UPSTREAM_CLOSED,

@@ -56,6 +56,7 @@ door_new(struct listener *l, struct lane *lane)
 	list_init(&d->sockets);
 	list_init(&d->sessions);
 	list_init(&d->refused);
+	list_init(&d->shakers);
 	list_init(&d->link);
 	deadline_init(&d->pause, pause_over);
 	return d;
@@ -146,7 +147,8 @@ tell(const struct door *d, int fd, enum limit why, int64_t retry_after_ns)
 	char words[512];
 	size_t n = 0;
 
-	if (front->refuse != NULL && why != LIMIT_DENIED)
+	if (front->refuse != NULL && why != LIMIT_DENIED &&
+	    (d->conf->tls.server == NULL || front->asks_tls))
 		n = front->refuse(why, retry_after_ns, words, sizeof(words));
 	if (n > 0) {
 		(void)send(fd, words, n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -415,7 +417,7 @@ door_close(struct door *d)
 		struct session *s = container_of(l, struct session, link);
 
 		s->leaving = true;
-		if (s->front->bye != NULL)
+		if (s->opened && s->front->bye != NULL)
 			s->front->bye(s);
 	}
 }

@@ -9,6 +9,7 @@
 #include <ev.h>
 
 #include "net/count.h"
+#include "net/tls_problem.h"
 #include "proxy/fail.h"
 #include "proxy/limit.h"
 #include "proxy/proto.h"
@@ -47,6 +48,9 @@ struct door {
 					   had this listener: then counted */
 	struct list sockets;
 	struct list sessions;
+	struct list shakers;            /* sessions whose TLS handshake has to
+					   wait, oldest first */
+	unsigned n_shaking;             /* that are in it */
 	struct list refused;            /* clients that are told so later */
 	unsigned n_refused;
 	unsigned told_late;             /* ever; see gate_flood_ms() */
@@ -55,6 +59,8 @@ struct door {
 	bool holds_gen;                 /* closed, with sessions left */
 	struct deadline pause;          /* out of descriptors: accept again */
 	bool full;                      /* accepting has paused: no descriptors */
+	counter handshakes, resumed;    /* of TLS, that went well */
+	counter tls_problems[N_TLS_PROBLEMS];   /* those that did not */
 	counter active, accepted, rejected, requests, received, sent;
 	counter outcomes[N_OUTCOMES];
 	counter failures[N_FAILS];

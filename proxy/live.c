@@ -61,6 +61,11 @@ endpoint_make(struct live_upstream *lu, const struct conf_endpoint *ce,
 	    most_of(lu, ce));
 	if (e == NULL)
 		return NULL;
+	if (!ce->address.is_unix &&
+	    (e->host = patient_copy(ce->address.host)) == NULL) {
+		endpoint_drop(e);
+		return NULL;
+	}
 	e->suspect = checker_suspect;
 	e->suspect_arg = lu->checker;
 	return e;

@@ -37,7 +37,11 @@ struct access_words {
 };
 
 struct front_ops {
-	/* Accepted. NULL = wait for bytes. */
+	/* On listeners with TLS: it begins when the front calls for it, by
+	   shake_begin(), not before it has the session. */
+	bool asks_tls;
+	/* Accepted, and TLS is on where there is to be any. NULL = wait for
+	   bytes. */
 	void (*open)(struct session *s);
 	/* s->conn.in grew, or the client ended (s->conn.eof), or an exchange
 	   of s is over and there may be more to do. Required. */
@@ -65,6 +69,9 @@ struct front_ops {
 	   returns how long that is. NULL = it is closed without a word. */
 	size_t (*refuse)(enum limit why, int64_t retry_after_ns, char *out,
 	    size_t size);
+	/* Where TLS is spoken a client speaks without: what it is told in plain
+	   words, into out; returns how long that is. NULL = it is closed. */
+	size_t (*plain)(char *out, size_t size);
 	/* Bytes or the end of u, which s keeps while it asks for nothing: take
 	   them, and mark u if it is of no use any more; may close s. What is
 	   left unread stays until more comes. NULL = it is of no use. */

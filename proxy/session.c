@@ -11,6 +11,7 @@
 #include "proxy/exchange.h"
 #include "proxy/gate.h"
 #include "proxy/runtime.h"
+#include "proxy/shake.h"
 #include "proxy/throttle.h"
 
 enum {
@@ -84,6 +85,12 @@ failed(struct conn *c, int error)
 }
 
 static void
+secured(struct conn *c, int error)
+{
+	shake_ended(session_of(c), error);
+}
+
+static void
 moved(struct conn *c, size_t n)
 {
 	throttle_moved(session_of(c), n);
@@ -92,12 +99,14 @@ moved(struct conn *c, size_t n)
 static const struct conn_ops session_ops = {
 	.input = input,
 	.drained = drained,
+	.secured = secured,
 	.failed = failed
 };
 
 static const struct conn_ops throttled_ops = {
 	.input = input,
 	.drained = drained,
+	.secured = secured,
 	.moved = moved,
 	.failed = failed
 };
@@ -107,7 +116,9 @@ deadline_passed(struct deadline *d)
 {
 	struct session *s = container_of(d, struct session, deadline);
 
-	if (!s->lingering && !s->finishing)
+	if (s->shaking || list_linked(&s->shakers))
+		shake_late(s);
+	else if (!s->lingering && !s->finishing)
 		s->front->late(s);
 	else if (!session_still_takes(s, s->lingering ? LINGER_MS : FINISH_MS))
 		session_reset(s);
@@ -202,6 +213,14 @@ session_take_kept(struct session *s, struct ask *a)
 /* -------------------------------------------------------------- birth, end */
 
 void
+session_open(struct session *s)
+{
+	s->opened = true;
+	if (s->front->open != NULL)
+		s->front->open(s);
+}
+
+void
 session_new(struct door *d, int fd, const struct addr_ip *client,
     bool counted)
 {
@@ -216,6 +235,7 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	}
 	conn_open(&s->conn, &lane->worker, fd, WORKER_PRI_NEAR, &session_ops);
 	list_init(&s->exchanges);
+	list_init(&s->shakers);
 	list_append(&d->sessions, &s->link);
 	s->door = d;
 	s->front = d->listener->proto->front;
@@ -230,8 +250,10 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	count_add(&d->accepted, 1);
 	count_add(&d->active, 1);
 	s->leaving = d->closed;
-	if (s->front->open != NULL)
-		s->front->open(s);
+	if (d->conf->tls.server != NULL && !s->front->asks_tls)
+		shake_begin(s);
+	else
+		session_open(s);
 }
 
 static void
@@ -254,7 +276,8 @@ end(struct session *s, enum fail why, bool hard)
 	s->closed = true;
 	while ((x = exchange_first(s)) != NULL)
 		exchange_drop(x, why);
-	if (d->listener->proto->session_fini != NULL)
+	shake_forget(s);
+	if (s->opened && d->listener->proto->session_fini != NULL)
 		d->listener->proto->session_fini(s);
 	if (s->kept != NULL)
 		lease_return(&s->kept);

@@ -19,6 +19,8 @@ struct session {
 	struct conn conn;
 	struct list link;               /* door->sessions */
 	struct list exchanges;          /* oldest first */
+	struct list shakers;            /* on door->shakers: its TLS handshake
+					   has to wait */
 	struct door *door;
 	const struct front_ops *front;  /* its listener's, or the one that the
 					   client has changed to, once */
@@ -34,6 +36,8 @@ struct session {
 	struct throttle *throttle;      /* NULL = no limit on its bandwidth */
 	bool counted : 1;               /* as one of its address's */
 	bool closed : 1;
+	bool opened : 1;                /* the front has it */
+	bool shaking : 1;               /* in the TLS handshake */
 	bool leaving : 1;               /* no further exchange */
 	bool lingering : 1;             /* answered, and reading to the end */
 	bool finishing : 1;             /* closes when out is empty */
@@ -52,6 +56,9 @@ session_state(const struct session *s)
 /* A client that the gate has let in; counted: as one of its address's. */
 void session_new(struct door *d, int fd, const struct addr_ip *client,
     bool counted);
+
+/* What comes before the protocol is over: the front has it from now on. */
+void session_open(struct session *s);
 
 /* Call the front's bytes(), without ever nesting it. */
 void session_bytes(struct session *s);

@@ -81,7 +81,8 @@ front_fail(struct session *s, struct exchange *x, enum fail why)
 	if (why == FAIL_BAD_REQUEST && hx->head->refusal != 0)
 		say_failure(s, x, hx->head->refusal, row->name, hx->head->why);
 	else
-		say_failure(s, x, row->status, row->name, row->text);
+		say_failure(s, x, row->status, row->name,
+		    why == FAIL_TLS && x->said != NULL ? x->said : row->text);
 }
 
 /* -------------------------------------------------------------------- head */
@@ -576,5 +577,6 @@ const struct front_ops http1_front = {
 	.fail = front_fail,
 	.late = front_late,
 	.refuse = http_write_refusal,
+	.plain = http_write_plain,
 	.words = http_words
 };

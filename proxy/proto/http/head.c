@@ -518,6 +518,21 @@ http_write_refusal(enum limit why, int64_t retry_after_ns, char *out,
 	return (size_t)n < size ? (size_t)n : 0;
 }
 
+size_t
+http_write_plain(char *out, size_t size)
+{
+	const struct fail_row *row = &fail_rows[FAIL_HANDSHAKE];
+	struct http_failure f;
+	int n;
+
+	http_failure_words(&f, 400, row->name, "this port speaks TLS (https), "
+	    "and plain HTTP came", 0);
+	n = snprintf(out, size, "HTTP/1.1 %s %s\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: %s\r\nConnection: close\r\n\r\n%s", f.status,
+	    reason_of(400), f.length, f.body);
+	return (size_t)n < size ? (size_t)n : 0;
+}
+
 int
 http_write_failure(struct exchange *x, unsigned status, const char *name,
     const char *text)

@@ -152,7 +152,7 @@ static const char *const defaults[] = {
 	"pool.idle_timeout", "60s",
 	"pool.max_lifetime", "10m",
 	"timeouts.idle", "60s",
-	"tls.alpn", "(http/1.1)",
+	"tls.alpn", "(h2, http/1.1)",
 	"upstream.tls.alpn", "(http/1.1)",
 	NULL
 };

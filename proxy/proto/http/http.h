@@ -185,6 +185,8 @@ int http_write_last_chunk(struct block_store *s, struct buf *out,
 /* What a client is told that is turned away at the door: front_ops.refuse. */
 size_t http_write_refusal(enum limit why, int64_t retry_after_ns, char *out,
     size_t size);
+/* And one that speaks without TLS where that is spoken: front_ops.plain. */
+size_t http_write_plain(char *out, size_t size);
 
 /* ------------------------------------------- who and what (facts.c) */
 
