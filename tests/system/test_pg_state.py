@@ -157,6 +157,74 @@ def reset_goes_back_to_what_it_came_with():
 
 
 @case
+def reset_is_of_what_it_names():
+    """And a SET to the server's own value is no RESET."""
+    o, w, front = start()
+    b = Client(front)
+    own = b.setting("TimeZone")
+    for before in ((), ("BEGIN", "COMMIT")):
+        a = Client(front, application_name="came with", TimeZone="Asia/Tokyo")
+        a.ok("SET TimeZone = '%s'" % own, "SET application_name = 'x'")
+        a.ok(*before)
+        a.ok("RESET application_name")
+        eq((a.setting("application_name"), a.setting("TimeZone")),
+           ("came with", own), "one of two")
+        a.ok("RESET TimeZone", "SET TimeZone = '%s'" % own)
+        eq(a.setting("TimeZone"), own, "set behind it")
+        a.write(*(query(q) for q in before + (
+            "SET application_name = 'x'", "SELECT nix()", "SELECT 'y'",
+            "RESET application_name", "SHOW application_name",
+            "RESET TimeZone", "SHOW TimeZone", "DISCARD ALL",
+            "SHOW application_name", "SET TimeZone = '%s'" % own,
+            "SELECT 'z'", "SHOW TimeZone")))
+        got = a.results(len(before) + 12)
+        eq([r.one for r in got if r.rows and r.one not in "yz"],
+           ["came with", "Asia/Tokyo", "came with", own], "in a pipeline")
+        eq(a.setting("TimeZone"), own, "afterwards")
+        a.quit()
+    leave(b)
+    w.balanced(o)
+
+
+@case
+def reset_in_a_transaction_lasts_if_that_does():
+    o, w, front = start()
+    a = Client(front, application_name="came with")
+    for end, name in (("COMMIT", "came with"), ("ROLLBACK", "x"),
+                      ("SELECT nix()", "x")):
+        a.ok("SET application_name = 'x'", "BEGIN", "RESET application_name")
+        eq(a.one("SHOW application_name"), "came with", "inside of it")
+        eq(a.parameters["application_name"], "came with", "as reported")
+        if end.startswith("SELECT"):
+            a.fails(end, "42883")
+            end = "COMMIT"
+        a.ok(end)
+        eq((a.setting("application_name"), a.parameters["application_name"]),
+           (name, name), "after " + end)
+    a.quit()
+    w.balanced(o)
+
+
+@case
+def a_lone_set_in_a_pipeline_is_carried_too():
+    o, w, front = start(pool="max = 1; max_pinned = 0;")
+    a, b = Client(front), Client(front)
+    batch = parse("", "SET work_mem = '65kB'") + bind() + execute() + SYNC
+    for value, what in (("64kB", query("SET work_mem = '64kB'")),
+                        ("65kB", batch)):
+        a.write(query("SELECT 'x'"), query("SELECT nix()"), what,
+                query("SELECT nix()"), query("SHOW work_mem"))
+        got = a.results(5)
+        eq([r.code for r in got], [None, "42883", None, "42883", None],
+           "answers")
+        eq(got[4].one, value, "right behind")
+        b.prove()
+        eq(a.setting("work_mem"), value, "afterwards")
+    leave(a, b)
+    w.balanced(o)
+
+
+@case
 def long_values_and_all_signs_are_carried():
     o, w, front = start()
     a, b = Client(front), Client(front)

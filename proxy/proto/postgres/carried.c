@@ -344,6 +344,37 @@ pg_state_agree(struct upconn *u, struct exchange *x)
 	return 0;
 }
 
+int
+pg_state_restore(struct exchange *x, const struct pg_settings *from,
+    bool known)
+{
+	struct pg_exchange *px = pg_of(x);
+	struct upconn *u = x->lease->u;
+	struct pg_upconn *pu = pg_upconn(u);
+	struct pg_settings *now = pg_settings_keep(pu->settings);
+	const char *name, *value, *has;
+	uint32_t at = 0;
+	int bad = 0;
+
+	while (bad == 0 && pg_settings_next(from, &at, &name, &value)) {
+		has = pg_settings_find(now, name);
+		if ((has == NULL || strcmp(has, pg_state_unknown) == 0) &&
+		    (known || pg_settings_find(pu->welcome, name) != NULL))
+			bad = pg_settings_change(&now, name, value);
+	}
+	if (bad == 0 && now != pu->settings) {
+		pg_settings_set(&px->had, pu->settings);
+		pg_settings_set(&px->wanted, now);
+		pu->unnamed = 0;
+		bad = leave_encoding(u, x) < 0 || set_missing(u, x) < 0 ||
+		    take_encoding(u, x) < 0 ? -1 : 0;
+		look_ahead(u, now);
+		conn_send(&u->conn);
+	}
+	pg_settings_drop(now);
+	return bad;
+}
+
 /* What weir's own request was about. */
 static const char *
 subject_of(const struct exchange *x, const struct pg_owed *o,

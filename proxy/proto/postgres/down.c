@@ -346,8 +346,8 @@ ready_came(struct exchange *x, const struct row *row, const char *body,
 	   thought to: see copy_begins(). */
 	if (o == NULL)
 		return px->unsure_syncs ? FATE_PASS : FATE_BAD;
-	if (*body == 'I' && o->how != PG_SKIP)
-		pg_state_committed(x);
+	if (o->how != PG_SKIP)
+		pg_state_ready(x);
 	return answer_came(x, 'Z', row, body, len);
 }
 
@@ -471,8 +471,7 @@ carry_out(struct run *run, const struct pg_head *h, enum fate *fate)
 
 	switch (*fate) {
 	case FATE_PASS:
-		if (h->type == 'Z' && px->status == 'I' &&
-		    pg_state_has_news(run->x) &&
+		if (h->type == 'Z' && pg_state_has_news(run->x) &&
 		    (run_end(run) < 0 || pg_state_tell(run->x) < 0))
 			break;
 		px->down_left = h->size;

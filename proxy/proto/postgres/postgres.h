@@ -208,6 +208,9 @@ struct pg_exchange {
 	uint8_t clock;                  /* enum pg_clock: what x->deadline is */
 	bool resets;                    /* its settings are as when it came */
 	bool resets_one;                /* some are */
+	bool forgets;                   /* what of it the server does not report
+					   is to be set anew at the end */
+	bool forgot;                    /* it has been */
 	bool discarded;                 /* DISCARD ALL has been carried out */
 	bool dirty;                     /* leaves a state behind that nobody
 					   keeps */
@@ -337,6 +340,13 @@ void pg_clock(struct exchange *x);
 /* carried.c: the connection is as this client expects it, once what was
    appended has been carried out. -1 when out of memory. */
 int pg_state_agree(struct upconn *u, struct exchange *x) MUST_CHECK;
+/* What was reset to the server's own values, and is in `from`, is set to those,
+   unless something is under way. `known`: also what the server does not
+   report. */
+int pg_state_restore(struct exchange *x, const struct pg_settings *from,
+    bool known) MUST_CHECK;
+/* A value that no parameter has: it was reset, to what is not known here. */
+extern const char pg_state_unknown[];
 /* Weir's own request has been carried out, or refused. */
 void pg_state_agreed(struct exchange *x, const struct pg_owed *o);
 void pg_state_refused(struct exchange *x, const struct pg_owed *o,
@@ -351,6 +361,11 @@ void pg_state_look(struct upconn *u);
 void pg_state_scan(const struct exchange *x, struct pg_scan *scan);
 /* state.c: the end of a text; what it may leave on its session: PG_SCAN_*. */
 unsigned pg_state_flags(struct exchange *x, struct pg_scan *scan);
+/* Is a text of such flags, without its end, one plain statement whose answer
+   tells what becomes of the client's settings? It is sent when nothing before
+   it is owed, and nothing is sent behind it before its answer has come. */
+bool pg_state_is_lone(const struct exchange *x, const char *text, size_t len,
+    unsigned flags);
 /* What is not kept where it is, after all: a lone statement of such flags that
    is carried. The text without its end. */
 unsigned pg_state_carries(struct exchange *x, const char *text, size_t len,
@@ -362,15 +377,15 @@ enum pg_refusal pg_state_sent(struct exchange *x, unsigned flags) MUST_CHECK;
 int pg_state_sequences(struct exchange *x, unsigned flags) MUST_CHECK;
 /* CommandComplete: what it says has been done. */
 void pg_state_done(struct exchange *x, const char *tag);
-/* Is there something that the client has to know before ReadyForQuery, and tell
-   it. */
+/* ReadyForQuery has come for the client: is there something that it has to know
+   first, or something of its own to be set anew? Tell it, and do so. */
 bool pg_state_has_news(const struct exchange *x);
 int pg_state_tell(struct exchange *x) MUST_CHECK;
 /* u goes on without the client that had these pins: what washing does not take
    away ends it. */
 void pg_state_leaves(struct upconn *u, unsigned pins);
-/* ReadyForQuery outside of a transaction. */
-void pg_state_committed(struct exchange *x);
+/* ReadyForQuery, as px->status has it. */
+void pg_state_ready(struct exchange *x);
 /* Between two transactions: what remains is kept, or u is marked. */
 void pg_state_rest(struct exchange *x);
 /* ParameterStatus, on any connection; -1 when out of memory. */

@@ -455,6 +455,9 @@ pg_take_bind(struct exchange *x, const struct pg_head *h)
 	    resolve(x, name, &to) < 0)
 		return PG_STEP_NO_MEMORY;
 	if (to.words == PG_REFUSAL_NONE && to.st != NULL) {
+		if (pg_state_is_lone(x, to.st->body, strlen(to.st->body),
+		    to.st->flags) && pg_up_must_be_first(x))
+			return PG_STEP_WAIT;
 		words = pg_state_sent(x, pg_state_carries(x, to.st->body,
 		    strlen(to.st->body), to.st->flags));
 		if (words != PG_REFUSAL_NONE) {

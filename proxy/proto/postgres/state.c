@@ -85,9 +85,9 @@ static const struct trace ends[] = {
 	{ PG_SCAN_RESET_USER, "SET", PG_PIN_USER }
 };
 
-/* A value that no parameter has: it was reset, to what is not known here. */
-static const char unknown[] = "\1";
+const char pg_state_unknown[] = "\1";
 
+#define CARRIED (PG_SCAN_SET | PG_SCAN_SET_CONFIG | PG_SCAN_RESET)
 #define LASTING (PG_SCAN_LISTEN | PG_SCAN_PREPARE | PG_SCAN_HOLD | \
 	PG_SCAN_TEMP | PG_SCAN_ADVISORY | PG_SCAN_SET_CONFIG | PG_SCAN_SET | \
 	PG_SCAN_SET_ROLE | PG_SCAN_SET_USER | PG_SCAN_LOAD | PG_SCAN_UNSURE)
@@ -110,14 +110,49 @@ pg_state_flags(struct exchange *x, struct pg_scan *scan)
 	return flags;
 }
 
-/* Alone in its request, and outside of a transaction: what it sets is known,
-   and stays when the server says that it is done. */
+
 static bool
-may_be_carried(const struct exchange *x)
+is_reported(const struct exchange *x, const char *name)
+{
+	return !pg_state_is_fixed(name) && pg_settings_find(
+	    pg_upconn(x->lease->u)->welcome, name) != NULL;
+}
+
+/* The text is SET or RESET alone. */
+static bool
+read_lone(struct pg_lone *l, const char *text, size_t len, unsigned flags)
+{
+	if ((flags & CARRIED) == 0)
+		return false;
+	pg_lone_read(l, text, len);
+	return (l->kind == PG_LONE_SET || l->kind == PG_LONE_RESET) &&
+	    !pg_state_is_fixed(l->name);
+}
+
+/* Of a SET of what it reports the server says itself what becomes. */
+bool
+pg_state_is_lone(const struct exchange *x, const char *text, size_t len,
+    unsigned flags)
+{
+	struct pg_lone l;
+
+	return read_lone(&l, text, len, flags) &&
+	    (l.kind == PG_LONE_RESET || !is_reported(x, l.name));
+}
+
+/* Alone in its request, and outside of a transaction: what it sets is known,
+   and stays when the server says that it is done. What is reported may be reset
+   in a transaction, too: if that is rolled back, the server says so. */
+static bool
+may_be_carried(const struct exchange *x, const struct pg_lone *l)
 {
 	const struct pg_exchange *px = pg_of(x);
 
-	return px->status == 'I' && px->lone == NULL && !px->failed &&
+	if (px->lone != NULL || px->failed)
+		return false;
+	if (l->kind == PG_LONE_RESET && is_reported(x, l->name))
+		return true;
+	return px->status == 'I' &&
 	    (px->flags & (PG_SCAN_BEGIN | LASTING)) == 0;
 }
 
@@ -125,24 +160,18 @@ unsigned
 pg_state_carries(struct exchange *x, const char *text, size_t len,
     unsigned flags)
 {
-	const unsigned about = PG_SCAN_SET | PG_SCAN_SET_CONFIG | PG_SCAN_RESET;
-	const struct pg_upconn *pu = pg_upconn(x->lease->u);
+	struct pg_exchange *px = pg_of(x);
 	struct pg_lone l;
 
-	if ((flags & about) == 0)
+	if (!read_lone(&l, text, len, flags))
 		return flags;
-	pg_lone_read(&l, text, len);
-	if (l.kind != PG_LONE_SET && l.kind != PG_LONE_RESET)
+	if (l.kind == PG_LONE_SET && is_reported(x, l.name))
+		return flags & ~(unsigned)CARRIED;
+	if (!may_be_carried(x, &l) || pg_settings_change(&px->lone, l.name,
+	    l.kind == PG_LONE_SET ? l.value : pg_state_unknown) < 0)
 		return flags;
-	/* The server tells what becomes of it. */
-	if (l.kind == PG_LONE_SET && pg_settings_find(pu->welcome, l.name) !=
-	    NULL && !pg_state_is_fixed(l.name))
-		return flags & ~about;
-	if (pg_state_is_fixed(l.name) || !may_be_carried(x) ||
-	    pg_settings_change(&pg_of(x)->lone, l.name,
-	    l.kind == PG_LONE_SET ? l.value : unknown) < 0)
-		return flags;
-	return flags & ~about;
+	px->clears = true;
+	return flags & ~(unsigned)CARRIED;
 }
 
 /* What currval() and lastval() tell is of whoever used the connection last, and
@@ -175,6 +204,8 @@ pg_state_sent(struct exchange *x, unsigned flags)
 
 	pg_of(x)->flags |= flags;
 	if ((flags & (PG_SCAN_DISCARD_ALL | PG_SCAN_DEALLOCATE_ALL)) != 0 ||
+	    ((flags & (PG_SCAN_RESET | PG_SCAN_RESET_ALL)) != 0 &&
+	    pg_session(x->s)->startup != NULL) ||
 	    pg_of(x)->deallocates != NULL)
 		pg_of(x)->clears = true;
 	if ((flags & LASTING) == 0 ||
@@ -311,8 +342,8 @@ pg_state_has_news(const struct exchange *x)
 {
 	const struct pg_exchange *px = pg_of(x);
 
-	return warns(x) || ((px->resets || px->resets_one ||
-	    px->restores != NULL) && pg_session(x->s)->startup != NULL);
+	return (px->status == 'I' && warns(x)) || (px->status != 'E' &&
+	    (px->resets || px->resets_one || px->restores != NULL));
 }
 
 static int
@@ -348,14 +379,6 @@ tell_startup(struct exchange *x)
 	return 0;
 }
 
-int
-pg_state_tell(struct exchange *x)
-{
-	if (warns(x) && tell_states(x) < 0)
-		return -1;
-	return tell_startup(x);
-}
-
 /* Of what the server does not report it cannot be told which RESET was meant
    for: all of them are set anew before anybody relies on them. */
 static int
@@ -369,23 +392,58 @@ forget_unreported(struct upconn *u)
 
 	while (bad == 0 && pg_settings_next(had, &at, &name, &value))
 		if (pg_settings_find(pu->welcome, name) == NULL)
-			bad = pg_settings_change(&pu->settings, name, unknown);
+			bad = pg_settings_change(&pu->settings, name,
+			    pg_state_unknown);
 	pg_settings_drop(had);
 	return bad;
 }
 
 /* RESET takes to what was there when the client came: its start-up packet,
-   which the server knows nothing of. */
+   which the server knows nothing of. At once, so that what comes next finds it,
+   and a SET to the server's own value is not taken for a RESET; in a transaction
+   only what the server tells of when it is rolled back. */
 static int
-restore(struct exchange *x, const struct pg_settings *from)
+set_anew(struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+	bool all = px->resets || px->resets_one, rests = px->status == 'I';
+
+	if (px->owed.n > 0 || px->unsynced)
+		return 0;
+	if ((all && rests && forget_unreported(x->lease->u) < 0) ||
+	    pg_state_restore(x, all ? pg_session(x->s)->startup :
+	    px->restores, rests) < 0)
+		return -1;
+	px->forgot = px->forgot || (all && rests);
+	px->forgets = px->forgets || (all && !rests);
+	px->resets = px->resets_one = px->clears = false;
+	pg_settings_set(&px->restores, NULL);
+	return 0;
+}
+
+int
+pg_state_tell(struct exchange *x)
+{
+	if (pg_of(x)->status == 'I' && warns(x) && tell_states(x) < 0)
+		return -1;
+	return tell_startup(x) < 0 || set_anew(x) < 0 ? -1 : 0;
+}
+
+/* What could not be set anew meanwhile the next exchange will. unreported: of
+   that alone. */
+static int
+restore(struct exchange *x, const struct pg_settings *from, bool unreported)
 {
 	struct pg_session *ps = pg_session(x->s);
+	const struct pg_settings *welcome = pg_upconn(x->lease->u)->welcome;
 	const char *name, *value, *now;
 	uint32_t at = 0;
 
 	while (pg_settings_next(from, &at, &name, &value)) {
+		if (unreported && pg_settings_find(welcome, name) != NULL)
+			continue;
 		now = pg_settings_find(ps->settings, name);
-		if ((now == NULL || strcmp(now, unknown) == 0) &&
+		if ((now == NULL || strcmp(now, pg_state_unknown) == 0) &&
 		    pg_settings_change(&ps->settings, name, value) < 0)
 			return -1;
 	}
@@ -402,7 +460,7 @@ after_lone(struct exchange *x)
 	bool resets;
 
 	(void)pg_settings_next(pg_of(x)->lone, &at, &name, &value);
-	resets = strcmp(value, unknown) == 0;
+	resets = strcmp(value, pg_state_unknown) == 0;
 	if (pg_settings_find(pu->welcome, name) == NULL &&
 	    pg_settings_change(&pu->settings, name, resets ? NULL : value) < 0)
 		return -1;
@@ -413,8 +471,8 @@ after_lone(struct exchange *x)
 
 /* What was done has been committed, unless something failed on the way: then
    nothing of it is taken for done. */
-void
-pg_state_committed(struct exchange *x)
+static void
+committed(struct exchange *x)
 {
 	struct pg_exchange *px = pg_of(x);
 
@@ -430,6 +488,34 @@ pg_state_committed(struct exchange *x)
 	px->undone = 0;
 }
 
+/* Is the lone statement a RESET of what the server reports? */
+static bool
+resets_reported(const struct exchange *x)
+{
+	const char *name, *value;
+	uint32_t at = 0;
+
+	return pg_settings_next(pg_of(x)->lone, &at, &name, &value) &&
+	    strcmp(value, pg_state_unknown) == 0 && is_reported(x, name);
+}
+
+void
+pg_state_ready(struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (px->status == 'I') {
+		committed(x);
+		return;
+	}
+	if (!resets_reported(x))
+		return;
+	if (px->status == 'T' && px->lone_done && after_lone(x) < 0)
+		upconn_mark(x->lease->u, MARK_BROKEN, "out of memory");
+	pg_settings_set(&px->lone, NULL);
+	px->lone_done = false;
+}
+
 /* The client has not set what was forgotten: it is as with everybody. */
 static int
 drop_unknown(struct pg_session *ps)
@@ -440,7 +526,7 @@ drop_unknown(struct pg_session *ps)
 	int bad = 0;
 
 	while (bad == 0 && pg_settings_next(now, &at, &name, &value))
-		if (strcmp(value, unknown) == 0)
+		if (strcmp(value, pg_state_unknown) == 0)
 			bad = pg_settings_change(&ps->settings, name, NULL);
 	pg_settings_drop(now);
 	return bad;
@@ -460,14 +546,16 @@ pg_state_rest(struct exchange *x)
 	struct pg_exchange *px = pg_of(x);
 	struct pg_session *ps = pg_session(x->s);
 	struct upconn *u = x->lease->u;
+	bool all = px->resets || px->resets_one;
 	unsigned fresh;
 
-	pg_state_committed(x);
+	committed(x);
 	fresh = px->done & ~(unsigned)ps->pins;
-	if (((px->resets || px->resets_one) && forget_unreported(u) < 0) ||
-	    pg_name_rest(x) < 0 || restore(x, px->resets || px->resets_one ?
-	    ps->startup : px->restores) < 0 ||
-	    ((px->resets || px->resets_one) && drop_unknown(ps) < 0))
+	if (((all || px->forgets) && forget_unreported(u) < 0) ||
+	    pg_name_rest(x) < 0 ||
+	    restore(x, all ? ps->startup : px->restores, false) < 0 ||
+	    (px->forgets && restore(x, ps->startup, true) < 0) ||
+	    ((all || px->forgets || px->forgot) && drop_unknown(ps) < 0))
 		upconn_mark(u, MARK_BROKEN, "out of memory");
 	if (warns(x))
 		px->dirty = true;

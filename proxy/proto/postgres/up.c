@@ -112,6 +112,21 @@ pg_up_must_wait(struct exchange *x, bool here)
 	return true;
 }
 
+bool
+pg_up_must_be_first(struct exchange *x)
+{
+	struct pg_owed_queue *q = &pg_of(x)->owed;
+	uint32_t i;
+
+	for (i = 0; i < q->n; i++)
+		if ((pg_owed_at(q, i)->kind & (PG_OWED_QUERY | PG_OWED_CALL |
+		    PG_OWED_SYNC)) != 0) {
+			pg_of(x)->blocked = true;
+			return true;
+		}
+	return false;
+}
+
 /* The whole message in one piece, or NULL: more of it has to come. */
 const char *
 pg_up_whole(struct exchange *x, uint32_t size, enum pg_step *step)
@@ -191,8 +206,12 @@ take_query(struct exchange *x, const struct pg_head *h)
 		if (h->size == PG_HEAD || bytes[h->size - 1] != '\0')
 			return PG_STEP_BAD;
 		pg_scan_feed(&px->scan, bytes + PG_HEAD, h->size - PG_HEAD - 1);
+		flags = pg_state_flags(x, &px->scan);
+		if (pg_state_is_lone(x, bytes + PG_HEAD, h->size - PG_HEAD - 1,
+		    flags) && pg_up_must_be_first(x))
+			return PG_STEP_WAIT;
 		flags = pg_state_carries(x, bytes + PG_HEAD,
-		    h->size - PG_HEAD - 1, pg_state_flags(x, &px->scan));
+		    h->size - PG_HEAD - 1, flags);
 		if ((flags & PG_SCAN_DEALLOCATE) != 0 && pg_deallocates(x,
 		    bytes + PG_HEAD, h->size - PG_HEAD - 1, name))
 			return take_deallocate(x, h->size, name);
