@@ -8,7 +8,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
 from postgres import (COPY_DONE, FLUSH, SYNC, Client, Postgres, bind, call,
-                      copy_data, copy_fail, describe, execute, parse, query)
+                      close, copy_data, copy_fail, describe, execute, parse,
+                      query)
 from postgres_origin import PgOrigin
 
 
@@ -124,6 +125,37 @@ def extended_protocol():
         a.ask(parse("", "SELECT 1"), SYNC)
         a.prove()
         eq(a.ask(bind(), SYNC).code, "26000", "behind a simple query")
+        a.prove().quit()
+    both(play)
+
+
+@case
+def statements_that_fail_or_are_skipped():
+    def play(server, connect):
+        a = connect()
+        a.ask(parse("", "SELECT 'old'"), SYNC)
+        for skipped in (parse("", "SELECT 'new'"), close("S", "")):
+            a.write(bind("", "nix"), skipped, SYNC, bind(), execute(), SYNC)
+            eq([(r.code, r.rows) for r in a.results(2)],
+               [("26000", []), (None, [("old",)])], "skipped, it is kept")
+        a.ok("BEGIN")
+        eq(a.ask(parse("", "SELEKT"), SYNC).code, "42601", "a bad text")
+        eq(a.ask(bind(), SYNC).code, "26000", "it has gone")
+        a.ok("ROLLBACK").prepare("s", "SELECT 's'")
+        for text, code in (("SELEKT", "42601"), ("SELECT nix()", "42883"),
+                           ("SELECT 'z'", "42P05")):
+            eq(a.ask(parse("s", text), SYNC).code, code, "a name twice")
+        a.ok("BEGIN").fails("SELECT nix()", "42883")
+        for name in ("", "s", "new"):
+            eq(a.ask(parse(name, "SELECT 'z'"), SYNC).code, "25P02",
+               "in a failed transaction")
+        eq(a.ask(bind("", "s"), SYNC).code, "25P02", "a Bind")
+        eq(a.ask(bind("", "nix"), SYNC).code, "26000", "of none")
+        eq(a.ask(bind(), SYNC).code, "26000", "of no unnamed one")
+        eq(a.ask(close("S", "nix"), SYNC).kinds, "3Z", "a Close")
+        a.prepare("e", "ROLLBACK")
+        eq(a.run("e").status, "I", "what ends it")
+        eq(a.run("s").one, "s", "what it was")
         a.prove().quit()
     both(play)
 

@@ -278,6 +278,76 @@ def a_failed_parse_of_the_unnamed_one_leaves_none():
 
 
 @case
+def one_that_is_skipped_leaves_the_unnamed_one():
+    """The server takes no notice of it; with the next batch on its way."""
+    o, w, front = start()
+    a = Client(front)
+    for skipped in (parse("", "SELECT 'new'"), close("S", ""),
+                    parse("", "SELECT 'new'") + bind() + execute(),
+                    parse("", "SELECT 'a'") + parse("", "SELECT 'b'")):
+        a.ask(parse("", "SELECT 'old'"), SYNC)
+        a.write(bind("", "nix"), skipped, SYNC, bind(), execute(), SYNC)
+        eq([(r.code, r.rows) for r in a.results(2)],
+           [("26000", []), (None, [("old",)])], "the one before")
+        a.write(bind("", "nix"), skipped, SYNC, parse("", "SELECT 'next'"),
+                bind(), execute(), SYNC, bind(), execute(), SYNC)
+        eq([r.rows for r in a.results(3)], [[], [("next",)], [("next",)]],
+           "the next one")
+    # The next batch's is the one that fails.
+    a.write(bind("", "nix"), parse("", "SELECT 'new'"), SYNC,
+            parse("", "SELEKT"), SYNC, bind(), SYNC)
+    eq([r.code for r in a.results(3)], ["26000", "42601", "26000"], "errors")
+    leave(a)
+    w.balanced(o)
+
+
+@case
+def in_a_failed_transaction_nothing_is_prepared():
+    """Also what the connection has already; but what ends it is."""
+    o, w, front = start(pool="max = 1;")
+    a, b = Client(front), Client(front)
+    a.prepare("s", "SELECT 'x'").prepare("e", "ROLLBACK")
+    b.write(query("BEGIN"), query("SELECT nix()"), parse("s", "SELECT 'x'"),
+            SYNC, bind("", "s"), SYNC, query("ROLLBACK"),
+            bind("", "s"), SYNC)
+    eq([r.code for r in b.results(6)],
+       [None, "42883", "25P02", "26000", None, "26000"], "in a pipeline")
+    b.ok("BEGIN").fails("SELECT nix()", "42883")
+    eq(b.ask(parse("s", "SELECT 'x'"), SYNC).code, "25P02", "alone")
+    b.prepare("e", "ROLLBACK")
+    eq(b.run("e").status, "I", "what ends it")
+    b.write(query("BEGIN"), parse("s", "SELECT 'x'"), SYNC,
+            bind("", "s"), execute(), SYNC, query("COMMIT"))
+    eq([r.kinds for r in b.results(4)], ["CZ", "1Z", "2DCZ", "CZ"],
+       "in one that has not")
+    eq((a.run("s").one, b.run("s").one), ("x", "x"), "both")
+    leave(a, b)
+    w.balanced(o)
+
+
+@case
+def a_text_for_a_name_that_is_taken_fails_for_itself_first():
+    o, w, front = start(pool="max = 1;", prepared=1)
+    b = Client(front)
+    for _ in range(3):
+        a = Client(front)
+        a.prepare("s", "SELECT 'x'")
+        b.ask(parse("", "SELECT 'y'"), SYNC)
+        eq(a.ask(parse("s", "SELEKT"), SYNC).code, "42601", "its text")
+        eq(a.ask(parse("s", "SELECT nix()"), SYNC).code, "42883", "its words")
+        got = a.ask(parse("s", "SELECT 'z'"), SYNC)
+        eq(got.code, "42P05", "its name")
+        check('"s"' in got.error["M"], "by its own name: %r" % got.error)
+        a.ok("BEGIN").fails("SELECT nix()", "42883")
+        eq(a.ask(parse("s", "SELECT 'z'"), SYNC).code, "25P02", "as all do")
+        a.ok("ROLLBACK")
+        eq(a.run("s").one, "x", "what it is")
+        a.quit()
+    leave(b)
+    w.balanced(o)
+
+
+@case
 def closed_and_prepared_anew_it_is_the_new_one():
     o, w, front = start()
     a, b = Client(front), Client(front)

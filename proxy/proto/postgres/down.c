@@ -83,6 +83,7 @@ pg_owed_let_go(struct exchange *x, struct pg_owed *o)
 	if (o->kind == PG_OWED_CLOSE && o->name != NULL)
 		pg_name_free(all, o->name);
 	pg_statement_drop(all, o->st);
+	pg_statement_drop(all, o->former);
 }
 
 /* It has been answered; what it holds goes. */
@@ -95,14 +96,42 @@ pop(struct exchange *x)
 	pg_owed_pop(q);
 }
 
+/* The unnamed statement as this batch leaves it: the client's, or by now, of
+   one of a later batch that took it away, the former. */
+static struct pg_statement **
+unnamed_of(struct exchange *x, struct pg_owed *heir)
+{
+	return heir != NULL ? &heir->former : &pg_session(x->s)->unnamed;
+}
+
+/* It is what it was before o. */
+static void
+give_back_unnamed(struct exchange *x, struct pg_owed *o, struct pg_owed *heir)
+{
+	struct pg_session *ps = pg_session(x->s);
+	struct pg_statement **now = unnamed_of(x, heir);
+
+	pg_statement_drop(&pg_lane(x->s)->statements, *now);
+	*now = o->former;
+	o->former = NULL;
+	if (heir != NULL) {
+		heir->former_large = o->former_large;
+		return;
+	}
+	ps->pins &= (uint16_t)~(1u << PG_PIN_LARGE);
+	if (o->former_large)
+		ps->pins |= 1u << PG_PIN_LARGE;
+}
+
 /*
  * It will never be carried out: what was assumed when it was sent is taken
  * back. From the newest to the oldest: what was closed comes back before what
- * made it goes.
+ * made it goes. failed: it is the one that has failed, not one that is skipped.
  */
 static void
-undo(struct exchange *x, struct pg_owed *o)
+undo(struct exchange *x, struct pg_owed *o, bool failed, struct pg_owed *heir)
 {
+	struct pg_statement **unnamed = unnamed_of(x, heir);
 	struct pg_session *ps = pg_session(x->s);
 	struct pg_statements *all = &pg_lane(x->s)->statements;
 	struct pg_upconn *pu = pg_upconn(x->lease->u);
@@ -114,9 +143,9 @@ undo(struct exchange *x, struct pg_owed *o)
 			pu->unnamed = 0;
 		else
 			pg_prepared_remove(&pu->prepared, o->id);
-		if (ps->unnamed == o->st && o->how == PG_FORWARD) {
-			pg_statement_drop(all, ps->unnamed);
-			ps->unnamed = NULL;
+		if (*unnamed == o->st && o->how == PG_FORWARD) {
+			pg_statement_drop(all, *unnamed);
+			*unnamed = NULL;
 		}
 	}
 	if (o->kind == PG_OWED_PARSE && o->how != PG_REWORD &&
@@ -131,8 +160,11 @@ undo(struct exchange *x, struct pg_owed *o)
 	if (o->kind == PG_OWED_CLOSE && o->name != NULL &&
 	    pg_name_put_back(&ps->names, o->name) < 0)
 		pg_name_free(all, o->name);
+	if (o->forgets && !failed)
+		give_back_unnamed(x, o, heir);
+	pg_statement_drop(all, o->former);
 	pg_statement_drop(all, o->st);
-	o->st = NULL;
+	o->former = o->st = NULL;
 	o->name = NULL;
 }
 
@@ -143,14 +175,18 @@ skip_to_sync(struct exchange *x)
 {
 	struct pg_exchange *px = pg_of(x);
 	struct pg_owed_queue *q = &px->owed;
-	uint32_t n = 0;
+	struct pg_owed *heir = NULL;
+	uint32_t n = 0, i;
 
 	while (n < q->n && pg_owed_at(q, n)->kind != PG_OWED_SYNC)
 		n++;
+	for (i = n; heir == NULL && i < q->n; i++)
+		if (pg_owed_at(q, i)->forgets)
+			heir = pg_owed_at(q, i);
 	px->failed = n == q->n;
 	px->copying_in = false;
-	for (uint32_t i = n; i > 0; i--)
-		undo(x, pg_owed_at(q, i - 1));
+	for (i = n; i > 0; i--)
+		undo(x, pg_owed_at(q, i - 1), i == 1, heir);
 	for (; n > 0; n--)
 		pg_owed_pop(q);
 }
@@ -193,6 +229,18 @@ note_plan(struct exchange *x, const struct pg_owed *o,
 		upconn_mark(x->lease->u, MARK_BROKEN, "statement is gone");
 }
 
+/* A request that was to fail has, and for no other reason than it should: in a
+   transaction that has failed that one is what the client would have got, and
+   a Parse of a name that is taken fails on its text first. */
+static bool
+is_as_meant(const struct pg_owed *o, const struct pg_report *r)
+{
+	if (o->kind == PG_OWED_PARSE)
+		return strcmp(r->code, "42P05") == 0 ||
+		    strcmp(r->code, "26000") == 0;
+	return strcmp(r->code, "25P02") != 0;
+}
+
 static enum fate
 error_came(struct exchange *x, const char *body, size_t len,
     bool is_long)
@@ -224,10 +272,9 @@ error_came(struct exchange *x, const char *body, size_t len,
 	px->erred = true;
 	px->deallocates = NULL;
 	note_plan(x, o, &r);
-	/* In a transaction that has failed that is what it would have been. */
-	if (o->how == PG_REWORD && strcmp(r.code, "25P02") != 0)
+	if (o->how == PG_REWORD && is_as_meant(o, &r))
 		fate = FATE_REWORD;
-	else if (o->how == PG_REWORD)
+	else if (o->how == PG_REWORD && o->kind == PG_OWED_QUERY)
 		o->how = PG_FORWARD;
 	else if (o->how == PG_SKIP && o->kind == PG_OWED_QUERY) {
 		pg_state_refused(x, o, &r);

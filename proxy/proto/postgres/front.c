@@ -383,6 +383,11 @@ give_up_request(struct session *s)
 	if (pg_head_at(&s->conn.in, 0, &h) != PARSE_DONE)
 		return;
 	ps->drop_left = h.size;
+	/* A server has forgotten it when it fails. */
+	if (h.type == 'Q') {
+		pg_statement_drop(&pg_lane(s)->statements, ps->unnamed);
+		ps->unnamed = NULL;
+	}
 	if (h.type != 'Q' && h.type != 'F')
 		ps->skipping = true;
 	else

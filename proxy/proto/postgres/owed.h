@@ -51,6 +51,11 @@ struct pg_owed {
 	struct pg_name *name;           /* PARSE: that it made; CLOSE: that it
 					   took out of the table, and owns */
 	uint64_t id;                    /* of weir's name at the server */
+	struct pg_statement *former;    /* a reference: the client's unnamed
+					   statement, until this took it away;
+					   NULL = had none */
+	bool forgets;                   /* it did take it away */
+	bool former_large;              /* it was one that is not kept */
 };
 
 enum { PG_OWED_INLINE = 8, PG_OWED_MOST = 4096 };

@@ -46,28 +46,35 @@ owe_parse(struct exchange *x, enum pg_owed_how how, struct pg_statement *st)
 	return o;
 }
 
+/* The connection has it no more. */
+static int
+close_one(struct exchange *x, uint64_t id)
+{
+	char name[PG_SERVER_NAME], body[1 + PG_SERVER_NAME] = "S";
+	struct pg_owed *o = pg_up_owe(x, PG_OWED_CLOSE, PG_SKIP);
+
+	if (o == NULL)
+		return -1;
+	o->id = id;
+	pg_statement_name(id, name);
+	memcpy(body + 1, name, strlen(name) + 1);
+	if (pg_put(pg_up_store(x), pg_up_out(x), 'C', body,
+	    strlen(body) + 1) < 0)
+		return -1;
+	pg_prepared_remove(&pg_upconn(x->lease->u)->prepared, id);
+	return 0;
+}
+
 /* Room for one more on the connection: what was longest unused goes. */
 static int
 make_room(struct exchange *x)
 {
 	struct pg_prepared_set *set = &pg_upconn(x->lease->u)->prepared;
 	int64_t most = pg_conf(x->s)->prepared;
-	char name[PG_SERVER_NAME], body[1 + PG_SERVER_NAME] = "S";
 
-	while (set->n > 0 && set->n >= (uint64_t)most) {
-		uint64_t id = pg_prepared_oldest(set);
-		struct pg_owed *o = pg_up_owe(x, PG_OWED_CLOSE, PG_SKIP);
-
-		if (o == NULL)
+	while (set->n > 0 && set->n >= (uint64_t)most)
+		if (close_one(x, pg_prepared_oldest(set)) < 0)
 			return -1;
-		o->id = id;
-		pg_statement_name(id, name);
-		memcpy(body + 1, name, strlen(name) + 1);
-		if (pg_put(pg_up_store(x), pg_up_out(x), 'C', body,
-		    strlen(body) + 1) < 0)
-			return -1;
-		pg_prepared_remove(set, id);
-	}
 	return 0;
 }
 
@@ -99,6 +106,25 @@ provide_unnamed(struct exchange *x, struct pg_statement *st)
 		return -1;
 	pu->unnamed = st->id;
 	return 0;
+}
+
+/* The message with another name at a place: `at` bytes of what is before it,
+   then the rest behind the old one. */
+static enum pg_step
+pass_renamed(struct exchange *x, const char *bytes, uint32_t size, size_t at,
+    size_t old_len, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	char head[PG_HEAD] = { bytes[0] };
+
+	pg_set_u32(head + 1, (uint32_t)(size - 1 - old_len + len));
+	if (buf_append(pg_up_store(x), pg_up_out(x), head, sizeof(head)) < 0 ||
+	    buf_append(pg_up_store(x), pg_up_out(x), bytes + PG_HEAD,
+	    at - PG_HEAD) < 0 ||
+	    buf_append(pg_up_store(x), pg_up_out(x), name, len) < 0)
+		return PG_STEP_NO_MEMORY;
+	buf_drop(pg_up_store(x), pg_up_in(x), at + old_len);
+	return pg_up_pass(x, size - (uint32_t)(at + old_len));
 }
 
 /* -------------------------------------------------------------------- Parse */
@@ -142,12 +168,30 @@ pg_deallocates(struct exchange *x, const char *text, size_t len,
 	return true;
 }
 
+/* It becomes the client's unnamed statement: takes the reference. */
+static struct pg_owed *
+owe_unnamed(struct exchange *x, struct pg_statement *st)
+{
+	struct pg_owed *o = owe_parse(x, PG_FORWARD, st);
+
+	if (o == NULL) {
+		pg_statement_drop(&pg_lane(x->s)->statements, st);
+		return NULL;
+	}
+	pg_forget_unnamed(x, o);
+	pg_session(x->s)->unnamed = st;
+	pg_of(x)->unnamed_here = true;
+	pg_upconn(x->lease->u)->unnamed = st->id;
+	return o;
+}
+
 /* The same as an unnamed statement: with the server's name in its text. */
 static enum pg_step
 parse_deallocate(struct exchange *x, const char *name, uint32_t size)
 {
 	char text[16 + PG_SERVER_NAME + 2] = "DEALLOCATE ";
 	struct pg_statement *st;
+	struct pg_owed *o;
 	size_t at;
 
 	strcat(text, name);
@@ -156,13 +200,11 @@ parse_deallocate(struct exchange *x, const char *name, uint32_t size)
 	st = pg_statement_own(&pg_lane(x->s)->statements, text, at + 2);
 	if (st == NULL)
 		return PG_STEP_NO_MEMORY;
-	pg_forget_unnamed(x);
-	pg_session(x->s)->unnamed = st;
-	pg_of(x)->unnamed_here = true;
-	if (pg_provide(x, pg_of(x)->deallocates->st) < 0 ||
-	    owe_parse(x, PG_FORWARD, st) == NULL || put_parse(x, "", st) < 0)
+	if (pg_provide(x, pg_of(x)->deallocates->st) < 0)
 		return PG_STEP_NO_MEMORY;
-	pg_upconn(x->lease->u)->unnamed = st->id;
+	o = owe_unnamed(x, st);
+	if (o == NULL || put_parse(x, "", st) < 0)
+		return PG_STEP_NO_MEMORY;
 	return pg_up_drop(x, size);
 }
 
@@ -193,35 +235,78 @@ parse_unnamed(struct exchange *x, const char *body, size_t len, uint32_t size)
 		pg_statement_drop(&lane->statements, st);
 		return parse_deallocate(x, name, size);
 	}
-	pg_forget_unnamed(x);
-	pg_session(x->s)->unnamed = st;         /* and its reference */
-	pg_of(x)->unnamed_here = true;
-	if (pg_state_sequences(x, st->flags) < 0 ||
-	    owe_parse(x, PG_FORWARD, st) == NULL)
+	if (pg_state_sequences(x, st->flags) < 0 || owe_unnamed(x, st) == NULL)
 		return PG_STEP_NO_MEMORY;
-	pg_upconn(x->lease->u)->unnamed = st->id;
 	return pg_up_pass(x, size);
 }
 
-/* The name is taken: the server fails on something else in its place. */
+/* The name is taken: the server fails, too, as it has that name; but first it
+   reads the text, and looks at its transaction, and may fail on these. What is
+   not prepared anew it has no name for: it fails on something else. */
 static enum pg_step
-parse_again(struct exchange *x, struct pg_name *n, uint32_t size)
+parse_again(struct exchange *x, struct pg_name *n, const char *bytes,
+    uint32_t size)
 {
 	static const char fails[] = "Sweir: none of that name";
-	struct pg_owed *o = owe_parse(x, PG_REWORD, n->st);
+	bool has = pg_prepared_use(&pg_upconn(x->lease->u)->prepared,
+	    n->st->id);
+	char name[PG_SERVER_NAME];
+	struct pg_owed *o;
 
-	if (o == NULL || pg_put(pg_up_store(x), pg_up_out(x), 'D', fails,
-	    sizeof(fails)) < 0)
+	if (!n->st->retired && pg_provide(x, n->st) < 0)
+		return PG_STEP_NO_MEMORY;
+	o = owe_parse(x, PG_REWORD, n->st);
+	if (o == NULL)
 		return PG_STEP_NO_MEMORY;
 	o->id = PG_REFUSAL_EXISTS;
 	o->name = n;
-	return pg_up_drop(x, size);
+	if (n->st->retired && !has)
+		return pg_put(pg_up_store(x), pg_up_out(x), 'D', fails,
+		    sizeof(fails)) < 0 ? PG_STEP_NO_MEMORY :
+		    pg_up_drop(x, size);
+	pg_statement_name(n->st->id, name);
+	return pass_renamed(x, bytes, size, PG_HEAD, strlen(n->name) + 1,
+	    name);
 }
 
+/* Is the transaction that the server is in when it reads what is sent now a
+   failed one, or can it be? What is owed may fail it. */
+static bool
+may_have_failed(struct exchange *x)
+{
+	const struct pg_exchange *px = pg_of(x);
+
+	return px->status == 'E' || ((px->status == 'T' ||
+	    (px->flags & PG_SCAN_BEGIN) != 0) && !pg_up_is_first(x));
+}
+
+/* The connection has it: weir answers, unless the server might fail it. Then it
+   is to prepare it anew. */
+static struct pg_owed *
+parse_known(struct exchange *x, struct pg_statement *st)
+{
+	struct pg_prepared_set *set = &pg_upconn(x->lease->u)->prepared;
+	char name[PG_SERVER_NAME];
+	struct pg_owed *o;
+
+	if (!may_have_failed(x))
+		return owe_parse(x, PG_SAY, st);
+	pg_statement_name(st->id, name);
+	if (close_one(x, st->id) < 0)
+		return NULL;
+	o = owe_parse(x, PG_FORWARD, st);
+	if (o == NULL || put_parse(x, name, st) < 0 ||
+	    pg_prepared_add(set, st->id) < 0)
+		return NULL;
+	return o;
+}
+
+/* bytes: the whole message, with the name at its begin. */
 static enum pg_step
-parse_named(struct exchange *x, const char *client_name, const char *body,
+parse_named(struct exchange *x, const char *bytes, const char *body,
     size_t len, uint32_t size)
 {
+	const char *client_name = bytes + PG_HEAD;
 	struct pg_session *ps = pg_session(x->s);
 	struct pg_lane *lane = pg_lane(x->s);
 	struct pg_prepared_set *set = &pg_upconn(x->lease->u)->prepared;
@@ -232,7 +317,7 @@ parse_named(struct exchange *x, const char *client_name, const char *body,
 	bool is_new;
 
 	if (n != NULL)
-		return parse_again(x, n, size);
+		return parse_again(x, n, bytes, size);
 	if (ps->names.bytes + size > PG_NAMES_MOST_BYTES)
 		return PG_STEP_BAD;
 	/* The same bytes are the same statement to all who are read alike. */
@@ -248,7 +333,7 @@ parse_named(struct exchange *x, const char *client_name, const char *body,
 	if (n == NULL || pg_state_sequences(x, st->flags) < 0)
 		return PG_STEP_NO_MEMORY;
 	if (pg_prepared_use(set, st->id))
-		o = owe_parse(x, PG_SAY, st);
+		o = parse_known(x, st);
 	else {
 		pg_statement_name(st->id, name);
 		if (make_room(x) < 0)
@@ -269,11 +354,13 @@ static enum pg_step
 parse_large(struct exchange *x, uint32_t size)
 {
 	struct pg_exchange *px = pg_of(x);
+	struct pg_owed *o;
 	enum pg_step step;
 
-	pg_forget_unnamed(x);
-	if (pg_up_owe(x, PG_OWED_PARSE, PG_FORWARD) == NULL)
+	o = pg_up_owe(x, PG_OWED_PARSE, PG_FORWARD);
+	if (o == NULL)
 		return PG_STEP_NO_MEMORY;
+	pg_forget_unnamed(x, o);
 	pg_session(x->s)->pins |= 1u << PG_PIN_LARGE;
 	pg_of(x)->unnamed_here = true;
 	px->up_left = PG_HEAD + 1;
@@ -321,7 +408,7 @@ pg_take_parse(struct exchange *x, const struct pg_head *h)
 	else if (*name == '\0')
 		step = parse_unnamed(x, bytes + at, len, h->size);
 	else
-		step = parse_named(x, name, bytes + at, len, h->size);
+		step = parse_named(x, bytes, bytes + at, len, h->size);
 	free(copy);
 	return step;
 }
@@ -408,25 +495,6 @@ owe_named(struct exchange *x, enum pg_owed_kind kind, const struct named *to)
 		o->id = to->st->id;
 	}
 	return o;
-}
-
-/* The message with another name at a place: `at` bytes of what is before it,
-   then the rest behind the old one. */
-static enum pg_step
-pass_renamed(struct exchange *x, const char *bytes, uint32_t size, size_t at,
-    size_t old_len, const char *name)
-{
-	size_t len = strlen(name) + 1;
-	char head[PG_HEAD] = { bytes[0] };
-
-	pg_set_u32(head + 1, (uint32_t)(size - 1 - old_len + len));
-	if (buf_append(pg_up_store(x), pg_up_out(x), head, sizeof(head)) < 0 ||
-	    buf_append(pg_up_store(x), pg_up_out(x), bytes + PG_HEAD,
-	    at - PG_HEAD) < 0 ||
-	    buf_append(pg_up_store(x), pg_up_out(x), name, len) < 0)
-		return PG_STEP_NO_MEMORY;
-	buf_drop(pg_up_store(x), pg_up_in(x), at + old_len);
-	return pg_up_pass(x, size - (uint32_t)(at + old_len));
 }
 
 enum pg_step
@@ -530,10 +598,11 @@ pg_take_close(struct exchange *x, const struct pg_head *h)
 	if (bytes[PG_HEAD] == 'S' && pg_up_must_wait(x, false))
 		return PG_STEP_WAIT;
 	if (bytes[PG_HEAD] == 'P' || bytes[PG_HEAD + 1] == '\0') {
-		if (pg_up_owe(x, PG_OWED_CLOSE, PG_FORWARD) == NULL)
+		o = pg_up_owe(x, PG_OWED_CLOSE, PG_FORWARD);
+		if (o == NULL)
 			return PG_STEP_NO_MEMORY;
 		if (bytes[PG_HEAD] == 'S')
-			pg_forget_unnamed(x);
+			pg_forget_unnamed(x, o);
 		return pg_up_pass(x, h->size);
 	}
 	o = pg_up_owe(x, PG_OWED_CLOSE, PG_SAY);

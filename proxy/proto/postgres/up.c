@@ -113,18 +113,25 @@ pg_up_must_wait(struct exchange *x, bool here)
 }
 
 bool
-pg_up_must_be_first(struct exchange *x)
+pg_up_is_first(struct exchange *x)
 {
 	struct pg_owed_queue *q = &pg_of(x)->owed;
 	uint32_t i;
 
 	for (i = 0; i < q->n; i++)
 		if ((pg_owed_at(q, i)->kind & (PG_OWED_QUERY | PG_OWED_CALL |
-		    PG_OWED_SYNC)) != 0) {
-			pg_of(x)->blocked = true;
-			return true;
-		}
-	return false;
+		    PG_OWED_SYNC)) != 0)
+			return false;
+	return true;
+}
+
+bool
+pg_up_must_be_first(struct exchange *x)
+{
+	if (pg_up_is_first(x))
+		return false;
+	pg_of(x)->blocked = true;
+	return true;
 }
 
 /* The whole message in one piece, or NULL: more of it has to come. */
@@ -144,13 +151,17 @@ pg_up_whole(struct exchange *x, uint32_t size, enum pg_step *step)
 
 /* ----------------------------------------------------------- simple queries */
 
-/* The server forgets its unnamed statement with each of them. */
+/* The server forgets its unnamed statement with each of them, also with one
+   that fails (PostgreSQL 55.2.3, and as it does it: before it reads the text);
+   but not with one that it skips. */
 void
-pg_forget_unnamed(struct exchange *x)
+pg_forget_unnamed(struct exchange *x, struct pg_owed *o)
 {
 	struct pg_session *ps = pg_session(x->s);
 
-	pg_statement_drop(&pg_lane(x->s)->statements, ps->unnamed);
+	o->forgets = true;
+	o->former = ps->unnamed;
+	o->former_large = (ps->pins & 1u << PG_PIN_LARGE) != 0;
 	ps->unnamed = NULL;
 	ps->pins &= (uint16_t)~(1u << PG_PIN_LARGE);
 	pg_upconn(x->lease->u)->unnamed = 0;
@@ -167,7 +178,7 @@ refuse_query(struct exchange *x, uint32_t size, enum pg_refusal words)
 	    pg_put_query(pg_up_store(x), pg_up_out(x), "weir refuses this") < 0)
 		return PG_STEP_NO_MEMORY;
 	o->id = words;
-	pg_forget_unnamed(x);
+	pg_forget_unnamed(x, o);
 	return pg_up_drop(x, size);
 }
 
@@ -176,13 +187,16 @@ static enum pg_step
 take_deallocate(struct exchange *x, uint32_t size, const char *name)
 {
 	char sql[16 + PG_SERVER_NAME] = "DEALLOCATE ";
+	struct pg_owed *o;
 
 	strcat(sql, name);
-	if (pg_provide(x, pg_of(x)->deallocates->st) < 0 ||
-	    pg_up_owe(x, PG_OWED_QUERY, PG_FORWARD) == NULL ||
+	if (pg_provide(x, pg_of(x)->deallocates->st) < 0)
+		return PG_STEP_NO_MEMORY;
+	o = pg_up_owe(x, PG_OWED_QUERY, PG_FORWARD);
+	if (o == NULL ||
 	    pg_put_query(pg_up_store(x), pg_up_out(x), sql) < 0)
 		return PG_STEP_NO_MEMORY;
-	pg_forget_unnamed(x);
+	pg_forget_unnamed(x, o);
 	return pg_up_drop(x, size);
 }
 
@@ -193,6 +207,7 @@ take_query(struct exchange *x, const struct pg_head *h)
 	enum pg_refusal words;
 	const char *bytes;
 	char name[PG_SERVER_NAME];
+	struct pg_owed *o;
 	enum pg_step step;
 	unsigned flags;
 
@@ -221,9 +236,10 @@ take_query(struct exchange *x, const struct pg_head *h)
 		if (pg_state_sequences(x, flags) < 0)
 			return PG_STEP_NO_MEMORY;
 	}
-	if (pg_up_owe(x, PG_OWED_QUERY, PG_FORWARD) == NULL)
+	o = pg_up_owe(x, PG_OWED_QUERY, PG_FORWARD);
+	if (o == NULL)
 		return PG_STEP_NO_MEMORY;
-	pg_forget_unnamed(x);
+	pg_forget_unnamed(x, o);
 	if (h->size <= BUF_LARGE)
 		return pg_up_pass(x, h->size);
 	px->up_left = PG_HEAD;

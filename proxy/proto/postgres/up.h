@@ -55,14 +55,15 @@ int pg_up_flush(struct exchange *x) MUST_CHECK;
  * said in this batch.
  */
 bool pg_up_must_wait(struct exchange *x, bool here) MUST_CHECK;
-/* Likewise for one whose own answer is to be known for it: while requests of
-   earlier batches are owed. */
+/* Is nothing of earlier batches owed? */
+bool pg_up_is_first(struct exchange *x);
+/* One whose own answer is to be known for it waits until it is. */
 bool pg_up_must_be_first(struct exchange *x) MUST_CHECK;
 /* The first `size` bytes in one piece; NULL: *step says why. */
 const char *pg_up_whole(struct exchange *x, uint32_t size, enum pg_step *step);
 /* The unnamed statement is none any more, neither the client's nor the
-   server's. */
-void pg_forget_unnamed(struct exchange *x);
+   server's, once o is carried out: it has the former one until then. */
+void pg_forget_unnamed(struct exchange *x, struct pg_owed *o);
 
 /* prepare.c: the connection has it when what is sent now is read. -1 when out of
    memory. */
