@@ -676,11 +676,16 @@ class Client(WireClient):
     def setting(self, name):
         return self.one("SHOW " + name)
 
-    def cancel(self, pid=None, key=None):
-        """Ask for it, to the end of that connection."""
+    def ask_cancel(self, pid=None, key=None):
+        """Ask for it; the connection, that ends when it is over."""
         link = WireClient(self.address)
         link.send(cancel_request(self.pid if pid is None else pid,
                                  self.key if key is None else key))
+        return link
+
+    def cancel(self, pid=None, key=None):
+        """Ask for it, to the end of that connection."""
+        link = self.ask_cancel(pid, key)
         eq(link.read_to_end(), b"", "an answer to a cancel")
         link.close()
         return self

@@ -4,9 +4,10 @@ the next client of the connection, not by a wrong key.
 # SPDX-License-Identifier: MIT
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
+from case import WAIT, case, check, eq, run, until
 from postgres import (DIRECT, SYNC, V3_2, Client, bind, execute, packet, parse,
                       query, through, token, upstreams)
 from postgres_origin import PgOrigin
@@ -179,14 +180,17 @@ def one_that_is_late_does_not_hit_the_next():
         n = len(o.cancels)
         a.write(SLEEP)
         o.wait_for(1)
-        a.cancel()
+        link = a.ask_cancel()
         until(lambda: len(o.cancels) == n + 1, "the cancel at the server")
         o.wake()
         eq(a.result().error, None, "a's query ended by itself")
+        check(not link.wants(), "the end of the cancel")
         b.write(SLEEP)
         w.wait_pool(waiting=1)
         eq(o.waiting, 0, "queries that run while it is under way")
         o.cancel_gate.set()
+        eq(link.read_to_end(), b"", "an answer to a cancel")
+        link.close()
         o.wait_for(1)
         o.wake()
         eq(b.result().error, None, "b's query")
@@ -197,29 +201,109 @@ def one_that_is_late_does_not_hit_the_next():
 
 
 @case
-def its_own_next_query_may_be_hit_but_nobody_elses():
-    """A client that goes on while its cancel is under way."""
+def its_own_next_query_is_not_hit_either():
+    """Whoever goes on while its cancel is under way is held until it is over,
+    also inside of a transaction."""
     if DIRECT:
         return
-    o, w, front = start(pool="max = 2;")
-    a, b = Client(front), Client(front)
-    for _ in range(10):
+    o, w, front = start()
+    a = Client(front)
+    for begin in (False, True):
+        if begin:
+            a.ok("BEGIN")
+        o.cancel_gate.clear()
+        n = len(o.cancels)
         a.write(SLEEP)
-        until(lambda: o.waiting == 1 or a.wants(), "a's query")
-        if a.wants():           # by the cancel of the one before it
-            eq(a.result().code, "57014", "a's next")
-            continue
-        a.cancel()
-        b.prove()
-        o.wake()
-        check(a.result().code in (None, "57014"), "a's")
-        b.write(SLEEP)
         o.wait_for(1)
+        link = a.ask_cancel()
+        until(lambda: len(o.cancels) == n + 1, "the cancel at the server")
         o.wake()
-        eq(b.result().error, None, "b's")
+        eq(a.result().error, None, "it ended by itself")
+        t = token()
+        a.write(query("SELECT '%s'" % t), parse("", "SELECT 'b'"), bind(),
+                execute(), SYNC)
+        check(not a.wants(), "an answer while it is held")
+        eq(o.seen("Q", t), 0, "at the server")
+        o.cancel_gate.set()
+        eq([r.one for r in a.results(2)], [t, "b"], "answers")
+        link.close()
+    a.ok("COMMIT")
+    leave(a)
+    w.balanced(o)
+    upstreams(w, o, 1)
+
+
+@case
+def it_does_not_hit_weirs_own_request():
+    """The client's parameters are being set: the query behind is the one that
+    is cancelled, and no parameter is lost."""
+    if DIRECT:
+        return
+    gate, asked = threading.Event(), threading.Event()
+
+    def slowly(session, message):
+        if message.kind == "Q" and "set_config" in message.value:
+            asked.set()
+            gate.wait()
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok("SET application_name = 'of a'")
+    b.ok("SET application_name = 'of b'")
+    o.before = slowly
+    a.write(SLEEP)
+    check(asked.wait(WAIT), "weir sets what a has set")
+    link = a.ask_cancel()
+    check(not link.wants(), "the end of the cancel")
+    eq(o.cancels, [], "cancels at the server")
+    o.before = None
+    o.cancel_gate.clear()       # until it has read the query
+    gate.set()
+    o.wait_for(1)
+    o.cancel_gate.set()
+    eq(a.result().code, "57014", "answer")
+    eq(link.read_to_end(), b"", "an answer to a cancel")
+    link.close()
+    eq(a.setting("application_name"), "of a", "a's parameter")
+    eq(b.setting("application_name"), "of b", "b's parameter")
     leave(a, b)
     w.balanced(o)
-    upstreams(w, o, 2)
+    upstreams(w, o, 1)
+
+
+@case
+def who_asks_for_one_may_leave():
+    """Before it is over; and the client that it is about, too."""
+    if DIRECT:
+        return
+    for workers in (1, 2):
+        o, w, front = start(workers=workers)
+        b = Client(front)
+        for n in range(6):
+            a = Client(front)
+            o.cancel_gate.clear()
+            before = len(o.cancels)
+            a.write(SLEEP)
+            o.wait_for(1)
+            link = a.ask_cancel()
+            until(lambda: len(o.cancels) > before, "the cancel there")
+            if n % 3 == 0:
+                link.close()
+            elif n % 3 == 1:
+                link.rst()
+            if n % 2 == 0:
+                a.close()
+            o.cancel_gate.set()
+            if n % 2 == 1:
+                eq(a.result().code, "57014", "answer")
+                leave(a)
+            b.prove()
+            if n % 3 == 2:
+                eq(link.read_to_end(), b"", "an answer to a cancel")
+                link.close()
+        leave(b)
+        w.balanced(o)
+        w.stop()
+        o.stop()
 
 
 @case
@@ -234,11 +318,13 @@ def a_server_that_does_not_close_it_holds_up_one_connection():
     o.cancel_gate.clear()
     a.write(SLEEP)
     o.wait_for(1)
-    a.cancel()
+    link = a.ask_cancel()
     until(lambda: o.cancels, "the cancel at the server")
     o.wake()
     eq(a.result().error, None, "a's query")
     b.prove()           # on a new connection
+    eq(link.read_to_end(), b"", "an answer to a cancel")
+    link.close()
     o.cancel_gate.set()
     leave(a, b)
     w.balanced(o)

@@ -1,8 +1,12 @@
 /*
  * Cancelling (PostgreSQL 55.2.8): a connection of its own, with the key that
  * the server gave at login. What it does is over when the server closes it, and
- * until then the connection that it is about is nobody else's. These are few at
- * a time and do not count as the pool's; more of them wait.
+ * until then the connection that it is about is nobody else's, and takes
+ * nothing new of its client's. These are few at a time and do not count as the
+ * pool's; more of them wait.
+ *
+ * A client is told that its cancel is over in the same way: whoever waits for
+ * that may ask for the next thing without having it cancelled.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,6 +15,7 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 
 #include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/postgres.h"
@@ -32,7 +37,61 @@ struct pg_cancel {
 	unsigned char key[PG_LOGIN_KEY_MOST];
 };
 
+/* A client's CancelRequest, on its way to the lane that has the client, and
+   back when it is over. Owned by the mail, or while it waits, by the
+   connection's state. */
+struct letter {
+	struct mail mail;
+	struct list link;               /* pg_upconn.askers */
+	struct runtime *runtime;
+	unsigned home;                  /* lane of the session that has asked */
+	uint32_t home_pid;              /* who that is: a number ... */
+	unsigned char home_secret[PG_SECRET];   /* ... that is used again */
+	uint32_t pid;                   /* whom it is about */
+	size_t len;
+	char secret[256];
+};
+
 static void begin(struct pg_cancel *c);
+
+/* ------------------------------------------------------------ who has asked */
+
+/* Its client may have left, and another one have its number. */
+static void
+came_home(struct worker *w, struct mail *m)
+{
+	struct letter *l = container_of(m, struct letter, mail);
+	struct lane *lane = w->owner;
+	struct session *s = pg_slot_find(lane->own[FAMILY_POSTGRES],
+	    l->home_pid);
+
+	if (s != NULL && !s->closed && pg_session(s)->phase == PG_CANCEL &&
+	    CRYPTO_memcmp(pg_session(s)->secret, l->home_secret,
+	    PG_SECRET) == 0)
+		session_close(s);
+	free(l);
+}
+
+static void
+go_home(struct letter *l)
+{
+	l->mail.deliver = came_home;
+	worker_post(&l->runtime->lanes[l->home]->worker, &l->mail);
+}
+
+static void
+tell_askers(struct pg_upconn *pu)
+{
+	struct list *link;
+
+	while (pu->askers.next != NULL &&
+	    (link = list_first(&pu->askers)) != NULL) {
+		list_remove(link);
+		go_home(container_of(link, struct letter, link));
+	}
+}
+
+/* ---------------------------------------------------------------- under way */
 
 static void
 release(struct worker *w, struct late *l)
@@ -67,6 +126,7 @@ over(struct pg_cancel *c, bool sure)
 	if (u != NULL) {
 		c->u = NULL;
 		pg_upconn(u)->cancel = NULL;
+		tell_askers(pg_upconn(u));
 		u->holds--;
 		if (!sure)
 			upconn_mark(u, MARK_BROKEN, "a cancel is under way");
@@ -153,6 +213,7 @@ begin(struct pg_cancel *c)
 
 	if (got < 0) {
 		pg_upconn(u)->cancel = NULL;
+		tell_askers(pg_upconn(u));
 		free(c);
 		return;
 	}
@@ -173,11 +234,13 @@ pg_cancel(struct upconn *u)
 	struct pg_upconn *pu = pg_upconn(u);
 	struct pg_cancel *c;
 
-	if (pu->cancel != NULL || pu->login.key_len == 0)
+	if (pu->cancel != NULL)
 		return;
-	c = calloc(1, sizeof(*c));
-	if (c == NULL)
+	c = pu->login.key_len > 0 ? calloc(1, sizeof(*c)) : NULL;
+	if (c == NULL) {
+		tell_askers(pu);
 		return;
+	}
 	c->lane = lane->own[FAMILY_POSTGRES];
 	c->u = u;
 	c->pid = pu->login.pid;
@@ -205,6 +268,7 @@ pg_cancel_is_over(struct upconn *u)
 	list_remove(&c->link);
 	free(c);
 	pu->cancel = NULL;
+	tell_askers(pu);
 	return true;
 }
 
@@ -233,49 +297,72 @@ pg_cancel_orphan(struct upconn *u)
 		pu->cancel->u = NULL;
 		pu->cancel = NULL;
 	}
+	tell_askers(pu);
 }
 
 /* -------------------------------------------------------- clients' requests */
 
-/* To the lane that has the client. */
-struct letter {
-	struct mail mail;
-	uint32_t pid;
-	size_t len;
-	char secret[256];
-};
+/* Does the server do what weir has asked for itself? A client's parameter is
+   not lost to its cancel. */
+static bool
+is_at_own_request(struct pg_exchange *px)
+{
+	const struct pg_owed *o = pg_owed_first(&px->owed);
+
+	return o != NULL && o->how == PG_SKIP && o->kind == PG_OWED_QUERY;
+}
+
+void
+pg_cancel_due(struct exchange *x)
+{
+	struct pg_exchange *px = pg_of(x);
+
+	if (!px->cancels || is_at_own_request(px))
+		return;
+	px->cancels = false;
+	if (px->owed.n > 0)
+		pg_cancel(x->lease->u);
+	else
+		tell_askers(pg_upconn(x->lease->u));
+}
 
 /* One that waits for a connection has its answer at once. */
 static void
-carry_out(struct pg_lane *lane, uint32_t pid, const char *secret, size_t len)
+carry_out(struct pg_lane *lane, struct letter *l)
 {
-	struct session *s = pg_slot_find(lane, pid);
+	struct session *s = pg_slot_find(lane, l->pid);
 	struct pg_session *ps = s != NULL ? pg_session(s) : NULL;
 	size_t has = ps != NULL && ps->minor >= 2 ? PG_SECRET : 4;
 	struct exchange *x;
 
-	if (s == NULL || s->closed || len != has ||
-	    CRYPTO_memcmp(ps->secret, secret, len) != 0)
+	if (s == NULL || s->closed || l->len != has ||
+	    CRYPTO_memcmp(ps->secret, l->secret, l->len) != 0) {
+		go_home(l);
 		return;
+	}
 	if (ps->phase == PG_CONSOLE)
 		pg_console_cancel(s);
 	x = exchange_first(s);
-	if (x == NULL || pg_of(x)->purpose != PG_FOR_REQUESTS)
+	if (x != NULL && pg_of(x)->purpose == PG_FOR_REQUESTS &&
+	    x->lease != NULL && pg_of(x)->owed.n > 0) {
+		list_append(&pg_upconn(x->lease->u)->askers, &l->link);
+		pg_of(x)->cancels = true;
+		pg_cancel_due(x);
 		return;
-	if (x->lease == NULL)
+	}
+	if (x != NULL && pg_of(x)->purpose == PG_FOR_REQUESTS &&
+	    x->lease == NULL)
 		exchange_fail(x, FAIL_CANCELLED);
-	else if (pg_of(x)->owed.n > 0)
-		pg_cancel(x->lease->u);
+	go_home(l);
 }
 
 static void
 delivered(struct worker *w, struct mail *m)
 {
-	struct letter *l = container_of(m, struct letter, mail);
 	struct lane *lane = w->owner;
 
-	carry_out(lane->own[FAMILY_POSTGRES], l->pid, l->secret, l->len);
-	free(l);
+	carry_out(lane->own[FAMILY_POSTGRES],
+	    container_of(m, struct letter, mail));
 }
 
 static void
@@ -288,23 +375,31 @@ void
 pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
     size_t secret_len)
 {
+	struct pg_session *ps = pg_session(s);
 	struct runtime *rt = s->door->lane->runtime;
 	unsigned index = pg_slot_lane(pid);
 	struct letter *l;
 
-	if (index >= rt->n_lanes || secret_len > sizeof(l->secret))
-		return;
-	if (index == s->door->lane->worker.index) {
-		carry_out(pg_lane(s), pid, secret, secret_len);
+	if (index >= rt->n_lanes || secret_len > sizeof(l->secret) ||
+	    pg_slot_take(s) < 0 ||
+	    RAND_bytes(ps->secret, sizeof(ps->secret)) != 1 ||
+	    (l = calloc(1, sizeof(*l))) == NULL) {
+		session_close(s);
 		return;
 	}
-	l = calloc(1, sizeof(*l));
-	if (l == NULL)
-		return;
+	ps->phase = PG_CANCEL;
 	l->mail.deliver = delivered;
 	l->mail.drop = dropped;
+	list_init(&l->link);
+	l->runtime = rt;
+	l->home = s->door->lane->worker.index;
+	l->home_pid = pg_slot_pid(s);
+	memcpy(l->home_secret, ps->secret, PG_SECRET);
 	l->pid = pid;
 	l->len = secret_len;
 	memcpy(l->secret, secret, secret_len);
-	worker_post(&rt->lanes[index]->worker, &l->mail);
+	if (index == l->home)
+		carry_out(pg_lane(s), l);
+	else
+		worker_post(&rt->lanes[index]->worker, &l->mail);
 }

@@ -658,6 +658,7 @@ pg_down(struct exchange *x)
 	if (x->s->conn.out.held >= CONN_HIGH && !u->conn.eof)
 		conn_pause(&u->conn);
 	pg_clock(x);
+	pg_cancel_due(x);
 	if (pg_settle(x))
 		return;
 	if (pg_of(x)->blocked && pg_of(x)->owed.n < PG_OWED_MOST / 2) {

@@ -306,6 +306,9 @@ front_bytes(struct session *s)
 		case PG_READY:
 			ready_bytes(s);
 			break;
+		case PG_CANCEL:
+			buf_clear(store_of(s), &s->conn.in);
+			break;
 		case PG_CONSOLE:
 			pg_console_take(s);
 			break;
@@ -437,6 +440,8 @@ front_late(struct session *s)
 {
 	if (pg_session(s)->phase == PG_CONSOLE)
 		pg_console_late(s);
+	else if (pg_session(s)->phase == PG_CANCEL)
+		session_close(s);
 	else if (pg_session(s)->phase != PG_READY)
 		pg_say_fatal(s, "08P01", "weir: the client did not log in in "
 		    "time");

@@ -122,6 +122,7 @@ peer_greet(struct upconn *u)
 	u->conn.gathers = true;
 	pg_prepared_init(&pu->prepared);
 	deadline_init(&pu->again, cancel_again);
+	list_init(&pu->askers);
 	if (key_of(u) == NULL) {
 		upconn_turned_away(u, "28000 weir: there is nobody to log in "
 		    "as");
@@ -425,8 +426,11 @@ pg_cancel_over(struct upconn *u)
 		upconn_broken(u, FAULT_CONNECT_TIMEOUT, 0);
 	else if (u->state == UPCONN_WASHING)
 		wash_on(u);
-	else if (u->state == UPCONN_LEASED && pu->exchange != NULL)
-		(void)pg_settle(pu->exchange);
+	else if (u->state == UPCONN_LEASED && pu->exchange != NULL) {
+		conn_resume(&pu->exchange->s->conn);
+		if (!pg_settle(pu->exchange))
+			pg_up(pu->exchange);
+	}
 }
 
 /* --------------------------------------------------------------------- idle */

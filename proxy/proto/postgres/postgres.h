@@ -133,6 +133,8 @@ enum pg_phase {
 	PG_AUTH,                        /* proves who it is */
 	PG_LOGIN,                       /* waits for a server's greeting */
 	PG_READY,
+	PG_CANCEL,                      /* has asked for one: closed when that
+					   is over */
 	PG_CONSOLE                      /* speaks with weir itself */
 };
 
@@ -205,6 +207,7 @@ struct pg_exchange {
 	bool unfinished;                /* inside of a large message */
 	bool blocked;                   /* what comes next waits for answers */
 	bool fatal;                     /* the server has said its last word */
+	bool cancels;                   /* once weir's own requests are over */
 	uint8_t clock;                  /* enum pg_clock: what x->deadline is */
 	bool resets;                    /* its settings are as when it came */
 	bool resets_one;                /* some are */
@@ -240,6 +243,8 @@ struct pg_upconn {
 	uint64_t unnamed;               /* its unnamed statement; 0 = none */
 	struct exchange *exchange;      /* that it is leased to; NULL */
 	struct pg_cancel *cancel;       /* under way; NULL */
+	struct list askers;             /* clients' requests for it, that are
+					   told when it is over */
 	struct deadline again;          /* washing: cancel once more */
 	unsigned cancels;               /* so often already */
 	struct {                        /* since it was given back DIRTY */
@@ -409,9 +414,12 @@ int pg_name_rest(struct exchange *x) MUST_CHECK;
 
 /* cancel.c: ask the server to give up what u is doing. */
 void pg_cancel(struct upconn *u);
-/* A client's CancelRequest, which may be about a session of any lane. */
+/* A client's CancelRequest, which may be about a session of any lane. Takes the
+   session over: it is closed when the cancel is over. */
 void pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
     size_t secret_len);
+/* The server has gone on: x's cancel that was waiting for that, if any. */
+void pg_cancel_due(struct exchange *x);
 
 /* The lane has ended: those that are left. */
 void pg_cancel_fini(struct pg_lane *lane);

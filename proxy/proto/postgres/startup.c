@@ -247,7 +247,8 @@ read_cancel(struct session *s, const char *bytes, size_t len)
 {
 	if (len >= 8 && len <= 4 + 256)
 		pg_cancel_asked(s, pg_u32(bytes), bytes + 4, len - 4);
-	session_close(s);
+	else
+		session_close(s);
 }
 
 static void

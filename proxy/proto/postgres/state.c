@@ -110,7 +110,6 @@ pg_state_flags(struct exchange *x, struct pg_scan *scan)
 	return flags;
 }
 
-
 static bool
 is_reported(const struct exchange *x, const char *name)
 {
@@ -400,8 +399,8 @@ forget_unreported(struct upconn *u)
 
 /* RESET takes to what was there when the client came: its start-up packet,
    which the server knows nothing of. At once, so that what comes next finds it,
-   and a SET to the server's own value is not taken for a RESET; in a transaction
-   only what the server tells of when it is rolled back. */
+   and a SET to the server's own value is not taken for a RESET; in a
+   transaction only what the server tells of when it is rolled back. */
 static int
 set_anew(struct exchange *x)
 {

@@ -403,6 +403,14 @@ take_next(struct exchange *x)
 	return take(x, &h);
 }
 
+/* With nothing owed a cancel could only hit what comes next. */
+static bool
+is_held(struct exchange *x)
+{
+	return pg_of(x)->owed.n == 0 && pg_of(x)->up_left == 0 &&
+	    !pg_cancel_is_over(x->lease->u);
+}
+
 /* The server does not take what the client sends, or the client not what it is
    answered. */
 static bool
@@ -421,7 +429,8 @@ pg_up(struct exchange *x)
 	if (pg_of(x)->purpose != PG_FOR_REQUESTS)
 		return;
 	do {
-		step = is_choked(x) ? PG_STEP_WAIT : take_next(x);
+		step = is_choked(x) || is_held(x) ? PG_STEP_WAIT :
+		    take_next(x);
 	} while (step == PG_STEP_DONE);
 	switch (step) {
 	case PG_STEP_DONE:
@@ -440,7 +449,7 @@ pg_up(struct exchange *x)
 	pg_of(x)->unfinished = step == PG_STEP_WAIT &&
 	    pg_up_in(x)->len >= PG_BEGUN_MOST;
 	conn_send(&u->conn);
-	if (is_choked(x))
+	if (is_choked(x) || is_held(x))
 		conn_pause(&x->s->conn);
 	if (pg_say_local(x) < 0) {
 		exchange_fail(x, FAIL_NO_MEMORY);
