@@ -70,7 +70,7 @@ class Load:
         them was another's, wrong, out of order, or never came."""
         try:
             out, err = self.process.communicate(
-                timeout=wait or max(12 * WAIT, REPLIES / 2000))
+                timeout=wait or max(12 * WAIT, REPLIES / 500))
         except subprocess.TimeoutExpired:
             raise Failed("the load did not end (seed %s)" % self.seed) \
                 from None
@@ -85,6 +85,7 @@ class Load:
         eq(r["answered"] + r["refused"] + r["cut"] + r["left"], r["owed"],
            "sum of the ends of replies")
         print("      %d answered, %d refused, %d cut, %d left, %d clients in "
-              "%.1f s" % (r["answered"], r["refused"], r["cut"], r["left"],
-                          r["connects"], r["seconds"]), flush=True)
+              "%.1f s (seed %d)" % (
+                  r["answered"], r["refused"], r["cut"], r["left"],
+                  r["connects"], r["seconds"], self.seed), flush=True)
         return r

@@ -96,12 +96,9 @@ send_parse(struct client *c, int slot, int text, bool bad)
 	bytes_add(&b, typed ? "\0\0\1\0\0\0\31" : "\0\0\0", typed ? 7 : 3);
 	send_message(c, 'P', b.p, b.len);
 	free(b.p);
-	if (m->skipping) {
-		/* The server still has the one before; weir has forgotten it. */
-		if (slot < 0)
-			m->unnamed = UNKNOWN_TEXT;
+	/* The server still has the one before. */
+	if (m->skipping)
 		return;
-	}
 	if (slot < 0)
 		m->unnamed = NO_TEXT;
 	if (m->status == 'E')
@@ -247,26 +244,18 @@ close_slot(struct client *c, int slot)
 	char name[16];
 
 	send_named(c, 'C', 'S', name_of(slot, name));
-	if (peer(c)->skipping) {
-		if (slot < 0)
-			peer(c)->unnamed = UNKNOWN_TEXT;
+	if (peer(c)->skipping)
 		return;
-	}
 	*text_at(c, slot) = NO_TEXT;
 	want_plain(c, '3');
 }
 
-/* In a failed transaction no name is parsed: weir says that it is there, if the
-   connection has that text, and lets what uses it fail. */
 static void
 some_request(struct client *c)
 {
-	struct peer *m = peer(c);
 	int slot = percent(25) ? -1 : (int)below(NAMES);
 	int text = percent(8) ? TEXT_FAILS : (int)below(TEXTS);
 
-	if (m->status == 'E' && slot >= 0 && *text_at(c, slot) == NO_TEXT)
-		slot = -1;
 	if (*text_at(c, slot) == UNKNOWN_TEXT)
 		send_parse(c, slot, text, false);
 	if (percent(10))
@@ -280,13 +269,11 @@ some_request(struct client *c)
 		close_slot(c, slot);
 		return;
 	case 3:
-		if (*text_at(c, slot) == NO_TEXT)
-			send_parse(c, slot, text, true);
+		send_parse(c, slot, text, true);
 		return;
 	case 4:
 		/* That there is one already, perhaps. */
-		if (m->status != 'E')
-			send_parse(c, slot, text, false);
+		send_parse(c, slot, text, false);
 		return;
 	}
 	if (slot < 0 ? percent(60) : *text_at(c, slot) == NO_TEXT &&

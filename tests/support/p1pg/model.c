@@ -247,7 +247,6 @@ pg_begin(struct client *c)
 	c->left -= c->left > 0;
 	if (m->status == 'I' && below(1000) < 8 && say_cancel(c))
 		return;
-	m->resets = m->resets && m->status != 'I';
 	while (n-- > 0 && c->out.len < READ_SIZE)
 		say_op(c);
 	if (c->wants.n == 0)

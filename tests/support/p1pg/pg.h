@@ -19,6 +19,7 @@ enum {
 	TEXT_FAILS = TEXTS,     /* prepared, it fails when executed */
 	NO_TEXT = -1,
 	UNKNOWN_TEXT = -2,      /* whether there is one, nobody can say */
+	PINS = 3,               /* clients that keep their connection */
 	VALUE = 48              /* room of a setting's value */
 };
 
@@ -40,7 +41,6 @@ struct peer {
 	bool said_login;
 	char status;            /* after all that was said: I, T or E */
 	bool skipping;          /* up to the next Sync */
-	bool resets;            /* in what is not answered yet */
 	bool has_reset;         /* ever */
 	bool failed;            /* of a simple query's statements */
 	struct bytes text;      /* of the query that is being put together */

@@ -118,11 +118,6 @@ add_show(struct client *c)
 {
 	unsigned i = (unsigned)below(N_SETTINGS);
 
-	/* Those of the start-up packet come back when all is answered. */
-	if (peer(c)->resets) {
-		add_select(c);
-		return;
-	}
 	bytes_print(&peer(c)->text, "SHOW %s;", setting_names[i]);
 	if (!runs(c))
 		return;
@@ -149,8 +144,7 @@ static void
 add_set(struct client *c)
 {
 	struct peer *m = peer(c);
-	/* What is set to the server's own value is not told from a reset. */
-	unsigned i = m->resets ? SET_NAME : (unsigned)below(N_SETTINGS);
+	unsigned i = (unsigned)below(N_SETTINGS);
 	bool local = m->status == 'T' && percent(30);
 	char value[VALUE];
 
@@ -327,14 +321,18 @@ say_setting(struct client *c)
 	unsigned i = (unsigned)below(N_SETTINGS);
 
 	query_open(c);
-	if (m->status != 'I' || m->resets || percent(70))
+	if (percent(60))
 		add_set(c);
 	else {
 		bytes_print(&m->text, "RESET %s", setting_names[i]);
+		m->has_reset = true;
+		if (!runs(c)) {
+			query_close(c);
+			return;
+		}
 		strcpy(m->state.now[i], m->start[i]);
 		strcpy(m->state.session[i], m->start[i]);
 		want_tag(c, "RESET");
-		m->resets = m->has_reset = true;
 	}
 	query_close(c);
 }
@@ -377,7 +375,7 @@ say_discard(struct client *c)
 	if (m->status != 'I')
 		return;
 	query_open(c);
-	m->resets = m->has_reset = true;
+	m->has_reset = true;
 	bytes_print(&m->text, "DISCARD ALL");
 	forget_names(m);
 	unpin(m);
@@ -434,7 +432,26 @@ say_large(struct client *c)
 	query_close(c);
 }
 
-/* reverse(text), by its number. */
+/* Who may have left something behind has the token of this session's. */
+static void
+pin_first(struct client *c)
+{
+	struct peer *m = peer(c);
+
+	if (m->pinned)
+		return;
+	own_token(c, m->token);
+	m->pinned = true;
+	n_pinned++;
+}
+
+static bool
+may_pin(struct client *c)
+{
+	return peer(c)->pinned || n_pinned < PINS;
+}
+
+/* reverse(text), by its number. What a function does nobody knows: it pins. */
 void
 say_call(struct client *c)
 {
@@ -443,6 +460,9 @@ say_call(struct client *c)
 	struct bytes b = { 0 };
 	unsigned i;
 
+	if (!may_pin(c))
+		return;
+	pin_first(c);
 	own_token(c, t);
 	bytes_add(&b, "\0\0\13\366\0\0\0\1\0\0\0\40", 12);
 	bytes_add(&b, t, TOKEN_LEN);
@@ -543,26 +563,14 @@ say_begins(struct client *c, const char *tag, const char *format,
 	query_close(c);
 }
 
-/* What is left behind has the token of this session's. */
-static void
-pin_first(struct client *c)
-{
-	struct peer *m = peer(c);
-
-	own_token(c, m->token);
-	m->pinned = true;
-	n_pinned++;
-}
-
 void
 say_pin(struct client *c)
 {
 	struct peer *m = peer(c);
 
-	if (m->status != 'I' || (!m->pinned && n_pinned >= 3))
+	if (m->status != 'I' || !may_pin(c))
 		return;
-	if (!m->pinned)
-		pin_first(c);
+	pin_first(c);
 	switch (below(5)) {
 	case 0:
 		if (!m->temp)
@@ -656,13 +664,11 @@ say_clean(struct client *c)
 void
 say_slow(struct client *c)
 {
-	struct peer *m = peer(c);
 	char t[TOKEN_LEN + 1];
 
 	own_token(c, t);
 	query_open(c);
-	bytes_print(&m->text, "SELECT '%s' FROM pg_sleep(0.03)", t);
+	bytes_print(&peer(c)->text, "SELECT '%s' FROM pg_sleep(0.03)", t);
 	one_row(c, t);
 	want_or_cancelled(c, query_close(c));
-	m->unnamed = UNKNOWN_TEXT;
 }
