@@ -53,8 +53,9 @@ static void
 arm(struct exchange *x)
 {
 	const struct conn *server = &x->lease->u->conn;
+	bool asked = x->up_end || http_of(x)->socket;
 
-	if (x->up_end && server->out.held < CONN_LOW)
+	if (asked && server->out.held < CONN_LOW)
 		deadline_set(worker_of(x), &x->deadline,
 		    x->upstream->timeouts.response_ms);
 	else
@@ -119,6 +120,9 @@ back_more(struct upconn *u, struct exchange *x)
 		exchange_fail(x, FAIL_NO_MEMORY);
 		return;
 	}
+	if (hx->socket && x->up_end)
+		conn_shut(&u->conn);
+	x->moved_ns = worker_of(x)->now_ns;
 	conn_send(&u->conn);
 	if (hx->giving == GIVING_HEAD)
 		arm(x);
@@ -275,8 +279,24 @@ is_unasked_101(const struct exchange *x)
 {
 	const struct http_exchange *hx = http_of(x);
 
-	return hx->answer->status == 101 && (!hx->upgrade || !x->up_end ||
-	    !hx->answer->upgrade);
+	return hx->answer->status == 101 && (!hx->upgrade ||
+	    !hx->answer->upgrade || (!x->up_end && !hx->socket));
+}
+
+/* A tunnel of which the client's end is one of its streams: bytes as they come
+   are the bodies. */
+static void
+begin_socket(struct upconn *u, struct exchange *x)
+{
+	http_of(x)->answer->body = HTTP_BODY_CLOSE;
+	upconn_pin(u, HTTP_PIN_UPGRADE);
+	upconn_doom(u, DISCARD_SPENT, "tunnelled");
+	final_head(u, x);
+	if (x->ended)
+		return;
+	x->moved_ns = worker_of(x)->now_ns;
+	deadline_set(worker_of(x), &x->deadline,
+	    x->upstream->timeouts.tunnel_ms);
 }
 
 /* False when there is nothing more to do now. */
@@ -306,6 +326,10 @@ take_answer_head(struct upconn *u, struct exchange *x)
 		if (u->conn.eof)
 			exchange_lost(x, FAIL_UPSTREAM_CLOSED);
 		return false;
+	}
+	if (hx->answer->status == 101 && hx->socket) {
+		begin_socket(u, x);
+		return !x->ended;
 	}
 	if (hx->answer->status == 101) {
 		begin_tunnel(u, x);
@@ -344,6 +368,14 @@ take_some(struct upconn *u, struct exchange *x)
 	return u->conn.eof ? FLOW_END : FLOW_MORE;
 }
 
+/* Bytes go both ways, for as long as both like. */
+static bool
+is_open(const struct exchange *x)
+{
+	return http_of(x)->giving == GIVING_BODY &&
+	    http_of(x)->answer->status == 101;
+}
+
 static void
 take_answer_body(struct upconn *u, struct exchange *x)
 {
@@ -369,7 +401,9 @@ take_answer_body(struct upconn *u, struct exchange *x)
 		return;
 	if (held_for_client(x) >= CONN_HIGH)
 		conn_pause(&u->conn);
-	arm_stall(x);
+	x->moved_ns = worker_of(x)->now_ns;
+	if (!is_open(x))
+		arm_stall(x);
 }
 
 static void
@@ -402,7 +436,7 @@ back_late(struct upconn *u, struct exchange *x)
 {
 	struct http_exchange *hx = http_of(x);
 
-	if (hx->giving == TUNNELLING) {
+	if (hx->giving == TUNNELLING || is_open(x)) {
 		tunnel_late(x);
 		return;
 	}

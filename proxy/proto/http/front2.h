@@ -60,6 +60,7 @@ struct http2 {
 	struct late late;
 	int64_t wasted;                 /* see http2_waste() */
 	int64_t wasted_ns;
+	int32_t last_id;                /* of the streams that the client began */
 	uint8_t wait;                   /* enum http2_wait */
 	uint8_t leave;                  /* enum http2_leave */
 	bool busy : 1;                  /* in a run, or in nghttp2 */
@@ -68,6 +69,7 @@ struct http2 {
 	bool in_head : 1;               /* a header block has begun */
 	bool blocked : 1;               /* frames wait for room in the output */
 	bool choked : 1;                /* answers may wait for that, too */
+	bool has_reset : 1;             /* some stream, itself */
 	bool wasteful : 1;              /* over the limit: to be closed */
 };
 

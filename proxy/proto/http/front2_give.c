@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/proto/http/front2.h"
 
@@ -173,6 +174,33 @@ is_bodiless(const struct http_head *a)
 	    (a->body == HTTP_BODY_LENGTH && a->length == 0);
 }
 
+/* A 101 that takes the Upgrade has to show that it has understood what for. */
+static bool
+is_our_socket(const struct http2_stream *st)
+{
+	const struct http_exchange *hx = http_of(st->x);
+	const struct http_head *a = hx->answer;
+	static const char accept[] = "sec-websocket-accept";
+	unsigned i, n = 0;
+	bool good = false;
+
+	for (i = 0; i < a->n_fields; i++) {
+		const struct http_field *field = &a->field[i];
+
+		if (field->name.len != sizeof(accept) - 1 ||
+		    strncasecmp(hx->answer_raw + field->name.at, accept,
+		    field->name.len) != 0)
+			continue;
+		n++;
+		good = h2_socket_accepts(st->key, hx->answer_raw +
+		    field->value.at, field->value.len);
+	}
+	i = (unsigned)http_field_find(a, HTTP_F_UPGRADE, 0);
+	return good && n == 1 && a->field[i].value.len == 9 &&
+	    strncasecmp(hx->answer_raw + a->field[i].value.at, "websocket",
+	    9) == 0;
+}
+
 /* The answer's bytes are readable only now. */
 static int
 give_head(struct http2_stream *st)
@@ -218,9 +246,21 @@ http2_reply(struct session *s, struct exchange *x)
 	struct http2_stream *st = http_of(x)->stream;
 	struct http2 *h2 = st->h2;
 
-	if (http_of(x)->answer_ready && give_head(st) < 0) {
+	struct http_exchange *hx = http_of(x);
+
+	if (hx->answer_ready && hx->answer->status == 101 &&
+	    !is_our_socket(st)) {
+		exchange_fail(x, FAIL_BAD_RESPONSE);
+		return;
+	}
+	if (hx->answer_ready && give_head(st) < 0) {
 		session_close(s);
 		return;
+	}
+	/* What the client has sent early may go, too. */
+	if (hx->socket && x->up.len + x->up_end > 0) {
+		st->more_up = true;
+		http2_note(st);
 	}
 	if (st->said_all && !x->down_end)
 		return;                 /* the back has yet to say so */
@@ -348,7 +388,7 @@ http2_words(const struct exchange *x, struct access_words *w)
 
 /* ---------------------------------------------------------------------- GOAWAY */
 
-/* Whoever makes an end of it, nghttp2 or weir: it is counted here. */
+/* Whoever makes an end of something, nghttp2 or weir: it is noted here. */
 static int
 on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
@@ -356,6 +396,8 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	counter *failures = h2->s->door->failures;
 
 	(void)ng;
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		h2->has_reset = true;
 	if (frame->hd.type != NGHTTP2_GOAWAY ||
 	    frame->goaway.error_code == NGHTTP2_NO_ERROR)
 		return 0;

@@ -359,16 +359,38 @@ http2_give_window(struct http2_stream *st)
 
 /* ---------------------------------------------------------------- notes of frames */
 
+/* Something on a stream that is closed, or was passed over (5.1, 5.1.1). It may
+   have been on its way when weir reset that stream, and nghttp2 ignores it. */
+static bool
+is_of_closed(struct http2 *h2, const nghttp2_frame_hd *hd)
+{
+	return (hd->stream_id & 1) != 0 && hd->stream_id <= h2->last_id &&
+	    nghttp2_session_find_stream(h2->ng, hd->stream_id) == NULL;
+}
+
+static int
+refuse_closed(struct http2 *h2)
+{
+	h2->in_head = false;
+	if (h2->has_reset)
+		return http2_waste(h2, 1) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+	return nghttp2_session_terminate_session(h2->ng,
+	    NGHTTP2_STREAM_CLOSED) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int
 on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 {
 	struct http2 *h2 = arg;
 
-	(void)ng;
 	h2->in_head = hd->type == NGHTTP2_HEADERS ||
 	    hd->type == NGHTTP2_CONTINUATION;
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
+		if (is_of_closed(h2, hd))
+			return refuse_closed(h2);
+		if (h2->leave == HTTP2_LEAVES && hd->stream_id > h2->last_id)
+			h2->in_head = false;    /* ignored (6.8) */
 		return 0;
 	case NGHTTP2_DATA:
 		if (hd->length > 0 ||
@@ -378,6 +400,13 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 	case NGHTTP2_RST_STREAM:
 		return http2_waste(h2, HTTP2_RESET_COST) ? 0 :
 		    NGHTTP2_ERR_CALLBACK_FAILURE;
+	case NGHTTP2_PRIORITY:
+		/* Ignored (5.3.2), which nghttp2 does with bad ones too. */
+		if ((hd->stream_id == 0 || hd->length != 5) &&
+		    nghttp2_session_terminate_session(ng, hd->stream_id == 0 ?
+		    NGHTTP2_PROTOCOL_ERROR : NGHTTP2_FRAME_SIZE_ERROR) != 0)
+			return NGHTTP2_ERR_CALLBACK_FAILURE;
+		break;
 	case NGHTTP2_CONTINUATION:
 		/* One that carries something is paid for by max_header. */
 		if (hd->length >= 256)
@@ -396,6 +425,8 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	const struct conf_listener *l = h2->s->door->conf;
 
 	(void)ng;
+	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+		h2->last_id = frame->hd.stream_id;
 	h2_text_drop(&h2->text);
 	h2_text_begin(&h2->text, &h2->s->conn.w->blocks,
 	    frame->headers.cat == NGHTTP2_HCAT_REQUEST ? H2_REQUEST :
