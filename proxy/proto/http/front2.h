@@ -58,7 +58,8 @@ struct http2 {
 	struct h2_text text;            /* of the header block that comes */
 	struct block *feeding;          /* what is being read, while it is */
 	struct late late;
-	int64_t wasted;                 /* see http2_waste() */
+	int64_t wasted;                 /* see http2_waste(); what is useful
+					   takes some of it back */
 	int64_t wasted_ns;
 	int32_t last_id;                /* of the streams that the client began */
 	uint8_t wait;                   /* enum http2_wait */
