@@ -65,6 +65,9 @@ struct front_ops {
 	void (*late)(struct session *s);
 	/* Draining: take leave as soon as it does no harm. */
 	void (*bye)(struct session *s);
+	/* s, which has no exchange, is closed when its output is out: what is
+	   to be said before. */
+	void (*parting)(struct session *s);
 	/* A client is turned away at the door: what it is told, into out;
 	   returns how long that is. NULL = it is closed without a word. */
 	size_t (*refuse)(enum limit why, int64_t retry_after_ns, char *out,

@@ -381,6 +381,10 @@ session_finish(struct session *s)
 {
 	if (s->closed || s->lingering || s->finishing)
 		return;
+	if (s->front->parting != NULL)
+		s->front->parting(s);
+	if (s->closed)
+		return;
 	if (s->conn.out.len == 0) {
 		session_close(s);
 		return;

@@ -331,6 +331,16 @@ leave(struct http2 *h2)
 		session_close(h2->s);
 }
 
+static void
+take_no_more(struct http2 *h2)
+{
+	h2->leave = HTTP2_LEAVES;
+	if (nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE,
+	    nghttp2_session_get_last_proc_stream_id(h2->ng), NGHTTP2_NO_ERROR,
+	    NULL, 0) != 0)
+		session_close(h2->s);
+}
+
 /* Is the connection over? */
 static void
 look_round(struct http2 *h2)
@@ -500,13 +510,9 @@ front_late(struct session *s)
 
 	switch ((enum http2_wait)h2->wait) {
 	case HTTP2_WAITS_GRACE:
-		h2->leave = HTTP2_LEAVES;
 		h2->wait = HTTP2_WAITS_NOT;
-		if (nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE,
-		    nghttp2_session_get_last_proc_stream_id(h2->ng),
-		    NGHTTP2_NO_ERROR, NULL, 0) != 0)
-			session_close(s);
-		else
+		take_no_more(h2);
+		if (!s->closed)
 			http2_run(h2);
 		return;
 	case HTTP2_WAITS_IDLE:
@@ -542,6 +548,19 @@ front_bye(struct session *s)
 		arm(h2);
 }
 
+/* The client has to know which of its streams were seen. */
+static void
+front_parting(struct session *s)
+{
+	struct http2 *h2 = http2_of(s);
+
+	if (h2->leave == HTTP2_LEAVES)
+		return;
+	take_no_more(h2);
+	if (!s->closed)
+		push(h2);
+}
+
 const struct front_ops http2_front = {
 	.bytes = front_bytes,
 	.leased = front_leased,
@@ -551,6 +570,7 @@ const struct front_ops http2_front = {
 	.fail = http2_fail,
 	.late = front_late,
 	.bye = front_bye,
+	.parting = front_parting,
 	.refuse = http_write_refusal,
 	.words = http2_words
 };
