@@ -25,6 +25,8 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "no request came in time" },
 	[FAIL_NO_ROUTE] = { "no_route", 404,
 	    "no route of this listener matches" },
+	[FAIL_TLS_ON_PLAINTEXT] = { "tls_on_plaintext", 0,
+	    "the client speaks TLS to a port that does not" },
 	[FAIL_CLIENT_STALLED] = { "client_stalled", 0,
 	    "the client stopped taking its answer" },
 	[FAIL_CLIENT_GONE] = { "client_abort", 0,

@@ -22,6 +22,7 @@ enum fail {
 	FAIL_BODY_TIMEOUT,
 	FAIL_IDLE_TIMEOUT,
 	FAIL_NO_ROUTE,
+	FAIL_TLS_ON_PLAINTEXT,          /* it speaks TLS to a port without */
 	FAIL_CLIENT_STALLED,
 	FAIL_CLIENT_GONE,
 	FAIL_CLIENT_WASTES,             /* HTTP/2: resets, pings and the like */

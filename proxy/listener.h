@@ -61,6 +61,8 @@ struct door {
 	bool full;                      /* accepting has paused: no descriptors */
 	counter handshakes, resumed;    /* of TLS, that went well */
 	counter tls_problems[N_TLS_PROBLEMS];   /* those that did not */
+	int64_t tls_noted_ns;           /* when it was last logged that a client
+					   speaks TLS here; 0 = never */
 	counter active, accepted, rejected, requests, received, sent;
 	counter outcomes[N_OUTCOMES];
 	counter failures[N_FAILS];

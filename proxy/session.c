@@ -5,9 +5,12 @@
  */
 #include "proxy/session.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "net/hello.h"
+#include "net/log.h"
 #include "proxy/exchange.h"
 #include "proxy/gate.h"
 #include "proxy/runtime.h"
@@ -17,8 +20,11 @@
 enum {
 	FINISH_MS = 60000,              /* for the rest of the last answer */
 	ROOM_LOOKS = 256,               /* sessions looked at for an idle one */
-	LINGER_MS = 2000                /* how long a client may take to notice
+	LINGER_MS = 2000,               /* how long a client may take to notice
 					   that all has been said */
+	TLS_FIRST = 6,                  /* bytes that tell TLS, hello_kind() */
+	TLS_NOTE_S = 60                 /* from one line in the log about such
+					   clients to the next */
 };
 
 static enum family
@@ -52,6 +58,49 @@ discard_input(struct session *s)
 		session_close(s);
 }
 
+/* Once in a while: whoever has mistaken a port does so again and again. */
+static void
+note_tls(const struct session *s)
+{
+	struct door *d = s->door;
+	int64_t now = s->conn.w->now_ns;
+	char who[80], ip[ADDR_TEXT_MAX];
+
+	if (d->tls_noted_ns != 0 &&
+	    now - d->tls_noted_ns < TLS_NOTE_S * NS_PER_S)
+		return;
+	d->tls_noted_ns = now;
+	snprintf(who, sizeof(who), "listener %s", d->listener->name);
+	log_info(who, "a client speaks TLS (%s), and this port does not",
+	    addr_ip_print(&s->client, false, ip));
+}
+
+/*
+ * An answer in the clear is gibberish to a client that speaks TLS, and its
+ * bytes are that to the front: the client is told in its own words that no
+ * version of TLS is spoken here. No protocol begins like that; raw bytes may.
+ * False: the front is not to be called (yet).
+ */
+static bool
+meet(struct session *s)
+{
+	struct buf *in = &s->conn.in;
+	size_t len = in->len < TLS_FIRST ? in->len : TLS_FIRST;
+	const char *bytes = len == 0 ? NULL :
+	    buf_flat(&s->conn.w->blocks, in, len);
+	enum hello_kind kind = bytes == NULL || *bytes != 22 ?
+	    HELLO_KIND_OTHER : hello_kind(bytes, len);
+
+	if (kind == HELLO_KIND_TLS) {
+		count_add(&s->door->failures[FAIL_TLS_ON_PLAINTEXT], 1);
+		note_tls(s);
+		session_alert(s, HELLO_ALERT_PROTOCOL_VERSION);
+		return false;
+	}
+	s->met = kind != HELLO_KIND_MORE || s->conn.eof;
+	return s->met;
+}
+
 static void
 input(struct conn *c)
 {
@@ -59,7 +108,7 @@ input(struct conn *c)
 
 	if (s->lingering || s->finishing)
 		discard_input(s);
-	else
+	else if (likely(s->met) || meet(s))
 		session_bytes(s);
 }
 
@@ -240,6 +289,7 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	s->door = d;
 	s->front = d->listener->proto->front;
 	s->family = (uint8_t)family_of(d);
+	s->met = s->family == FAMILY_BYTES || d->conf->tls.server != NULL;
 	deadline_init(&s->deadline, deadline_passed);
 	s->client = *client;
 	s->counted = counted;
@@ -403,4 +453,19 @@ session_linger(struct session *s)
 	conn_resume(&s->conn);
 	deadline_set(s->conn.w, &s->deadline, LINGER_MS);
 	discard_input(s);
+}
+
+void
+session_alert(struct session *s, int alert)
+{
+	char record[HELLO_ALERT_LEN];
+
+	hello_alert((enum hello_alert)alert, record);
+	if (buf_append(&s->conn.w->blocks, &s->conn.out, record,
+	    sizeof(record)) < 0) {
+		session_close(s);
+		return;
+	}
+	conn_send(&s->conn);
+	session_linger(s);
 }

@@ -43,6 +43,8 @@ struct session {
 	bool finishing : 1;             /* closes when out is empty */
 	bool in_bytes : 1;              /* inside front.bytes: no re-entry */
 	bool again : 1;                 /* call front.bytes once more */
+	bool met : 1;                   /* its first bytes are no TLS, or may be
+					   anything */
 	uint8_t family;                 /* for the pile */
 	/* the family's state follows, proto.session_size, zeroed */
 } __attribute__((aligned(16)));
@@ -101,6 +103,10 @@ void session_finish(struct session *s);
  * the client still sends, which can destroy the answer on its way.
  */
 void session_linger(struct session *s);
+
+/* The last that is said, to a client that speaks TLS and awaits a ServerHello:
+   a fatal alert (HELLO_ALERT_ of net/hello.h). Lingers then. */
+void session_alert(struct session *s, int alert);
 
 /* Is its next answer to be the last? */
 static inline bool

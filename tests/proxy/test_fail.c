@@ -61,7 +61,7 @@ those_that_nobody_can_be_told_have_no_status(void **state)
 	static const enum fail untold[] = {
 		FAIL_NONE, FAIL_IDLE_TIMEOUT, FAIL_CLIENT_STALLED,
 		FAIL_CLIENT_GONE, FAIL_CANCELLED, FAIL_TRANSACTION_IDLE,
-		FAIL_TUNNEL_TIMEOUT
+		FAIL_TUNNEL_TIMEOUT, FAIL_TLS_ON_PLAINTEXT
 	};
 	unsigned i, j;
 

@@ -103,7 +103,8 @@ HEADS = {
     "bad_method": (400, b"G(T / HTTP/1.1\r\n" + H + b"\r\n"),
     "relative_target": (400, b"GET a HTTP/1.1\r\n" + H + b"\r\n"),
     "asterisk_with_get": (400, b"GET * HTTP/1.1\r\n" + H + b"\r\n"),
-    "tls_hello": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n"),
+    # A ClientHello is told otherwise, see test_tls_plaintext.py.
+    "tls_other_hello": (400, b"\x16\x03\x03\x00\x04\x02\x00\x00\x00\r\n"),
     # 3.2: Host
     "no_host": (400, b"GET / HTTP/1.1\r\nA: b\r\n\r\n"),
     "two_hosts": (400, GET + H + b"\r\n"),

@@ -187,7 +187,7 @@ def other_protocols_are_refused():
     o, w, front = start()
     for data in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
                  b"PING\r\n\r\n", b"*1\r\n$4\r\nPING\r\n",
-                 b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"):
+                 b"\x16\x03\x03\x00\x04\x02\x00\x00\x00"):
         refused(front, data, "08P01")
     leave(Client(front))
     w.balanced(o)
