@@ -58,6 +58,13 @@ struct conf_bind {
 	int              line;
 };
 
+/* What routes may go by; bits for conf_proto.routes. */
+enum conf_route_by {
+	CONF_BY_HOST = 1,               /* `host`, `path`, and `retry` */
+	CONF_BY_SNI = 2                 /* `sni`, `alpn`: of who speaks TLS to
+					   somebody behind weir */
+};
+
 /* What of a route may be asked for again after it was sent. */
 enum conf_retry_what { CONF_RETRY_SAFE, CONF_RETRY_IDEMPOTENT, CONF_RETRY_ALL,
 	CONF_RETRY_OFF };
@@ -96,6 +103,9 @@ struct conf_header {                    /* set_headers: name = "value" */
 struct conf_route {
 	char  *host;                    /* lower case; "*.x" = suffix; NULL = any */
 	char  *path;                    /* prefix beginning with "/"; NULL = any */
+	char  *sni;                     /* as host, without the root's dot */
+	char  *alpn;                    /* a protocol that is offered; NULL =
+					   any or none */
 	struct conf_upstream *upstream;
 	enum conf_retry_what retry;     /* `retry`; "safe" when absent */
 	int    line;
@@ -359,7 +369,8 @@ struct conf_proto {
 	   "timeouts.idle" and "tls.alpn" are the listener's, "upstream.tls.alpn"
 	   is the upstream's; ends with NULL. */
 	const char *const *defaults;
-	bool        routes;             /* may its listeners have routes? */
+	unsigned    routes;             /* what those of its listeners may go
+					   by; 0 = they have none */
 	bool        headers;            /* has it headers, for limits.client? */
 	bool        probes;             /* is it a health.type? */
 	bool        groups;             /* has it users and databases, for

@@ -327,9 +327,12 @@ routes(struct json *j, const struct conf_listener *l)
 		open_with(j, NULL, '{');
 		text(j, "host", l->routes[i].host);
 		text(j, "path", l->routes[i].path);
+		text(j, "sni", l->routes[i].sni);
+		text(j, "alpn", l->routes[i].alpn);
 		text(j, "upstream", l->routes[i].upstream->name);
-		one_key(j, schema_find(schema_route, "retry"),
-		    &l->routes[i].retry);
+		if ((l->proto->routes & CONF_BY_HOST) != 0)
+			one_key(j, schema_find(schema_route, "retry"),
+			    &l->routes[i].retry);
 		close_with(j, '}');
 	}
 	close_with(j, ']');

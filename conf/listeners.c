@@ -12,6 +12,7 @@
 
 #include "conf/read.h"
 #include "conf/schema.h"
+#include "net/hello.h"
 
 /* ----------------------------------------------------------------- routes */
 
@@ -58,6 +59,61 @@ route_path(struct load *w, const struct spot *s, const char *path)
 	return good;
 }
 
+/* Read as a client's would be, so that both mean the same. */
+static bool
+route_sni(struct load *w, const struct spot *s, char *sni)
+{
+	bool suffix = strncmp(sni, "*.", 2) == 0;
+	char *from = sni + (suffix ? 2 : 0), name[HELLO_NAME_MAX + 1];
+
+	if (hello_name(from, strlen(from), name) <= 0) {
+		complain(w, s, line_of(member_of(s, "sni")), "sni",
+		    "\"%.80s\" is no name, expected one such as "
+		    "\"api.example.com\" or \"*.example.com\"",
+		    shown(w, sni));
+		return false;
+	}
+	memcpy(from, name, strlen(name) + 1);   /* it is no longer */
+	return true;
+}
+
+/* RFC 7301 3.1 */
+static bool
+route_alpn(struct load *w, const struct spot *s, const char *alpn)
+{
+	size_t n = strlen(alpn);
+
+	if (n > 0 && n <= 255)
+		return true;
+	complain(w, s, line_of(member_of(s, "alpn")), "alpn", "has %zu bytes, "
+	    "expected 1 to 255, such as \"h2\"", n);
+	return false;
+}
+
+/* Which keys a route may have is its protocol's; all have `upstream`. */
+static void
+check_route_keys(struct load *w, const struct spot *s,
+    const struct conf_proto *proto)
+{
+	static const struct { const char *key; unsigned by; } of[] = {
+		{ "host", CONF_BY_HOST }, { "path", CONF_BY_HOST },
+		{ "sni", CONF_BY_SNI }, { "alpn", CONF_BY_SNI },
+		{ "retry", CONF_BY_HOST }
+	};
+	char known[80] = "";
+
+	for (size_t i = 0; i < NELEMS(of) && proto != NULL; i++)
+		if ((proto->routes & of[i].by) != 0)
+			snprintf(known + strlen(known),
+			    sizeof(known) - strlen(known), ", %s", of[i].key);
+	for (size_t i = 0; i < NELEMS(of) && proto != NULL; i++)
+		if ((proto->routes & of[i].by) == 0 &&
+		    member_of(s, of[i].key) != NULL)
+			complain(w, s, line_of(member_of(s, of[i].key)),
+			    of[i].key, "is not for protocol %s, expected "
+			    "upstream%s", proto->name, known);
+}
+
 static void
 refer(struct load *w, const struct spot *s, const char *name,
     struct conf_upstream **into, const struct conf_listener *l)
@@ -81,15 +137,25 @@ read_route(struct load *w, const struct spot *s, struct conf_route *r,
 
 	read_keys(w, s, schema_route, "routes", NULL, &words);
 	read_unknown(w, s, schema_route, "listeners[].routes[]", false, NULL);
+	check_route_keys(w, s, l->proto);
 	if (words.upstream == NULL && member_of(s, "upstream") == NULL)
 		complain(w, s, s->line, "upstream", "is missing, expected the "
 		    "name of an upstream");
 	if (words.host != NULL && strcmp(words.host, "*") == 0)
 		words.host = NULL;
+	if (words.sni != NULL && strcmp(words.sni, "*") == 0)
+		words.sni = NULL;
 	if ((words.host != NULL && !route_host(w, s, words.host)) ||
-	    (words.path != NULL && !route_path(w, s, words.path)))
+	    (words.path != NULL && !route_path(w, s, words.path)) ||
+	    (words.sni != NULL && !route_sni(w, s, words.sni)) ||
+	    (words.alpn != NULL && !route_alpn(w, s, words.alpn)))
 		return false;
+	if (l->tls.common.on && (words.sni != NULL || words.alpn != NULL))
+		complain(w, s, s->line, "", "has sni or alpn, which are of TLS "
+		    "that is passed through, expected neither where the "
+		    "listener has tls");
 	*r = (struct conf_route){ .host = words.host, .path = words.path,
+	    .sni = words.sni, .alpn = words.alpn,
 	    .retry = (enum conf_retry_what)words.retry, .line = s->line };
 	if (words.upstream != NULL)
 		refer(w, s, words.upstream, &r->upstream, l);
@@ -106,12 +172,15 @@ static void
 check_route(struct load *w, const struct spot *s,
     const struct conf_listener *l, const struct conf_route *r)
 {
+	bool host = l->proto == NULL || (l->proto->routes & CONF_BY_HOST) != 0;
 	char where[LINE_NAME_MAX];
 
 	for (const struct conf_route *o = l->routes; o < r; o++)
-		if (same(o->host, r->host) && same(o->path, r->path)) {
-			complain(w, s, s->line, "", "has the host and path of "
-			    "%s, expected each pair once",
+		if (same(o->host, r->host) && same(o->path, r->path) &&
+		    same(o->sni, r->sni) && same(o->alpn, r->alpn)) {
+			complain(w, s, s->line, "", "has the %s of %s, "
+			    "expected each pair once",
+			    host ? "host and path" : "sni and alpn",
 			    text_line_name(&w->source->text, o->line, s->line,
 			    where));
 			return;
@@ -125,7 +194,7 @@ read_routes(struct load *w, const struct spot *s, struct conf_listener *l)
 	unsigned n = list.group == NULL ? 0 :
 	    (unsigned)config_setting_length(list.group);
 
-	if (list.group != NULL && l->proto != NULL && !l->proto->routes) {
+	if (list.group != NULL && l->proto != NULL && l->proto->routes == 0) {
 		complain(w, s, list.line, "routes", "protocol %s has none, "
 		    "expected upstream = \"NAME\"", l->proto->name);
 		return;
@@ -140,20 +209,27 @@ read_routes(struct load *w, const struct spot *s, struct conf_listener *l)
 	}
 }
 
-/* Host rank first (exact, longer suffix, shorter, any), then longer path. */
+static size_t
+rank_of(const char *name)
+{
+	return name == NULL ? 0 : *name == '*' ? strlen(name) : SIZE_MAX;
+}
+
+/* The name's rank first (exact, longer suffix, shorter, any), then the longer
+   path, or a protocol before any. Routes go by host or by sni. */
 static int
 more_specific(const struct conf_route *a, const struct conf_route *b)
 {
-	size_t host_a = a->host == NULL ? 0 : *a->host == '*' ?
-	    strlen(a->host) : SIZE_MAX;
-	size_t host_b = b->host == NULL ? 0 : *b->host == '*' ?
-	    strlen(b->host) : SIZE_MAX;
+	size_t name_a = rank_of(a->host != NULL ? a->host : a->sni);
+	size_t name_b = rank_of(b->host != NULL ? b->host : b->sni);
 	size_t path_a = a->path == NULL ? 0 : strlen(a->path);
 	size_t path_b = b->path == NULL ? 0 : strlen(b->path);
 
-	if (host_a != host_b)
-		return host_a > host_b;
-	return path_a > path_b;
+	if (name_a != name_b)
+		return name_a > name_b;
+	if (path_a != path_b)
+		return path_a > path_b;
+	return a->alpn != NULL && b->alpn == NULL;
 }
 
 void
@@ -269,7 +345,7 @@ read_targets(struct load *w, const struct spot *s, struct conf_listener *l)
 	    member_of(s, "routes") == NULL)
 		complain(w, s, s->line, "upstream", "is missing, expected the "
 		    "name of an upstream%s", l->proto != NULL &&
-		    l->proto->routes ? ", or routes" : "");
+		    l->proto->routes != 0 ? ", or routes" : "");
 	else if (member_of(s, "upstream") == NULL && l->n_routes == 0 &&
 	    list_length(member_of(s, "routes")) == 0)
 		complain(w, s, s->line, "routes", "is an empty list, expected "

@@ -247,8 +247,8 @@ const struct conf_key schema_listener[] = {
 	    "absent")),
 	ROW("upstream", STRING, BY_HAND, HELP("upstream of what no route "
 	    "takes; required without routes")),
-	ROW("routes", LIST, BY_HAND, HELP("upstreams by host and path; the "
-	    "most specific wins")),
+	ROW("routes", LIST, BY_HAND, HELP("upstreams by host and path, or by "
+	    "the name that a TLS client asks for; the most specific wins")),
 	ROW("limits", GROUP, BY_HAND, HELP("what is too much")),
 	ROW("allow", NETS, LISTENER(allow), HELP("networks whose clients may "
 	    "come in; all when absent")),
@@ -404,7 +404,8 @@ static const struct conf_key delay_keys[] = {
 const struct conf_key schema_listener_times[] = {
 	ROW("handshake", DURATION, LISTENER(timeouts.handshake_ms),
 	    DEF("10s"), RANGE(1, HOUR), HELP("for what comes before the "
-	    "protocol: a PROXY header, the TLS handshake")),
+	    "protocol: a PROXY header, the TLS handshake, a ClientHello that "
+	    "routes go by")),
 	ROW("header", DURATION, LISTENER(timeouts.header_ms), DEF("10s"),
 	    RANGE(1, YEAR), OR_OFF, HELP("for a whole head")),
 	ROW("body", DURATION, LISTENER(timeouts.body_ms), DEF("30s"),
@@ -433,6 +434,10 @@ const struct conf_key schema_route[] = {
 	    "\"*.example.com\" for all names below; any host when absent")),
 	ROW("path", STRING, ROUTE(path), HELP("prefix of the path, such as "
 	    "\"/static/\"; any path when absent")),
+	ROW("sni", STRING, ROUTE(sni), HELP("name that a TLS client asks for, "
+	    "as host; any, or none, when absent")),
+	ROW("alpn", STRING, ROUTE(alpn), HELP("protocol that a TLS client "
+	    "offers, such as \"h2\"; any, or none, when absent")),
 	ROW("upstream", STRING, ROUTE(upstream), HELP("upstream that takes it; "
 	    "required")),
 	ROW("retry", ENUM, ROUTE(retry), DEF("safe"), .words = retries,

@@ -24,7 +24,7 @@ struct bind_words {
 };
 
 struct route_words {
-	char *host, *path, *upstream;
+	char *host, *path, *sni, *alpn, *upstream;
 	int   retry;
 };
 

@@ -195,7 +195,7 @@ warn_listener(struct warner *w, const struct conf_listener *l)
 	warn_nameless(w, l);
 	warn_nets(w, l);
 	if (l->upstream != NULL && last != NULL && last->host == NULL &&
-	    last->path == NULL)
+	    last->path == NULL && last->sni == NULL && last->alpn == NULL)
 		say(w, l->line, "upstream is never used, a route takes all "
 		    "that the others leave");
 	if (l->proto->warn != NULL)

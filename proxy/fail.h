@@ -17,7 +17,7 @@ enum fail {
 	FAIL_TOO_LARGE,                 /* body over max_body */
 	FAIL_METHOD,
 	FAIL_HANDSHAKE,                 /* TLS, of the client */
-	FAIL_HANDSHAKE_TIMEOUT,
+	FAIL_HANDSHAKE_TIMEOUT,         /* or a ClientHello that routes go by */
 	FAIL_HEADER_TIMEOUT,
 	FAIL_BODY_TIMEOUT,
 	FAIL_IDLE_TIMEOUT,

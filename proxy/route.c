@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "net/hello.h"
+
 /* Without ":port" and without the root's dot. */
 static size_t
 host_name_len(const char *host, size_t len)
@@ -59,6 +61,45 @@ route_match(const struct conf_listener *l, const char *host, size_t host_len,
 		return r;
 	}
 	return NULL;
+}
+
+/* Both are in lower case and without the root's dot. */
+static bool
+sni_matches(const char *pattern, const char *name)
+{
+	size_t n = strlen(pattern), len = strlen(name);
+
+	if (pattern[0] != '*')
+		return strcmp(name, pattern) == 0;
+	pattern++, n--;                 /* ".example.com" */
+	return len > n && strcmp(name + len - n, pattern) == 0;
+}
+
+const struct conf_route *
+route_match_hello(const struct conf_listener *l, const struct hello *hello)
+{
+	size_t i;
+
+	for (i = 0; i < l->n_routes; i++) {
+		const struct conf_route *r = &l->routes[i];
+
+		if (hello == NULL ? r->sni != NULL || r->alpn != NULL :
+		    (r->sni != NULL && !sni_matches(r->sni, hello->name)) ||
+		    (r->alpn != NULL && !hello_offers(hello, r->alpn)))
+			continue;
+		return r;
+	}
+	return NULL;
+}
+
+bool
+route_by_hello(const struct conf_listener *l)
+{
+	/* The most specific one is the first, but for a name that is any. */
+	for (size_t i = 0; i < l->n_routes; i++)
+		if (l->routes[i].sni != NULL || l->routes[i].alpn != NULL)
+			return true;
+	return false;
 }
 
 const struct conf_upstream *

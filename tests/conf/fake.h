@@ -96,7 +96,7 @@ static const char *const fake_tcp_defaults[] = {
 static const struct conf_proto fake_http = {
 	.name = "http", .spans = CONF_SPAN_SESSION | CONF_SPAN_REQUEST,
 	.default_mode = "request", .defaults = fake_http_defaults,
-	.routes = true, .headers = true, .probes = true, .keys = true,
+	.routes = CONF_BY_HOST, .headers = true, .probes = true, .keys = true,
 	.warn = fake_warn,
 	.listener_keys = fake_front_keys,
 	.listener_size = sizeof(struct fake_front),

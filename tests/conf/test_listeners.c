@@ -267,6 +267,13 @@ static const struct row route_rows[] = {
 	{ ROW_ROUTES, "( { pth = \"/\"; upstream = \"x\"; } )",
 	    "weir.conf:1: listeners.a.routes[0]: unknown key \"pth\", did "
 	    "you mean \"path\"?" },
+	{ ROW_ROUTES, "( { sni = \"a\"; upstream = \"x\"; } )",
+	    "weir.conf:1: listeners.a.routes[0].sni: is not for protocol "
+	    "http, expected upstream, host, path, retry" },
+	{ ROW_ROUTES, "( { host = \"a\"; alpn = \"h2\";\n upstream = \"x\"; "
+	    "} )",
+	    "weir.conf:1: listeners.a.routes[0].alpn: is not for protocol "
+	    "http, expected upstream, host, path, retry" },
 	{ ROW_ROUTES,
 	    "( { host = \"A.b\"; path = \"/\"; upstream = \"x\"; },\n"
 	    "  { host = \"a.B\"; path = \"/\"; upstream = \"x\"; } )",

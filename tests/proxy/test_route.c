@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "net/hello.h"
 #include "proxy/proto.h"
 #include "proxy/route.h"
 
@@ -23,7 +24,7 @@ static const char *const upstreams[] = {
 
 /* keys: those of the listener. */
 static struct conf *
-load(const char *keys)
+load_for(const char *protocol, const char *keys)
 {
 	struct conf_errors errors = { 0 };
 	struct conf_input in = { .path = "routes.conf",
@@ -35,12 +36,12 @@ load(const char *keys)
 
 	assert_non_null(out);
 	fprintf(out, "listeners = ( { name = \"web\"; bind = "
-	    "\"127.0.0.1:8080\"; protocol = \"http\"; %s } );\n"
-	    "upstreams = ( ", keys);
+	    "\"127.0.0.1:8080\"; protocol = \"%s\"; %s } );\n"
+	    "upstreams = ( ", protocol, keys);
 	for (i = 0; i < NELEMS(upstreams); i++)
-		fprintf(out, "%s{ name = \"%s\"; protocol = \"http\"; "
+		fprintf(out, "%s{ name = \"%s\"; protocol = \"%s\"; "
 		    "endpoints = ( \"127.0.0.1:3000\" ); }", i > 0 ? ", " : "",
-		    upstreams[i]);
+		    upstreams[i], protocol);
 	fprintf(out, " );\n");
 	assert_int_equal(fclose(out), 0);
 	in.text = text;
@@ -50,6 +51,12 @@ load(const char *keys)
 	conf_errors_fini(&errors);
 	free(text);
 	return c;
+}
+
+static struct conf *
+load(const char *keys)
+{
+	return load_for("http", keys);
 }
 
 /* The name of who gets it; "" = nobody. Copies, so that nothing behind the
@@ -71,6 +78,24 @@ found(const struct conf *c, const char *host, const char *path)
 }
 
 #define GOES(host, path, to) assert_string_equal(found(c, host, path), to)
+
+/* The same of a ClientHello with that name and those protocols, each with a
+   byte of length before it. */
+static const char *
+found_sni(const struct conf *c, const char *name, const char *alpn)
+{
+	static struct hello hello;
+	const struct conf_route *r;
+
+	snprintf(hello.name, sizeof(hello.name), "%s", name);
+	hello.alpn = (const unsigned char *)alpn;
+	hello.alpn_len = strlen(alpn);
+	r = route_match_hello(&c->listeners[0], &hello);
+	return r == NULL ? "" : r->upstream->name;
+}
+
+#define GOES_TLS(name, alpn, to) \
+	assert_string_equal(found_sni(c, name, alpn), to)
 
 static void
 exact_host_beats_suffix_beats_any(void **state)
@@ -288,6 +313,68 @@ without_routes_everything_goes_to_the_upstream(void **state)
 	conf_free(c);
 }
 
+static void
+sni_goes_before_alpn_and_exact_before_suffix(void **state)
+{
+	struct conf *c = load_for("tcp", "routes = ( "
+	    "{ alpn = \"imap\"; upstream = \"one\"; }, "
+	    "{ sni = \"*.Example.com\"; upstream = \"two\"; }, "
+	    "{ sni = \"*.example.com.\"; alpn = \"h2\"; upstream = \"three\"; "
+	    "}, { sni = \"*.a.example.com\"; upstream = \"four\"; }, "
+	    "{ sni = \"www.example.com\"; alpn = \"h2\"; "
+	    "upstream = \"five\"; } );");
+
+	(void)state;
+	GOES_TLS("www.example.com", "\x02h2", "five");
+	/* Its exact route is for h2 only: the next best name is asked. */
+	GOES_TLS("www.example.com", "\x08http/1.1", "two");
+	GOES_TLS("x.example.com", "\x04imap\x02h2", "three");
+	GOES_TLS("x.example.com", "\x04imap", "two");
+	GOES_TLS("x.a.example.com", "\x02h2", "four");
+	GOES_TLS("a.example.com", "", "two");
+	GOES_TLS("example.com", "\x04imap", "one");
+	GOES_TLS("", "\x04imap", "one");
+	GOES_TLS("example.com", "\x02h2", "");
+	GOES_TLS("example.com.evil.org", "\x02h2", "");
+	GOES_TLS("", "", "");
+	assert_null(route_match_hello(&c->listeners[0], NULL));
+	assert_true(route_by_hello(&c->listeners[0]));
+	conf_free(c);
+}
+
+static void
+first_of_the_file_wins_among_protocols_that_are_offered(void **state)
+{
+	struct conf *c = load_for("tcp", "routes = ( "
+	    "{ alpn = \"h2\"; upstream = \"one\"; }, "
+	    "{ sni = \"*\"; upstream = \"three\"; }, "
+	    "{ alpn = \"http/1.1\"; upstream = \"two\"; } );");
+
+	(void)state;
+	GOES_TLS("a", "\x08http/1.1\x02h2", "one");
+	GOES_TLS("a", "\x08http/1.1", "two");
+	GOES_TLS("a", "\x02h3", "three");
+	assert_string_equal(route_match_hello(&c->listeners[0],
+	    NULL)->upstream->name, "three");
+	conf_free(c);
+}
+
+static void
+routes_without_names_ask_for_no_hello(void **state)
+{
+	struct conf *c = load_for("tcp", "routes = ( { sni = \"*\"; "
+	    "upstream = \"one\"; } );");
+
+	(void)state;
+	assert_false(route_by_hello(&c->listeners[0]));
+	GOES_TLS("a", "\x02h2", "one");
+	conf_free(c);
+	c = load_for("tcp", "upstream = \"two\";");
+	assert_false(route_by_hello(&c->listeners[0]));
+	GOES_TLS("a", "", "");
+	conf_free(c);
+}
+
 int
 main(void)
 {
@@ -302,7 +389,13 @@ main(void)
 		cmocka_unit_test(root_dot_of_the_file_does_not_count_either),
 		cmocka_unit_test(literals_are_hosts_too),
 		cmocka_unit_test(no_host_matches_routes_without_one),
-		cmocka_unit_test(without_routes_everything_goes_to_the_upstream)
+		cmocka_unit_test(
+		    without_routes_everything_goes_to_the_upstream),
+		cmocka_unit_test(
+		    sni_goes_before_alpn_and_exact_before_suffix),
+		cmocka_unit_test(
+		    first_of_the_file_wins_among_protocols_that_are_offered),
+		cmocka_unit_test(routes_without_names_ask_for_no_hello)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

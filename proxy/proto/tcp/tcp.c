@@ -2,14 +2,87 @@
  * Raw TCP: a session is one exchange, and its upstream connection is used once.
  * What pooling gives it is that the connection may be open already.
  *
+ * Where routes go by it, the session first waits for its client's ClientHello,
+ * which stays in the input: whoever gets the connection reads it as it came.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "proxy/proto/tcp/tcp.h"
 
+#include "net/hello.h"
+#include "proxy/route.h"
 #include "proxy/tunnel.h"
 
 /* Before the lease comes a client may send so much ahead. */
 enum { AHEAD_MOST = 64 * 1024 };
+
+struct tcp_exchange {
+	struct hello_reader reader;
+	bool waits;                     /* for the ClientHello, to be routed */
+	bool tls;                       /* one has come: the client knows what
+					   an alert is */
+};
+
+static struct tcp_exchange *
+tcp_of(const struct exchange *x)
+{
+	return exchange_state(x);
+}
+
+/* ----------------------------------------------------------------- routing */
+
+/* hello NULL: it is not known, or is none. */
+static void
+route(struct exchange *x, const struct hello *hello)
+{
+	const struct conf_route *r = route_match_hello(x->policy, hello);
+	const struct conf_upstream *to = r != NULL ? r->upstream :
+	    x->policy->upstream;
+	struct session *s = x->s;
+
+	deadline_set(s->conn.w, &s->deadline, s->door->conf->timeouts.idle_ms);
+	if (to == NULL)
+		exchange_fail(x, FAIL_NO_ROUTE);
+	else
+		exchange_route(x, to);
+}
+
+static void
+route_tls(struct exchange *x)
+{
+	struct hello hello;
+
+	if (hello_read(&tcp_of(x)->reader, &x->s->conn.in, &hello) < 0)
+		exchange_fail(x, FAIL_BAD_REQUEST);
+	else
+		route(x, &hello);
+}
+
+static void
+tcp_hello(struct exchange *x)
+{
+	struct tcp_exchange *tx = tcp_of(x);
+	struct session *s = x->s;
+	enum hello_found found = hello_walk(&tx->reader, &s->conn.in);
+
+	tx->waits = found == HELLO_MORE;
+	tx->tls = found == HELLO_WHOLE || found == HELLO_BAD;
+	switch (found) {
+	case HELLO_MORE:
+		if (s->conn.eof)
+			session_close(s);
+		return;
+	case HELLO_WHOLE:
+		route_tls(x);
+		return;
+	case HELLO_NOT_TLS:
+		route(x, NULL);
+		return;
+	case HELLO_BAD:
+		exchange_fail(x, FAIL_BAD_REQUEST);
+		return;
+	}
+}
 
 static void
 tcp_open(struct session *s)
@@ -21,9 +94,15 @@ tcp_open(struct session *s)
 		return;
 	}
 	x->outcome = OUTCOME_DONE;
-	deadline_set(s->conn.w, &s->deadline, s->door->conf->timeouts.idle_ms);
-	exchange_route(x, x->policy->upstream);
+	if (route_by_hello(x->policy)) {
+		tcp_of(x)->waits = true;
+		deadline_set(s->conn.w, &s->deadline,
+		    x->policy->timeouts.handshake_ms);
+	} else
+		route(x, NULL);
 }
+
+/* ------------------------------------------------------------------ events */
 
 static void
 tcp_bytes(struct session *s)
@@ -31,10 +110,13 @@ tcp_bytes(struct session *s)
 	struct exchange *x = exchange_first(s);
 
 	if (x == NULL) {
-		session_close(s);
+		if (!s->lingering)
+			session_close(s);
 		return;
 	}
-	if (x->lease != NULL)
+	if (tcp_of(x)->waits)
+		tcp_hello(x);
+	else if (x->lease != NULL)
 		tunnel_from_client(x);
 	else if (s->conn.eof && s->conn.in.len == 0)
 		session_close(s);       /* it has left the queue */
@@ -51,10 +133,17 @@ tcp_drained(struct session *s)
 		tunnel_client_drained(x);
 }
 
-/* There is no word for a failure in raw TCP but a cut. */
+/* There is no word for a failure in raw TCP but a cut; but for one that has
+   spoken TLS and got nowhere. */
 static void
 tcp_fail(struct session *s, struct exchange *x, enum fail why)
 {
+	if (tcp_of(x)->tls && x->upstream == NULL &&
+	    (why == FAIL_NO_ROUTE || why == FAIL_BAD_REQUEST)) {
+		session_alert(s, why == FAIL_NO_ROUTE ?
+		    HELLO_ALERT_UNRECOGNIZED_NAME : HELLO_ALERT_DECODE_ERROR);
+		return;
+	}
 	if (x->lease != NULL)
 		conn_reset(&x->lease->u->conn);
 	/* Nothing has been said yet, or everything long ago: an end. In the
@@ -74,6 +163,8 @@ tcp_client_late(struct session *s)
 
 	if (x == NULL)
 		session_close(s);
+	else if (tcp_of(x)->waits)
+		exchange_fail(x, FAIL_HANDSHAKE_TIMEOUT);
 	else if (x->lease == NULL ||
 	    s->conn.w->now_ns - x->moved_ns >= ms * NS_PER_MS)
 		exchange_fail(x, FAIL_IDLE_TIMEOUT);
@@ -149,10 +240,13 @@ const struct proto proto_tcp = {
 		.name = "tcp",
 		.spans = CONF_SPAN_SESSION,
 		.default_mode = "session",
+		.routes = CONF_BY_SNI,
 		.defaults = tcp_defaults
 	},
 	.family = FAMILY_BYTES,
 	.front = &tcp_front,
 	.back = &tcp_back,
-	.peer = &tcp_peer
+	.peer = &tcp_peer,
+	.exchange_size = sizeof(struct tcp_exchange),
+	.exchange_zeroed = sizeof(struct tcp_exchange)
 };
