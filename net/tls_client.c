@@ -81,6 +81,28 @@ kept_clear(struct kept *k)
 	*k = (struct kept){ 0 };
 }
 
+/*
+ * With TLS 1.3 OpenSSL holds that a session is taken up once, and marks the one
+ * that has been; what comes in its place is a copy, mark and all. RFC 8446 C.4
+ * is about clients that do not want to be known again; between weir and its
+ * servers each saved handshake counts. The mark is not part of the encoding.
+ */
+static SSL_SESSION *
+unmarked(SSL_SESSION *session)
+{
+	unsigned char *bytes = NULL;
+	const unsigned char *at;
+	int n = i2d_SSL_SESSION(session, &bytes);
+	SSL_SESSION *copy = NULL;
+
+	if (n > 0) {
+		at = bytes;
+		copy = d2i_SSL_SESSION(NULL, &at, n);
+		OPENSSL_clear_free(bytes, (size_t)n);
+	}
+	return copy;
+}
+
 /* SSL_CTX_sess_set_new_cb(3): 1 = it is ours now. */
 static int
 on_session(SSL *ssl, SSL_SESSION *session)
@@ -88,37 +110,45 @@ on_session(SSL *ssl, SSL_SESSION *session)
 	struct store *store = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
 	    store_slot);
 	const char *name = SSL_get_ex_data(ssl, name_slot);
+	bool marked = !SSL_SESSION_is_resumable(session);
+	SSL_SESSION *keep = marked ? unmarked(session) : session;
+	char *copy = store == NULL || name == NULL ? NULL : strdup(name);
 	struct kept *k;
-	char *copy;
 
-	if (store == NULL || name == NULL)
+	if (keep == NULL || copy == NULL) {
+		if (marked)
+			SSL_SESSION_free(keep);
+		free(copy);
 		return 0;
-	copy = strdup(name);
-	if (copy == NULL)
-		return 0;
+	}
 	pthread_mutex_lock(&store->lock);
 	k = kept_find(store, name);
 	kept_clear(k);
-	*k = (struct kept){ copy, session, ++store->clock };
+	*k = (struct kept){ copy, keep, ++store->clock };
 	pthread_mutex_unlock(&store->lock);
-	return 1;
+	return marked ? 0 : 1;
 }
 
+/* A copy: the one that is kept shall not be marked. */
 static void
 take_up_session(SSL *ssl, const char *name)
 {
 	struct store *store = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
 	    store_slot);
+	SSL_SESSION *copy = NULL;
 	struct kept *k;
 
 	pthread_mutex_lock(&store->lock);
 	k = kept_find(store, name);
 	if (kept_is(k, name)) {
 		k->used = ++store->clock;
-		/* Counted; without it there is a whole handshake. */
-		(void)SSL_set_session(ssl, k->session);
+		copy = SSL_SESSION_dup(k->session);
 	}
 	pthread_mutex_unlock(&store->lock);
+	/* Without it there is a whole handshake. */
+	if (copy != NULL)
+		(void)SSL_set_session(ssl, copy);
+	SSL_SESSION_free(copy);
 }
 
 static void
