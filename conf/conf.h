@@ -440,7 +440,10 @@ void conf_free(struct conf *c);
 /* "FILE:LINE" of a line kept in the structs above. */
 void conf_place(const struct conf *c, int line, char *out, size_t size);
 
-/* What is legal but hurts: appended to *warnings. Opens nothing. */
+/*
+ * What is legal but hurts: appended to *warnings. For a process of one thread:
+ * as root it becomes the file's user for a moment, to see what that one can read.
+ */
 void conf_warn(const struct conf *c, struct conf_errors *warnings);
 
 /* Every key with type, default and help, for `weir -h config`. */

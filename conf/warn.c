@@ -19,6 +19,7 @@
 #include "conf/conf.h"
 #include "conf/read.h"
 #include "conf/value.h"
+#include "conf/warn_tls.h"
 
 #define SUPERVISOR_MS 30000     /* Kubernetes' terminationGracePeriodSeconds */
 #define SPARE_DESCRIPTORS 64    /* log, loops, mailboxes, admin */
@@ -194,6 +195,7 @@ warn_listener(struct warner *w, const struct conf_listener *l)
 		warn_folder(w, &l->binds[i]);
 	warn_nameless(w, l);
 	warn_nets(w, l);
+	warn_listener_tls(w->c, l, say, w);
 	if (l->upstream != NULL && last != NULL && last->host == NULL &&
 	    last->path == NULL && last->sni == NULL && last->alpn == NULL)
 		say(w, l->line, "upstream is never used, a route takes all "
@@ -234,6 +236,7 @@ warn_upstream(struct warner *w, const struct conf_upstream *u)
 {
 	about(w, "upstreams.", u->name);
 	warn_shared(w, u);
+	warn_upstream_tls(w->c, u, say, w);
 	if (u->proto->warn != NULL)
 		u->proto->warn(NULL, u, say, w);
 }

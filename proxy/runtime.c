@@ -24,6 +24,7 @@
 #include "net/listen.h"
 #include "net/log.h"
 #include "proxy/admin/admin.h"
+#include "proxy/certificates.h"
 #include "proxy/change.h"
 #include "proxy/generation.h"
 #include "proxy/lane.h"
@@ -149,8 +150,10 @@ sweep(struct ev_loop *loop, struct ev_timer *timer, int revents)
 	struct runtime *rt = timer->data;
 
 	(void)loop, (void)revents;
-	if (!rt->stopping)
-		live_sweep(rt);
+	if (rt->stopping)
+		return;
+	live_sweep(rt);
+	certificates_look(rt);
 }
 
 static int

@@ -77,6 +77,7 @@ struct runtime {
 	struct admin *admin;
 	struct reload_result reload;
 	uint64_t reloads_ok, reloads_bad;
+	uint64_t tls_files_ok, tls_files_bad;   /* that have changed */
 	int64_t started_ns;
 	_Atomic bool draining;          /* read by lanes: answers are the last */
 	bool stopping;

@@ -9,12 +9,17 @@
 #include <ev.h>
 #include <jansson.h>
 #include <libconfig.h>
+#include <openssl/crypto.h>
+
+#include "net/tls_kernel.h"
 
 void
 version_print(FILE *out)
 {
 	fprintf(out, "weir %s\nlibev %d.%d, libconfig %d.%d.%d, c-ares %s, "
-	    "jansson %s\n", WEIR_VERSION, ev_version_major(),
-	    ev_version_minor(), LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR,
-	    LIBCONFIG_VER_REVISION, ares_version(NULL), jansson_version_str());
+	    "jansson %s, OpenSSL %s\nkernel TLS %s\n", WEIR_VERSION,
+	    ev_version_major(), ev_version_minor(), LIBCONFIG_VER_MAJOR,
+	    LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION, ares_version(NULL),
+	    jansson_version_str(), OpenSSL_version(OPENSSL_VERSION_STRING),
+	    tls_kernel());
 }

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/tls_kernel.h"
+#include "net/tls_server.h"
 #include "proxy/history.h"
 #include "proxy/live.h"
 #include "proxy/override.h"
@@ -77,6 +79,11 @@ take_listener(struct view_listener *v, const struct live_listener *live,
 		if (l->doors[i] != NULL)
 			add_door(v, l->doors[i]);
 	history_times(h, "latency", v->name, &v->latency);
+	if (live->conf->tls.server != NULL) {
+		v->tls = 1;
+		v->not_after_s = (uint64_t)tls_server_not_after(
+		    live->conf->tls.server);
+	}
 	return take_binds(v, live);
 }
 
@@ -291,6 +298,9 @@ take_program(struct view *v, struct runtime *rt, const struct history *h)
 	v->log_dropped = rt->writer != NULL ? writer_dropped(rt->writer) : 0;
 	v->memory_budget = pressure_budget(&rt->pressure);
 	v->pressure = (uint64_t)atomic_load(&rt->pressure_level);
+	v->kernel_tls = tls_kernel();
+	v->tls_files_ok = rt->tls_files_ok;
+	v->tls_files_bad = rt->tls_files_bad;
 	usage_read(&v->usage);
 	for (i = 0; i < rt->n_lanes; i++)
 		hist_sum_add(&v->lag.all, &rt->lanes[i]->worker.lag);

@@ -37,6 +37,8 @@ struct view_listener {
 	uint64_t    outcomes[N_OUTCOMES];
 	uint64_t    failures[N_FAILS];
 	uint64_t    limited[N_LIMITS], shadowed[N_LIMITS];
+	uint64_t    tls;                /* 1 = it has certificates */
+	uint64_t    not_after_s;        /* of the first that expires */
 	struct view_hist latency;
 };
 
@@ -96,6 +98,8 @@ struct view {
 	uint64_t    log_dropped;        /* lines for which there was no room */
 	uint64_t    memory_budget;      /* bytes; UINT64_MAX = no limit */
 	uint64_t    pressure;           /* enum pressure */
+	const char *kernel_tls;         /* "available", or why not */
+	uint64_t    tls_files_ok, tls_files_bad;        /* that have changed */
 	struct usage usage;
 	struct view_hist lag;           /* of the lanes' loops */
 	struct view_listener *listeners; size_t n_listeners;

@@ -137,6 +137,8 @@ listener(const struct view_listener *v)
 	put_number(bytes, "received_total", v->received);
 	put_number(bytes, "sent_total", v->sent);
 	put(o, "bytes", bytes);
+	put(o, "certificate_not_after", v->tls == 0 ? json_null() :
+	    json_integer((json_int_t)v->not_after_s));
 	put(o, "latency_us", times(&v->latency.window));
 	return o;
 }
@@ -282,6 +284,17 @@ process(const struct view *v)
 }
 
 static json_t *
+tls(const struct view *v)
+{
+	json_t *o = json_object();
+
+	put_text(o, "kernel", v->kernel_tls);
+	put_number(o, "files_taken_total", v->tls_files_ok);
+	put_number(o, "files_refused_total", v->tls_files_bad);
+	return o;
+}
+
+static json_t *
 reload(const struct view *v)
 {
 	json_t *o = json_object();
@@ -310,6 +323,7 @@ json_stats(const struct view *v)
 	put_number(o, "window_s", VIEW_WINDOW_S);
 	put(o, "reload", reload(v));
 	put(o, "process", process(v));
+	put(o, "tls", tls(v));
 	rows = json_array();
 	for (i = 0; i < v->n_listeners; i++)
 		(void)json_array_append_new(rows, listener(&v->listeners[i]));

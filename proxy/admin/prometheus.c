@@ -161,6 +161,28 @@ reloads(FILE *out, const struct metric *m, const struct view *v)
 }
 
 static void
+tls_files(FILE *out, const struct metric *m, const struct view *v)
+{
+	print_sample(out, m, (struct label[]){ { "result", "ok" }, { 0 } },
+	    v->tls_files_ok);
+	print_sample(out, m, (struct label[]){ { "result", "error" }, { 0 } },
+	    v->tls_files_bad);
+}
+
+/* Of those that have certificates. */
+static void
+certificates(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_listeners; i++)
+		if (v->listeners[i].tls != 0)
+			print_sample(out, m, (struct label[]){
+			    { "listener", v->listeners[i].name }, { 0 } },
+			    v->listeners[i].not_after_s);
+}
+
+static void
 of_listeners(FILE *out, const struct metric *m, const struct view *v)
 {
 	size_t i;
@@ -504,6 +526,9 @@ static const struct metric metrics[] = {
 	{ "weir_pressure", "gauge",
 	    "How near its budget memory is: 0 not, 1 tight, 2 full.",
 	    PROGRAM(pressure), PLAIN },
+	{ "weir_tls_files_read_total", "counter",
+	    "Files of TLS that changed and were read again, by what came of it.",
+	    tls_files, 0, PLAIN },
 
 	/* Listeners. */
 	{ "weir_listener_connections", "gauge", "Clients connected now.",
@@ -529,6 +554,9 @@ static const struct metric metrics[] = {
 	    LISTENER(received), PLAIN },
 	{ "weir_sent_bytes_total", "counter", "Bytes to clients.",
 	    LISTENER(sent), PLAIN },
+	{ "weir_tls_certificate_not_after_timestamp_seconds", "gauge",
+	    "When the first of the listener's certificates expires.",
+	    certificates, 0, PLAIN },
 	{ "weir_request_duration_seconds", "histogram",
 	    "From a request's first byte to the end of its reply.",
 	    LISTENER_TIMES(latency), PLAIN },
