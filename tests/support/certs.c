@@ -39,6 +39,22 @@ extend(X509 *x, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
+/* What X509V3_EXT_conf_nid() would take to pieces. */
+static void
+add_odd_name(X509 *x, const char *dns)
+{
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	GENERAL_NAME *name = GENERAL_NAME_new();
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+
+	must(names != NULL && name != NULL && text != NULL &&
+	    ASN1_STRING_set(text, dns, -1) == 1, dns);
+	GENERAL_NAME_set0_value(name, GEN_DNS, text);
+	must(sk_GENERAL_NAME_push(names, name) > 0 && X509_add1_ext_i2d(x,
+	    NID_subject_alt_name, names, 0, X509V3_ADD_APPEND) == 1, dns);
+	GENERAL_NAMES_free(names);
+}
+
 static void
 write_files(const struct cert *c)
 {
@@ -86,6 +102,8 @@ cert_new(const char *folder, const char *file, struct cert_wish wish)
 		    "digitalSignature");
 	if (wish.san != NULL)
 		extend(c.x, issuer, NID_subject_alt_name, wish.san);
+	if (wish.odd_dns != NULL)
+		add_odd_name(c.x, wish.odd_dns);
 	must(X509_sign(c.x, wish.issuer != NULL ? wish.issuer->key : c.key,
 	    EVP_sha256()) > 0, "not signed");
 	write_files(&c);

@@ -16,6 +16,8 @@ enum { CERTS_PATH_MAX = 200 };
 struct cert_wish {
 	const char *name;               /* common name */
 	const char *san;                /* "DNS:a.test,IP:127.0.0.1"; or NULL */
+	const char *odd_dns;            /* instead of san: as it is, whatever is
+					   in it */
 	int from_days, to_days;         /* from now; both 0: yesterday to in 30
 					   days */
 	bool rsa;                       /* else a key on P-256 */

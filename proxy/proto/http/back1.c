@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/proto/http/client_cert.h"
 #include "proxy/proto/http/http.h"
 #include "proxy/runtime.h"
 #include "proxy/tunnel.h"
@@ -115,8 +116,9 @@ back_more(struct upconn *u, struct exchange *x)
 	if ((x->up.len > 0 && (chunked ?
 	    http_write_chunk(store, &u->conn.out, &x->up) :
 	    buf_move(store, &u->conn.out, &x->up, x->up.len)) < 0) ||
-	    (x->up_end && chunked && http_write_last_chunk(store,
-	    &u->conn.out, &hx->up_trailers) < 0)) {
+	    (x->up_end && chunked && (client_cert_trailers(x) < 0 ||
+	    http_write_last_chunk(store, &u->conn.out, &hx->up_trailers) <
+	    0))) {
 		exchange_fail(x, FAIL_NO_MEMORY);
 		return;
 	}

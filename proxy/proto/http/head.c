@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "net/worker.h"
+#include "proxy/proto/http/client_cert.h"
 #include "proxy/proto/http/http.h"
 
 /*
@@ -157,6 +158,13 @@ is_configured(const struct http_upstream_conf *conf, const char *name)
 	    (struct http_span){ 0, (uint16_t)strlen(name) });
 }
 
+/* Asked by client_cert_put(). */
+static bool
+is_taken(const struct exchange *x, const char *name)
+{
+	return is_configured(upstream_conf(x), name);
+}
+
 static void
 put_request_line(struct pen *pen, const struct http_exchange *hx)
 {
@@ -234,8 +242,12 @@ put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
 		put_forwarded_for(pen, x, believed);
 	if ((!believed ||
 	    http_field_find(h, HTTP_F_X_FORWARDED_PROTO, 0) < 0) &&
-	    !is_configured(conf, "X-Forwarded-Proto"))
-		PUT(pen, "X-Forwarded-Proto: http\r\n");
+	    !is_configured(conf, "X-Forwarded-Proto")) {
+		if (conn_ssl(&x->s->conn) != NULL)
+			PUT(pen, "X-Forwarded-Proto: https\r\n");
+		else
+			PUT(pen, "X-Forwarded-Proto: http\r\n");
+	}
 	if (h->host.len > 0 && (!believed ||
 	    http_field_find(h, HTTP_F_X_FORWARDED_HOST, 0) < 0) &&
 	    !is_configured(conf, "X-Forwarded-Host")) {
@@ -259,6 +271,7 @@ put_request_fields(struct pen *pen, const struct exchange *x, bool believed)
 	const struct http_head *h = hx->head;
 	bool off = listener_conf(x)->forwarded == HTTP_FORWARDED_OFF;
 	bool replaces = conf->set_headers.n + conf->remove_headers.n > 0;
+	bool certs = listener_conf(x)->client_cert_headers.n > 0;
 	unsigned i;
 
 	for (i = 0; i < h->n_fields; i++) {
@@ -286,6 +299,9 @@ put_request_fields(struct pen *pen, const struct exchange *x, bool believed)
 		}
 		if (replaces && is_replaced(conf, hx->raw, f->name))
 			continue;
+		if (certs && client_cert_is_field(listener_conf(x), hx->raw +
+		    f->name.at, f->name.len))
+			continue;
 		put_line(pen, hx->raw, f);
 	}
 	end_run(pen);
@@ -295,6 +311,8 @@ put_request_fields(struct pen *pen, const struct exchange *x, bool believed)
 		put_text(pen, conf->set_headers.v[i].value);
 		PUT(pen, "\r\n");
 	}
+	if (certs)
+		pen->at = client_cert_put(x, pen->at, is_taken);
 }
 
 static void
@@ -345,6 +363,8 @@ request_bound(const struct exchange *x, const struct upconn *u)
 	for (i = 0; i < conf->set_headers.n; i++)
 		n += strlen(conf->set_headers.v[i].name) +
 		    strlen(conf->set_headers.v[i].value) + 4;
+	if (listener_conf(x)->client_cert_headers.n > 0)
+		n += client_cert_bound(x);
 	return n;
 }
 

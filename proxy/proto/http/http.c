@@ -8,39 +8,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "net/tls_server.h"
+#include "proxy/proto/http/client_cert.h"
 #include "proxy/proto/http/front2.h"
 #include "proxy/proto/http/probe.h"
 #include "proxy/runtime.h"
 
 static const char *const forwarded_words[] = {
 	"append", "replace", "off", NULL
-};
-
-static const struct conf_key listener_keys[] = {
-	{ .name = "forwarded", .type = CONF_ENUM,
-	  .offset = offsetof(struct http_listener_conf, forwarded),
-	  .def = "append", .words = forwarded_words,
-	  .help = "X-Forwarded-For, -Proto, -Host and Via towards upstreams: "
-	      "added to those of trusted senders, written anew, or left alone" },
-	{ .name = "trusted", .type = CONF_NETS,
-	  .offset = offsetof(struct http_listener_conf, trusted),
-	  .help = "networks whose X-Forwarded-* fields are believed" },
-	{ .name = "http2", .type = CONF_BOOL,
-	  .offset = offsetof(struct http_listener_conf, http2),
-	  .def = "true",
-	  .help = "whether clients may speak HTTP/2, beginning with its preface" },
-	{ .name = "max_streams", .type = CONF_COUNT,
-	  .offset = offsetof(struct http_listener_conf, max_streams),
-	  .def = "100", .min = 1, .max = 1000,
-	  .help = "requests that a client may have under way at a time on one "
-	      "HTTP/2 connection" },
-	{ .name = "max_wasted", .type = CONF_COUNT,
-	  .offset = offsetof(struct http_listener_conf, max_wasted),
-	  .def = "1000", .min = 100, .max = 4000,
-	  .help = "what an HTTP/2 client may send, beyond 100 each second, of "
-	      "frames that ask for nothing: 5 for a reset stream, 1 for a "
-	      "ping, a settings frame, an empty one" },
-	{ .name = NULL }
 };
 
 /* A header field's value or a host: nothing that could end its line. */
@@ -87,6 +62,39 @@ check_name(const char *name, const char **why)
 		}
 	return 0;
 }
+
+static const struct conf_key listener_keys[] = {
+	{ .name = "forwarded", .type = CONF_ENUM,
+	  .offset = offsetof(struct http_listener_conf, forwarded),
+	  .def = "append", .words = forwarded_words,
+	  .help = "X-Forwarded-For, -Proto, -Host and Via towards upstreams: "
+	      "added to those of trusted senders, written anew, or left alone" },
+	{ .name = "trusted", .type = CONF_NETS,
+	  .offset = offsetof(struct http_listener_conf, trusted),
+	  .help = "networks whose X-Forwarded-* fields are believed" },
+	{ .name = "client_cert_headers", .type = CONF_HEADERS,
+	  .offset = offsetof(struct http_listener_conf, client_cert_headers),
+	  .check = client_cert_check, .check_name = check_name,
+	  .help = "fields towards upstreams that say who the client is by its "
+	      "certificate: verify, subject, issuer, serial, san, fingerprint "
+	      "or certificate; taken out of what clients send" },
+	{ .name = "http2", .type = CONF_BOOL,
+	  .offset = offsetof(struct http_listener_conf, http2),
+	  .def = "true",
+	  .help = "whether clients may speak HTTP/2, beginning with its preface" },
+	{ .name = "max_streams", .type = CONF_COUNT,
+	  .offset = offsetof(struct http_listener_conf, max_streams),
+	  .def = "100", .min = 1, .max = 1000,
+	  .help = "requests that a client may have under way at a time on one "
+	      "HTTP/2 connection" },
+	{ .name = "max_wasted", .type = CONF_COUNT,
+	  .offset = offsetof(struct http_listener_conf, max_wasted),
+	  .def = "1000", .min = 100, .max = 4000,
+	  .help = "what an HTTP/2 client may send, beyond 100 each second, of "
+	      "frames that ask for nothing: 5 for a reset stream, 1 for a "
+	      "ping, a settings frame, an empty one" },
+	{ .name = NULL }
+};
 
 static const struct conf_key upstream_keys[] = {
 	{ .name = "host", .type = CONF_STRING,
@@ -135,6 +143,11 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 		say(arg, l->line, "limits.client is a header and http.trusted "
 		    "is empty: nobody's header is believed, expected the "
 		    "networks of the proxies in front in http.trusted");
+	if (http->client_cert_headers.n > 0 &&
+	    l->tls.client_auth == TLS_CLIENT_NONE)
+		say(arg, l->line, "http.client_cert_headers say nothing of "
+		    "clients that are not asked for certificates, expected "
+		    "tls.client_auth");
 	if (http->forwarded != HTTP_FORWARDED_APPEND || http->trusted.n > 0)
 		return;
 	for (i = 0; i < l->n_binds; i++)

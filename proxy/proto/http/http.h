@@ -19,6 +19,7 @@ enum { HTTP_FORWARDED_APPEND, HTTP_FORWARDED_REPLACE, HTTP_FORWARDED_OFF };
 struct http_listener_conf {
 	int forwarded;
 	struct conf_nets trusted;
+	struct conf_headers client_cert_headers;        /* value: a fact */
 	bool http2;
 	int64_t max_streams;
 	int64_t max_wasted;
