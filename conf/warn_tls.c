@@ -27,6 +27,7 @@ static void
 warn_end(int64_t not_after_s, int line, conf_say_fn *say, void *arg)
 {
 	int64_t left_s = not_after_s - (int64_t)time(NULL);
+	long long days = (left_s + DAY_S - 1) / DAY_S;
 	time_t when = (time_t)not_after_s;
 	char day[32];
 	struct tm tm;
@@ -37,8 +38,8 @@ warn_end(int64_t not_after_s, int line, conf_say_fn *say, void *arg)
 	if (left_s <= 0)
 		say(arg, line, "tls: a certificate has expired, on %s", day);
 	else
-		say(arg, line, "tls: a certificate expires in %lld days, on %s",
-		    (long long)(left_s / DAY_S), day);
+		say(arg, line, "tls: a certificate expires within %lld day%s, "
+		    "on %s", days, days == 1 ? "" : "s", day);
 }
 
 /* ---------------------------------------------------------------- the user */
