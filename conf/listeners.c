@@ -368,6 +368,7 @@ static void
 read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 {
 	struct spot times;
+	bool tls;
 
 	l->line = s->line;
 	read_listener_name(w, s, l);
@@ -379,7 +380,7 @@ read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 	else
 		l->binds = read_binds(w, s, "bind", &l->n_binds);
 	read_keys(w, s, schema_listener, "", l->proto, l);
-	read_listener_tls(w, s, l);
+	tls = read_listener_tls(w, s, l);
 	read_listener_limits(w, s, l);
 	check_allow(w, s);
 	read_keys(w, &times, schema_listener_times, "timeouts", l->proto, l);
@@ -388,6 +389,8 @@ read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 	    false, NULL);
 	read_own(w, s, l);
 	prepare_own(w, s, l);
+	if (tls)
+		make_listener_tls(w, s, l);
 	read_targets(w, s, l);
 }
 

@@ -209,9 +209,12 @@ void read_limit(struct load *w, const struct spot *s,
 void read_listener_limits(struct load *w, const struct spot *s,
     struct conf_listener *l);
 
-/* tls.c: the group `tls` of each, whose endpoints have been read; what they
-   own */
-void read_listener_tls(struct load *w, const struct spot *s,
+/* tls.c: the group `tls` of a listener, true if there is something to be made of
+   it, when its protocol has had its say; that of an upstream, whose endpoints
+   have been read; what they own */
+bool read_listener_tls(struct load *w, const struct spot *s,
+    struct conf_listener *l);
+void make_listener_tls(struct load *w, const struct spot *s,
     struct conf_listener *l);
 void read_upstream_tls(struct load *w, const struct spot *s,
     struct conf_upstream *u);

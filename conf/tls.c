@@ -175,7 +175,7 @@ make_server(struct load *w, const struct spot *s, struct conf_listener *l)
 		complain_of(w, s, why);
 }
 
-void
+bool
 read_listener_tls(struct load *w, const struct spot *s,
     struct conf_listener *l)
 {
@@ -188,11 +188,21 @@ read_listener_tls(struct load *w, const struct spot *s,
 	l->tls.common.on = in.group != NULL;
 	l->tls.common.line = in.line;
 	if (in.group == NULL)
-		return;
+		return false;
 	good = check_certificates(w, &in, &l->tls);
 	good = check_clients(w, &in, &l->tls) && good;
-	if (good && !w->in->offline)
-		make_server(w, &in, l);
+	return good && !w->in->offline;
+}
+
+void
+make_listener_tls(struct load *w, const struct spot *s,
+    struct conf_listener *l)
+{
+	struct spot in = { .group = member_of(s, "tls"),
+	    .line = l->tls.common.line };
+
+	snprintf(in.path, sizeof(in.path), "%.150s.tls", s->path);
+	make_server(w, &in, l);
 }
 
 /* ---------------------------------------------------------------- upstreams */

@@ -198,7 +198,7 @@ def examples_of_the_manual_are_good():
                               re.M | re.S)
     check(len(examples) >= 2, "examples in weir.conf.5")
     for text in examples:
-        r = command("-t", "-c", "/dev/stdin", stdin=text)
+        r = command("check", "--offline", "-c", "/dev/stdin", stdin=text)
         eq(r.returncode, 0, "example: %s%s" % (text, r.stderr[:500]))
 
 

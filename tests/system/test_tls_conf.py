@@ -84,6 +84,19 @@ def versions_and_protocols_are_as_configured():
                "no application protocol")
 
 
+@case
+def http2_that_is_off_is_not_agreed_to():
+    ca, o = Ca(), HttpOrigin()
+    tls = "tls = { %s }; " % ca.cert("a.test").conf()
+    conf = one(o, front=tls)
+    conf.listener("old", extra=tls + "http = { http2 = false; };")
+    w = Weir(conf)
+    for name, wanted in (("front", "h2"), ("old", "http/1.1")):
+        c = TlsClient(w.conf.ports[name],
+                      client_context(alpn=["h2", "http/1.1"]))
+        eq(c.sock.selected_alpn_protocol(), wanted, name)
+
+
 # ------------------------------------------------------------------- clients
 
 def asking(auth, ca, more=""):

@@ -160,6 +160,21 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 		}
 }
 
+/* Who does not speak HTTP/2 shall not agree to. */
+static void
+prepare(struct conf_listener *l, conf_say_fn *say, void *arg)
+{
+	const struct http_listener_conf *http = l->own;
+	struct conf_names *alpn = &l->tls.common.alpn;
+	size_t n = 0, i;
+
+	(void)say, (void)arg;
+	for (i = 0; i < alpn->n; i++)
+		if (http->http2 || strcmp(alpn->v[i], "h2") != 0)
+			alpn->v[n++] = alpn->v[i];
+	alpn->n = n;
+}
+
 static const char *const defaults[] = {
 	"pool.max", "64",
 	"pool.idle_timeout", "60s",
@@ -210,7 +225,8 @@ const struct proto proto_http = {
 		.listener_size = sizeof(struct http_listener_conf),
 		.upstream_keys = upstream_keys,
 		.upstream_size = sizeof(struct http_upstream_conf),
-		.warn = warn
+		.warn = warn,
+		.prepare = prepare
 	},
 	.family = FAMILY_HTTP,
 	.front = &http1_front,
