@@ -18,6 +18,7 @@
 
 #include "net/addr.h"
 #include "net/err.h"
+#include "net/proxy_header.h"
 
 #define CONF_OFF INT64_MAX              /* a limit or time that never comes */
 
@@ -172,6 +173,11 @@ struct conf_listener {
 					   tie; with any allow, no match is a
 					   no */
 	struct {
+		struct conf_nets from;  /* whose connections begin with a
+					   PROXY header */
+		bool from_unix;         /* so do those to Unix sockets */
+	} proxy_protocol;
+	struct {
 		int64_t handshake_ms;   /* of what comes before the protocol */
 		int64_t header_ms, body_ms, idle_ms;
 	} timeouts;
@@ -252,6 +258,8 @@ struct conf_upstream {
 	struct conf_endpoint *endpoints; size_t n_endpoints;
 	enum conf_balance balance;
 	struct conf_key_hash key_hash;
+	enum proxy_header_version send_proxy;   /* connections to it begin with
+						   a PROXY header */
 	struct conf_pool pool;
 	struct {
 		int64_t connect_ms, response_ms, stall_ms, tunnel_ms;

@@ -371,6 +371,7 @@ listener(struct json *j, const struct conf_listener *l)
 	else
 		text(j, "tls", "off");
 	limits(j, l);
+	group(j, "proxy_protocol", schema_proxy_protocol, l);
 	group(j, "timeouts", schema_listener_times, l);
 	if (l->own != NULL)
 		group(j, l->proto->name, l->proto->listener_keys, l->own);

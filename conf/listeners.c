@@ -364,6 +364,24 @@ check_allow(struct load *w, const struct spot *s)
 		    "no allow where all may come in");
 }
 
+/* A group that names nobody would be taken for one that trusts all. */
+static void
+read_proxy_protocol(struct load *w, const struct spot *s,
+    struct conf_listener *l)
+{
+	struct spot in = spot_in(w, s, "proxy_protocol");
+	const config_setting_t *from = member_of(&in, "from");
+
+	read_keys(w, &in, schema_proxy_protocol, "proxy_protocol", l->proto, l);
+	read_unknown(w, &in, schema_proxy_protocol,
+	    "listeners[].proxy_protocol", false, NULL);
+	if (in.group != NULL && !l->proxy_protocol.from_unix &&
+	    (from == NULL || list_length(from) == 0))
+		complain(w, &in, in.line, "from", "names nobody, expected the "
+		    "networks of the proxies such as ( \"10.0.0.0/8\" ), or "
+		    "unix = true");
+}
+
 static void
 read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 {
@@ -383,6 +401,7 @@ read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 	tls = read_listener_tls(w, s, l);
 	read_listener_limits(w, s, l);
 	check_allow(w, s);
+	read_proxy_protocol(w, s, l);
 	read_keys(w, &times, schema_listener_times, "timeouts", l->proto, l);
 	read_unknown(w, s, schema_listener, "listeners[]", true, l->proto);
 	read_unknown(w, &times, schema_listener_times, "listeners[].timeouts",

@@ -54,6 +54,7 @@ static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const client_auths[] = {
 	"none", "optional", "required", NULL
 };
+static const char *const proxy_headers[] = { "off", "v1", "v2", NULL };
 static const char *const readies[] = { "start", "always", "ignore", NULL };
 const char *const schema_modes[] = {
 	"session", "transaction", "request", "shared", NULL
@@ -254,6 +255,8 @@ const struct conf_key schema_listener[] = {
 	    "come in; all when absent")),
 	ROW("deny", NETS, LISTENER(deny), HELP("networks whose clients may "
 	    "not; the longest prefix wins, deny wins a tie")),
+	ROW("proxy_protocol", GROUP, BY_HAND, HELP("clients that come through "
+	    "a proxy which sends a PROXY header; none when absent")),
 	ROW("timeouts", GROUP, BY_HAND, HELP("what is too slow, of clients")),
 	ROW("max_header", SIZE, LISTENER(max_header_bytes), DEF("32KiB"),
 	    RANGE(256, 60 * KIB), HELP("longest head of a request")),
@@ -401,6 +404,15 @@ static const struct conf_key delay_keys[] = {
 	LAST
 };
 
+const struct conf_key schema_proxy_protocol[] = {
+	ROW("from", NETS, LISTENER(proxy_protocol.from), DEF("()"),
+	    HELP("networks of the proxies that send a PROXY header first; from "
+	    "all others it is not read")),
+	ROW("unix", BOOL, LISTENER(proxy_protocol.from_unix), DEF("false"),
+	    HELP("so does who connects to a Unix socket")),
+	LAST
+};
+
 const struct conf_key schema_listener_times[] = {
 	ROW("handshake", DURATION, LISTENER(timeouts.handshake_ms),
 	    DEF("10s"), RANGE(1, HOUR), HELP("for what comes before the "
@@ -458,6 +470,9 @@ const struct conf_key schema_upstream[] = {
 	    .words = balances, HELP("which endpoint is next")),
 	ROW("key_hash", GROUP, BY_HAND, HELP("which endpoint has a key, with "
 	    "balance = \"key_hash\"")),
+	ROW("send_proxy_protocol", ENUM, UPSTREAM(send_proxy), DEF("off"),
+	    .words = proxy_headers, HELP("connections begin with a PROXY "
+	    "header that names the client, who then has them alone")),
 	ROW("pool", GROUP, BY_HAND, HELP("connections kept and shared")),
 	ROW("timeouts", GROUP, BY_HAND, HELP("what is too slow, of servers")),
 	ROW("retry", GROUP, BY_HAND, HELP("second attempts; none when absent")),
@@ -683,6 +698,8 @@ const struct schema_section schema_sections[] = {
 	{ "listeners[].limits.request_rate", "", "a rate in full", rate_keys },
 	{ "listeners[].limits.bandwidth_per_client", "", "it in full",
 	    bandwidth_keys },
+	{ "listeners[].proxy_protocol", "proxy_protocol", "clients that come "
+	    "through a proxy", schema_proxy_protocol },
 	{ "listeners[].timeouts", "timeouts", "what is too slow, of clients",
 	    schema_listener_times },
 	{ "upstreams[]", "", "where requests go", schema_upstream },

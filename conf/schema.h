@@ -42,6 +42,7 @@ extern const struct conf_key schema_listener[];         /* conf_listener */
 extern const struct conf_key schema_listener_tls[];     /* conf_listener */
 extern const struct conf_key schema_certificate[];      /* conf_certificate */
 extern const struct conf_key schema_limits[];           /* conf_listener */
+extern const struct conf_key schema_proxy_protocol[];   /* conf_listener */
 extern const struct conf_key schema_listener_times[];   /* conf_listener */
 extern const struct conf_key schema_bind[];             /* bind_words */
 extern const struct conf_key schema_route[];            /* route_words */

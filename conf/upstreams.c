@@ -394,6 +394,10 @@ read_pool(struct load *w, const struct spot *s, struct conf_upstream *u)
 	bool max_idle_given = member_of(&pool, "max_idle") != NULL;
 
 	read_keys(w, &pool, schema_pool, "pool", u->proto, u);
+	/* What is warm has no client, and so will never be a client's. */
+	if (u->send_proxy != PROXY_HEADER_NONE &&
+	    member_of(&pool, "min_idle") == NULL)
+		u->pool.min_idle = 0;
 	read_unknown(w, &pool, schema_pool, "upstreams[].pool", false, NULL);
 	check_mode(w, &pool, u);
 	check_groups(w, &pool, u, "max_per_user", u->pool.max_per_user);

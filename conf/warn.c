@@ -151,7 +151,7 @@ warn_nameless(struct warner *w, const struct conf_listener *l)
 	};
 
 	for (size_t i = 0; i < l->n_binds; i++)
-		if (!l->binds[i].text.is_unix)
+		if (!l->binds[i].text.is_unix || l->proxy_protocol.from_unix)
 			return;
 	for (size_t i = 0; i < NELEMS(keyed); i++)
 		if (l->limits[keyed[i].limit].most != CONF_OFF &&
@@ -183,6 +183,28 @@ warn_nets(struct warner *w, const struct conf_listener *l)
 		}
 }
 
+/* Who may say whose connection it is? */
+static void
+warn_proxies(struct warner *w, const struct conf_listener *l)
+{
+	bool any_unix = false, all_unix = true;
+
+	for (size_t i = 0; i < l->n_binds; i++) {
+		any_unix = any_unix || l->binds[i].text.is_unix;
+		all_unix = all_unix && l->binds[i].text.is_unix;
+	}
+	for (size_t i = 0; i < l->proxy_protocol.from.n; i++)
+		if (l->proxy_protocol.from.v[i].bits == 0)
+			say(w, l->line, "proxy_protocol.from is everybody, who "
+			    "can then say to be any client");
+	if (l->proxy_protocol.from_unix && !any_unix)
+		say(w, l->line, "proxy_protocol.unix is of no use without a "
+		    "Unix socket");
+	if (l->proxy_protocol.from.n > 0 && all_unix)
+		say(w, l->line, "proxy_protocol.from is nobody, clients of "
+		    "Unix sockets have no address, expected unix = true");
+}
+
 /* Routes are sorted: one that takes all comes last. */
 static void
 warn_listener(struct warner *w, const struct conf_listener *l)
@@ -196,6 +218,7 @@ warn_listener(struct warner *w, const struct conf_listener *l)
 	warn_nameless(w, l);
 	warn_nets(w, l);
 	warn_listener_tls(w->c, l, say, w);
+	warn_proxies(w, l);
 	if (l->upstream != NULL && last != NULL && last->host == NULL &&
 	    last->path == NULL && last->sni == NULL && last->alpn == NULL)
 		say(w, l->line, "upstream is never used, a route takes all "
@@ -231,12 +254,23 @@ warn_shared(struct warner *w, const struct conf_upstream *u)
 		    u->pool.max, workers, workers + 1);
 }
 
+/* Connections that say whose they are are of no use to others. */
+static void
+warn_send_proxy(struct warner *w, const struct conf_upstream *u)
+{
+	if (u->send_proxy != PROXY_HEADER_NONE && u->pool.min_idle > 0)
+		say(w, u->line, "pool.min_idle keeps connections that no "
+		    "client can use: with send_proxy_protocol each is the "
+		    "client's that it names");
+}
+
 static void
 warn_upstream(struct warner *w, const struct conf_upstream *u)
 {
 	about(w, "upstreams.", u->name);
 	warn_shared(w, u);
 	warn_upstream_tls(w->c, u, say, w);
+	warn_send_proxy(w, u);
 	if (u->proto->warn != NULL)
 		u->proto->warn(NULL, u, say, w);
 }

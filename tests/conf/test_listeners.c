@@ -20,7 +20,8 @@ static const struct row rows[] = {
 	{ ROW_LISTENER, "listen = 1;",
 	    "weir.conf:1: listeners.a: unknown key \"listen\", expected one "
 	    "of name, bind, protocol, tls, upstream, routes, limits, allow, "
-	    "deny, timeouts, max_header, max_headers, max_body" },
+	    "deny, proxy_protocol, timeouts, max_header, max_headers, "
+	    "max_body" },
 	{ ROW_LISTENER, "allow = \"10.0.0.0\"; deny = ( \"::1\", "
 	    "\"10.0.0.0/8\" );", "" },
 	{ ROW_LISTENER, "allow = ( \"10.0.0.1/8\" );",
@@ -36,6 +37,24 @@ static const struct row rows[] = {
 	    "weir.conf:1: listeners.a.allow: is an empty list, expected "
 	    "networks such as ( \"10.0.0.0/8\", \"::1\" ), or no allow where "
 	    "all may come in" },
+	{ ROW_LISTENER, "proxy_protocol = { from = ( \"10.0.0.0/8\", "
+	    "\"::1\" ); }; timeouts = { handshake = \"1s\"; };", "" },
+	{ ROW_LISTENER, "proxy_protocol = { unix = true; };", "" },
+	{ ROW_LISTENER, "proxy_protocol = { };",
+	    "weir.conf:1: listeners.a.proxy_protocol.from: names nobody, "
+	    "expected the networks of the proxies such as ( \"10.0.0.0/8\" ), "
+	    "or unix = true" },
+	{ ROW_LISTENER, "proxy_protocol = { from = ( ); unix = false; };",
+	    "weir.conf:1: listeners.a.proxy_protocol.from: names nobody, "
+	    "expected the networks of the proxies such as ( \"10.0.0.0/8\" ), "
+	    "or unix = true" },
+	{ ROW_LISTENER, "proxy_protocol = { from = ( \"10.0.0.1/8\" ); };",
+	    "weir.conf:1: listeners.a.proxy_protocol.from: \"10.0.0.1/8\" is "
+	    "not a network, expected one such as \"10.0.0.0/8\" or \"::1\", "
+	    "host bits zero" },
+	{ ROW_LISTENER, "proxy_protocol = true;",
+	    "weir.conf:1: listeners.a.proxy_protocol: is a bool, "
+	    "expected a group: { key = value; ... }" },
 	{ ROW_LISTENER, "denny = \"::1\";",
 	    "weir.conf:1: listeners.a: unknown key \"denny\", did you mean "
 	    "\"deny\"?" },

@@ -25,6 +25,10 @@ static const struct row rows[] = {
 	{ ROW_UPSTREAM, "balance = \"key_hash\"; key_hash = { function = "
 	    "\"murmur\"; ring = \"modula\"; tag = \"{}\"; on_down = "
 	    "\"rehash\"; };", "" },
+	{ ROW_UPSTREAM, "send_proxy_protocol = \"v1\";", "" },
+	{ ROW_UPSTREAM, "send_proxy_protocol = \"v3\";",
+	    "weir.conf:2: upstreams.x.send_proxy_protocol: unknown \"v3\", "
+	    "did you mean \"v1\"? Expected \"off\", \"v1\" or \"v2\"" },
 	{ ROW_UPSTREAM, "key_hash = { };",
 	    "weir.conf:2: upstreams.x.key_hash: only balance = \"key_hash\" "
 	    "looks at keys, expected that too or no such group" },
@@ -165,8 +169,9 @@ static const struct row rows[] = {
 	    "group named http" },
 	{ ROW_UPSTREAM, "smtp = { };",
 	    "weir.conf:2: upstreams.x: unknown key \"smtp\", expected one "
-	    "of name, protocol, endpoints, tls, balance, key_hash, pool, "
-	    "timeouts, retry, health, outlier, when_all_down, slow_start, limits, "
+	    "of name, protocol, endpoints, tls, balance, key_hash, "
+	    "send_proxy_protocol, pool, timeouts, retry, health, outlier, "
+	    "when_all_down, slow_start, limits, "
 	    "ready" },
 	{ ROW_UPSTREAM, "protocol = \"tcp\";",
 	    "weir.conf:1: listeners.a.upstream: upstream \"x\" speaks tcp "
@@ -508,8 +513,8 @@ unused_upstream_is_checked_all_the_same(void **state)
 	    "the port is missing, expected \"host:port\", \"[v6]:port\" or "
 	    "\"unix:/path\"\nweir.conf:2: upstreams.old: unknown key \"mox\", "
 	    "expected one of name, protocol, endpoints, tls, balance, "
-	    "key_hash, pool, timeouts, retry, health, outlier, when_all_down, "
-	    "slow_start, limits, ready" } };
+	    "key_hash, send_proxy_protocol, pool, timeouts, retry, health, "
+	    "outlier, when_all_down, slow_start, limits, ready" } };
 
 	(void)state;
 	rows_hold(row, NELEMS(row));

@@ -152,6 +152,47 @@ networks_allowed_and_denied_are_told(void **state)
 }
 
 static void
+proxies_that_are_anybody_or_nobody_are_told(void **state)
+{
+	static const char everybody[] = "weir.conf:1: listeners.a: "
+	    "proxy_protocol.from is everybody, who can then say to be any "
+	    "client\n";
+
+	(void)state;
+	warns(ROW_LISTENER, "proxy_protocol = { from = ( \"0.0.0.0/0\" ); };",
+	    everybody, true);
+	warns(ROW_LISTENER, "proxy_protocol = { from = ( \"10.0.0.0/8\", "
+	    "\"::/0\" ); };", everybody, true);
+	warns(ROW_LISTENER, "proxy_protocol = { from = ( \"10.0.0.0/8\" ); };",
+	    "proxy_protocol", false);
+	warns(ROW_LISTENER, "proxy_protocol = { unix = true; };",
+	    "weir.conf:1: listeners.a: proxy_protocol.unix is of no use without "
+	    "a Unix socket\n", true);
+	warns(ROW_BIND, "\"unix:/tmp/a.sock\"; proxy_protocol = { from = ( "
+	    "\"10.0.0.0/8\" ); }", "weir.conf:1: listeners.a: "
+	    "proxy_protocol.from is nobody, clients of Unix sockets have no "
+	    "address, expected unix = true\n", true);
+	/* Its clients have addresses. */
+	warns(ROW_BIND, "\"unix:/tmp/a.sock\"; proxy_protocol = { unix = true; "
+	    "}; deny = ( \"10.0.0.0/8\" ); limits = { "
+	    "connections_per_client = 1; }", "no address", false);
+}
+
+static void
+warm_connections_of_nobody_are_told(void **state)
+{
+	static const char nobody[] = "weir.conf:2: upstreams.x: pool.min_idle "
+	    "keeps connections that no client can use: with "
+	    "send_proxy_protocol each is the client's that it names\n";
+
+	(void)state;
+	warns(ROW_UPSTREAM, "send_proxy_protocol = \"v2\"; pool = { min_idle = "
+	    "1; };", nobody, true);
+	warns(ROW_UPSTREAM, "send_proxy_protocol = \"v1\";", "min_idle", false);
+	warns(ROW_UPSTREAM, "pool = { min_idle = 1; };", "min_idle", false);
+}
+
+static void
 upstream_behind_a_route_for_all_is_told(void **state)
 {
 	(void)state;
@@ -257,6 +298,8 @@ main(void)
 		cmocka_unit_test(missing_folders_of_sockets_are_told),
 		cmocka_unit_test(limits_for_clients_without_address_are_told),
 		cmocka_unit_test(networks_allowed_and_denied_are_told),
+		cmocka_unit_test(proxies_that_are_anybody_or_nobody_are_told),
+		cmocka_unit_test(warm_connections_of_nobody_are_told),
 		cmocka_unit_test(upstream_behind_a_route_for_all_is_told),
 		cmocka_unit_test(unused_upstreams_are_told),
 		cmocka_unit_test(pools_too_small_to_share_are_told),
