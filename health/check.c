@@ -100,10 +100,23 @@ failed_with(struct check *k, int error)
 		finish_bad(k, why);
 }
 
-/* False when it is over. */
+/* As on the connections that the check is for; a port of its own has something
+   else behind it. */
+static int
+introduce(const struct check *k)
+{
+	return k->conf->health.port > 0 ? 0 :
+	    proxy_header_send_own(conn_fd(&k->conn), k->conf->send_proxy);
+}
+
+/* Connected. False when it is over. */
 static bool
 ask(struct check *k)
 {
+	if (introduce(k) < 0) {
+		failed_with(k, errno);
+		return false;
+	}
 	if (k->probe == NULL) {
 		finish(k, CHECK_GOOD, NULL);
 		return false;

@@ -120,9 +120,7 @@ ask_fitting(struct pool *p, const struct upconn *u)
 
 		if ((a->fresh && u->uses > 0) || a->with != NULL)
 			continue;
-		if (a->key_len == sh->key_len && (a->key_len == 0 ||
-		    __builtin_memcmp(a->key, sh->key, a->key_len) == 0) &&
-		    wants(a, sh->site, tier))
+		if (ask_is_for_key_of(a, sh) && wants(a, sh->site, tier))
 			return a;
 	}
 	return NULL;
@@ -209,7 +207,7 @@ still_good(const struct pool *p, struct upconn *u)
 static struct upconn *
 take_idle(struct ask *a, struct site *site)
 {
-	struct shelf *sh = shelf_find(site, a->key, a->key_len);
+	struct shelf *sh = shelf_find(site, a->key, ask_key_size(a));
 	struct list *l;
 
 	if (a->fresh)
@@ -217,7 +215,7 @@ take_idle(struct ask *a, struct site *site)
 	while (sh != NULL && (l = list_first(&sh->idle)) != NULL) {
 		struct upconn *u = container_of(l, struct upconn, link);
 		enum discard why = upconn_overdue(u);
-		bool last = sh->open == 1 && sh->key_len > 0;
+		bool last = sh->open == 1 && shelf_is_keyed(sh);
 
 		if (why == N_DISCARDS && still_good(a->pool, u)) {
 			upconn_take_idle(u);

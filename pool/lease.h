@@ -61,7 +61,8 @@ struct ask {
 	const struct lease_ops *ops;
 	void *holder;
 	const void *key;                /* kept by the caller while it waits */
-	size_t key_len;
+	size_t key_len;                 /* the protocol's */
+	size_t preface_len;             /* that follows it: see struct shelf */
 	const struct endpoint *avoid;   /* not this one, if there is another;
 					   never looked into */
 	uint64_t hash;                  /* for balancers that bind: of the
@@ -106,6 +107,21 @@ struct ask {
 };
 
 enum asked { ASK_GRANTED, ASK_WAITS, ASK_REFUSED };
+
+static inline size_t
+ask_key_size(const struct ask *a)
+{
+	return a->key_len + a->preface_len;
+}
+
+/* Are connections of the shelf what it asks for? */
+static inline bool
+ask_is_for_key_of(const struct ask *a, const struct shelf *sh)
+{
+	return a->key_len == sh->key_len && a->preface_len == sh->preface_len &&
+	    (ask_key_size(a) == 0 ||
+	    __builtin_memcmp(a->key, sh->key, ask_key_size(a)) == 0);
+}
 
 /*
  * Ask for a connection of a->pool. ASK_GRANTED: a->lease. ASK_REFUSED:

@@ -180,7 +180,7 @@ site_add(struct pool *p, struct endpoint *e)
 		list_append(&p->sites, &site->link);
 	}
 	site->current = true;
-	if (shelf_get(site, NULL, 0) == NULL) {
+	if (shelf_get(site, NULL, 0, 0) == NULL) {
 		site->current = false;
 		return -1;
 	}

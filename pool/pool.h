@@ -26,7 +26,12 @@ struct upconn;
 
 enum { POOL_PINS_MOST = 32, POOL_ERRORS_MOST = 32 };
 
-/* Connections of one endpoint and one key on one worker. */
+/*
+ * Connections of one endpoint and one key on one worker. Behind the protocol's
+ * key may stand a preface, of which the protocol knows nothing: bytes that the
+ * connections began with, and then two of how many these are. So connections
+ * that began otherwise are never alike.
+ */
 struct shelf {
 	struct site *site;
 	struct list idle;               /* newest first */
@@ -34,9 +39,16 @@ struct shelf {
 					   key, CONNECTING to LEASED */
 	unsigned open;                  /* all states */
 	UT_hash_handle hh;              /* in site->keyed; not for keyless */
-	size_t key_len;
+	size_t key_len;                 /* the protocol's */
+	size_t preface_len;             /* that follows it; 0 = none */
 	unsigned char key[];
 };
+
+static inline bool
+shelf_is_keyed(const struct shelf *sh)
+{
+	return sh->key_len + sh->preface_len > 0;
+}
 
 /* An endpoint as one worker sees it. Lives while it is in the roster or has
    connections. */
@@ -266,10 +278,11 @@ int64_t pool_backoff_ns(struct pool *p, unsigned before, int64_t first_ms,
     int64_t most_ms);
 
 struct site *pool_site_of(struct pool *p, const struct endpoint *e);
+/* len: of the key and its preface. */
 struct shelf *shelf_find(struct site *site, const void *key, size_t len);
 /* Finds or makes one; NULL when out of memory. */
-struct shelf *shelf_get(struct site *site, const void *key, size_t len)
-    MUST_CHECK;
+struct shelf *shelf_get(struct site *site, const void *key, size_t key_len,
+    size_t preface_len) MUST_CHECK;
 
 /* A connection of the shelf is gone: frees shelf and site when the last is. */
 void shelf_left(struct shelf *sh);

@@ -93,15 +93,13 @@ is_for(const struct upconn *u, const struct ask *a)
 	const struct shelf *sh = u->shelf;
 
 	return a->share && a->with == NULL && !is_stale(a, u) &&
-	    a->key_len == sh->key_len && (a->key_len == 0 ||
-	    memcmp(a->key, sh->key, a->key_len) == 0) &&
-	    ask_wants(a, sh->site);
+	    ask_is_for_key_of(a, sh) && ask_wants(a, sh->site);
 }
 
 struct upconn *
 share_find(struct ask *a, struct site *site, bool *coming)
 {
-	struct shelf *sh = shelf_find(site, a->key, a->key_len);
+	struct shelf *sh = shelf_find(site, a->key, ask_key_size(a));
 	struct upconn *best = NULL;
 	struct list *l, *tmp;
 	int64_t n = 0;
@@ -144,7 +142,7 @@ find_anywhere(const struct ask *a, bool *coming)
 	*coming = false;
 	for (l = a->pool->sites.next; l != &a->pool->sites; l = l->next) {
 		struct site *site = container_of(l, struct site, link);
-		struct shelf *sh = shelf_find(site, a->key, a->key_len);
+		struct shelf *sh = shelf_find(site, a->key, ask_key_size(a));
 
 		if (sh == NULL)
 			continue;
@@ -287,7 +285,8 @@ has_another(const struct ask *a, const struct upconn *than)
 
 	for (l = a->pool->sites.next; l != &a->pool->sites; l = l->next) {
 		struct site *site = container_of(l, struct site, link);
-		const struct shelf *sh = shelf_find(site, a->key, a->key_len);
+		const struct shelf *sh =
+		    shelf_find(site, a->key, ask_key_size(a));
 
 		if (sh == NULL)
 			continue;

@@ -45,8 +45,10 @@ shelf_find(struct site *site, const void *key, size_t len)
 }
 
 struct shelf *
-shelf_get(struct site *site, const void *key, size_t len)
+shelf_get(struct site *site, const void *key, size_t key_len,
+    size_t preface_len)
 {
+	size_t len = key_len + preface_len;
 	struct shelf *sh = shelf_find(site, key, len);
 
 	if (sh != NULL)
@@ -59,7 +61,8 @@ shelf_get(struct site *site, const void *key, size_t len)
 	sh->site = site;
 	list_init(&sh->idle);
 	list_init(&sh->shared);
-	sh->key_len = len;
+	sh->key_len = key_len;
+	sh->preface_len = preface_len;
 	if (len == 0) {
 		site->keyless = sh;
 		return sh;
@@ -80,7 +83,7 @@ shelf_left(struct shelf *sh)
 
 	sh->open--;
 	site->open--;
-	if (sh->open == 0 && sh->key_len > 0) {
+	if (sh->open == 0 && shelf_is_keyed(sh)) {
 		HASH_DEL(site->keyed, sh);
 		free(sh);
 	}

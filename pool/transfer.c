@@ -22,22 +22,21 @@ struct parcel {
 	struct pool *from;              /* a wish's */
 	struct upconn *u;
 	struct endpoint *endpoint;      /* u's, one reference */
-	size_t key_len;
+	size_t key_len, preface_len;    /* of u */
 	unsigned char key[];
 };
 
 static struct parcel *
-parcel_new(struct pool *to, size_t key_len,
+parcel_new(struct pool *to, size_t key_size,
     void (*deliver)(struct worker *, struct mail *), void (*drop)(struct mail *))
 {
-	struct parcel *parcel = calloc(1, sizeof(*parcel) + key_len);
+	struct parcel *parcel = calloc(1, sizeof(*parcel) + key_size);
 
 	if (parcel == NULL)
 		return NULL;
 	parcel->mail.deliver = deliver;
 	parcel->mail.drop = drop;
 	parcel->to = to;
-	parcel->key_len = key_len;
 	return parcel;
 }
 
@@ -98,7 +97,8 @@ upconn_arrived(struct worker *w, struct mail *m)
 	/* The shelf last: one that is made stays for what comes onto it. */
 	if (site != NULL && site->current && u->identity == p->identity &&
 	    conn_is_quiet(&u->conn))
-		sh = shelf_get(site, parcel->key, parcel->key_len);
+		sh = shelf_get(site, parcel->key, parcel->key_len,
+		    parcel->preface_len);
 	if (sh == NULL) {
 		count_add(&p->closes, 1);
 		upconn_end_in_transit(parcel);
@@ -129,10 +129,13 @@ transfer_idle(struct upconn *u)
 
 	if (to == NULL)
 		return false;
-	parcel = parcel_new(to, sh->key_len, upconn_arrived, upconn_dropped);
+	parcel = parcel_new(to, sh->key_len + sh->preface_len, upconn_arrived,
+	    upconn_dropped);
 	if (parcel == NULL)
 		return false;
-	memcpy(parcel->key, sh->key, sh->key_len);
+	parcel->key_len = sh->key_len;
+	parcel->preface_len = sh->preface_len;
+	memcpy(parcel->key, sh->key, sh->key_len + sh->preface_len);
 	parcel->u = u;
 	parcel->endpoint = endpoint_keep(sh->site->endpoint);
 	conn_detach(&u->conn);

@@ -645,11 +645,28 @@ secured(struct conn *c, int error)
 		upconn_ready(u);
 }
 
+/* Connected: before anything else, whose connection it is. Straight to the
+   socket, for what is queued may be encrypted. */
+static int
+introduce(const struct pool *p, const struct shelf *sh, int fd)
+{
+	const char *preface = (const char *)sh->key + sh->key_len;
+
+	if (p->conf->send_proxy == PROXY_HEADER_NONE)
+		return 0;
+	if (sh->preface_len > 0)
+		return proxy_header_send(fd, preface,
+		    sh->preface_len - PREFACE_LEN_BYTES);
+	return proxy_header_send_own(fd, p->conf->send_proxy);
+}
+
 static void
 connected(struct conn *c, int error)
 {
 	struct upconn *u = upconn_of(c);
 
+	if (error == 0 && introduce(u->pool, u->shelf, conn_fd(c)) < 0)
+		error = errno;
 	if (error != 0) {
 		upconn_broken(u, FAULT_CONNECT_FAILED, error);
 		return;
@@ -726,7 +743,8 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 {
 	struct pool *p = site->pool;
 	const struct conf_upstream *conf = p->conf;
-	struct shelf *sh = shelf_get(site, key, key_len);
+	struct shelf *sh = shelf_get(site, key, key_len,
+	    opener != NULL ? opener->preface_len : 0);
 	struct upconn *u;
 	int error;
 
@@ -738,6 +756,12 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	if (conn_connect(&u->conn, p->worker, &site->endpoint->addr,
 	    WORKER_PRI_FAR, &upconn_ops) < 0)
 		goto fail;
+	if (!u->conn.connecting && introduce(p, sh, conn_fd(&u->conn)) < 0) {
+		error = errno;
+		conn_close(&u->conn);
+		errno = error;
+		goto fail;
+	}
 	u->conn.hear_out = true;
 	u->pool = p;
 	u->shelf = sh;
@@ -770,7 +794,7 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	return u;
 fail:
 	error = errno;
-	if (sh != NULL && sh->open == 0 && sh->key_len > 0) {
+	if (sh != NULL && sh->open == 0 && shelf_is_keyed(sh)) {
 		sh->open++;
 		site->open++;
 		shelf_left(sh);

@@ -88,8 +88,12 @@ upconn_of(struct conn *c)
 	return container_of(c, struct upconn, conn);
 }
 
+/* Bytes at the end of a preface that say how long it is. */
+enum { PREFACE_LEN_BYTES = 2 };
+
 /*
- * Connect to the site's endpoint. The caller has taken a slot of the upstream
+ * Connect to the site's endpoint. key_len is the protocol's; of the opener's ask
+ * the preface follows it. The caller has taken a slot of the upstream
  * and of the endpoint; on NULL they are the caller's still, and errno says why.
  */
 struct upconn *upconn_open(struct site *site, const void *key, size_t key_len,

@@ -169,7 +169,7 @@ upkeep_warm_total(const struct upstream *up, const struct conf_upstream *conf)
 static bool
 is_of(const struct upconn *u, const struct warm *k)
 {
-	return u->shelf->key_len == k->len &&
+	return u->shelf->key_len == k->len && u->shelf->preface_len == 0 &&
 	    memcmp(u->shelf->key, k->key, k->len) == 0;
 }
 

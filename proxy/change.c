@@ -308,12 +308,13 @@ change_abandon(struct change *c)
 
 /* ------------------------------------------------------------------ commit */
 
-/* Did connections log in, or verify the server, in another way? */
+/* Did connections begin, verify the server or log in in another way? */
 static bool
 is_changed(const struct conf_upstream *was, const struct conf_upstream *now)
 {
-	return was != NULL && (!tls_client_alike(was->tls.client,
-	    now->tls.client) || (now->proto->alike != NULL &&
+	return was != NULL && (was->send_proxy != now->send_proxy ||
+	    !tls_client_alike(was->tls.client, now->tls.client) ||
+	    (now->proto->alike != NULL &&
 	    !now->proto->alike(was->own, now->own)));
 }
 

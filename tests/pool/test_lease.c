@@ -180,6 +180,34 @@ connection_is_reused_only_for_an_equal_key(void **state)
 }
 
 static void
+connection_is_reused_only_for_an_equal_preface(void **state)
+{
+	static const char *const keys[] = { "kONE\0\3", "kTWO\0\3", "k" };
+	struct client c[NELEMS(keys)];
+	struct upconn *u[NELEMS(keys)];
+	unsigned i, round;
+
+	(void)state;
+	begin(NELEMS(keys));
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < NELEMS(keys); i++) {
+			client_init(&c[i], &s, 0);
+			c[i].ask.key = keys[i], c[i].ask.key_len = 1;
+			c[i].ask.preface_len = i < 2 ? 5 : 0;
+			client_ask(&c[i]);
+			assert_int_equal(c[i].state, CLIENT_HOLDS);
+			if (round == 0)
+				u[i] = c[i].lease->u;
+			assert_ptr_equal(c[i].lease->u, u[i]);
+			/* The protocol sees its own. */
+			assert_int_equal(u[i]->shelf->key_len, 1);
+		}
+		clients_return(c, NELEMS(keys));
+	}
+	scene_end(&s);
+}
+
+static void
 other_key_is_evicted_when_full(void **state)
 {
 	struct client a, b, c;
@@ -695,6 +723,7 @@ main(void)
 		cmocka_unit_test(first_that_is_ready_goes_to_the_first_asker),
 		cmocka_unit_test(newest_idle_connection_goes_first),
 		cmocka_unit_test(connection_is_reused_only_for_an_equal_key),
+		cmocka_unit_test(connection_is_reused_only_for_an_equal_preface),
 		cmocka_unit_test(other_key_is_evicted_when_full),
 		cmocka_unit_test(fresh_ask_gets_no_used_connection),
 		cmocka_unit_test(

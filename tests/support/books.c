@@ -501,8 +501,7 @@ fits_wish(const struct pool *p, const struct ask *a, const struct upconn *u)
 	const struct shelf *sh = u->shelf;
 
 	return !(a->fresh && u->uses > 0) && may_go(p, a, sh->site) &&
-	    a->key_len == sh->key_len &&
-	    memcmp(a->key != NULL ? a->key : "", sh->key, sh->key_len) == 0;
+	    ask_is_for_key_of(a, sh);
 }
 
 static bool
@@ -547,8 +546,7 @@ may_ride(const struct pool *p, const struct ask *a, const struct upconn *u)
 
 	return a->share && list_linked(&u->shared) &&
 	    !(a->fresh && u->uses > 0 && u->born_ns < a->since_ns) &&
-	    may_go(p, a, sh->site) && a->key_len == sh->key_len &&
-	    memcmp(a->key != NULL ? a->key : "", sh->key, sh->key_len) == 0;
+	    may_go(p, a, sh->site) && ask_is_for_key_of(a, sh);
 }
 
 static bool

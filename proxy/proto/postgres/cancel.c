@@ -32,6 +32,7 @@ struct pg_cancel {
 	struct deadline deadline;
 	struct late late;
 	bool begun, sent;
+	enum proxy_header_version proxy;        /* it begins with */
 	uint32_t pid;                   /* as the server gave it at login */
 	size_t key_len;
 	unsigned char key[PG_LOGIN_KEY_MOST];
@@ -164,6 +165,10 @@ send_it(struct pg_cancel *c)
 {
 	char head[12];
 
+	if (proxy_header_send_own(conn_fd(&c->conn), c->proxy) < 0) {
+		over(c, true);
+		return;
+	}
 	pg_set_u32(head, (uint32_t)(sizeof(head) + c->key_len));
 	pg_set_u32(head + 4, PG_CANCEL_REQUEST);
 	pg_set_u32(head + 8, c->pid);
@@ -243,6 +248,7 @@ pg_cancel(struct upconn *u)
 	}
 	c->lane = lane->own[FAMILY_POSTGRES];
 	c->u = u;
+	c->proxy = u->pool->conf->send_proxy;
 	c->pid = pu->login.pid;
 	c->key_len = pu->login.key_len;
 	memcpy(c->key, pu->login.key, c->key_len);
