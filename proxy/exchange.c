@@ -6,11 +6,13 @@
 #include "proxy/exchange.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/access.h"
 #include "proxy/gate.h"
 #include "proxy/generation.h"
+#include "proxy/proxied.h"
 #include "proxy/runtime.h"
 
 static const struct proto *
@@ -80,6 +82,7 @@ exchange_free(struct worker *w, struct late *l)
 	struct exchange *x = container_of(l, struct exchange, late);
 	struct lane *lane = w->owner;
 
+	free(x->whole_key);
 	pile_put(&lane->exchanges[x->family], x);
 }
 
@@ -518,6 +521,11 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 		x->ask.hash = hash_of(x);
 	if (back_of(x)->key != NULL)
 		x->ask.key = back_of(x)->key(x, &x->ask.key_len);
+	if (to->send_proxy != PROXY_HEADER_NONE &&
+	    proxied_key(x, to->send_proxy) < 0) {
+		exchange_fail(x, FAIL_NO_MEMORY);
+		return;
+	}
 	if (to->pool.span == CONF_SPAN_OWED)
 		x->ask.share = back_of(x)->alone == NULL ||
 		    !back_of(x)->alone(x, &x->ask.lasts);

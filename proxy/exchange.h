@@ -48,6 +48,8 @@ struct exchange {
 					   by the front before */
 	enum conf_retry_what retry;     /* set by the front: the route's */
 	enum fail why;                  /* FAIL_NONE: did not fail */
+	void *whole_key;                /* ask.key with its preface; NULL = it
+					   has none */
 	uint16_t status;                /* as the protocol has it; 0 = none */
 	bool reused;                    /* its connection had been used before */
 	unsigned tries;                 /* leases asked for */

@@ -29,6 +29,8 @@ enum fail {
 	FAIL_CANCELLED,                 /* asked for by the client itself */
 	FAIL_TRANSACTION_IDLE,          /* timeouts.transaction_idle */
 	FAIL_LIMITED,                   /* a limit of the listener */
+	FAIL_PROXY_HEADER,              /* a PROXY header that is none */
+	FAIL_PROXY_TIMEOUT,             /* it did not come in time */
 	/* of the pool */
 	FAIL_NO_ENDPOINT,
 	FAIL_UPSTREAM_LIMITED,          /* request_rate or Retry-After */

@@ -175,16 +175,12 @@ leave_client(struct door *d, const struct client_key *client, bool counted)
 		client_table_leave(atomic_load(&d->listener->clients), client);
 }
 
-enum limit
-gate_connection(struct door *d, const struct addr_ip *ip, bool *counted,
-    int64_t *retry_after_ns, bool *flood)
+/* What is asked of a client itself, in two parts: others come between them. */
+static enum limit
+admit(struct door *d, const struct addr_ip *ip)
 {
 	const struct conf_listener *conf = d->conf;
-	struct client_key client = client_key_of(ip);
-	enum limit why;
 
-	*counted = *flood = false;
-	*retry_after_ns = 0;
 	if ((conf->allow.n > 0 || conf->deny.n > 0) &&
 	    !limit_admits(&conf->allow, &conf->deny, ip)) {
 		count_add(&d->limited[LIMIT_DENIED], 1);
@@ -194,13 +190,38 @@ gate_connection(struct door *d, const struct addr_ip *ip, bool *counted,
 		count_add(&d->limited[LIMIT_MEMORY], 1);
 		return LIMIT_MEMORY;
 	}
-	if (!enter_client(d, &client, counted)) {
+	return N_LIMITS;
+}
+
+static enum limit
+take_client(struct door *d, const struct client_key *client, bool *counted,
+    int64_t *retry_after_ns, bool *flood)
+{
+	if (!enter_client(d, client, counted)) {
 		*flood = true;          /* nothing says how often he may try */
 		return (enum limit)CONF_LIMIT_CONNECTIONS_PER_CLIENT;
 	}
-	why = (enum limit)CONF_LIMIT_CONNECTION_RATE_PER_CLIENT;
-	if (!take_own(d, why, &client, retry_after_ns, flood))
-		goto refused;
+	if (take_own(d, CONF_LIMIT_CONNECTION_RATE_PER_CLIENT, client,
+	    retry_after_ns, flood))
+		return N_LIMITS;
+	leave_client(d, client, *counted);
+	*counted = false;
+	return (enum limit)CONF_LIMIT_CONNECTION_RATE_PER_CLIENT;
+}
+
+enum limit
+gate_connection(struct door *d, const struct addr_ip *ip, bool *counted,
+    int64_t *retry_after_ns, bool *flood)
+{
+	struct client_key client = client_key_of(ip);
+	enum limit why = admit(d, ip);
+
+	*counted = *flood = false;
+	*retry_after_ns = 0;
+	if (why == N_LIMITS)
+		why = take_client(d, &client, counted, retry_after_ns, flood);
+	if (why != N_LIMITS)
+		return why;
 	why = (enum limit)CONF_LIMIT_CONNECTIONS;
 	if (!enter_all(d))
 		goto refused;
@@ -212,6 +233,35 @@ refused:
 	leave_client(d, &client, *counted);
 	*counted = false;
 	return why;
+}
+
+enum limit
+gate_arrival(struct door *d)
+{
+	if (is_full(d)) {
+		count_add(&d->limited[LIMIT_MEMORY], 1);
+		return LIMIT_MEMORY;
+	}
+	return enter_all(d) ? N_LIMITS : (enum limit)CONF_LIMIT_CONNECTIONS;
+}
+
+enum limit
+gate_arrived(struct door *d, const struct addr_ip *ip, bool *counted,
+    int64_t *retry_after_ns, bool *flood)
+{
+	struct client_key client = client_key_of(ip);
+	enum limit why = admit(d, ip);
+
+	*counted = *flood = false;
+	*retry_after_ns = 0;
+	if (why == N_LIMITS)
+		why = take_client(d, &client, counted, retry_after_ns, flood);
+	if (why != N_LIMITS ||
+	    take(d, CONF_LIMIT_CONNECTION_RATE, retry_after_ns))
+		return why;
+	leave_client(d, &client, *counted);
+	*counted = false;
+	return (enum limit)CONF_LIMIT_CONNECTION_RATE;
 }
 
 void

@@ -32,6 +32,17 @@ int64_t gate_flood_ms(struct door *d);
  */
 enum limit gate_connection(struct door *d, const struct addr_ip *client,
     bool *counted, int64_t *retry_after_ns, bool *flood);
+
+/*
+ * The same in two steps, for one that comes through a proxy. gate_arrival: a
+ * connection of the proxy's; N_LIMITS: it is counted until gate_left().
+ * gate_arrived: its client is known now; one that is refused is still to leave,
+ * not counted as its address's.
+ */
+enum limit gate_arrival(struct door *d);
+enum limit gate_arrived(struct door *d, const struct addr_ip *client,
+    bool *counted, int64_t *retry_after_ns, bool *flood);
+
 void gate_left(struct door *d, const struct addr_ip *client, bool counted);
 
 /* Refused for want of something of weir's own. */

@@ -12,6 +12,7 @@
 
 #include "net/log.h"
 #include "net/patient.h"
+#include "proxy/arrival.h"
 #include "proxy/exchange.h"
 #include "proxy/generation.h"
 #include "proxy/pipeline.h"
@@ -370,7 +371,8 @@ close_sessions(struct lane *lane, bool idle_only)
 			if (next != &door->sessions && !list_linked(next))
 				next = door->sessions.next;
 		}
-		left = left || !list_empty(&door->sessions);
+		left = arrivals_close(door, idle_only) || left ||
+		    !list_empty(&door->sessions);
 	}
 	return left;
 }
@@ -386,8 +388,8 @@ drain_step(struct deadline *d)
 	if (w->now_ns >= lane->grace_ends_ns)
 		left = close_sessions(lane, true);
 	else list_each(l, tmp, &lane->doors)
-		left = left ||
-		    !list_empty(&container_of(l, struct door, link)->sessions);
+		left = left || !door_is_empty(container_of(l, struct door,
+		    link));
 	if (left)
 		deadline_set(w, d, DRAIN_STEP_MS);
 	else

@@ -13,6 +13,7 @@
 
 #include "net/log.h"
 #include "net/patient.h"
+#include "proxy/arrival.h"
 #include "proxy/gate.h"
 #include "proxy/generation.h"
 #include "proxy/runtime.h"
@@ -55,6 +56,7 @@ door_new(struct listener *l, struct lane *lane)
 	d->draining = &lane->runtime->draining;
 	list_init(&d->sockets);
 	list_init(&d->sessions);
+	list_init(&d->arrivals);
 	list_init(&d->refused);
 	list_init(&d->shakers);
 	list_init(&d->link);
@@ -166,8 +168,8 @@ refused_late(struct deadline *d)
 	refused_end(r);
 }
 
-static void
-turn_away(struct door *d, int fd, enum limit why, int64_t retry_after_ns,
+void
+door_turn_away(struct door *d, int fd, enum limit why, int64_t retry_after_ns,
     bool flood)
 {
 	struct refused *r = NULL;
@@ -202,13 +204,17 @@ begin_session(struct door *d, int fd, const struct addr *peer)
 	if (fd > lane->runtime->client_fds &&
 	    sessions_make_room(lane, 2) == 0) {
 		gate_refused(d, LIMIT_DESCRIPTORS);
-		turn_away(d, fd, LIMIT_DESCRIPTORS, 0, false);
+		door_turn_away(d, fd, LIMIT_DESCRIPTORS, 0, false);
 		return;
 	}
 	addr_to_ip(peer, &client);
+	if (arrival_is_due(d->conf, &client)) {
+		arrival_new(d, fd, &client);
+		return;
+	}
 	why = gate_connection(d, &client, &counted, &retry_after_ns, &flood);
 	if (why != N_LIMITS)
-		turn_away(d, fd, why, retry_after_ns, flood);
+		door_turn_away(d, fd, why, retry_after_ns, flood);
 	else
 		session_new(d, fd, &client, counted);
 }
@@ -338,10 +344,16 @@ door_reopen(struct door *d)
 	d->closed = false;
 }
 
+bool
+door_is_empty(const struct door *d)
+{
+	return list_empty(&d->sessions) && list_empty(&d->arrivals);
+}
+
 void
 door_session_left(struct door *d)
 {
-	if (d->closed && list_empty(&d->sessions))
+	if (d->closed && door_is_empty(d))
 		let_generation_go(d);
 	if (d->full)
 		set_accepting(d, true);
@@ -409,7 +421,7 @@ door_close(struct door *d)
 		return;
 	d->closed = true;
 	d->full = false;
-	if (!list_empty(&d->sessions) && d->gen != NULL) {
+	if (!door_is_empty(d) && d->gen != NULL) {
 		(void)generation_use(d->lane, d->gen);
 		d->holds_gen = true;
 	}

@@ -51,6 +51,7 @@ struct door {
 	struct list shakers;            /* sessions whose TLS handshake has to
 					   wait, oldest first */
 	unsigned n_shaking;             /* that are in it */
+	struct list arrivals;           /* no sessions yet: arrival.h */
 	struct list refused;            /* clients that are told so later */
 	unsigned n_refused;
 	unsigned told_late;             /* ever; see gate_flood_ms() */
@@ -63,6 +64,8 @@ struct door {
 	counter tls_problems[N_TLS_PROBLEMS];   /* those that did not */
 	int64_t tls_noted_ns;           /* when it was last logged that a client
 					   speaks TLS here; 0 = never */
+	uint64_t headers_bad;           /* PROXY headers, ever */
+	int64_t headers_bad_ns;         /* when that was last logged; 0 = never */
 	counter active, accepted, rejected, requests, received, sent;
 	counter outcomes[N_OUTCOMES];
 	counter failures[N_FAILS];
@@ -100,7 +103,13 @@ void door_close_socket(struct door *d, const struct addr *addr);
 void door_close(struct door *d);
 /* The listener is back in the file. */
 void door_reopen(struct door *d);
-/* A session of it has ended. */
+/* Has it neither sessions nor arrivals? */
+bool door_is_empty(const struct door *d);
+/* A session or arrival of it has ended. */
 void door_session_left(struct door *d);
+/* Refuse a client: tell it why, where the protocol has words for that, and close
+   fd; flood: some time later. */
+void door_turn_away(struct door *d, int fd, enum limit why,
+    int64_t retry_after_ns, bool flood);
 
 #endif

@@ -13,6 +13,7 @@
 #include "net/log.h"
 #include "proxy/exchange.h"
 #include "proxy/gate.h"
+#include "proxy/proxied.h"
 #include "proxy/runtime.h"
 #include "proxy/shake.h"
 #include "proxy/throttle.h"
@@ -273,6 +274,13 @@ void
 session_new(struct door *d, int fd, const struct addr_ip *client,
     bool counted)
 {
+	session_new_proxied(d, fd, client, counted, NULL);
+}
+
+void
+session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
+    bool counted, const struct proxy_header *said)
+{
 	struct lane *lane = d->lane;
 	struct session *s = pile_get_zeroed(&lane->sessions[family_of(d)]);
 
@@ -294,6 +302,8 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	s->client = *client;
 	s->counted = counted;
 	s->idle_since_s = (uint32_t)(lane->worker.now_ns / NS_PER_S);
+	if (said != NULL)
+		proxied_begin(s, said);
 	throttle_begin(s);
 	if (s->throttle != NULL)
 		s->conn.ops = &throttled_ops;
@@ -333,6 +343,7 @@ end(struct session *s, enum fail why, bool hard)
 		lease_return(&s->kept);
 	deadline_clear(&s->deadline);
 	throttle_end(s);
+	proxied_end(s);
 	count_add(&d->received, s->conn.received);
 	count_add(&d->sent, s->conn.sent);
 	if (hard)

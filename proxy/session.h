@@ -7,6 +7,7 @@
 #define PROXY_SESSION_H
 
 #include "net/conn.h"
+#include "net/proxy_header.h"
 #include "net/worker.h"
 #include "pool/lease.h"
 #include "proxy/listener.h"
@@ -34,6 +35,8 @@ struct session {
 	uint32_t sent_seen;             /* of conn.sent, when its deadline
 					   passed with output left */
 	struct throttle *throttle;      /* NULL = no limit on its bandwidth */
+	struct proxied *proxied;        /* for PROXY headers that go out; NULL =
+					   nothing but its address */
 	bool counted : 1;               /* as one of its address's */
 	bool closed : 1;
 	bool opened : 1;                /* the front has it */
@@ -45,6 +48,8 @@ struct session {
 	bool again : 1;                 /* call front.bytes once more */
 	bool met : 1;                   /* its first bytes are no TLS, or may be
 					   anything */
+	bool tls_before : 1;            /* a proxy has said that its client's
+					   connection is encrypted */
 	uint8_t family;                 /* for the pile */
 	/* the family's state follows, proto.session_size, zeroed */
 } __attribute__((aligned(16)));
@@ -58,6 +63,10 @@ session_state(const struct session *s)
 /* A client that the gate has let in; counted: as one of its address's. */
 void session_new(struct door *d, int fd, const struct addr_ip *client,
     bool counted);
+
+/* Likewise, one who came through a proxy that said so. */
+void session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
+    bool counted, const struct proxy_header *said);
 
 /* What comes before the protocol is over: the front has it from now on. */
 void session_open(struct session *s);

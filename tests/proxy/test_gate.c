@@ -268,6 +268,88 @@ refused_for_all_it_is_not_counted_as_its_clients(void **state)
 	lane_scene_end(&s);
 }
 
+/* ---------------------------------------------------------- through a proxy */
+
+/* The header of one that gate_arrival() has let in is there. */
+static int
+arrives(unsigned n)
+{
+	struct addr_ip a = ip(n);
+
+	counted = true;
+	retry_after_ns = -1;
+	flood = true;
+	return (int)gate_arrived(s.door, &a, &counted, &retry_after_ns, &flood);
+}
+
+static void
+proxys_connections_count_before_their_clients_are_known(void **state)
+{
+	(void)state;
+	begin("limits = { connections = 2; connections_per_client = 1; "
+	    "connection_rate = { rate = \"60/h\"; burst = 9; }; };");
+	assert_int_equal(gate_arrival(s.door), N_LIMITS);
+	assert_int_equal(gate_arrival(s.door), N_LIMITS);
+	assert_int_equal(gate_arrival(s.door), CONNECTIONS);
+	assert_int_equal(limited(CONNECTIONS), 1);
+	assert_int_equal(inside(), 2);
+	assert_int_equal(bucket(RATE), 0);
+	assert_int_equal(arrives(1), N_LIMITS);
+	assert_true(counted);
+	assert_int_equal(inside(), 2);
+	assert_int_equal(inside_of(1), 1);
+	/* Another of his: it is still in, and has still to leave. */
+	assert_int_equal(arrives(1), OF_CLIENT);
+	assert_false(counted);
+	assert_true(flood);
+	assert_int_equal(inside(), 2);
+	assert_int_equal(inside_of(1), 1);
+	client_leaves(1, false);
+	client_leaves(1, true);
+	assert_int_equal(inside(), 0);
+	assert_int_equal(inside_of(1), 0);
+	lane_scene_end(&s);
+}
+
+static void
+client_of_a_proxy_that_is_refused_has_taken_nothing(void **state)
+{
+	int64_t before;
+
+	(void)state;
+	begin("deny = ( \"10.0.1.0/24\" ); limits = { "
+	    "connections_per_client = 5; "
+	    "connection_rate = { rate = \"60/h\"; burst = 2; }; "
+	    "connection_rate_per_client = { rate = \"60/h\"; burst = 1; }; };");
+	assert_int_equal(arrives(0x101), LIMIT_DENIED);
+	assert_int_equal(limited(LIMIT_DENIED), 1);
+	assert_int_equal(inside_of(0x101), 0);
+	assert_int_equal(bucket(RATE), 0);
+	assert_int_equal(arrives(1), N_LIMITS);
+	before = bucket(RATE);
+	assert_int_equal(arrives(1), RATE_OF_CLIENT);
+	assert_false(counted);
+	assert_true(retry_after_ns > 0);
+	assert_int_equal(inside_of(1), 1);
+	assert_int_equal(bucket(RATE), before);
+	assert_int_equal(arrives(2), N_LIMITS);
+	/* The rate of all is spent. */
+	assert_int_equal(arrives(3), RATE);
+	assert_false(counted);
+	assert_int_equal(inside_of(3), 0);
+	atomic_store(&s.rt.pressure_level, PRESSURE_FULL);
+	assert_int_equal(arrives(4), LIMIT_MEMORY);
+	assert_int_equal(gate_arrival(s.door), LIMIT_MEMORY);
+	atomic_store(&s.rt.pressure_level, PRESSURE_NONE);
+	/* What gate_arrival() would have counted. */
+	atomic_fetch_add(&s.listener->active, 2);
+	client_leaves(1, true);
+	client_leaves(2, true);
+	lane_scene_end(&s);
+}
+
+/* -------------------------------------------------------------- all of them */
+
 #define ALL_OF_THEM "connections = 9; connections_per_client = 9; " \
     "connection_rate = { rate = \"60/h\"; burst = 9; }; " \
     "connection_rate_per_client = { rate = \"60/h\"; burst = 1; };"
@@ -729,6 +811,8 @@ main(void)
 		TEST(client_with_too_many_takes_nothing_from_others),
 		TEST(client_that_comes_too_often_takes_nothing_from_others),
 		TEST(refused_for_all_it_is_not_counted_as_its_clients),
+		TEST(proxys_connections_count_before_their_clients_are_known),
+		TEST(client_of_a_proxy_that_is_refused_has_taken_nothing),
 		TEST(denied_networks_cost_nothing_at_all),
 		TEST(want_of_memory_costs_nothing_at_all),
 		TEST(client_without_address_is_held_to_the_limits_of_all_alone),

@@ -242,12 +242,12 @@ put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
 		put_forwarded_for(pen, x, believed);
 	if ((!believed ||
 	    http_field_find(h, HTTP_F_X_FORWARDED_PROTO, 0) < 0) &&
-	    !is_configured(conf, "X-Forwarded-Proto")) {
-		if (conn_ssl(&x->s->conn) != NULL)
-			PUT(pen, "X-Forwarded-Proto: https\r\n");
-		else
-			PUT(pen, "X-Forwarded-Proto: http\r\n");
-	}
+	    !is_configured(conf, "X-Forwarded-Proto"))
+		put_text(pen, conn_ssl(&x->s->conn) != NULL ||
+		    x->s->tls_before ? "X-Forwarded-Proto: https
+" :
+		    "X-Forwarded-Proto: http
+");
 	if (h->host.len > 0 && (!believed ||
 	    http_field_find(h, HTTP_F_X_FORWARDED_HOST, 0) < 0) &&
 	    !is_configured(conf, "X-Forwarded-Host")) {

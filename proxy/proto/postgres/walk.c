@@ -479,16 +479,10 @@ list_client(struct pg_question *q, const struct session *s)
 	const struct worker *worker = s->conn.w;
 	struct pg_rows *r = &q->rows;
 	int64_t ns = waits != NULL ? worker->now_ns - waits->begun_ns : 0;
-	struct addr peer = { .len = sizeof(peer.ss) };
-	struct addr_ip ip = s->client;
 
-	/* The port is not kept. */
-	if (s->conn.open &&
-	    getpeername(conn_fd(&s->conn), &peer.sa, &peer.len) == 0)
-		addr_to_ip(&peer, &ip);
 	pg_rows_begin(r);
 	put_whose(r, "C", &w, waits != NULL ? "waiting" : "active");
-	put_addr(r, &ip);
+	put_addr(r, &s->client);
 	put_local(r, &s->conn);
 	put_time(r, worker, 0);
 	put_time(r, worker, x != NULL ? x->begun_ns : 0);
