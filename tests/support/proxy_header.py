@@ -3,10 +3,13 @@
 SPDX-License-Identifier: MIT
 """
 import ipaddress
+import os
 import socket
+import ssl
 import struct
+import subprocess
 
-from case import Failed, eq
+from case import Failed, eq, need, temp_dir
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 LOCAL, PROXY = 0, 1
@@ -128,3 +131,56 @@ def after(script):
             link.origin.headers.append(link.header)
         script(link)
     return whole
+
+
+def certificate(name="a.test"):
+    """Paths of a certificate that signs itself, and of its key."""
+    paths = [os.path.join(temp_dir(), name + end) for end in (".crt", ".key")]
+    subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec",
+                    "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", "/CN=" + name, "-addext",
+                    "subjectAltName=DNS:" + name, "-days", "2", "-out",
+                    paths[0], "-keyout", paths[1]], check=True,
+                   capture_output=True)
+    return paths
+
+
+class Secured:
+    """TLS over a Wire, whatever has been read of it already; before: bytes
+    that leave in one write with the ClientHello."""
+
+    def __init__(self, wire, context, before=b"", **more):
+        self.wire = wire
+        self.into, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.into, self.out, **more)
+        self.before = before
+        self._until(self._shake)
+
+    def _shake(self):
+        self.tls.do_handshake()
+        return True
+
+    def _until(self, step):
+        """Let both ends speak until step() has what it wants."""
+        while True:
+            try:
+                got = step()
+            except ssl.SSLWantReadError:
+                got = None
+            said = self.before + self.out.read()
+            self.before = b""
+            if said:
+                self.wire.send(said)
+            if got is not None:
+                return got
+            if not self.wire.buf and not self.wire.more():
+                return b""
+            self.into.write(self.wire.take(len(self.wire.buf)))
+
+    def send(self, data):
+        self.tls.write(data)
+        self.wire.send(self.out.read())
+
+    def read(self):
+        """What comes next; b"" at the end."""
+        return self._until(lambda: self.tls.read(65536))

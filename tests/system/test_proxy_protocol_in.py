@@ -5,17 +5,19 @@ limits, logs, headers and rules; from anybody else it is only bytes.
 import json
 import os
 import signal
-import socket
+import ssl
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, temp_dir, until
 from origin import Origin, echo
-from proxy_header import (ALPN, AUTHORITY, LOCAL, NOOP, SIGNATURE, TCP4,
-                          UNIQUE_ID, UNIX, summed, tls, tlv, v1, v2)
+from postgres import Client as PgClient
+from postgres_origin import PgOrigin
+from proxy_header import (ALPN, AUTHORITY, LOCAL, NOOP, SIGNATURE, UNIQUE_ID,
+                          UNIX, Secured, certificate, summed, tls, tlv, v1, v2)
 from redis import RedisOrigin, command
 from senders import From
-from web import HttpOrigin, answer, ask, read_response, request
+from web import HttpOrigin, ask, read_response, request
 from weir import Conf, Weir, one
 from wire import Client
 
@@ -324,6 +326,28 @@ def redis_and_memcached_follow():
     check(c.read_until(b"\r\n").startswith(b"VERSION"), "version")
 
 
+class PgHim(PgClient):
+    def login(self):
+        self.send(v2(HIM))
+        return super().login()
+
+
+@case
+def postgres_knows_the_client():
+    o = PgOrigin()
+    w = Weir(one(o, protocol="postgres", front=FROM + """postgres = {
+        auth = "trust"; admin_users = ( "alice" ); }; """,
+                 up='postgres = { application_name = "append"; };'))
+    c = PgHim(w.conf.ports["front"])
+    eq(c.setting("application_name"), "(203.0.113.7:4711)", "at the server")
+    desk = PgHim(w.conf.ports["front"], database="weir")
+    rows = desk.query("SHOW CLIENTS")
+    check("203.0.113.7" in repr(vars(rows)), "clients: %r" % vars(rows))
+    check("4711" in repr(vars(rows)), "clients: %r" % vars(rows))
+    c.quit()
+    desk.quit()
+
+
 @case
 def unix_socket_may_be_a_proxys():
     o = HttpOrigin()
@@ -343,6 +367,28 @@ def unix_socket_may_be_a_proxys():
     c = Client("unix:" + path).send(v2(command=LOCAL))
     eq(ask(c).status, 200, "status")
     eq(seen_as(o), "unknown", "client")
+
+
+@case
+def tls_begins_behind_the_header():
+    cert, key = certificate()
+    o = HttpOrigin()
+    w = Weir(one(o, front=FROM + 'tls = { certificate = "%s"; key = "%s"; }; '
+                 % (cert, key)))
+    context = ssl.create_default_context(cafile=cert)
+    for header in (v1(HIM), v2(HIM, None, tlv(AUTHORITY, b"x" * 255))):
+        # Apart from the handshake's first bytes, and in one with them.
+        for apart in (True, False):
+            c = front(w, header if apart else b"")
+            s = Secured(c, context, b"" if apart else header,
+                        server_hostname="a.test")
+            s.send(request(fields=[("Connection", "close")]))
+            check(s.read().startswith(b"HTTP/1.1 200 "), "answer")
+            eq(seen_as(o), HIM[0], "client")
+            c.close()
+    # The handshake itself is no header, and a header no handshake.
+    closed(front(w, b"\x16\x03\x01\x02\0\x01"))
+    eq(counted(w, "failures_total").get("bad_proxy_header"), 1, "failures")
 
 
 # ------------------------------------------------------------- reload and end

@@ -3,14 +3,19 @@ on it, and no two clients ever share one.
 """
 # SPDX-License-Identifier: MIT
 import os
+import ssl
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, temp_dir, until
 from memcached import MemcachedOrigin
 from origin import Origin, echo
-from proxy_header import (AUTHORITY, LOCAL, PROXY, UNIQUE_ID, after, tls, tlv,
-                          v1, v2)
+from postgres import Client as PgClient
+from postgres import query
+from postgres import through as postgres_through
+from postgres_origin import PgOrigin
+from proxy_header import (AUTHORITY, LOCAL, PROXY, UNIQUE_ID, Secured, after,
+                          certificate, tls, tlv, v1, v2)
 from redis import RedisOrigin, Simple
 from redis import Client as RedisClient
 from senders import From
@@ -188,6 +193,50 @@ def memcached_begins_with_it():
     c.send(b"get k\r\n")
     until(lambda: o.headers, "a header")
     eq(o.headers[0].source, c.sock.getsockname(), "source")
+
+
+@case
+def tls_begins_behind_it():
+    cert, key = certificate()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def secured(link):
+        s = Secured(link, context, server_side=True)
+        while data := s.read():
+            s.send(data)
+    o = told(Origin(secured))
+    w = Weir(one(o, protocol="tcp", up=sends("v2") +
+                 'tls = { ca = "%s"; server_name = "a.test"; };' % cert))
+    for n in range(1, 4):
+        c = front(w)
+        eq(c.send(b"hello").read_exact(5), b"hello", "echo")
+        eq(o.headers[-1].source, c.sock.getsockname(), "source")
+        c.close()
+    o.had(3)
+
+
+@case
+def postgres_clients_and_their_cancels():
+    o = told(PgOrigin())
+    w = postgres_through(o, pool="max = 4;", up=sends("v2"))
+    a, b = (PgClient(w.conf.ports["front"]) for _ in range(2))
+    for _ in range(2):
+        for c in (a, b):
+            c.ok("SELECT 1")
+    sources = [h.source for h in o.headers if h.command == PROXY]
+    eq(sorted(set(sources)), sorted(c.sock.getsockname() for c in (a, b)),
+       "sources")
+    eq(len(sources), 2, "connections of clients")
+    a.write(query("SELECT pg_sleep(9)"))
+    o.wait_for(1)
+    a.cancel()
+    eq(a.result().code, "57014", "answer")
+    eq(len(o.cancels), 1, "cancels at the server")
+    eq((o.headers[-1].command, o.headers[-1].source), (LOCAL, None),
+       "the cancel's header")
+    for c in (a, b):
+        c.quit()
 
 
 # ------------------------------------------------------- connections of its own
