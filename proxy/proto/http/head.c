@@ -244,10 +244,8 @@ put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
 	    http_field_find(h, HTTP_F_X_FORWARDED_PROTO, 0) < 0) &&
 	    !is_configured(conf, "X-Forwarded-Proto"))
 		put_text(pen, conn_ssl(&x->s->conn) != NULL ||
-		    x->s->tls_before ? "X-Forwarded-Proto: https
-" :
-		    "X-Forwarded-Proto: http
-");
+		    x->s->tls_before ? "X-Forwarded-Proto: https\r\n" :
+		    "X-Forwarded-Proto: http\r\n");
 	if (h->host.len > 0 && (!believed ||
 	    http_field_find(h, HTTP_F_X_FORWARDED_HOST, 0) < 0) &&
 	    !is_configured(conf, "X-Forwarded-Host")) {
