@@ -52,7 +52,7 @@ static void
 say(const char *request, const char *host, const char *agent)
 {
 	words = (struct access_words){ request, strlen(request), host,
-	    strlen(host), agent, strlen(agent) };
+	    strlen(host), agent, strlen(agent), false, 0, 0 };
 }
 
 static int64_t
@@ -397,7 +397,7 @@ random_bytes_make_valid_lines(void **state)
 				    rand() % 32);
 		}
 		words = (struct access_words){ bytes[0], n[0], bytes[1], n[1],
-		    bytes[2], n[2] };
+		    bytes[2], n[2], false, 0, 0 };
 		/* A NUL is escaped, and json_loads() takes it as an error. */
 		for (j = 0; j < 3; j++) {
 			char *nul;
@@ -422,13 +422,15 @@ long_words_are_cut_with_a_mark(void **state)
 
 	(void)state;
 	memset(many, 'a', sizeof(many));
-	words = (struct access_words){ many, 2048, many, 256, many, 512 };
+	words = (struct access_words){ many, 2048, many, 256, many, 512,
+	    false, 0, 0 };
 	o = json();
 	assert_int_equal(strlen(string(o, "request")), 2048);
 	assert_int_equal(strlen(string(o, "host")), 256);
 	assert_int_equal(strlen(string(o, "agent")), 512);
 	json_decref(o);
-	words = (struct access_words){ many, 2049, many, 257, many, 8000 };
+	words = (struct access_words){ many, 2049, many, 257, many, 8000,
+	    false, 0, 0 };
 	o = json();
 	assert_int_equal(strlen(string(o, "request")), 2051);
 	assert_string_equal(string(o, "request") + 2046, "aa...");
