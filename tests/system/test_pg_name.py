@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run
-from postgres import Client, through, upstreams
+from postgres import Client, query, through, upstreams
 from postgres_origin import PgOrigin
 
 NAME = "application_name"
@@ -76,6 +76,13 @@ def what_a_client_sets_is_its_own():
     a.ok("RESET application_name")
     eq(a.setting(NAME), "first (%s)" % address(a), "reset")
     eq(a.parameters[NAME], "first", "reset")
+    a.write(query("SET application_name = 'fifth'"),
+            query("RESET application_name"), query("SHOW application_name"),
+            query("DISCARD ALL"), query("SHOW application_name"))
+    got = a.results(5)
+    eq([got[2].one, got[4].one], ["first (%s)" % address(a)] * 2,
+       "in a pipeline")
+    eq(a.parameters[NAME], "first", "in a pipeline")
     a.ok("SET TimeZone = 'Europe/Oslo'")
     seen(b, "")
     eq(a.setting("TimeZone"), "Europe/Oslo", "another parameter")

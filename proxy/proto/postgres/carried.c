@@ -362,6 +362,10 @@ pg_state_restore(struct exchange *x, const struct pg_settings *from,
 		    (known || pg_settings_find(pu->welcome, name) != NULL))
 			bad = pg_settings_change(&now, name, value);
 	}
+	/* In a transaction that name may be rolled back: the next exchange has
+	   it as it is to be. */
+	if (bad == 0 && known)
+		bad = pg_name_restored(x, &now);
 	if (bad == 0 && now != pu->settings) {
 		pg_settings_set(&px->had, pu->settings);
 		pg_settings_set(&px->wanted, now);

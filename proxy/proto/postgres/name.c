@@ -108,6 +108,22 @@ pg_name_say_own(struct exchange *x)
 }
 
 int
+pg_name_restored(struct exchange *x, struct pg_settings **now)
+{
+	struct pg_session *ps = pg_session(x->s);
+	const char *name = pg_settings_find(*now, name_of);
+
+	if (ps->named == NULL)
+		return 0;
+	if ((name == NULL || !pg_name_is_ours(x, name_of, name)) &&
+	    (pg_settings_change(&ps->settings, name_of, name) < 0 ||
+	    make_named(x) < 0))
+		return -1;
+	return pg_settings_change(now, name_of, pg_settings_find(ps->named,
+	    name_of));
+}
+
+int
 pg_name_rest(struct exchange *x)
 {
 	struct pg_session *ps = pg_session(x->s);

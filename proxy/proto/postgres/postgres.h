@@ -408,6 +408,9 @@ struct pg_settings **pg_name_wanted(struct exchange *x);
 bool pg_name_is_ours(const struct exchange *x, const char *name,
     const char *value);
 int pg_name_say_own(struct exchange *x) MUST_CHECK;
+/* `now`: what the connection is to have, with the client's own name, becomes
+   what it is to have with weir's. -1 when out of memory. */
+int pg_name_restored(struct exchange *x, struct pg_settings **now) MUST_CHECK;
 /* The exchange is over: what the connection has are the client's settings. -1
    when out of memory. */
 int pg_name_rest(struct exchange *x) MUST_CHECK;
