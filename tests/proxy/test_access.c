@@ -74,7 +74,7 @@ begin(void **state)
 	memset(&conf, 0, sizeof(conf));
 	listener = calloc(1, sizeof(*listener) + sizeof(void *));
 	gen = calloc(1, sizeof(*gen) + sizeof(unsigned));
-	proto.front = &fake_front;
+	session.front = &fake_front;
 	listener->proto = &proto;
 	door.listener = listener;
 	door.lane = &lane;
@@ -229,7 +229,7 @@ what_is_not_known_is_left_empty(void **state)
 	json_t *o;
 
 	(void)state;
-	proto.front = &silent_front;
+	session.front = &silent_front;
 	x.upstream = NULL;
 	x.endpoint = NULL;
 	x.status = 0;

@@ -116,6 +116,7 @@ sample_init(struct sample *s)
 	v->reload_ok = 1;
 	v->reload_at_s = v->config_at_s = 1700000001;
 	v->config_hash = "0123456789abcdef";
+	v->kernel_tls = "available";
 	v->overrides = 2;
 	v->log_dropped = 13;
 	v->memory_budget = 64 << 20;
