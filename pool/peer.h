@@ -37,8 +37,9 @@ struct peer_ops {
 	bool    (*greet)(struct upconn *u);
 	/* Connected to a server that is to speak TLS. True: it does from the
 	   start. Else what has to be said first has been, and it MUST end in
-	   upconn_secure() or upconn_broken(), as greet() has to in its ends.
-	   NULL = true. */
+	   upconn_secure(), upconn_not_secured() or upconn_broken(), as
+	   greet() has to in its ends, and with its answers in bytes(). NULL =
+	   true. */
 	bool    (*ask_tls)(struct upconn *u);
 	/* Input grew while no lease holds it: greeting, washing or idle. An
 	   idle one with bytes left unread afterwards is closed. NULL = no

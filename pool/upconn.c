@@ -612,26 +612,35 @@ upconn_is_made(const struct upconn *u)
 	return u->state == UPCONN_GREETING && !is_greeted(u->pool);
 }
 
+void
+upconn_not_secured(struct upconn *u, const char *name, const char *said)
+{
+	struct endpoint *e = u->shelf->site->endpoint;
+	const char *before = atomic_load(&e->last_error);
+
+	if (u->state == UPCONN_CLOSED)
+		return;
+	site_rest(u->shelf->site);
+	endpoint_fault_said(e, FAULT_TLS, name);
+	/* Once, until something else is wrong there. */
+	if (before != name)
+		log_warn(u->pool->conf->name, "endpoint %s: TLS: %s",
+		    e->name, said);
+	give_up(u, REFUSAL_TLS, 0, said);
+}
+
 static void
 not_secured(struct upconn *u, int error)
 {
-	struct endpoint *e = u->shelf->site->endpoint;
-	const char *before = atomic_load(&e->last_error), *name;
+	enum tls_problem problem;
 	char text[256];
 
 	if (conn_is_shortage(error)) {
 		upconn_broken(u, FAULT_CONNECT_FAILED, error);
 		return;
 	}
-	name = tls_problem_names[tls_problem(conn_ssl(&u->conn), text,
-	    sizeof(text))];
-	site_rest(u->shelf->site);
-	endpoint_fault_said(e, FAULT_TLS, name);
-	/* Once, until something else is wrong there. */
-	if (before != name)
-		log_warn(u->pool->conf->name, "endpoint %s: TLS: %s",
-		    e->name, text);
-	give_up(u, REFUSAL_TLS, 0, text);
+	problem = tls_problem(conn_ssl(&u->conn), text, sizeof(text));
+	upconn_not_secured(u, tls_problem_names[problem], text);
 }
 
 static void

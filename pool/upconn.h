@@ -110,6 +110,10 @@ void upconn_made(struct upconn *u);
    agrees. */
 void upconn_secure(struct upconn *u);
 
+/* There will be no TLS, whatever comes of it that it is not. name: static, for
+   /stats; said: a sentence, for the log and for who asked. From ask_tls() on. */
+void upconn_not_secured(struct upconn *u, const char *name, const char *said);
+
 /* greet() or wash() came to their end. */
 void upconn_ready(struct upconn *u);
 void upconn_broken(struct upconn *u, enum endpoint_fault what, int error);
