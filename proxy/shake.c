@@ -131,6 +131,8 @@ shake_ended(struct session *s, int error)
 	leave(s);
 	if (!s->opened)
 		session_open(s);
+	else
+		session_bytes(s);
 }
 
 void

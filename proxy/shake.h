@@ -12,8 +12,8 @@
 /*
  * From now on the session's bytes are those inside of TLS; its listener has a
  * group `tls`. Waits for its turn where tls.max_handshakes are under way. Ends
- * in front.open for one that has not been opened, else in front.bytes; or in
- * the session's end.
+ * in front.open for one that has not been opened, else in front.bytes, which is
+ * called though there may be none yet; or in the session's end.
  */
 void shake_begin(struct session *s);
 
