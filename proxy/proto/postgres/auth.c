@@ -1,6 +1,6 @@
 /*
- * Who a client is: trusted, or asked for the proof of SCRAM-SHA-256
- * (PostgreSQL 55.3.1). Who is known stands in the file, in a file of users, or
+ * Who a client is: trusted, named by the certificate that it has shown, or asked
+ * for the proof of SCRAM-SHA-256 (PostgreSQL 55.3.1). Who is known stands in the file, in a file of users, or
  * is asked of the server (ask.c). Nobody is told which users there are: one who
  * is not known is asked likewise, and fails likewise.
  *
@@ -12,6 +12,7 @@
 #include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/postgres.h"
+#include "proxy/proto/postgres/tls.h"
 
 static const char mechanism[] = "SCRAM-SHA-256";
 
@@ -69,6 +70,22 @@ record_of(const struct pg_listener_conf *conf, const char *user,
 	return NULL;
 }
 
+enum pg_auth_method
+pg_auth_method_of(const struct pg_listener_conf *conf, const struct pg_user *u)
+{
+	switch ((enum pg_user_auth)u->auth) {
+	case PG_USER_LISTENER:
+		break;
+	case PG_USER_TRUST:
+		return PG_AUTH_TRUST;
+	case PG_USER_SCRAM:
+		return PG_AUTH_SCRAM;
+	case PG_USER_CERT:
+		return PG_AUTH_CERT;
+	}
+	return (enum pg_auth_method)conf->auth;
+}
+
 const struct pg_secret *
 pg_auth_known(const struct pg_listener_conf *conf, const char *user,
     const char *database)
@@ -81,15 +98,14 @@ pg_auth_known(const struct pg_listener_conf *conf, const char *user,
 	    pg_users_find(conf->file_users, user) : NULL;
 }
 
-static bool
-is_trusted(const struct pg_listener_conf *conf, const char *user,
+static enum pg_auth_method
+method_of(const struct pg_listener_conf *conf, const char *user,
     const char *database)
 {
 	const struct pg_user *u = record_of(conf, user, database);
 
-	if (u != NULL && u->auth != PG_USER_LISTENER)
-		return u->auth == PG_USER_TRUST;
-	return conf->auth == PG_AUTH_TRUST;
+	return u != NULL ? pg_auth_method_of(conf, u) :
+	    (enum pg_auth_method)conf->auth;
 }
 
 /* ------------------------------------------------------------------- let in */
@@ -141,6 +157,33 @@ let_in(struct session *s, const char *user, const char *database,
 		no_memory(s);
 	else
 		pg_let_in(s, key);
+}
+
+/* ---------------------------------------------------------- its certificate */
+
+/* Whoever has a certificate for one name may not ask for another, and who is not
+   known does not come in with any. They are told the same. */
+static bool
+is_certified(struct session *s, const char *user, const char *database,
+    const struct pg_secret *known)
+{
+	const struct pg_user *u = record_of(pg_conf(s), user, database);
+	char name[PG_TLS_NAME_MOST + 1];
+
+	return known != NULL &&
+	    pg_tls_client_name(conn_ssl(&s->conn), name) == 0 &&
+	    strcmp(name, u != NULL && u->cert != NULL ? u->cert : user) == 0;
+}
+
+static void
+take_certificate(struct session *s, const char *user, const char *database,
+    const struct pg_secret *known)
+{
+	if (is_certified(s, user, database, known))
+		let_in(s, user, database, known, NULL);
+	else
+		pg_say_fatal(s, "28000", "certificate authentication failed "
+		    "for user \"%.64s\"", user);
 }
 
 /* ---------------------------------------------------------------- its proof */
@@ -292,9 +335,15 @@ pg_auth_begin(struct session *s, const char *user, const char *database)
 	struct pg_session *ps = pg_session(s);
 	struct pg_auth *a;
 
-	if (is_trusted(conf, user, database)) {
+	switch (method_of(conf, user, database)) {
+	case PG_AUTH_TRUST:
 		let_in(s, user, database, known, NULL);
 		return;
+	case PG_AUTH_CERT:
+		take_certificate(s, user, database, known);
+		return;
+	case PG_AUTH_SCRAM:
+		break;
 	}
 	a = ps->auth = calloc(1, sizeof(*a));
 	if (a != NULL) {

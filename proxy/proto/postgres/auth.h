@@ -29,6 +29,9 @@ struct pg_auth {
 	struct pg_secret *answer;       /* what it said; NULL: knows no such */
 };
 
+/* How one of postgres.users proves who he is. */
+enum pg_auth_method pg_auth_method_of(const struct pg_listener_conf *conf,
+    const struct pg_user *u);
 /* What weir itself knows of a user; NULL: nothing. */
 const struct pg_secret *pg_auth_known(const struct pg_listener_conf *conf,
     const char *user, const char *database);

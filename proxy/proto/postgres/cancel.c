@@ -16,9 +16,13 @@
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
 
+#include "net/tls.h"
+#include "net/tls_client.h"
 #include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/postgres.h"
+#include "proxy/proto/postgres/tls.h"
 
 enum { CONNS_MOST = 16 };               /* of a lane */
 
@@ -31,6 +35,8 @@ struct pg_cancel {
 					   then lane->cancelling */
 	struct deadline deadline;
 	struct late late;
+	SSL *ssl;                       /* for TLS, until it begins; NULL */
+	bool asks_tls;                  /* before it begins */
 	bool begun, sent;
 	enum proxy_header_version proxy;        /* it begins with */
 	uint32_t pid;                   /* as the server gave it at login */
@@ -102,6 +108,13 @@ release(struct worker *w, struct late *l)
 }
 
 static void
+forget_tls(struct pg_cancel *c)
+{
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+}
+
+static void
 next(struct pg_lane *lane)
 {
 	struct list *l;
@@ -121,6 +134,7 @@ over(struct pg_cancel *c, bool sure)
 
 	deadline_clear(&c->deadline);
 	conn_close(&c->conn);
+	forget_tls(c);
 	list_remove(&c->link);
 	c->lane->n_cancels--;
 	worker_late(c->conn.w, &c->late, release);
@@ -136,11 +150,59 @@ over(struct pg_cancel *c, bool sure)
 	next(c->lane);
 }
 
+static void send_it(struct pg_cancel *c);
+
+/* The key is a secret: it does not go out in the clear where TLS is spoken. */
+static void
+secure(struct pg_cancel *c)
+{
+	SSL *ssl = c->ssl;
+
+	c->ssl = NULL;
+	if (conn_secure(&c->conn, ssl) < 0)
+		over(c, true);
+}
+
+static void
+secured(struct conn *conn, int error)
+{
+	struct pg_cancel *c = container_of(conn, struct pg_cancel, conn);
+
+	if (error != 0)
+		over(c, true);
+	else
+		send_it(c);
+}
+
+static void
+tls_answer(struct pg_cancel *c)
+{
+	struct pg_tls_wrong wrong;
+
+	switch (pg_tls_answer(&c->conn.w->blocks, &c->conn.in, &c->conn.out,
+	    &wrong)) {
+	case PARSE_MORE:
+		if (c->conn.eof)
+			over(c, true);
+		return;
+	case PARSE_BAD:
+		over(c, true);
+		return;
+	case PARSE_DONE:
+		secure(c);
+		return;
+	}
+}
+
 static void
 input(struct conn *conn)
 {
 	struct pg_cancel *c = container_of(conn, struct pg_cancel, conn);
 
+	if (c->ssl != NULL) {
+		tls_answer(c);
+		return;
+	}
 	/* There is no answer; what comes is read to its end. */
 	buf_clear(&conn->w->blocks, &conn->in);
 	if (conn->eof)
@@ -153,11 +215,15 @@ drained(struct conn *conn)
 	(void)conn;
 }
 
+/* An end without leave of TLS is an end: who could have made it up could do so
+   of one in the clear. */
 static void
 failed(struct conn *conn, int error)
 {
+	struct pg_cancel *c = container_of(conn, struct pg_cancel, conn);
+
 	(void)error;
-	over(container_of(conn, struct pg_cancel, conn), false);
+	over(c, !c->sent || (conn_ssl(conn) != NULL && pg_tls_is_cut()));
 }
 
 static void
@@ -165,10 +231,6 @@ send_it(struct pg_cancel *c)
 {
 	char head[12];
 
-	if (proxy_header_send_own(conn_fd(&c->conn), c->proxy) < 0) {
-		over(c, true);
-		return;
-	}
 	pg_set_u32(head, (uint32_t)(sizeof(head) + c->key_len));
 	pg_set_u32(head + 4, PG_CANCEL_REQUEST);
 	pg_set_u32(head + 8, c->pid);
@@ -183,6 +245,21 @@ send_it(struct pg_cancel *c)
 }
 
 static void
+go_on(struct pg_cancel *c)
+{
+	if (proxy_header_send_own(conn_fd(&c->conn), c->proxy) < 0)
+		over(c, true);
+	else if (c->ssl == NULL)
+		send_it(c);
+	else if (!c->asks_tls)
+		secure(c);
+	else if (pg_tls_ask(&c->conn.w->blocks, &c->conn.out) < 0)
+		over(c, true);
+	else
+		conn_send(&c->conn);
+}
+
+static void
 connected(struct conn *conn, int error)
 {
 	struct pg_cancel *c = container_of(conn, struct pg_cancel, conn);
@@ -190,15 +267,30 @@ connected(struct conn *conn, int error)
 	if (error != 0)
 		over(c, true);
 	else
-		send_it(c);
+		go_on(c);
 }
 
 static const struct conn_ops cancel_ops = {
 	.input = input,
 	.drained = drained,
 	.connected = connected,
+	.secured = secured,
 	.failed = failed
 };
+
+/* As the connection that it is about. -1: no memory. */
+static int
+prepare_tls(struct pg_cancel *c)
+{
+	const struct conf_upstream *conf = c->u->pool->conf;
+
+	if (conn_ssl(&c->u->conn) == NULL || conf->tls.client == NULL)
+		return conn_ssl(&c->u->conn) == NULL ? 0 : -1;
+	c->asks_tls = pg_upconn(c->u)->asked_tls;
+	c->ssl = tls_client_begin(conf->tls.client,
+	    c->u->shelf->site->endpoint->host);
+	return c->ssl != NULL ? 0 : -1;
+}
 
 static void
 too_slow(struct deadline *d)
@@ -213,12 +305,14 @@ static void
 begin(struct pg_cancel *c)
 {
 	struct upconn *u = c->u;
-	int got = conn_connect(&c->conn, u->pool->worker,
-	    &u->shelf->site->endpoint->addr, WORKER_PRI_FAR, &cancel_ops);
+	int got = prepare_tls(c) < 0 ? -1 : conn_connect(&c->conn,
+	    u->pool->worker, &u->shelf->site->endpoint->addr, WORKER_PRI_FAR,
+	    &cancel_ops);
 
 	if (got < 0) {
 		pg_upconn(u)->cancel = NULL;
 		tell_askers(pg_upconn(u));
+		forget_tls(c);
 		free(c);
 		return;
 	}
@@ -229,7 +323,7 @@ begin(struct pg_cancel *c)
 	deadline_set(u->pool->worker, &c->deadline,
 	    u->pool->conf->timeouts.connect_ms);
 	if (got == CONN_MADE)
-		send_it(c);
+		go_on(c);
 }
 
 void
@@ -290,6 +384,8 @@ pg_cancel_fini(struct pg_lane *lane)
 		list_remove(l);
 		if (c->conn.open)
 			close(conn_fd(&c->conn));
+		forget_tls(c);
+		tls_free(c->conn.tls);
 		free(c);
 	}
 }

@@ -9,7 +9,12 @@
 #include "conf/conf.h"
 #include "proxy/proto/postgres/users.h"
 
-enum pg_auth_method { PG_AUTH_TRUST, PG_AUTH_SCRAM };
+enum pg_auth_method { PG_AUTH_TRUST, PG_AUTH_SCRAM, PG_AUTH_CERT };
+/* On listeners with a group `tls`: without TLS ... */
+enum pg_listener_tls {
+	PG_TLS_REQUIRE,                 /* nobody comes in */
+	PG_TLS_ALLOW                    /* those may who like */
+};
 enum pg_on_state { PG_STATE_PIN, PG_STATE_WARN, PG_STATE_REFUSE };
 enum pg_target { PG_TARGET_ANY, PG_TARGET_PRIMARY, PG_TARGET_STANDBY };
 enum pg_application_name { PG_APPLICATION_KEEP, PG_APPLICATION_APPEND };
@@ -22,13 +27,17 @@ struct pg_user {
 	int auth;                       /* enum pg_user_auth */
 	char *name, *database;          /* "*" = any */
 	char *password, *secret;        /* at most one of them */
+	char *cert;                     /* whom his certificate has to name;
+					   NULL = the name */
 	struct pg_secret known;         /* made of it */
 };
 
-enum pg_user_auth { PG_USER_LISTENER, PG_USER_TRUST, PG_USER_SCRAM };
+enum pg_user_auth { PG_USER_LISTENER, PG_USER_TRUST, PG_USER_SCRAM,
+	PG_USER_CERT };
 
 struct pg_listener_conf {
 	int auth;                       /* enum pg_auth_method */
+	int tls;                        /* enum pg_listener_tls */
 	struct conf_records users;      /* of struct pg_user */
 	struct conf_file users_file;
 	char *auth_query, *auth_user, *auth_database;   /* "" = none */
@@ -47,6 +56,7 @@ struct pg_upstream_conf {
 	struct conf_names warm;         /* "user/database" */
 	struct pg_key **warm_keys;      /* made of them */
 	size_t n_warm_keys;
+	bool direct_tls;                /* TLS begins without asking */
 	int target;                     /* enum pg_target */
 	int application_name;           /* enum pg_application_name */
 };

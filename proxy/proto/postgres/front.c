@@ -297,6 +297,10 @@ front_bytes(struct session *s)
 		case PG_STARTUP:
 			pg_startup_take(s);
 			break;
+		case PG_TLS_DUE:
+		case PG_TLS_SHAKES:
+			pg_startup_tls(s);
+			break;
 		case PG_AUTH:
 			pg_auth_take(s);
 			break;
@@ -358,6 +362,7 @@ code_of(enum fail why)
 	case FAIL_CONNECT_FAILED:
 	case FAIL_CONNECT_TIMEOUT:
 	case FAIL_NO_ENDPOINT:
+	case FAIL_TLS:
 		return "08001";         /* sqlclient_unable_to_establish */
 	default:
 		return "08006";         /* connection_failure */
@@ -403,7 +408,7 @@ front_fail(struct session *s, struct exchange *x, enum fail why)
 	const char *text = fail_rows[why].text, *code = code_of(why);
 	bool lives = x->lease == NULL && pg_of(x)->purpose == PG_FOR_REQUESTS &&
 	    s->kept == NULL && pg_session(s)->pins == 0;
-	char copy[6];
+	char copy[6], tls[320];
 
 	/* Inside of a message there is nothing to say but that it is cut. */
 	if (x->lease != NULL && pg_of(x)->down_left > 0) {
@@ -418,6 +423,10 @@ front_fail(struct session *s, struct exchange *x, enum fail why)
 	}
 	if (why == FAIL_LOGIN)
 		server_words(x, &code, &text);
+	if (why == FAIL_TLS && x->said != NULL) {
+		snprintf(tls, sizeof(tls), "weir: %s: %s", text, x->said);
+		text = tls;
+	}
 	memcpy(copy, code, 5);
 	copy[5] = '\0';
 	if (!lives) {
@@ -577,6 +586,10 @@ front_drained(struct session *s)
 		session_bytes(s);
 		return;
 	}
+	if (pg_session(s)->phase == PG_TLS_DUE) {
+		pg_startup_drained(s);
+		return;
+	}
 	if (x == NULL || x->lease == NULL) {
 		aside_drained(s);
 		return;
@@ -590,6 +603,7 @@ front_drained(struct session *s)
 }
 
 const struct front_ops pg_front = {
+	.asks_tls = true,
 	.open = front_open,
 	.bytes = front_bytes,
 	.reply = front_reply,

@@ -11,6 +11,7 @@
 #include "pool/adapt.h"
 #include "pool/failover.h"
 #include "proxy/proto/postgres/postgres.h"
+#include "proxy/proto/postgres/tls.h"
 
 /* Of what a server says unasked, in one message. */
 enum {
@@ -98,7 +99,8 @@ login_as(const struct upconn *u)
 	const struct lane *lane = u->pool->worker->owner;
 	struct pg_login_as as = { .user = pg_key_user(key),
 	    .database = pg_key_database(key),
-	    .secure = pg_is_near(&u->shelf->site->endpoint->addr) };
+	    .secure = pg_is_near(&u->shelf->site->endpoint->addr) ||
+	    pg_tls_is_verified(conn_ssl(&u->conn)) };
 
 	if (key->kind == PG_KEY_PASSWORD)
 		as.password = pg_key_secret(key);
@@ -113,12 +115,55 @@ login_as(const struct upconn *u)
 
 static void cancel_again(struct deadline *d);
 
+/* 55.2.10 */
+static bool
+peer_ask_tls(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	pu->asks_tls = !pg_back_conf(u->pool->conf)->direct_tls;
+	if (!pu->asks_tls)
+		return true;
+	if (pg_tls_ask(store_of(u), &u->conn.out) < 0)
+		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
+	else
+		conn_send(&u->conn);
+	return false;
+}
+
+static void
+tls_answer(struct upconn *u)
+{
+	struct pg_tls_wrong wrong;
+
+	switch (pg_tls_answer(store_of(u), &u->conn.in, &u->conn.out,
+	    &wrong)) {
+	case PARSE_MORE:
+		return;
+	case PARSE_BAD:
+		upconn_not_secured(u, wrong.name, wrong.text);
+		return;
+	case PARSE_DONE:
+		pg_upconn(u)->asks_tls = false;
+		pg_upconn(u)->asked_tls = true;
+		upconn_secure(u);
+		return;
+	}
+}
+
 static bool
 peer_greet(struct upconn *u)
 {
 	struct pg_upconn *pu = pg_upconn(u);
 	struct pg_login_as as;
+	SSL *ssl = conn_ssl(&u->conn);
 
+	if (ssl != NULL && !pu->asked_tls && !pg_tls_is_meant(ssl)) {
+		upconn_not_secured(u, "no_shared_protocol", "the server does "
+		    "not say by ALPN that it is PostgreSQL, which direct_tls "
+		    "needs");
+		return false;
+	}
 	u->conn.gathers = true;
 	pg_prepared_init(&pu->prepared);
 	deadline_init(&pu->again, cancel_again);
@@ -459,7 +504,10 @@ peer_bytes(struct upconn *u)
 {
 	switch (u->state) {
 	case UPCONN_GREETING:
-		greeting_bytes(u);
+		if (pg_upconn(u)->asks_tls)
+			tls_answer(u);
+		else
+			greeting_bytes(u);
 		return;
 	case UPCONN_WASHING:
 		washing_bytes(u);
@@ -523,6 +571,7 @@ const struct peer_ops pg_peer = {
 	.state_size = sizeof(struct pg_upconn),
 	.pins = pg_pins,
 	.errors = errors,
+	.ask_tls = peer_ask_tls,
 	.greet = peer_greet,
 	.bytes = peer_bytes,
 	.wash = peer_wash,

@@ -8,11 +8,15 @@
 
 #include <string.h>
 
+#include "net/tls_server.h"
 #include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/probe.h"
 
-static const char *const auth_words[] = { "trust", "scram-sha-256", NULL };
+static const char *const auth_words[] = {
+	"trust", "scram-sha-256", "cert", NULL
+};
+static const char *const tls_words[] = { "require", "allow", NULL };
 static const char *const state_words[] = { "pin", "warn", "refuse", NULL };
 static const char *const target_words[] = {
 	"any", "primary", "standby", NULL
@@ -20,7 +24,7 @@ static const char *const target_words[] = {
 static const char *const name_words[] = { "keep", "append", NULL };
 
 static const char *const user_auth_words[] = {
-	"listener", "trust", "scram-sha-256", NULL
+	"listener", "trust", "scram-sha-256", "cert", NULL
 };
 
 static const struct conf_key user_keys[] = {
@@ -41,6 +45,10 @@ static const struct conf_key user_keys[] = {
 	  .offset = offsetof(struct pg_user, auth), .def = "listener",
 	  .words = user_auth_words,
 	  .help = "how this one proves who it is; listener: as all" },
+	{ .name = "cert", .type = CONF_STRING,
+	  .offset = offsetof(struct pg_user, cert),
+	  .help = "with auth \"cert\": the common name that its certificate "
+	      "has to have; name when absent" },
 	{ .name = NULL }
 };
 
@@ -49,7 +57,12 @@ static const struct conf_key listener_keys[] = {
 	  .offset = offsetof(struct pg_listener_conf, auth),
 	  .def = "scram-sha-256", .words = auth_words,
 	  .help = "how clients prove who they are; trust: not at all, only "
-	      "from this machine" },
+	      "from this machine; cert: by a certificate with their name" },
+	{ .name = "tls", .type = CONF_ENUM,
+	  .offset = offsetof(struct pg_listener_conf, tls),
+	  .def = "require", .words = tls_words,
+	  .help = "with the group tls: are clients without TLS refused, or let "
+	      "in" },
 	{ .name = "users", .type = CONF_RECORDS,
 	  .offset = offsetof(struct pg_listener_conf, users),
 	  .record = user_keys, .record_size = sizeof(struct pg_user),
@@ -108,6 +121,11 @@ static const struct conf_key upstream_keys[] = {
 	  .offset = offsetof(struct pg_upstream_conf, check_database),
 	  .def = "postgres",
 	  .help = "where they log in" },
+	{ .name = "direct_tls", .type = CONF_BOOL,
+	  .offset = offsetof(struct pg_upstream_conf, direct_tls),
+	  .def = "false",
+	  .help = "with the group tls: it begins without asking the server, "
+	      "since PostgreSQL 17" },
 	{ .name = "target", .type = CONF_ENUM,
 	  .offset = offsetof(struct pg_upstream_conf, target),
 	  .def = "any", .words = target_words,
@@ -140,10 +158,19 @@ have_same_login(const void *a, const void *b)
 
 /* -------------------------------------------------------------------- users */
 
+/* Does the listener want a certificate of everybody? Of some? */
+static bool
+asks_certificates(const struct conf_listener *l)
+{
+	return l->tls.common.on && l->tls.client_auth != TLS_CLIENT_NONE;
+}
+
 static void
-prepare_user(struct pg_user *u, conf_say_fn *say, void *arg)
+prepare_user(const struct conf_listener *l, struct pg_user *u,
+    conf_say_fn *say, void *arg)
 {
 	const char *text = u->password != NULL ? u->password : u->secret, *why;
+	enum pg_auth_method method = pg_auth_method_of(l->own, u);
 	bool is_secret;
 
 	if (u->name == NULL || *u->name == '\0')
@@ -151,9 +178,16 @@ prepare_user(struct pg_user *u, conf_say_fn *say, void *arg)
 	if (u->password != NULL && u->secret != NULL)
 		say(arg, u->line, "users: password and secret are both given, "
 		    "expected one of them");
-	if (text == NULL && u->auth != PG_USER_TRUST)
+	if (text == NULL && method == PG_AUTH_SCRAM)
 		say(arg, u->line, "users: there is neither password nor "
 		    "secret, expected one, or auth = \"trust\"");
+	if (method == PG_AUTH_CERT && !asks_certificates(l))
+		say(arg, u->line, "users: auth is \"cert\", and no client is "
+		    "asked for one, expected tls.client_auth = \"optional\" or "
+		    "\"required\"");
+	if (method != PG_AUTH_CERT && u->cert != NULL)
+		say(arg, u->line, "users: cert is of no use, expected auth = "
+		    "\"cert\"");
 	if (text == NULL || u->name == NULL)
 		return;
 	if (pg_secret_parse(&u->known, text, u->name, pg_auth_mock_key(),
@@ -165,10 +199,33 @@ prepare_user(struct pg_user *u, conf_say_fn *say, void *arg)
 	if (u->secret != NULL && !is_secret)
 		say(arg, u->line, "users: secret is none, expected "
 		    "\"SCRAM-SHA-256$...\" as pg_authid has it, or password");
-	else if (u->known.kind == PG_SECRET_MD5 && u->auth != PG_USER_TRUST)
+	else if (u->known.kind == PG_SECRET_MD5 && method == PG_AUTH_SCRAM)
 		say(arg, u->line, "users: an MD5 secret cannot be proven by "
 		    "SCRAM-SHA-256, expected \"SCRAM-SHA-256$...\" or a "
 		    "password");
+}
+
+/* Whoever comes in by his certificate has to have shown one. */
+static void
+prepare_tls(const struct conf_listener *l, conf_say_fn *say, void *arg)
+{
+	const struct pg_listener_conf *own = l->own;
+
+	if (own->tls == PG_TLS_ALLOW && !l->tls.common.on)
+		say(arg, l->line, "tls: \"allow\" without the group tls, "
+		    "expected tls = { certificate = ...; }");
+	if (own->auth != PG_AUTH_CERT)
+		return;
+	if (!l->tls.common.on || l->tls.client_auth != TLS_CLIENT_REQUIRED)
+		say(arg, l->line, "auth: \"cert\" asks for certificates that "
+		    "nobody has to show, expected tls.client_auth = "
+		    "\"required\"");
+	else if (own->tls == PG_TLS_ALLOW)
+		say(arg, l->line, "tls: \"allow\" lets in whom auth = \"cert\" "
+		    "does not, expected \"require\"");
+	if (own->users.n == 0 && own->users_file.full == NULL)
+		say(arg, l->line, "auth: \"cert\" lets in whom it knows, and "
+		    "there is nobody, expected users or users_file");
 }
 
 static void
@@ -180,7 +237,8 @@ prepare(struct conf_listener *l, conf_say_fn *say, void *arg)
 	size_t i;
 
 	for (i = 0; i < own->users.n; i++)
-		prepare_user(&v[i], say, arg);
+		prepare_user(l, &v[i], say, arg);
+	prepare_tls(l, say, arg);
 	for (i = 0; own->auth == PG_AUTH_TRUST && i < l->n_binds; i++)
 		if (conf_bind_is_public(&l->binds[i])) {
 			say(arg, l->binds[i].line, "auth: \"trust\" on an "

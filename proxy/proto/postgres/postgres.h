@@ -130,6 +130,8 @@ struct pg_lane {
 
 enum pg_phase {
 	PG_STARTUP,                     /* waits for its first message */
+	PG_TLS_DUE,                     /* is told that TLS begins */
+	PG_TLS_SHAKES,                  /* shakes hands */
 	PG_AUTH,                        /* proves who it is */
 	PG_LOGIN,                       /* waits for a server's greeting */
 	PG_READY,
@@ -151,9 +153,13 @@ struct pg_session {
 	bool skipping;                  /* an extended request has failed: what
 					   follows, up to its Sync, is dropped */
 	bool forsaken;                  /* the connection with its state is lost */
+	bool asked;                     /* has sent a message, before TLS */
+	bool direct;                    /* TLS has begun without that */
 	uint16_t pins;                  /* bits by enum pg_pin */
 	uint32_t slot;                  /* on its lane, from 1; 0 = has none */
 	uint32_t drop_left;             /* bytes of a message to be dropped */
+	int64_t late_ns;                /* when it has to have come in; kept
+					   while it shakes hands */
 	struct pg_key *key;             /* NULL before it is let in, and in
 					   PG_CONSOLE */
 	struct pg_settings *startup;    /* as it asked for when it came */
@@ -238,6 +244,8 @@ struct pg_upconn {
 	struct pg_settings *welcome;    /* what the server said of itself */
 	struct pg_settings *settings;   /* what has been set, beside that */
 	struct pg_prepared_set prepared;
+	bool asks_tls;                  /* and waits for an answer, */
+	bool asked_tls;                 /* and has had it */
 	bool standard, wide;            /* how its server reads texts, by its
 					   settings: see scan.h */
 	uint64_t unnamed;               /* its unnamed statement; 0 = none */
@@ -316,6 +324,10 @@ void pg_known_put(struct pg_lane *lane, const struct upstream *up,
 
 /* startup.c: the first message. */
 void pg_startup_take(struct session *s);
+/* Or what comes between it and TLS. */
+void pg_startup_tls(struct session *s);
+/* Likewise, when out has drained. */
+void pg_startup_drained(struct session *s);
 /* auth.c: it has said who it is; and its next message. */
 void pg_auth_begin(struct session *s, const char *user, const char *database);
 void pg_auth_take(struct session *s);

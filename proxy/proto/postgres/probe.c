@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "proxy/proto/postgres/postgres.h"
+#include "proxy/proto/postgres/tls.h"
 
 /* Of all answers to the query: its row and what the server says besides. */
 enum { ANSWERS_MOST_BYTES = 64 * 1024 };
@@ -23,7 +24,8 @@ enum stage { STAGE_LOGIN, STAGE_QUERY };
 
 struct state {
 	enum stage stage;
-	bool near;                      /* it is on this machine */
+	bool verified;                  /* by TLS */
+	bool near;                      /* it is on this machine, or that */
 	bool nameless;                  /* nobody is known who could log in */
 	enum pg_target target;          /* that was wanted when it was asked */
 	struct pg_key *key;             /* who logs in */
@@ -100,9 +102,42 @@ ask(const struct conf_upstream *conf, const struct endpoint *e, void *state,
 	s->key = key_of(own, &s->nameless);
 	if (s->key == NULL)
 		return -1;
-	s->near = pg_is_near(&e->addr);
+	s->near = s->verified || pg_is_near(&e->addr);
 	as = login_as(s);
 	return pg_login_start(&s->login, &as, store, out);
+}
+
+/* What speaks TLS as another protocol begins with it. */
+static int
+ask_tls(const struct conf_upstream *conf, void *state,
+    struct block_store *store, struct buf *out)
+{
+	const struct pg_upstream_conf *own = own_of(conf);
+	struct state *s = state;
+
+	s->verified = conf->tls.verify;
+	if (own == NULL || own->direct_tls)
+		return 0;
+	return pg_tls_ask(store, out) < 0 ? -1 : 1;
+}
+
+static enum probe_verdict
+tls_answer(void *state, struct block_store *store, struct buf *in,
+    const struct buf *out, char why[PROBE_WHY_MAX])
+{
+	struct pg_tls_wrong wrong;
+
+	(void)state;
+	switch (pg_tls_answer(store, in, out, &wrong)) {
+	case PARSE_MORE:
+		return PROBE_MORE;
+	case PARSE_DONE:
+		return PROBE_OK;
+	case PARSE_BAD:
+		break;
+	}
+	snprintf(why, PROBE_WHY_MAX, "TLS: %s", wrong.name);
+	return PROBE_BAD;
 }
 
 /* ---------------------------------------------------------------- verdicts */
@@ -309,6 +344,8 @@ fini(void *state)
 
 const struct probe_ops pg_probe = {
 	.state_size = sizeof(struct state),
+	.ask_tls = ask_tls,
+	.tls_answer = tls_answer,
 	.ask = ask,
 	.answer = answer,
 	.fini = fini

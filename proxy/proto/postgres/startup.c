@@ -10,6 +10,8 @@
 #include <strings.h>
 
 #include "proxy/proto/postgres/postgres.h"
+#include "proxy/proto/postgres/tls.h"
+#include "proxy/shake.h"
 
 enum {
 	MAJOR = 3, MINOR_MOST = 2,
@@ -222,23 +224,103 @@ read_startup(struct session *s, char *bytes, size_t len, unsigned minor)
 
 /* ----------------------------------------------------------- other requests */
 
-/* One byte is the answer, and nothing may have come behind the question: it
-   would have been sent in the clear, and be taken for encrypted (CVE-2021-3935,
-   CVE-2021-23222). */
+static bool
+has_tls(const struct session *s)
+{
+	return s->door->conf->tls.server != NULL;
+}
+
+/* The deadline becomes the handshake's, for the time being. */
 static void
-refuse_encryption(struct session *s)
+shake(struct session *s)
+{
+	struct pg_session *ps = pg_session(s);
+
+	ps->phase = PG_TLS_SHAKES;
+	ps->late_ns = s->deadline.at_ns;
+	shake_begin(s);
+}
+
+/* Nothing may have come behind the question: it would have been sent in the
+   clear, and be taken for encrypted (CVE-2021-3935, CVE-2021-23222). */
+static bool
+is_alone(struct session *s)
+{
+	if (s->conn.in.len == 0)
+		return true;
+	pg_say_fatal(s, "08P01", "received unencrypted data after SSL "
+	    "request");
+	return false;
+}
+
+/* The answer goes out before TLS begins: what is in out then is encrypted. */
+void
+pg_startup_drained(struct session *s)
+{
+	if (pg_session(s)->phase == PG_TLS_DUE && s->conn.out.len == 0)
+		shake(s);
+}
+
+/* One byte is the answer. */
+static void
+answer_encryption(struct session *s, bool yes)
 {
 	struct block_store *store = &s->conn.w->blocks;
 
-	if (s->conn.in.len > 0) {
-		pg_say_fatal(s, "08P01", "received unencrypted data after SSL "
-		    "request");
+	if (!is_alone(s))
+		return;
+	pg_session(s)->asked = true;
+	if (buf_append(store, &s->conn.out, yes ? "S" : "N", 1) < 0) {
+		session_reset(s);
 		return;
 	}
-	if (buf_append(store, &s->conn.out, "N", 1) < 0)
-		session_reset(s);
-	else
+	if (!yes) {
 		conn_send(&s->conn);
+		return;
+	}
+	pg_session(s)->phase = PG_TLS_DUE;
+	conn_flush(&s->conn);
+	if (!s->closed)
+		pg_startup_drained(s);
+}
+
+static void
+shaken(struct session *s)
+{
+	struct pg_session *ps = pg_session(s);
+	int64_t left_ns = ps->late_ns - s->conn.w->now_ns;
+
+	/* One time limit for all that comes before it is let in. */
+	deadline_set(s->conn.w, &s->deadline, left_ns > 0 ?
+	    left_ns / NS_PER_MS : 0);
+	if (ps->direct && !pg_tls_is_meant(conn_ssl(&s->conn)))
+		pg_say_fatal(s, "08P01", "received direct SSL connection "
+		    "request without ALPN protocol negotiation extension");
+	else
+		ps->phase = PG_STARTUP;
+}
+
+void
+pg_startup_tls(struct session *s)
+{
+	if (pg_session(s)->phase == PG_TLS_DUE)
+		(void)is_alone(s);
+	else if (conn_ssl(&s->conn) != NULL && !s->conn.securing)
+		shaken(s);
+}
+
+/* A ClientHello in the place of the first message (55.2.10): 22 is a record of
+   the handshake (RFC 8446 5.1), and would be a length of hundreds of MB. */
+static bool
+is_direct_tls(const struct session *s)
+{
+	char first;
+
+	if (!has_tls(s) || pg_session(s)->asked || s->conn.in.len == 0 ||
+	    conn_ssl(&s->conn) != NULL)
+		return false;
+	pg_copy_at(&s->conn.in, 0, &first, 1);
+	return first == 0x16;
 }
 
 /* There is no answer to it: the end is. */
@@ -256,23 +338,33 @@ read_first(struct session *s, char *bytes, size_t len)
 {
 	uint32_t version = pg_u32(bytes);
 
-	switch (version) {
-	case PG_CANCEL_REQUEST:
+	bool secured = conn_ssl(&s->conn) != NULL;
+
+	if (version == PG_CANCEL_REQUEST) {
 		read_cancel(s, bytes + 4, len - 4);
 		return;
-	case PG_SSL_REQUEST:
-	case PG_GSSENC_REQUEST:
+	}
+	/* Encrypted twice is no version of the protocol either. */
+	if ((version == PG_SSL_REQUEST || version == PG_GSSENC_REQUEST) &&
+	    !secured) {
 		if (len != 4)
 			pg_say_fatal(s, "08P01", "invalid length of startup "
 			    "packet");
 		else
-			refuse_encryption(s);
+			answer_encryption(s, version == PG_SSL_REQUEST &&
+			    has_tls(s));
 		return;
 	}
 	if (version >> 16 != MAJOR) {
 		pg_say_fatal(s, "0A000", "unsupported frontend protocol %u.%u: "
 		    "server supports 3.0 to 3.2", version >> 16,
 		    version & 0xffff);
+		return;
+	}
+	/* Its password has not been sent yet, and is not asked for. */
+	if (has_tls(s) && !secured && pg_conf(s)->tls == PG_TLS_REQUIRE) {
+		pg_say_fatal(s, "28000", "weir: no encryption: connect with "
+		    "sslmode=require or better");
 		return;
 	}
 	read_startup(s, bytes + 4, len - 4, version & 0xffff);
@@ -286,6 +378,11 @@ pg_startup_take(struct session *s)
 	uint32_t size;
 	char head[4];
 
+	if (is_direct_tls(s)) {
+		pg_session(s)->direct = true;
+		shake(s);
+		return;
+	}
 	if (s->conn.in.len < sizeof(head))
 		return;
 	pg_copy_at(&s->conn.in, 0, head, sizeof(head));
