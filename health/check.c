@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/ssl.h>
+
 #include "net/conn.h"
+#include "net/tls_client.h"
+#include "net/tls_problem.h"
 
 enum {
 	ANSWER_MOST = 64 * 1024,        /* unread bytes of an answer */
@@ -28,6 +32,7 @@ struct check {
 	const struct endpoint *endpoint;
 	check_done_fn *done;
 	void *arg;
+	SSL *ssl;                       /* for TLS, until it begins; NULL */
 	_Alignas(max_align_t) char state[];     /* the probe's */
 };
 
@@ -44,6 +49,8 @@ check_abandon(struct check *k)
 {
 	deadline_clear(&k->deadline);
 	conn_close(&k->conn);
+	SSL_free(k->ssl);
+	k->ssl = NULL;
 	if (k->probe != NULL && k->probe->fini != NULL)
 		k->probe->fini(k->state);
 	worker_late(k->conn.w, &k->late, release);
@@ -109,14 +116,10 @@ introduce(const struct check *k)
 	    proxy_header_send_own(conn_fd(&k->conn), k->conf->send_proxy);
 }
 
-/* Connected. False when it is over. */
+/* Nothing comes before it any more. False when it is over. */
 static bool
 ask(struct check *k)
 {
-	if (introduce(k) < 0) {
-		failed_with(k, errno);
-		return false;
-	}
 	if (k->probe == NULL) {
 		finish(k, CHECK_GOOD, NULL);
 		return false;
@@ -130,6 +133,58 @@ ask(struct check *k)
 	return true;
 }
 
+/*
+ * Is TLS spoken there? As on the connections that the check is for; a port of
+ * its own has something else behind it. And where the protocol may have to ask
+ * for TLS first, nobody does who is content with being connected.
+ */
+static bool
+speaks_tls(const struct check *k)
+{
+	return k->conf->tls.client != NULL && k->conf->health.port == 0 &&
+	    (k->probe != NULL || !k->conf->proto->probes);
+}
+
+/* False when it is over. */
+static bool
+secure(struct check *k)
+{
+	SSL *ssl = k->ssl;
+
+	k->ssl = NULL;
+	if (conn_secure(&k->conn, ssl) == 0)
+		return true;
+	failed_with(k, ENOMEM);
+	return false;
+}
+
+/* Connected. False when it is over. */
+static bool
+begin(struct check *k)
+{
+	int asked = 0;
+
+	if (introduce(k) < 0) {
+		failed_with(k, errno);
+		return false;
+	}
+	if (!speaks_tls(k))
+		return ask(k);
+	/* Made now: what it is held against goes with what ask_tls() saw. */
+	k->ssl = tls_client_begin(k->conf->tls.client, k->endpoint->host);
+	if (k->ssl != NULL && k->probe != NULL && k->probe->ask_tls != NULL)
+		asked = k->probe->ask_tls(k->conf, k->state,
+		    &k->conn.w->blocks, &k->conn.out);
+	if (k->ssl == NULL || asked < 0) {
+		failed_with(k, ENOMEM);
+		return false;
+	}
+	if (asked == 0)
+		return secure(k);
+	conn_send(&k->conn);
+	return true;
+}
+
 static void
 on_connected(struct conn *c, int error)
 {
@@ -138,7 +193,50 @@ on_connected(struct conn *c, int error)
 	if (error != 0)
 		failed_with(k, error);
 	else
+		(void)begin(k);
+}
+
+static void
+on_secured(struct conn *c, int error)
+{
+	struct check *k = container_of(c, struct check, conn);
+	char why[PROBE_WHY_MAX], text[256];
+	enum tls_problem problem;
+
+	if (error == 0) {
 		(void)ask(k);
+		return;
+	}
+	if (conn_is_shortage(error)) {
+		failed_with(k, error);
+		return;
+	}
+	problem = tls_problem(conn_ssl(c), text, sizeof(text));
+	snprintf(why, sizeof(why), "TLS: %s", tls_problem_names[problem]);
+	finish_bad(k, why);
+}
+
+/* In place of the answer: the one to the question for TLS. */
+static void
+tls_answer(struct check *k)
+{
+	struct conn *c = &k->conn;
+	char why[PROBE_WHY_MAX] = "";
+
+	switch (k->probe->tls_answer(k->state, &c->w->blocks, &c->in, &c->out,
+	    why)) {
+	case PROBE_OK:
+		(void)secure(k);
+		return;
+	case PROBE_BAD:
+	case PROBE_FULL:
+		finish_bad(k, why);
+		return;
+	case PROBE_MORE:
+		if (c->eof)
+			finish_bad(k, "closed without an answer");
+		return;
+	}
 }
 
 static void
@@ -147,6 +245,10 @@ on_input(struct conn *c)
 	struct check *k = container_of(c, struct check, conn);
 	char why[PROBE_WHY_MAX] = "";
 
+	if (k->ssl != NULL) {
+		tls_answer(k);
+		return;
+	}
 	switch (k->probe->answer(k->conf, k->state, &c->w->blocks, &c->in,
 	    &c->out, c->eof, why)) {
 	case PROBE_OK:
@@ -187,6 +289,7 @@ static const struct conn_ops conn_ops = {
 	.input = on_input,
 	.drained = on_drained,
 	.connected = on_connected,
+	.secured = on_secured,
 	.failed = on_failed
 };
 
@@ -234,7 +337,7 @@ check_begin(struct worker *main, const struct conf_upstream *conf,
 		goto failed;
 	}
 	deadline_set(main, &k->deadline, conf->health.timeout_ms);
-	return got == CONN_COMING || ask(k) ? k : NULL;
+	return got == CONN_COMING || begin(k) ? k : NULL;
 failed:
 	free(k);
 	error_words(error, why);

@@ -27,6 +27,17 @@ enum probe_verdict {
 
 struct probe_ops {
 	size_t state_size;              /* zeroed for each check */
+	/* Connected to a server that is to speak TLS as conf says now. 0: it does
+	   from the start. 1: *out has what is to be said first, and the answer
+	   goes to tls_answer(). -1 when out of memory. Before ask(), which
+	   comes when TLS is on. NULL = 0. */
+	int (*ask_tls)(const struct conf_upstream *conf, void *state,
+	    struct block_store *store, struct buf *out);
+	/* *in grew. PROBE_OK: it has been taken, and TLS begins. `out` is what
+	   of the question has not been sent yet. */
+	enum probe_verdict (*tls_answer)(void *state,
+	    struct block_store *store, struct buf *in, const struct buf *out,
+	    char why[PROBE_WHY_MAX]);
 	/* Connected: append the question to *out. -1 when out of memory. */
 	int (*ask)(const struct conf_upstream *conf, const struct endpoint *e,
 	    void *state, struct block_store *store, struct buf *out);
