@@ -20,6 +20,7 @@ import struct
 import subprocess
 
 import case
+import certs
 from case import Failed, Skip, check, eq, later, port, temp_dir, until
 from wire import Client as WireClient
 
@@ -481,13 +482,26 @@ class Result:
         return self.rows[0][0]
 
 
+def begin_tls(wire, context, direct=False):
+    """As libpq does (55.2.11)."""
+    if not direct:
+        wire.send(SSL_REQUEST)
+        eq(wire.read_exact(1), b"S", "answer to SSLRequest")
+    return certs.encrypt(wire, context, "localhost")
+
+
 class Client(WireClient):
     """Connects and, unless login is False, logs in."""
 
     def __init__(self, address, user="alice", database="shop", word=None,
-                 version=V3_0, login=True, rcvbuf=None, **params):
+                 version=V3_0, login=True, rcvbuf=None, tls=None,
+                 direct=False, **params):
         super().__init__(address, rcvbuf=rcvbuf)
         self.address = address
+        self.order = None       # from the first ReadyForQuery on
+        self.tls, self.direct = tls, direct     # an SSLContext, or None
+        if tls is not None:
+            begin_tls(self, tls, direct)
         self.user, self.word, self.version = user, word, version
         self.parameters = {}    # ParameterStatus, the last of each
         self.news = []          # every one: (name, value)
@@ -496,7 +510,6 @@ class Client(WireClient):
         self.pid = self.key = self.negotiated = None
         self.methods = []       # codes of Authentication requests
         self.status = None
-        self.order = None       # from the first ReadyForQuery on
         self.params = {"user": user, "database": database, **params}
         if login:
             self.login()
@@ -676,16 +689,19 @@ class Client(WireClient):
     def setting(self, name):
         return self.one("SHOW " + name)
 
-    def ask_cancel(self, pid=None, key=None):
-        """Ask for it; the connection, that ends when it is over."""
+    def ask_cancel(self, pid=None, key=None, plainly=False):
+        """Ask for it; the connection, that ends when it is over. By TLS as
+        itself, or if not plainly."""
         link = WireClient(self.address)
+        if self.tls is not None and not plainly:
+            begin_tls(link, self.tls, self.direct)
         link.send(cancel_request(self.pid if pid is None else pid,
                                  self.key if key is None else key))
         return link
 
-    def cancel(self, pid=None, key=None):
+    def cancel(self, pid=None, key=None, plainly=False):
         """Ask for it, to the end of that connection."""
-        link = self.ask_cancel(pid, key)
+        link = self.ask_cancel(pid, key, plainly)
         eq(link.read_to_end(), b"", "an answer to a cancel")
         link.close()
         return self

@@ -12,9 +12,11 @@ import base64
 import itertools
 import os
 import re
+import ssl
 import struct
 import threading
 
+import certs
 from case import check, until
 from origin import Origin
 from postgres import (FRONTEND, ScramKeys, _values, attributes, cstr,
@@ -704,6 +706,7 @@ class PgOrigin(Origin):
 
     def __init__(self, auth="trust", users=None, key_len=4, settings=None,
                  parameters=None, before=None, script=None, greet=None,
+                 tls=None, tls_answer=b"S", direct=False, leave=True,
                  **options):
         self.auth, self.users, self.key_len = auth, users or {}, key_len
         self.settings = settings or {}          # other defaults than usual
@@ -724,15 +727,31 @@ class PgOrigin(Origin):
         self.waiting = 0        # sessions inside of pg_sleep or for a lock
         self.woken = 0
         self._keys = {}
+        self.tls = tls          # an SSLContext; None: speaks no TLS
+        self.tls_answer = tls_answer    # in the place of "S", or of TLS
+        self.direct = direct    # TLS comes at once
+        self.leave = leave      # says so when it ends a connection of TLS
+        self.secured = []       # numbers of connections
+        self.tls_errors = []
         super().__init__(self._script, **options)
 
     def _script(self, link):
         link.limit = None
         session = Session(self, link)
         try:
+            if self.direct and not self._secure(link):
+                return None
             size, code = struct.unpack("!II", link.read_exact(8))
             while code in (80877103, 80877104):     # encryption
-                link.send("N")
+                if code == 80877103 and self.tls is not None:
+                    link.send(self.tls_answer)
+                    if self.tls_answer != b"S":
+                        link.read_to_end()
+                        return None
+                    if not self._secure(link):
+                        return None
+                else:
+                    link.send("N")
                 size, code = struct.unpack("!II", link.read_exact(8))
             check(8 < size <= 10000, "length of a first packet: %d" % size)
             body = link.read_exact(size - 8)
@@ -747,7 +766,26 @@ class PgOrigin(Origin):
             pass
         finally:
             self._gone(session)
+            self._leave(link)
         return None
+
+    def _secure(self, link):
+        """False when nothing comes of it."""
+        try:
+            certs.encrypt(link, self.tls, server_side=True)
+        except (ssl.SSLError, OSError) as e:
+            self.tls_errors.append(e)
+            return False
+        with self.said:
+            self.secured.append(link.number)
+        return True
+
+    def _leave(self, link):
+        if self.leave and isinstance(link.sock, ssl.SSLSocket):
+            try:
+                link.sock = link.sock.unwrap()
+            except (ssl.SSLError, OSError, ValueError):
+                pass
 
     def _gone(self, session):
         with self.said:

@@ -7,6 +7,7 @@ SPDX-License-Identifier: MIT
 """
 import select
 import socket
+import ssl
 import struct
 import time
 
@@ -21,7 +22,8 @@ class Wire:
     def __init__(self, sock):
         self.sock = sock
         self.buf = bytearray()      # read, not taken yet
-        self.ended = None           # "fin" or "rst" once seen
+        self.ended = None           # "fin" or "rst" once seen; of TLS also
+                                    # "cut": an end without leave
         self.received = 0
         self.limit = WAIT
         if sock.family != socket.AF_UNIX:
@@ -51,6 +53,9 @@ class Wire:
             got = self.sock.recv(262144)
         except (ConnectionResetError, BrokenPipeError):
             self.ended = "rst"
+            return False
+        except ssl.SSLEOFError:
+            self.ended = "cut"
             return False
         except TimeoutError:
             raise TimeoutError("nothing came; so far %r" %
