@@ -40,6 +40,8 @@ http_lane_init(void *own, unsigned index)
 	}
 	nghttp2_option_set_no_auto_window_update(lane->option, 1);
 	nghttp2_option_set_no_closed_streams(lane->option, 1);
+	/* What it would check of messages, h2.h and front2_take.c do. */
+	nghttp2_option_set_no_http_messaging(lane->option, 1);
 	nghttp2_option_set_max_deflate_dynamic_table_size(lane->option,
 	    TABLE_BYTES);
 	if (nghttp2_session_callbacks_new(&lane->callbacks) != 0) {
@@ -361,8 +363,8 @@ look_round(struct http2 *h2)
 		arm(h2);
 }
 
-void
-http2_run(struct http2 *h2)
+static void
+run(struct http2 *h2, bool reads)
 {
 	if (h2->busy || http2_is_over(h2)) {
 		h2->again = true;
@@ -371,9 +373,7 @@ http2_run(struct http2 *h2)
 	h2->busy = true;
 	do {
 		h2->again = false;
-		push(h2);
-		settle(h2);
-		if (!http2_is_over(h2))
+		if (reads)
 			feed(h2);
 		if (!http2_is_over(h2) && session_is_leaving(h2->s))
 			leave(h2);
@@ -385,6 +385,12 @@ http2_run(struct http2 *h2)
 	h2->busy = false;
 	if (!http2_is_over(h2))
 		look_round(h2);
+}
+
+void
+http2_run(struct http2 *h2)
+{
+	run(h2, false);
 }
 
 /* ------------------------------------------------------------------- beginning */
@@ -460,10 +466,14 @@ http2_of(const struct session *s)
 	return http_session_of(s)->h2;
 }
 
+/* Also after each exchange: then there is nothing to read. */
 static void
 front_bytes(struct session *s)
 {
-	http2_run(http2_of(s));
+	struct http2 *h2 = http2_of(s);
+
+	if (!h2->busy && (s->conn.in.len > 0 || s->conn.eof))
+		run(h2, true);
 }
 
 static void
@@ -478,8 +488,8 @@ front_leased(struct session *s, struct exchange *x)
 static void
 front_unchoke(struct session *s, struct exchange *x)
 {
-	http2_give_window(http_of(x)->stream);
-	http2_run(http2_of(s));
+	if (http2_give_window(http_of(x)->stream))
+		http2_run(http2_of(s));
 }
 
 static void
@@ -499,7 +509,7 @@ front_drained(struct session *s)
 		}
 	}
 	if (h2->blocked || s->conn.paused)
-		http2_run(h2);
+		run(h2, true);
 }
 
 static void

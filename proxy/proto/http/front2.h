@@ -97,6 +97,7 @@ struct http2_stream {
 	bool waits : 1;                 /* ... and got none the last time */
 	bool took : 1;                  /* the client has taken some */
 	bool said_all : 1;              /* END_STREAM is sent, or about to be */
+	bool refused : 1;               /* malformed: about to be reset */
 	bool closed : 1;                /* nghttp2 has forgotten it */
 	char key[H2_KEY_LEN + 1];       /* x is a socket: what it asked with */
 };
@@ -122,9 +123,9 @@ http2_is_over(const struct http2 *h2)
 
 /* ---------------------------------------------------------------- front2.c */
 
-/* Send what there is to be sent, and go on with what follows from that. May end
-   streams, exchanges and the session; called from inside a run it only notes
-   that there is more to do. */
+/* Send what there is to be sent, and go on with what follows from that; reads
+   nothing. May end streams, exchanges and the session; called from inside a run
+   it only notes that there is more to do. */
 void http2_run(struct http2 *h2);
 
 /* st has news for the run. */
@@ -144,8 +145,8 @@ void http2_take_init(nghttp2_session_callbacks *c);
 void http2_dispatch(struct http2_stream *st);
 /* Hand on what has come of its body. */
 void http2_take_body(struct http2_stream *st);
-/* New window for what the upstream has taken. */
-void http2_give_window(struct http2_stream *st);
+/* New window for what the upstream has taken; true: there is some to be sent. */
+bool http2_give_window(struct http2_stream *st);
 
 /* ----------------------------------------------------------- front2_give.c */
 

@@ -161,6 +161,12 @@ begin_exchange(struct http2_stream *st, bool whole, bool ends)
 static int
 refuse_stream(struct http2 *h2, int32_t id)
 {
+	struct http2_stream *st = stream_find(h2, id);
+
+	if (st != NULL && st->refused)
+		return 0;
+	if (st != NULL)
+		st->refused = true;
 	count_add(&h2->s->door->failures[FAIL_BAD_REQUEST], 1);
 	if (!http2_waste(h2, HTTP2_RESET_COST))
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -189,7 +195,7 @@ take_end(struct http2_stream *st)
 {
 	struct exchange *x = st->x;
 
-	if (x == NULL || x->up_end)
+	if (x == NULL || x->up_end || st->refused)
 		return;
 	http_of(x)->taking = TAKEN;
 	x->up_end = true;
@@ -198,11 +204,24 @@ take_end(struct http2_stream *st)
 	http2_note(st);
 }
 
+/* 8.1.1: has it as many bytes as Content-Length says? */
+static bool
+is_as_long(const struct http2_stream *st, uint64_t more, bool ends)
+{
+	const struct http_exchange *hx = http_of(st->x);
+	uint64_t total = hx->up_total + more;
+
+	return hx->head->body != HTTP_BODY_LENGTH ||
+	    (ends ? total == hx->head->length : total <= hx->head->length);
+}
+
 /* Trailers can go on only where the body's end is told by a last chunk. */
 static int
-take_trailers(struct http2 *h2, int32_t id)
+take_trailers(struct http2 *h2, const nghttp2_frame *frame)
 {
+	int32_t id = frame->hd.stream_id;
 	struct http2_stream *st = stream_find(h2, id);
+	bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 	struct block_store *store = h2->text.store;
 	uint32_t at, len;
 	struct block *b;
@@ -211,6 +230,12 @@ take_trailers(struct http2 *h2, int32_t id)
 	if (h2_text_end(&h2->text, true) < 0) {
 		if (st != NULL && st->x != NULL && h2->text.refusal == 503)
 			return NGHTTP2_ERR_CALLBACK_FAILURE;
+		return refuse_stream(h2, id);
+	}
+	/* 8.1: they are the last. */
+	if (!ends || (st != NULL && st->x != NULL &&
+	    !is_as_long(st, 0, true))) {
+		h2_text_drop(&h2->text);
 		return refuse_stream(h2, id);
 	}
 	b = h2_text_take(&h2->text, &at, &len);
@@ -281,9 +306,11 @@ on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *bytes,
 	if (nghttp2_session_consume_connection(ng, len) != 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	/* Of an exchange that is over: nobody reads it. */
-	if (st == NULL || st->x == NULL || st->x->down_end)
+	if (st == NULL || st->x == NULL || st->x->down_end || st->refused)
 		return nghttp2_session_consume_stream(ng, id, len) == 0 ? 0 :
 		    NGHTTP2_ERR_CALLBACK_FAILURE;
+	if (!is_as_long(st, len, false))
+		return refuse_stream(h2, id);
 	if (keep_data(st, (const char *)bytes, len) < 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	http_of(st->x)->up_total += len;
@@ -337,11 +364,12 @@ http2_take_body(struct http2_stream *st)
 		if (s->closed || st->x == NULL)
 			return;
 	}
-	http2_give_window(st);
+	if (http2_give_window(st))
+		st->h2->again = true;
 	watch_body(st);
 }
 
-void
+bool
 http2_give_window(struct http2_stream *st)
 {
 	struct exchange *x = st->x;
@@ -349,12 +377,12 @@ http2_give_window(struct http2_stream *st)
 
 	if (st->owed == 0 || !may_go_up(x) || st->closed ||
 	    x->up.held + x->lease->u->conn.out.held >= CONN_HIGH)
-		return;
+		return false;
 	if (nghttp2_session_consume_stream(h2->ng, st->id, st->owed) != 0)
-		return;                 /* out of memory: it waits on */
+		return false;           /* out of memory: it waits on */
 	st->owed = 0;
 	watch_body(st);
-	h2->again = true;
+	return true;
 }
 
 /* ---------------------------------------------------------------- notes of frames */
@@ -453,28 +481,15 @@ on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
 	return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-/* nghttp2 would leave it out. */
-static int
-on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame,
-    const uint8_t *name, size_t name_len, const uint8_t *value,
-    size_t value_len, uint8_t flags, void *arg)
-{
-	(void)ng, (void)frame, (void)name, (void)name_len, (void)value;
-	(void)value_len, (void)flags, (void)arg;
-	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-}
-
-/* It is going to reset the stream. */
+/* nghttp2 is going to reset the stream. */
 static int
 on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error,
     void *arg)
 {
 	struct http2 *h2 = arg;
 
-	(void)ng, (void)error;
+	(void)ng, (void)frame, (void)error;
 	h2->in_head = false;
-	if (frame->hd.type == NGHTTP2_HEADERS)
-		count_add(&h2->s->door->failures[FAIL_BAD_REQUEST], 1);
 	return http2_waste(h2, HTTP2_RESET_COST) ? 0 :
 	    NGHTTP2_ERR_CALLBACK_FAILURE;
 }
@@ -492,13 +507,15 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 		h2->in_head = false;
 		got = frame->headers.cat == NGHTTP2_HCAT_REQUEST ?
 		    take_request(h2, frame) :
-		    take_trailers(h2, frame->hd.stream_id);
+		    take_trailers(h2, frame);
 		break;
 	case NGHTTP2_DATA:
 		if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 			break;
 		st = stream_find(h2, frame->hd.stream_id);
-		if (st != NULL)
+		if (st != NULL && st->x != NULL && !is_as_long(st, 0, true))
+			got = refuse_stream(h2, st->id);
+		else if (st != NULL)
 			take_end(st);
 		break;
 	case NGHTTP2_SETTINGS:
@@ -532,8 +549,6 @@ http2_take_init(nghttp2_session_callbacks *c)
 	nghttp2_session_callbacks_set_on_begin_headers_callback(c,
 	    on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(c, on_header);
-	nghttp2_session_callbacks_set_on_invalid_header_callback(c,
-	    on_invalid_header);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(c,
 	    on_invalid_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
