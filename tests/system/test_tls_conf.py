@@ -122,7 +122,7 @@ def client_certificates_are_required_and_revoked():
     w.wait_log("no certificate was shown")
     w.wait_log('the certificate of "bad" has been revoked')
     w.wait_log('the certificate of "else" is not signed by a known CA')
-    eq(w.failures(), {"handshake_failed": 6}, "failures")
+    until(lambda: w.failures() == {"handshake_failed": 6}, "six failures")
     eq(o.requests, 2, "requests")
 
 
@@ -147,7 +147,8 @@ def listener_of_one_does_not_know_sessions_of_another():
         third = TlsClient(w.conf.ports["maybe"], ctx, "a.test", session)
         check(not third.sock.session_reused, "taken up by another listener")
         ok(ask(third))
-    eq(w.failures("strict"), {"handshake_failed": 2}, "failures")
+    until(lambda: w.failures("strict") == {"handshake_failed": 2},
+          "two failures")
 
 
 @case
