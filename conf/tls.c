@@ -1,6 +1,7 @@
 /*
- * The groups named `tls`: what they say together, and the contexts that are made
- * of them, so that a file that cannot be used is found while all is as it was.
+ * The groups named `tls`: what they say together, and the contexts that are
+ * made of them, so that a file that cannot be used is found while all is as it
+ * was.
  *
  * SPDX-License-Identifier: MIT
  */

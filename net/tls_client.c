@@ -180,7 +180,7 @@ make_slots(void)
 	name_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, name_free);
 }
 
-/* ------------------------------------------------------------------ contexts */
+/* ----------------------------------------------------------------- contexts */
 
 static int
 offer(SSL_CTX *ctx, const struct tls_options *o, struct tls_wrong *wrong)
@@ -298,7 +298,7 @@ identify(const struct tls_client_options *o, uint8_t out[32],
 	return status;
 }
 
-/* ------------------------------------------------------------------- clients */
+/* ------------------------------------------------------------------ clients */
 
 struct tls_client *
 tls_client_new(const struct tls_client_options *o, char *why, size_t size)
@@ -393,7 +393,7 @@ tls_client_begin(struct tls_client *c, const char *name)
 enum tls_look
 tls_client_look(struct tls_client *c, char *why, size_t size)
 {
-	struct tls_wrong wrong;
+	struct tls_wrong wrong = { "" };
 	int64_t not_after_s;
 	uint8_t identity[32];
 	SSL_CTX *fresh, *old;

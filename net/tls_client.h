@@ -32,10 +32,10 @@ void tls_client_free(struct tls_client *c);
 
 /*
  * An SSL in connect state, with read-ahead and without BIO. `name` is the
- * endpoint's host as written, a name or an IP literal: what the certificate must
- * be for, and what is asked for by SNI, never for a literal (RFC 6066 3). A Unix
- * path, or NULL, is no name: then there must be a server_name, or the chain
- * alone is verified. From any thread. NULL when out of memory.
+ * endpoint's host as written, a name or an IP literal: what the certificate
+ * must be for, and what is asked for by SNI, never for a literal (RFC 6066 3).
+ * A Unix path, or NULL, is no name: then there must be a server_name, or the
+ * chain alone is verified. From any thread. NULL when out of memory.
  */
 SSL *tls_client_begin(struct tls_client *c, const char *name) MUST_CHECK;
 

@@ -25,7 +25,7 @@
 enum { FILE_MAX_BYTES = 1024 * 1024 };
 
 /* Mozilla's intermediate configuration 5.7, without DHE, which nobody needs who
-   has ECDHE. The client's order counts: it knows whether it has AES hardware. */
+   has ECDHE. The client's order counts: it knows its hardware. */
 static const char intermediate[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"

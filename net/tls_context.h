@@ -60,7 +60,7 @@ int tls_wrong_openssl(struct tls_wrong *wrong, const char *key,
 
 /* ------------------------------------------------------------------- files */
 
-/* All of a file, of 1 MiB at most, or wrong says why not. BIO_free() wipes it. */
+/* All of a file, 1 MiB at most, or wrong says why not. BIO_free() wipes it. */
 BIO *tls_file_open(const char *path, const char *key, struct tls_wrong *wrong)
     MUST_CHECK;
 

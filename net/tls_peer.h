@@ -29,8 +29,8 @@ extern const char *const tls_peer_fact_names[];
 int tls_peer_fact_find(const char *name);
 
 /*
- * ASCII without controls. NULL where there is no such fact: no certificate, none
- * of that kind in it, too long. Made the first time it is asked for, and the
+ * ASCII without controls. NULL where there is no such fact: no certificate,
+ * none of that kind in it, too long. Made the first time it is asked for, and the
  * SSL's, as long as that lives.
  */
 const char *tls_peer_fact(SSL *ssl, enum tls_peer_fact fact);

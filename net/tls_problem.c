@@ -140,13 +140,12 @@ problem_of(long verify)
 }
 
 static void
-describe(X509_STORE_CTX *store, const SSL *ssl, char *out, size_t size)
+describe(X509_STORE_CTX *store, char *out, size_t size)
 {
 	int error = X509_STORE_CTX_get_error(store);
 	X509 *x = X509_STORE_CTX_get_current_cert(store);
 	char who[200], names[200], day[16];
-	const char *wanted = SSL_get0_peername(
-	    (SSL *)(uintptr_t)ssl);
+	const char *wanted;
 
 	subject_of(x, who, sizeof(who));
 	switch (problem_of(error)) {
@@ -198,7 +197,7 @@ verified(int good, X509_STORE_CTX *store)
 	note = malloc(NOTE_MAX);
 	if (note == NULL)
 		return 0;
-	describe(store, ssl, note, NOTE_MAX);
+	describe(store, note, NOTE_MAX);
 	if (SSL_set_ex_data(ssl, slot, note) != 1)
 		free(note);
 	return 0;

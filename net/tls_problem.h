@@ -20,7 +20,7 @@ enum tls_problem {
 	TLS_PROBLEM_UNKNOWN_CA,
 	TLS_PROBLEM_REVOKED,
 	TLS_PROBLEM_BAD_CERTIFICATE,    /* cannot be read, signature or purpose
-					   wrong, list of revoked ones missing */
+					   wrong, no list of revoked ones */
 	TLS_PROBLEM_NO_CERTIFICATE,     /* shows none, but has to */
 	/* The rest: */
 	TLS_PROBLEM_PEER_ALERT,         /* the peer refused, and said so */

@@ -69,7 +69,7 @@ struct tls_server {
 
 static int slot = -1;                   /* of a context's ex_data: its set */
 
-/* --------------------------------------------------------- which certificate */
+/* -------------------------------------------------------- which certificate */
 
 static int
 kind_of(const EVP_PKEY *key)
@@ -103,13 +103,16 @@ static struct choice
 choose(const struct set *set, const char *name, size_t certain)
 {
 	struct choice choice = { .of = { -1, -1, -1, -1 } };
+	int certain_kind = kind_of(set->certificates[certain].key);
 
-	choice.of[kind_of(set->certificates[certain].key)] = (int)certain;
+	if (certain_kind >= 0)
+		choice.of[certain_kind] = (int)certain;
 	for (size_t i = 0; name != NULL && i < set->n_certificates; i++) {
 		const struct tls_certificate *c = &set->certificates[i];
+		int kind = kind_of(c->key);
 
-		if (choice.of[kind_of(c->key)] < 0 && has_name(c, name))
-			choice.of[kind_of(c->key)] = (int)i;
+		if (kind >= 0 && choice.of[kind] < 0 && has_name(c, name))
+			choice.of[kind] = (int)i;
 	}
 	return choice;
 }
@@ -119,6 +122,17 @@ by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct named *)a)->name,
 	    ((const struct named *)b)->name);
+}
+
+/* And of those with one name the first in the file. */
+static int
+by_name_and_place(const void *a, const void *b)
+{
+	size_t place_a = ((const struct named *)a)->site;
+	size_t place_b = ((const struct named *)b)->site;
+	int order = by_name(a, b);
+
+	return order != 0 ? order : (place_a > place_b) - (place_a < place_b);
 }
 
 static const struct named *
@@ -236,7 +250,7 @@ identify(struct set *set, struct tls_wrong *wrong)
 	return status;
 }
 
-/* ------------------------------------------------------------------ contexts */
+/* ----------------------------------------------------------------- contexts */
 
 static void
 keep_sessions(SSL_CTX *ctx, const struct tls_server_options *o)
@@ -390,6 +404,7 @@ static int
 read_names(struct set *set, struct tls_wrong *wrong)
 {
 	size_t room = 0, n = 0;
+	const char *last = NULL;
 
 	for (size_t i = 0; i < set->n_certificates; i++)
 		room += set->certificates[i].n_names;
@@ -402,22 +417,23 @@ read_names(struct set *set, struct tls_wrong *wrong)
 		for (size_t k = 0; k < c->n_names; k++)
 			set->names[n++] = (struct named){ c->names[k], i };
 	}
-	qsort(set->names, n, sizeof(*set->names), by_name);
+	qsort(set->names, n, sizeof(*set->names), by_name_and_place);
 	/* The first of a name stands for it: choose() finds the others. Until
 	   here `site` has been a certificate. */
 	for (size_t i = 0; i < n; i++) {
+		const char *name = set->names[i].name;
 		struct choice choice;
 		int site;
 
-		if (set->n_names > 0 && strcmp(set->names[i].name,
-		    set->names[set->n_names - 1].name) == 0)
+		if (last != NULL && strcmp(name, last) == 0)
 			continue;
-		choice = choose(set, set->names[i].name, set->names[i].site);
+		choice = choose(set, name, set->names[i].site);
 		site = site_of(set, &choice, wrong);
 		if (site < 0)
 			return -1;
-		set->names[set->n_names++] = (struct named){
-		    set->names[i].name, (size_t)site };
+		set->names[set->n_names++] = (struct named){ name,
+		    (size_t)site };
+		last = name;
 	}
 	return 0;
 }
@@ -455,7 +471,7 @@ set_new(const struct tls_server_options *o, struct tls_wrong *wrong)
 		return NULL;
 	}
 	set->o = o;
-	if (fill(set, wrong) == 0) {
+	if (fill(set, wrong) == 0 && set->n_sites > 0) {
 		ctx = set->sites[0].ctx;
 		set->o = NULL;
 		if (SSL_CTX_set_ex_data(ctx, slot, set) == 1)
@@ -474,7 +490,7 @@ not_after_of(SSL_CTX *ctx)
 	const struct set *set = SSL_CTX_get_ex_data(ctx, slot);
 	int64_t first = INT64_MAX;
 
-	for (size_t i = 0; i < set->n_certificates; i++) {
+	for (size_t i = 0; set != NULL && i < set->n_certificates; i++) {
 		int64_t end = tls_time(X509_get0_notAfter(
 		    set->certificates[i].x));
 
@@ -483,7 +499,7 @@ not_after_of(SSL_CTX *ctx)
 	return first;
 }
 
-/* ------------------------------------------------------------------- servers */
+/* ------------------------------------------------------------------ servers */
 
 static int
 watch_files(struct tls_watch *w, const struct tls_server_options *o)
@@ -538,6 +554,8 @@ tls_server_begin(struct tls_server *s)
 	SSL_CTX *ctx;
 	SSL *ssl;
 
+	if (s == NULL)
+		return NULL;
 	pthread_mutex_lock(&s->lock);
 	ctx = s->ctx;
 	SSL_CTX_up_ref(ctx);
@@ -553,7 +571,7 @@ tls_server_begin(struct tls_server *s)
 enum tls_look
 tls_server_look(struct tls_server *s, char *why, size_t size)
 {
-	struct tls_wrong wrong;
+	struct tls_wrong wrong = { "" };
 	SSL_CTX *fresh, *old;
 	int64_t not_after_s;
 

@@ -34,9 +34,9 @@ struct tls_server_options {
 };
 
 /*
- * Reads every file. NULL with *why filled in, which begins with the name of the
- * wrong key and ": " ("certificates[1].key: ..."). o and all it points to has to
- * stay until tls_server_free().
+ * Reads every file. NULL with *why filled in, which begins with the name of
+ * the wrong key and ": " ("certificates[1].key: ..."). o and all it points to
+ * has to stay until tls_server_free().
  */
 struct tls_server *tls_server_new(const struct tls_server_options *o,
     char *why, size_t size) MUST_CHECK;
@@ -46,7 +46,8 @@ void tls_server_free(struct tls_server *s);
 
 /*
  * An SSL in accept state, with read-ahead and without BIO. From any thread.
- * NULL when out of memory. Its end is SSL_free().
+ * NULL when out of memory, and of no server (NULL): a listener may lose its
+ * certificates while a client waits. Its end is SSL_free().
  */
 SSL *tls_server_begin(struct tls_server *s) MUST_CHECK;
 
@@ -54,8 +55,8 @@ SSL *tls_server_begin(struct tls_server *s) MUST_CHECK;
 enum tls_look { TLS_LOOK_SAME, TLS_LOOK_NEW, TLS_LOOK_BAD };
 
 /*
- * Have the files changed since they were read? If so and they have been the same
- * for two calls, reads them: TLS_LOOK_NEW, connections begun from now on have
+ * Have the files changed since they were read? If so and they have been the
+ * same for two calls, reads them: TLS_LOOK_NEW, connections begun from now on have
  * them; or TLS_LOOK_BAD with *why, and what there was stays. From one thread.
  */
 enum tls_look tls_server_look(struct tls_server *s, char *why, size_t size);

@@ -167,7 +167,7 @@ refresh(struct tickets *t)
 	return status;
 }
 
-/* The newest (name NULL), or the one of a name. 0 = none, 1, or 2: an old one. */
+/* The newest (name NULL), or the one of a name. 0 = none, 2 = an old one. */
 static int
 key_find(struct tickets *t, const uint8_t *name, struct ticket_key *out)
 {

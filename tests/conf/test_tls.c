@@ -74,8 +74,8 @@ static const struct row rows[] = {
 	    "expected the same or above" },
 	{ ROW_LISTENER, "tls = { certificate = \"one.pem\"; min_version = "
 	    "\"1.1\"; };",
-	    "weir.conf:1: listeners.a.tls.min_version: unknown \"1.1\", did you "
-	    "mean \"1.2\"? Expected \"1.2\" or \"1.3\"" },
+	    "weir.conf:1: listeners.a.tls.min_version: unknown \"1.1\", did "
+	    "you mean \"1.2\"? Expected \"1.2\" or \"1.3\"" },
 	{ ROW_LISTENER, "tls = { certificate = \"one.pem\"; ciphers = "
 	    "\"HARMLESS\"; };",
 	    "weir.conf:1: listeners.a.tls.ciphers: \"HARMLESS\" is not known "
@@ -201,8 +201,8 @@ what_ends_or_is_not_verified_is_warned_of(void **state)
 	    "has expired, on 20");
 	warns(ROW_LISTENER, "tls = { certificates = ( { certificate = "
 	    "\"one.pem\"; }, { certificate = \"soon.crt\"; key = "
-	    "\"soon.key\"; } ); };", "tls: a certificate expires within 5 days, "
-	    "on 20");
+	    "\"soon.key\"; } ); };", "tls: a certificate expires within 5 "
+	    "days, on 20");
 	warns(ROW_UPSTREAM, "tls = { verify = false; };",
 	    "upstreams.x: tls.verify is false");
 	warns(ROW_UPSTREAM, "tls = { ca = \"one.crt\"; certificate = "

@@ -424,7 +424,7 @@ new_ca_is_believed_when_it_rests(void **state)
 	remove(live);
 }
 
-/* ------------------------------------------------------------------- running */
+/* ------------------------------------------------------------------ running */
 
 /* Signed by somebody who only has the CA's name. */
 static struct cert

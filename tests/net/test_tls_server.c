@@ -8,7 +8,7 @@
 #include "net/tls_tickets.h"
 
 static char folder[] = "/tmp/weir-tls-XXXXXX";
-static struct cert ca, one, two, wild, rsa, client, other_ca, stranger;
+static struct cert ca, one, two, twin, wild, rsa, client, other_ca, stranger;
 
 /* ------------------------------------------------------------------- scene */
 
@@ -152,6 +152,25 @@ rsa_and_ec_stand_side_by_side(void **state)
 	    "ECDHE-RSA-AES128-GCM-SHA256"), "rsa");
 	assert_string_equal(shown(s, "rsa.test",
 	    "ECDHE-ECDSA-AES128-GCM-SHA256"), "");
+	tls_server_free(s);
+}
+
+/* Of several of one kind and name. */
+static void
+first_in_the_file_is_shown(void **state)
+{
+	const struct cert *certs[] = { &two, &twin, &one, &twin };
+	struct tls_pair pairs[NELEMS(certs)];
+	struct tls_server_options o = options_of(pairs, NELEMS(certs));
+	struct tls_server *s;
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(certs); i++)
+		pairs[i] = (struct tls_pair){ certs[i]->crt_path,
+		    certs[i]->key_path, NULL };
+	s = server_of(&o);
+	assert_string_equal(shown(s, "two.test", NULL), "two");
+	assert_string_equal(shown(s, "one.test", NULL), "twin");
 	tls_server_free(s);
 }
 
@@ -499,7 +518,7 @@ client_is_asked_as_configured(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------ watching */
+/* ----------------------------------------------------------------- watching */
 
 static void
 copy_over(const char *from, const char *to)
@@ -569,7 +588,7 @@ connection_outlives_its_server(void **state)
 	part(a, b);
 }
 
-/* ------------------------------------------------------------------- running */
+/* ------------------------------------------------------------------ running */
 
 static int
 make_all(void **state)
@@ -585,6 +604,8 @@ make_all(void **state)
 	two = cert_new(folder, "two", (struct cert_wish){ .name = "two",
 	    .san = "DNS:two.test,DNS:also-two.test,DNS:two.wild.test",
 	    .issuer = &ca });
+	twin = cert_new(folder, "twin", (struct cert_wish){ .name = "twin",
+	    .san = "DNS:two.test,DNS:one.test", .issuer = &ca });
 	wild = cert_new(folder, "wild", (struct cert_wish){ .name = "wild",
 	    .san = "DNS:*.wild.test", .issuer = &ca });
 	rsa = cert_new(folder, "rsa", (struct cert_wish){ .name = "rsa",
@@ -599,7 +620,7 @@ make_all(void **state)
 static int
 drop_all(void **state)
 {
-	struct cert *all[] = { &ca, &other_ca, &one, &two, &wild, &rsa,
+	struct cert *all[] = { &ca, &other_ca, &one, &two, &twin, &wild, &rsa,
 		&client, &stranger };
 
 	(void)state;
@@ -614,6 +635,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(name_asked_for_chooses_the_certificate),
 		cmocka_unit_test(rsa_and_ec_stand_side_by_side),
+		cmocka_unit_test(first_in_the_file_is_shown),
 		cmocka_unit_test(bad_files_are_named),
 		cmocka_unit_test(answer_of_ocsp_is_stapled_while_it_is_good),
 		cmocka_unit_test(alpn_is_the_servers_choice_and_none_is_fatal),

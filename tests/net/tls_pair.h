@@ -1,6 +1,6 @@
 /*
- * A handshake without sockets: a client's and a server's SSL, each with what the
- * other has said.
+ * A handshake without sockets: a client's and a server's SSL, each with what
+ * the other has said.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -9,7 +9,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import WAIT, Failed, case, check, eq, put, run, temp_dir, until
+from case import WAIT, Failed, Skip, case, check, eq, put, run, temp_dir, until
 from tls import Ca, TlsClient, TlsOrigin, client_context
 from weir import Weir, command, one
 from web import HttpOrigin, ask, chunks, ok, once, read_response
@@ -233,10 +233,14 @@ class Shakes:
 
 
 def live(cert, name="live"):
-    """Copies of a certificate's files, which may be replaced."""
+    """Copies of a certificate's files, which may be replaced; the key's is for
+    who runs the test alone."""
     for kind, path in (("crt", cert.crt), ("key", cert.key)):
-        with open(path) as f:
-            put("%s.%s" % (name, kind), f.read())
+        file = os.path.join(temp_dir(), "%s.%s" % (name, kind))
+        with open(path) as f, open(file + ".new", "w") as to:
+            os.chmod(file + ".new", 0o600 if kind == "key" else 0o644)
+            to.write(f.read())
+        os.rename(file + ".new", file)
     return 'certificate = "live.crt"; key = "live.key";'
 
 
@@ -327,6 +331,27 @@ def secret_of_kubernetes_is_taken_when_its_folder_turns():
     os.rename(folder + "/..next", folder + "/..data")
     until(lambda: shown(number) == ders[1],
           "the new certificate")
+
+
+@case
+def keys_are_read_before_root_is_given_up():
+    if os.getuid() != 0:
+        raise Skip("not root")
+    ca, o = Ca(), HttpOrigin()
+    w = Weir(one(o, front="tls = { %s watch = true; };" % live(
+        ca.cert("a.test")), more='user = "nobody";'))
+    number = w.conf.ports["front"]
+    was = shown(number)
+    r = command("check", "-c", w.file)
+    check('tls.key: user "nobody" cannot read "live.key"' in r.stderr,
+          r.stderr)
+    status, body = w.post("/reload")
+    check(status != 200 and "tls.key" in body and "Permission denied" in body,
+          body)
+    live(ca.cert("a.test"))
+    w.wait_log("cannot be used, those before stay.*Permission denied")
+    eq(shown(number), was, "certificate")
+    ok(ask(TlsClient(number)))
 
 
 # ------------------------------------------------------------------- told
