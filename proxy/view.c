@@ -59,6 +59,11 @@ add_door(struct view_listener *v, const struct door *d)
 		v->outcomes[i] += count_read(&d->outcomes[i]);
 	for (i = 0; i < N_FAILS; i++)
 		v->failures[i] += count_read(&d->failures[i]);
+	/* In this order: who is among them is never told of before. */
+	v->resumed += count_read(&d->resumed);
+	v->handshakes += count_read(&d->handshakes);
+	for (i = 0; i < N_TLS_PROBLEMS; i++)
+		v->tls_problems[i] += count_read(&d->tls_problems[i]);
 	for (i = 0; i < N_LIMITS; i++) {
 		v->limited[i] += count_read(&d->limited[i]);
 		v->shadowed[i] += count_read(&d->shadowed[i]);

@@ -38,6 +38,9 @@ struct view_listener {
 	uint64_t    failures[N_FAILS];
 	uint64_t    limited[N_LIMITS], shadowed[N_LIMITS];
 	uint64_t    tls;                /* 1 = it has certificates */
+	uint64_t    handshakes, resumed;        /* that went well; the latter
+						   are among the former */
+	uint64_t    tls_problems[N_TLS_PROBLEMS];
 	uint64_t    not_after_s;        /* of the first that expires */
 	struct view_hist latency;
 };

@@ -114,6 +114,18 @@ failures(const uint64_t *numbers)
 /* ------------------------------------------------------------------ /stats */
 
 static json_t *
+listener_tls(const struct view_listener *v)
+{
+	json_t *o = json_object();
+
+	put_number(o, "handshakes_total", v->handshakes);
+	put_number(o, "resumed_total", v->resumed);
+	put(o, "problems_total", tally(tls_problem_names + 1,
+	    v->tls_problems + 1, N_TLS_PROBLEMS - 1));
+	return o;
+}
+
+static json_t *
 listener(const struct view_listener *v)
 {
 	json_t *o = json_object(), *binds = json_array();
@@ -137,6 +149,7 @@ listener(const struct view_listener *v)
 	put_number(bytes, "received_total", v->received);
 	put_number(bytes, "sent_total", v->sent);
 	put(o, "bytes", bytes);
+	put(o, "tls", listener_tls(v));
 	put(o, "certificate_not_after", v->tls == 0 ? json_null() :
 	    json_integer((json_int_t)v->not_after_s));
 	put(o, "latency_us", times(&v->latency.window));

@@ -169,6 +169,37 @@ tls_files(FILE *out, const struct metric *m, const struct view *v)
 	    v->tls_files_bad);
 }
 
+static void
+handshakes(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_listeners; i++) {
+		const struct view_listener *l = &v->listeners[i];
+
+		print_sample(out, m, (struct label[]){
+		    { "listener", l->name }, { "kind", "full" }, { 0 } },
+		    l->handshakes - l->resumed);
+		print_sample(out, m, (struct label[]){
+		    { "listener", l->name }, { "kind", "resumed" }, { 0 } },
+		    l->resumed);
+	}
+}
+
+static void
+tls_problems(FILE *out, const struct metric *m, const struct view *v)
+{
+	size_t i;
+	unsigned k;
+
+	for (i = 0; i < v->n_listeners; i++)
+		for (k = TLS_PROBLEM_NONE + 1; k < N_TLS_PROBLEMS; k++)
+			print_sample(out, m, (struct label[]){
+			    { "listener", v->listeners[i].name },
+			    { "reason", tls_problem_names[k] }, { 0 } },
+			    v->listeners[i].tls_problems[k]);
+}
+
 /* Of those that have certificates. */
 static void
 certificates(FILE *out, const struct metric *m, const struct view *v)
@@ -554,6 +585,10 @@ static const struct metric metrics[] = {
 	    LISTENER(received), PLAIN },
 	{ "weir_sent_bytes_total", "counter", "Bytes to clients.",
 	    LISTENER(sent), PLAIN },
+	{ "weir_tls_handshakes_total", "counter",
+	    "Handshakes with clients that went well.", handshakes, 0, PLAIN },
+	{ "weir_tls_handshake_failures_total", "counter",
+	    "Handshakes with clients that did not.", tls_problems, 0, PLAIN },
 	{ "weir_tls_certificate_not_after_timestamp_seconds", "gauge",
 	    "When the first of the listener's certificates expires.",
 	    certificates, 0, PLAIN },

@@ -123,6 +123,12 @@ def client_certificates_are_required_and_revoked():
     w.wait_log('the certificate of "bad" has been revoked')
     w.wait_log('the certificate of "else" is not signed by a known CA')
     until(lambda: w.failures() == {"handshake_failed": 6}, "six failures")
+    told = w.listener("front")["tls"]
+    eq(told["handshakes_total"], 2, "handshakes")
+    eq({k: n for k, n in told["problems_total"].items() if n},
+       {"no_certificate": 2, "revoked": 2, "unknown_ca": 2}, "problems")
+    check('weir_tls_handshake_failures_total{listener="front",'
+          'reason="revoked"} 2\n' in w.metrics(), "metrics")
     eq(o.requests, 2, "requests")
 
 
