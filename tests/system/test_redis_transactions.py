@@ -9,7 +9,7 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import WAIT, case, check, eq, run, until
 from redis import (DIRECT, Client, Error, RedisOrigin, RedisServer, Simple,
-                   through, token)
+                   commands, through, token)
 from wire import Ended
 
 if DIRECT:
@@ -282,6 +282,32 @@ def no_evict_goes_with_who_asked_for_it():
            "flags after " + end)
         eq(b.ask("EXEC"), [], "EXEC")
         b.close()
+        w.balanced(server)
+
+
+# ------------------------------------------------- what follows in a pipeline
+
+@case
+def who_watches_behind_an_exec_still_watches():
+    """Its answer must not end what was asked for after it, in one write."""
+    server, w, front = pair(pool="max = 4; max_pinned = 3;")
+    for n, before in enumerate((["MULTI", "EXEC"], ["MULTI", "DISCARD"],
+                                [("WATCH", "other"), "UNWATCH"])):
+        a, others = Client(front), [Client(front) for _ in range(3)]
+        key = "k%d" % n
+        a.send(commands(*before, ("WATCH", key)))
+        a.reads(len(before))
+        eq(a.read(), "OK", "WATCH behind %r" % before)
+        # Whoever needs a connection of his own now gets another one.
+        for other in others[:2]:
+            eq(other.ask("MULTI"), "OK", "MULTI of another")
+        eq(others[2].ask("SET", key, "x"), "OK", "SET")
+        for other in others[:2]:
+            eq(other.ask("EXEC"), [], "EXEC of another")
+        a.send(commands("MULTI", ("GET", key), "EXEC"))
+        eq(a.reads(3), ["OK", "QUEUED", None], "EXEC behind %r" % before)
+        for c in (a, *others):
+            c.close()
         w.balanced(server)
 
 

@@ -402,21 +402,24 @@ count_error(struct upconn *u, const char *word)
 		pool_demoted(u->pool, u->shelf->site->endpoint);
 }
 
-/* Unless one who has subscribed again meanwhile waits for his reply. */
+/* What was answered (NULL: all there was) has ended these; but not what was asked
+   for behind it, whose answer is to come. */
 static void
-subs_are_over(struct session *s, const struct exchange *answered)
+pins_are_over(struct session *s, const struct exchange *answered,
+    uint16_t which)
 {
-	struct redis_session *rs = redis_session(s);
-	struct list *l;
+	bool behind = answered == NULL;
+	const struct list *l;
 
 	for (l = s->exchanges.next; l != &s->exchanges; l = l->next) {
-		struct exchange *x = container_of(l, struct exchange, link);
+		const struct exchange *x =
+		    container_of(l, const struct exchange, link);
 
-		if (x != answered &&
-		    (redis_of(x)->pins & bit(REDIS_PIN_SUBSCRIBE)) != 0)
-			return;
+		if (behind)
+			which &= (uint16_t)~redis_of(x)->pins;
+		behind = behind || x == answered;
 	}
-	rs->pins &= (uint16_t)~bit(REDIS_PIN_SUBSCRIBE);
+	redis_session(s)->pins &= (uint16_t)~which;
 }
 
 static void
@@ -438,16 +441,14 @@ heed_sub(struct session *s, const struct exchange *answered,
 		rs->subs = n;
 	}
 	if (!has_subs(rs))
-		subs_are_over(s, answered);
+		pins_are_over(s, answered, bit(REDIS_PIN_SUBSCRIBE));
 }
 
 static void
-multi_is_over(struct redis_session *rs)
+multi_is_over(const struct exchange *answered)
 {
-	/* Unless the next one has begun already. */
-	if (!rs->in_multi)
-		rs->pins &= (uint16_t)~(bit(REDIS_PIN_MULTI) |
-		    bit(REDIS_PIN_WATCH));
+	pins_are_over(answered->s, answered, bit(REDIS_PIN_MULTI) |
+	    bit(REDIS_PIN_WATCH));
 }
 
 /*
@@ -489,18 +490,17 @@ exec_answered(struct redis_session *rs, struct upconn *u, struct owed *o,
 	/* Perhaps the server does not know it by that name. */
 	if (r->type == '-' && strcmp(r->word, "EXECABORT") != 0)
 		upconn_mark(u, MARK_DIRTY, "transaction perhaps");
-	multi_is_over(rs);
+	multi_is_over(o->x);
 }
 
 /* Something that lasts and is switched on and off. */
 static void
-switched(struct redis_session *rs, struct upconn *u, const struct exchange *x,
-    enum redis_pin which)
+switched(struct upconn *u, const struct exchange *x, enum redis_pin which)
 {
 	if (redis_of(x)->pins != 0)
 		return;
 	upconn_mark(u, MARK_DIRTY, redis_pin_names[which]);
-	rs->pins &= (uint16_t)~bit(which);
+	pins_are_over(x->s, x, (uint16_t)bit(which));
 }
 
 static void
@@ -563,7 +563,7 @@ heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
 	case REDIS_OP_MULTI:
 		if (rx->pins != 0 && !ok) {
 			rs->in_multi = false;
-			multi_is_over(rs);
+			multi_is_over(x);
 		}
 		break;
 	case REDIS_OP_EXEC:
@@ -571,11 +571,11 @@ heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
 		break;
 	case REDIS_OP_DISCARD:
 		if (ok)
-			multi_is_over(rs);
+			multi_is_over(x);
 		break;
 	case REDIS_OP_UNWATCH:
 		if (ok)
-			rs->pins &= (uint16_t)~bit(REDIS_PIN_WATCH);
+			pins_are_over(s, x, bit(REDIS_PIN_WATCH));
 		break;
 	case REDIS_OP_WATCH:
 		if (!ok && !rs->in_multi)
@@ -594,13 +594,13 @@ heed(struct upconn *u, struct owed *o, const struct resp_reply *r)
 		set_identity(rs, u, rs->who.db, rx->resp);
 		break;
 	case REDIS_OP_CLIENT_TRACKING:
-		switched(rs, u, x, REDIS_PIN_TRACKING);
+		switched(u, x, REDIS_PIN_TRACKING);
 		break;
 	case REDIS_OP_CLIENT_NO_EVICT:
-		switched(rs, u, x, REDIS_PIN_NO_EVICT);
+		switched(u, x, REDIS_PIN_NO_EVICT);
 		break;
 	case REDIS_OP_CLIENT_NO_TOUCH:
-		switched(rs, u, x, REDIS_PIN_NO_TOUCH);
+		switched(u, x, REDIS_PIN_NO_TOUCH);
 		break;
 	default:
 		break;
@@ -665,7 +665,7 @@ redis_whole(struct upconn *u, struct owed *o)
 	if (is_sub(o->tag) && r->type == '-') {
 		o->left = 1;
 		if (rs != NULL && !has_subs(rs))
-			subs_are_over(s, o->x);
+			pins_are_over(s, o->x, bit(REDIS_PIN_SUBSCRIBE));
 	}
 	if (o->tag == REDIS_OP_MULTI && !u->alone && is_open_still(o, r))
 		upconn_mark(u, MARK_BROKEN, "transaction perhaps");
