@@ -186,8 +186,9 @@ $(OUT)/parsers.a: $(filter $(addprefix $(OUT)/,net/% conf/% proxy/proto/%), \
 # What a fuzzer compares weir with is linked with that fuzzer only.
 $(OUT)/tests/fuzz/fuzz_redis_reply: RIVAL := -lhiredis
 # A whole lane of the program.
-$(OUT)/tests/fuzz/fuzz_pg_wire: RIVAL := $(OUT)/support.a $(OUT)/weir.a -lcmocka
-$(OUT)/tests/fuzz/fuzz_pg_wire: $(OUT)/support.a $(OUT)/weir.a
+WHOLE := $(addprefix $(OUT)/tests/fuzz/fuzz_,h2_front pg_wire)
+$(WHOLE): RIVAL := $(OUT)/support.a $(OUT)/weir.a -lcmocka
+$(WHOLE): $(OUT)/support.a $(OUT)/weir.a
 $(FUZZERS): %: %.o $(OUT)/parsers.a
 	$(LINK) -fsanitize=fuzzer -o $@ $< $(RIVAL) $(OUT)/parsers.a $(LIBS)
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run, until
+from case import case, check, eq, run, temp_dir, until
 from h2 import Client2, head, PREFACE, settings
 from web import HttpOrigin, answer, ok, once
 from weir import Weir, one
@@ -260,6 +260,64 @@ def an_early_answer_ends_the_request():
     eq(a.error, 0, "RST_STREAM(NO_ERROR)")
     eq(c.answer(c.ask()).status, 413, "the connection goes on")
     o.had(2)
+
+
+@case
+def limits_hold_for_each_stream():
+    gate = []
+
+    def handler(q, link):
+        if q.path == "/slow":
+            until(lambda: gate, "the gate opens")
+        return answer(q, "done")
+    o, w, front = through(handler, pool="max = 1; max_waiting = 2;")
+    c = Client2(front)
+    streams = [c.ask(head("/slow")) for _ in range(5)]
+    over = [c.answer(s) for s in streams[3:]]
+    eq([a.status for a in over], [503, 503], "beyond the queue")
+    check(b"queue_full" in over[0].body, "text")
+    gate.append(1)
+    eq([c.answer(s).status for s in streams[:3]], [200] * 3, "the others")
+    eq(w.failures(), {"queue_full": 2}, "failures")
+    o.had(1)
+    c.close()
+    w.balanced(o)
+
+
+@case
+def too_many_requests_are_told_when_to_come_again():
+    o, w, front = through(None, front='limits = { request_rate = "2/m"; };')
+    c = Client2(front)
+    answers = [c.fetch() for _ in range(4)]
+    last = answers[-1]
+    eq(last.status, 429, "status")
+    check(int(last.get("retry-after")) > 0, "retry-after")
+    check(last.body.startswith(b"429 limited: "), "text")
+    c.close()
+    w.balanced(o)
+
+
+@case
+def the_log_has_a_line_for_each_stream():
+    o = HttpOrigin(lambda q, link: answer(q, b"x" * 1000))
+    conf = one(o)
+    path = os.path.join(temp_dir(), "access.log")
+    conf.log = 'level = "info"; access = "%s";' % path
+    w = Weir(conf)
+    c = Client2(conf.ports["front"])
+    s = [c.ask(head("/%d" % n, "POST"), body=b"y" * 100 * n)
+         for n in range(3)]
+    for stream in s:
+        c.answer(stream)
+    c.close()
+    w.stop()
+    with open(path) as f:
+        lines = f.read().splitlines()
+    eq(len(lines), 3, "lines")
+    for n in range(3):
+        line = [x for x in lines if "POST /%d HTTP/2.0" % n in x]
+        eq(len(line), 1, "of its request: %r" % lines)
+        check(" 1000 " in line[0] or "=1000" in line[0], line[0])
 
 
 run()

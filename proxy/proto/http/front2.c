@@ -82,7 +82,8 @@ release(struct worker *w, struct late *l)
 	struct http2 *h2 = container_of(l, struct http2, late);
 
 	(void)w;
-	nghttp2_session_del(h2->ng);
+	if (!h2->spoiled)
+		nghttp2_session_del(h2->ng);
 	free(h2);
 }
 

@@ -71,6 +71,7 @@ struct http2 {
 	bool blocked : 1;               /* frames wait for room in the output */
 	bool choked : 1;                /* answers may wait for that, too */
 	bool has_reset : 1;             /* some stream, itself */
+	bool spoiled : 1;               /* ng cannot be freed any more */
 	bool wasteful : 1;              /* over the limit: to be closed */
 };
 

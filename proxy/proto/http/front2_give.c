@@ -140,18 +140,28 @@ static int
 flow(struct http2_stream *st)
 {
 	nghttp2_data_provider provider = { { .ptr = st }, read_data };
+	struct http2 *h2 = st->h2;
+	int got;
 
 	if (st->closed || st->said_all)
 		return 0;
 	if (!st->flows) {
 		st->flows = true;
-		return nghttp2_submit_data(st->h2->ng,
-		    NGHTTP2_FLAG_END_STREAM, st->id, &provider);
+		got = nghttp2_submit_data(h2->ng, NGHTTP2_FLAG_END_STREAM,
+		    st->id, &provider);
+		/* nghttp2 1.52 frees what it could not queue, and once more in
+		   the end. */
+		if (got == NGHTTP2_ERR_NOMEM)
+			h2->spoiled = true;
+		return got;
 	}
 	if (!st->waits)
 		return 0;
 	st->waits = false;
-	return nghttp2_session_resume_data(st->h2->ng, st->id);
+	got = nghttp2_session_resume_data(h2->ng, st->id);
+	if (got == NGHTTP2_ERR_NOMEM)
+		h2->spoiled = true;
+	return got;
 }
 
 /* RFC 8441 5: 101 is a 200 here, and its Accept nobody's business. */
@@ -360,8 +370,13 @@ void
 http2_fail(struct session *s, struct exchange *x, enum fail why)
 {
 	struct http2_stream *st = http_of(x)->stream;
+	struct http2 *h2 = st->h2;
 	int got = 0;
 
+	/* What follows may end the session, and st before x is through. */
+	http_of(x)->stream = NULL;
+	http_of(x)->sent_in_all = st->sent;
+	http_of(x)->sent = &http_of(x)->sent_in_all;
 	if (st->closed)
 		st->x = NULL;
 	else if (x->answered || fail_rows[why].status == 0)
@@ -371,7 +386,7 @@ http2_fail(struct session *s, struct exchange *x, enum fail why)
 	if (got != 0)
 		session_close(s);
 	else
-		http2_run(st->h2);
+		http2_run(h2);
 }
 
 /* -------------------------------------------------------------------- the log */
@@ -385,7 +400,7 @@ http2_words(const struct exchange *x, struct access_words *w)
 	http_words(x, w);
 	w->counted = true;
 	w->received = hx->raw_len + hx->up_total;
-	w->sent = hx->stream->sent;
+	w->sent = *hx->sent;
 }
 
 /* ---------------------------------------------------------------------- GOAWAY */

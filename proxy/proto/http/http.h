@@ -87,6 +87,7 @@ struct http_exchange {
 	bool socket;                    /* an extended CONNECT (RFC 8441): behind
 					   the 101 both bodies are raw bytes */
 	const uint64_t *sent;           /* counts what the client takes of it */
+	uint64_t sent_in_all;           /* HTTP/2: in place of it, at the end */
 
 	/* The answer. */
 	uint8_t giving;                 /* enum http_giving */
