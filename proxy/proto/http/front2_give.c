@@ -101,8 +101,9 @@ send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head,
 	if (buf_move(store, out, from, len) < 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	st->sent += len;
-	/* Some clients give new window, twice, for each 4 KiB they take. */
-	h2->wasted -= 1 + (int64_t)len / 2048;
+	/* Some clients give new window, twice, for each 4 KiB they take, and
+	   some ping at each frame to learn how far away we are. */
+	h2->wasted -= 3 + (int64_t)len / 2048;
 	if (st->x != NULL && st->x->lease != NULL && !st->x->down_end) {
 		st->took = true;
 		http2_note(st);
