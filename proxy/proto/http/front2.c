@@ -25,7 +25,7 @@ enum {
 	WASTE_PER_S = 100
 };
 
-/* -------------------------------------------------------------------- the lane */
+/* ----------------------------------------------------------------- the lane */
 
 void
 http_lane_init(void *own, unsigned index)
@@ -62,7 +62,7 @@ http_lane_fini(void *own)
 	nghttp2_option_del(lane->option);
 }
 
-/* ---------------------------------------------------------------------- ending */
+/* ------------------------------------------------------------------- ending */
 
 static void
 stream_free(struct http2_stream *st)
@@ -158,7 +158,7 @@ http2_waste(struct http2 *h2, int64_t cost)
 	return !h2->wasteful;
 }
 
-/* --------------------------------------------------------------------- streams */
+/* ------------------------------------------------------------------ streams */
 
 void
 http2_note(struct http2_stream *st)
@@ -222,7 +222,7 @@ settle(struct http2 *h2)
 	}
 }
 
-/* --------------------------------------------------------------------- the run */
+/* ------------------------------------------------------------------ the run */
 
 /* Frames into the output: as many as it takes. */
 static void
@@ -394,7 +394,7 @@ http2_run(struct http2 *h2)
 	run(h2, false);
 }
 
-/* ------------------------------------------------------------------- beginning */
+/* ---------------------------------------------------------------- beginning */
 
 bool
 http2_is_preface(const char *bytes, size_t len)
@@ -459,7 +459,7 @@ http2_begin(struct session *s)
 		session_close(s);
 }
 
-/* ----------------------------------------------------------------------- slots */
+/* -------------------------------------------------------------------- slots */
 
 static struct http2 *
 http2_of(const struct session *s)

@@ -12,7 +12,7 @@
 
 #include "proxy/proto/http/front2.h"
 
-/* ------------------------------------------------------------------------- DATA */
+/* --------------------------------------------------------------------- DATA */
 
 static struct buf *
 source_of(struct http2_stream *st)
@@ -111,7 +111,7 @@ send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head,
 	return 0;
 }
 
-/* ------------------------------------------------------------------------ heads */
+/* -------------------------------------------------------------------- heads */
 
 /* What has been put together may be sent right away, from where it is: nothing
    else waits to be sent before it. */
@@ -288,7 +288,7 @@ http2_reply(struct session *s, struct exchange *x)
 		let_go(st);
 }
 
-/* ------------------------------------------------------------------ own answers */
+/* -------------------------------------------------------------- own answers */
 
 /* Status, reason and text as HTTP/1.1 says them. */
 static int
@@ -390,7 +390,7 @@ http2_fail(struct session *s, struct exchange *x, enum fail why)
 		http2_run(h2);
 }
 
-/* -------------------------------------------------------------------- the log */
+/* ------------------------------------------------------------------ the log */
 
 /* The bytes of its stream alone: head and body, as far as they came and went. */
 void
@@ -404,7 +404,7 @@ http2_words(const struct exchange *x, struct access_words *w)
 	w->sent = *hx->sent;
 }
 
-/* ---------------------------------------------------------------------- GOAWAY */
+/* ------------------------------------------------------------------- GOAWAY */
 
 /* Whoever makes an end of something, nghttp2 or weir: it is noted here. */
 static int

@@ -24,7 +24,7 @@ stream_find(struct http2 *h2, int32_t id)
 	return nghttp2_session_get_stream_user_data(h2->ng, id);
 }
 
-/* ------------------------------------------------------------------- deadlines */
+/* ---------------------------------------------------------------- deadlines */
 
 static bool
 reads_body(const struct http2_stream *st)
@@ -70,7 +70,7 @@ arm_body(struct http2_stream *st)
 	deadline_set(x->s->conn.w, &st->deadline, x->policy->timeouts.body_ms);
 }
 
-/* ------------------------------------------------------------------------ heads */
+/* -------------------------------------------------------------------- heads */
 
 static struct http2_stream *
 stream_new(struct http2 *h2, int32_t id)
@@ -252,7 +252,7 @@ take_trailers(struct http2 *h2, const nghttp2_frame *frame)
 	return 0;
 }
 
-/* -------------------------------------------------------------------- dispatch */
+/* ----------------------------------------------------------------- dispatch */
 
 void
 http2_dispatch(struct http2_stream *st)
@@ -278,7 +278,7 @@ http2_dispatch(struct http2_stream *st)
 	http_dispatch(x);
 }
 
-/* ------------------------------------------------------------------------- body */
+/* --------------------------------------------------------------------- body */
 
 static int
 keep_data(struct http2_stream *st, const char *bytes, size_t len)
@@ -385,7 +385,7 @@ http2_give_window(struct http2_stream *st)
 	return true;
 }
 
-/* ---------------------------------------------------------------- notes of frames */
+/* ---------------------------------------------------------- notes of frames */
 
 /* Something on a stream that is closed, or was passed over (5.1, 5.1.1). It may
    have been on its way when weir reset that stream, and nghttp2 ignores it. */

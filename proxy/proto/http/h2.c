@@ -21,7 +21,7 @@ enum {
 	BLOCK_MOST = 2 * HTTP_HEAD_MAX + START_BYTES + END_BYTES
 };
 
-/* --------------------------------------------------------------- what is valid */
+/* ------------------------------------------------------------ what is valid */
 
 bool
 h2_name_valid(const char *name, size_t len)
@@ -70,7 +70,7 @@ h2_name_is_connection(const char *name, size_t len)
 	}
 }
 
-/* ---------------------------------------------------------------------- writing */
+/* ------------------------------------------------------------------ writing */
 
 static void
 refuse(struct h2_text *t, unsigned refusal, const char *why)
@@ -147,7 +147,7 @@ at_part(const struct h2_text *t, const struct h2_part *part)
 	return t->block->bytes + part->at;
 }
 
-/* ------------------------------------------------------- pseudo-header fields */
+/* ----------------------------------------------------- pseudo-header fields */
 
 static struct h2_part *
 pseudo_of(struct h2_text *t, const char *name, size_t len)
@@ -339,7 +339,7 @@ begin(struct h2_text *t)
 	return t->refusal == 0;
 }
 
-/* ---------------------------------------------------------------------- fields */
+/* ------------------------------------------------------------------- fields */
 
 /* 8.2.3: crumbs are joined, wherever they stand. False: it was the first. */
 static bool
@@ -490,7 +490,7 @@ h2_text_add(struct h2_text *t, const char *name, size_t name_len,
 		field_add(t, name, name_len, value, value_len);
 }
 
-/* ---------------------------------------------------------------------- the end */
+/* ------------------------------------------------------------------ the end */
 
 /* RFC 9110 8.6: who has no body where one is usual says so, or a server may want
    to be told its length. */

@@ -23,7 +23,7 @@
 #include "net/buf.h"
 #include "proxy/proto/http/parse.h"
 
-/* ---------------------------------------------------- what may be in a field */
+/* --------------------------------------------------- what may be in a field */
 
 /* RFC 9113 8.2.1 and RFC 9110 5.1: a token without capital letters. Not for
    pseudo-header fields, whose names begin with a colon. */
@@ -35,7 +35,7 @@ bool h2_value_valid(const char *value, size_t len);
    of them: it may be there, and say "trailers". */
 bool h2_name_is_connection(const char *name, size_t len);
 
-/* ------------------------------------------------------------ fields that come */
+/* --------------------------------------------------------- fields that come */
 
 enum h2_kind { H2_REQUEST, H2_ANSWER, H2_TRAILERS };
 
@@ -110,7 +110,7 @@ void h2_text_drop(struct h2_text *t);
 bool h2_socket_accepts(const char key[H2_KEY_LEN + 1], const char *accept,
     size_t len);
 
-/* -------------------------------------------------------------- fields that go */
+/* ----------------------------------------------------------- fields that go */
 
 /* Where fields are put together; one for a thread is enough. */
 struct h2_fields {
