@@ -50,7 +50,7 @@ static void
 read_ahead(struct conn *c)
 {
 	if (c->tls != NULL && tls_has_pending(c->tls))
-		ev_feed_event(c->w->loop, &c->io, EV_READ);
+		worker_ahead(c->w, &c->ahead);
 }
 
 static void
@@ -264,7 +264,7 @@ conn_secure(struct conn *c, struct ssl_st *ssl)
 	c->securing = true;
 	/* Who speaks first does so from the loop, as is whatever comes of it. */
 	if (!SSL_is_server(ssl) || tls_has_pending(c->tls))
-		ev_feed_event(c->w->loop, &c->io, EV_READ);
+		worker_ahead(c->w, &c->ahead);
 	return 0;
 }
 
@@ -333,6 +333,7 @@ conn_begin(struct conn *c, struct worker *w, int fd, int priority,
 {
 	*c = (struct conn){ .w = w, .ops = ops, .open = true };
 	list_init(&c->pending);
+	list_init(&c->ahead);
 	ev_io_init(&c->io, ready, fd, EV_READ);
 	ev_set_priority(&c->io, priority);
 	c->io.data = c;
@@ -417,6 +418,7 @@ drop(struct conn *c)
 	c->open = false;
 	ev_io_stop(c->w->loop, &c->io);
 	list_remove(&c->pending);
+	list_remove(&c->ahead);
 	buf_clear(&c->w->blocks, &c->in);
 	buf_clear(&c->w->blocks, &c->out);
 	tls_free(c->tls);
@@ -623,6 +625,7 @@ conn_detach(struct conn *c)
 	/* Before the socket can be anybody else's. It may not be there yet. */
 	(void)epoll_ctl(c->w->epoll_fd, EPOLL_CTL_DEL, c->io.fd, NULL);
 	list_remove(&c->pending);
+	list_remove(&c->ahead);
 }
 
 void

@@ -56,6 +56,7 @@ struct conn {
 	struct buf in, out;
 	struct tls *tls;                /* NULL = bytes are as on the wire */
 	struct list pending;            /* on w->flush */
+	struct list ahead;              /* on w->ahead */
 	bool open : 1;
 	bool connecting : 1;
 	bool paused : 1;                /* holder wants no more input */

@@ -26,6 +26,22 @@ clock_ns(void)
 	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
+/* In their turn by priority, together with what the sockets say. */
+static void
+feed_ahead(struct worker *w)
+{
+	struct list *l;
+
+	ev_idle_stop(w->loop, &w->hurry);
+	while ((l = list_first(&w->ahead)) != NULL) {
+		struct conn *c = container_of(l, struct conn, ahead);
+
+		list_remove(l);
+		if (ev_is_active(&c->io) && (c->io.events & EV_READ))
+			ev_feed_event(w->loop, &c->io, EV_READ);
+	}
+}
+
 static void
 turn_started(struct ev_loop *loop, struct ev_check *watcher, int revents)
 {
@@ -33,6 +49,8 @@ turn_started(struct ev_loop *loop, struct ev_check *watcher, int revents)
 
 	(void)loop, (void)revents;
 	w->now_ns = clock_ns();
+	if (!list_empty(&w->ahead))
+		feed_ahead(w);
 }
 
 void
@@ -66,6 +84,21 @@ turn_ended(struct ev_loop *loop, struct ev_prepare *watcher, int revents)
 	/* One turn in sixteen tells as much about them and costs less. */
 	if ((++w->turns & 15) == 0)
 		hist_add(&w->lag, clock_ns() - w->now_ns);
+}
+
+void
+worker_ahead(struct worker *w, struct list *link)
+{
+	if (list_linked(link))
+		return;
+	list_append(&w->ahead, link);
+	ev_idle_start(w->loop, &w->hurry);
+}
+
+static void
+no_time_to_wait(struct ev_loop *loop, struct ev_idle *watcher, int revents)
+{
+	(void)loop, (void)watcher, (void)revents;
 }
 
 static void
@@ -200,6 +233,7 @@ worker_init(struct worker *w, unsigned index, void *owner)
 	w->timer_at_ns = INT64_MAX;
 	list_init(&w->flush);
 	list_init(&w->gathered);
+	list_init(&w->ahead);
 	block_store_init(&w->blocks);
 
 	ev_check_init(&w->turn_start, turn_started);
@@ -209,6 +243,7 @@ worker_init(struct worker *w, unsigned index, void *owner)
 	ev_prepare_init(&w->turn_end, turn_ended);
 	w->turn_end.data = w;
 	ev_prepare_start(w->loop, &w->turn_end);
+	ev_idle_init(&w->hurry, no_time_to_wait);
 	ev_timer_init(&w->timer, timer_fired, 0., 0.);
 	ev_set_priority(&w->timer, WORKER_PRI_DEADLINE);
 	w->timer.data = w;

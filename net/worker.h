@@ -71,6 +71,8 @@ struct worker {
 	struct list flush;              /* conns with output */
 	struct list gathered;           /* those with output that waits for the
 					   end of the turn */
+	struct list ahead;              /* conns whose input no readiness tells
+					   of: they have it in the next turn */
 	struct late *late;
 	struct duration durations[WORKER_DURATIONS];
 	unsigned n_durations;
@@ -81,6 +83,8 @@ struct worker {
 	struct ev_timer timer;
 	struct ev_prepare turn_end;
 	struct ev_check turn_start;
+	struct ev_idle hurry;           /* while ahead has any: the next turn
+					   does not wait */
 	struct ev_async mailbox;
 	void *owner;                    /* whoever runs the thread */
 };
@@ -99,6 +103,11 @@ void worker_post(struct worker *w, struct mail *m);
 /* Frees at the end of the turn, after the last flush. */
 void worker_late(struct worker *w, struct late *l,
     void (*release)(struct worker *, struct late *));
+
+/* `link`, of a conn (conn.h): it is read from in the next turn, unless it does not
+   want that by then. Never in this one: its output would be too late for its
+   end, and others would wait while it has more and more. */
+void worker_ahead(struct worker *w, struct list *link);
 
 /* Write out what conns have pending: after an event that may have left some. */
 void worker_flush(struct worker *w);
