@@ -243,3 +243,14 @@ def encrypt(wire, context, server_hostname=None, server_side=False):
                                     server_hostname=server_hostname,
                                     suppress_ragged_eofs=False)
     return wire
+
+
+def over_tls(script, context):
+    """A script of an Origin, as one whose connections begin with TLS."""
+    def secured(link):
+        try:
+            encrypt(link, context, server_side=True)
+        except (ssl.SSLError, OSError):
+            return              # the peer did not want it: its right
+        script(link)
+    return secured
