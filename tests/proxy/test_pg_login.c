@@ -282,6 +282,39 @@ scram_lets_in_with_password_memo_or_keys(void **state)
 }
 
 static void
+a_proof_is_bound_where_both_ends_can(void **state)
+{
+	static const char both[] = "R\0\0\0\x2a\0\0\0\x0aSCRAM-SHA-256-PLUS\0"
+	    "SCRAM-SHA-256\0", plus[] = "R\0\0\0\x1c\0\0\0\x0a"
+	    "SCRAM-SHA-256-PLUS\0";
+	const char *body;
+	size_t len;
+
+	(void)state;
+	make_secret();
+	begin();
+	says(both, sizeof(both));
+	body = answered(&len);
+	assert_string_equal(body, "SCRAM-SHA-256");
+	assert_memory_equal(body + 18, "n,,n=,", 6);
+	begin();
+	says(plus, sizeof(plus));
+	ends_bad("the server asks for a method of SASL other than "
+	    "SCRAM-SHA-256");
+	as.binding.len = 32;
+	begin();
+	says(both, sizeof(both));
+	body = answered(&len);
+	assert_string_equal(body, "SCRAM-SHA-256-PLUS");
+	assert_memory_equal(body + 23, "p=tls-server-end-point,,n=,", 27);
+	begin();
+	says(TEXT(SASL));
+	body = answered(&len);
+	assert_string_equal(body, "SCRAM-SHA-256");
+	assert_memory_equal(body + 18, "y,,n=,", 6);
+}
+
+static void
 a_server_without_proof_is_not_believed(void **state)
 {
 	static const char *const why =
@@ -641,6 +674,7 @@ main(void)
 		TEST(a_password_goes_in_clear_text_where_that_is_safe),
 		TEST(a_password_or_its_hash_answers_md5),
 		TEST(scram_lets_in_with_password_memo_or_keys),
+		TEST(a_proof_is_bound_where_both_ends_can),
 		TEST(a_server_without_proof_is_not_believed),
 		TEST(messages_of_scram_come_in_order),
 		TEST(methods_are_chosen_from_a_whole_list),

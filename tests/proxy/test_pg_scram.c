@@ -347,6 +347,72 @@ meet(const char *password, const struct pg_scram_keys *keys,
 	return got;
 }
 
+/* Likewise, with what each has of the channel. */
+static enum pg_scram
+meet_bound(const struct pg_scram_binding *client,
+    const struct pg_scram_binding *server)
+{
+	struct pg_scram_secret secret;
+	struct pg_scram_server s;
+	struct pg_scram_client c;
+	char to[1500], from[1500];
+	size_t to_len, from_len;
+	enum pg_scram got;
+
+	assert_int_equal(pg_scram_secret_make("pencil",
+	    (const unsigned char *)"salt", 4, 8, &secret), 0);
+	assert_int_equal(pg_scram_client_first_bound(&c, client, to, 128,
+	    &to_len), PG_SCRAM_OK);
+	got = pg_scram_server_first_bound(&s, &secret, server, to, to_len,
+	    NULL, from, sizeof(from), &from_len);
+	if (got != PG_SCRAM_OK)
+		return got;
+	assert_int_equal(pg_scram_client_final(&c, "pencil", NULL, NULL, from,
+	    from_len, to, sizeof(to), &to_len), PG_SCRAM_OK);
+	got = pg_scram_server_final(&s, to, to_len, from, sizeof(from),
+	    &from_len);
+	if (got == PG_SCRAM_OK)
+		assert_int_equal(pg_scram_client_verify(&c, from, from_len),
+		    PG_SCRAM_OK);
+	return got;
+}
+
+static void
+a_proof_is_bound_to_the_channel(void **state)
+{
+	struct pg_scram_binding none = { 0 }, unused = { .len = 32,
+	    .channel = PG_SCRAM_UNUSED }, a, b;
+	unsigned len, i;
+
+	(void)state;
+	assert_int_equal(meet_bound(&none, &none), PG_SCRAM_OK);
+	/* Who could, where it is not offered; who cannot, where it is. */
+	assert_int_equal(meet_bound(&unused, &none), PG_SCRAM_OK);
+	assert_int_equal(meet_bound(&none, &unused), PG_SCRAM_OK);
+	assert_int_equal(meet_bound(&unused, &unused), PG_SCRAM_DOWNGRADED);
+	for (len = 20; len <= PG_SCRAM_DIGEST_MOST; len++) {
+		a = (struct pg_scram_binding){ .channel = PG_SCRAM_BOUND,
+		    .len = len };
+		for (i = 0; i < len; i++)
+			a.digest[i] = (unsigned char)(i * 37 + len);
+		assert_int_equal(meet_bound(&a, &a), PG_SCRAM_OK);
+		assert_int_equal(meet_bound(&a, &none), PG_SCRAM_MALFORMED);
+		assert_int_equal(meet_bound(&a, &unused), PG_SCRAM_MALFORMED);
+		assert_int_equal(meet_bound(&none, &a), PG_SCRAM_MALFORMED);
+		assert_int_equal(meet_bound(&unused, &a), PG_SCRAM_MALFORMED);
+		for (i = 0; i < len; i++) {
+			b = a;
+			b.digest[i] ^= 1;
+			assert_int_equal(meet_bound(&a, &b),
+			    PG_SCRAM_MALFORMED);
+		}
+		b = a;
+		b.len--;
+		assert_int_equal(meet_bound(&a, &b), PG_SCRAM_MALFORMED);
+		assert_int_equal(meet_bound(&b, &a), PG_SCRAM_MALFORMED);
+	}
+}
+
 static void
 both_ends_agree(void **state)
 {
@@ -516,6 +582,7 @@ main(void)
 		TEST(last_messages_are_refused),
 		TEST(what_was_said_is_what_is_proven),
 		TEST(nobody_is_let_in_with_nobodys_secret),
+		TEST(a_proof_is_bound_to_the_channel),
 		TEST(both_ends_agree),
 		TEST(keys_that_a_login_left_are_good_for_another),
 		TEST(a_memo_saves_the_work_and_follows_the_salt),

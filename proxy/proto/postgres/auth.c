@@ -1,8 +1,9 @@
 /*
- * Who a client is: trusted, named by the certificate that it has shown, or asked
- * for the proof of SCRAM-SHA-256 (PostgreSQL 55.3.1). Who is known stands in the file, in a file of users, or
- * is asked of the server (ask.c). Nobody is told which users there are: one who
- * is not known is asked likewise, and fails likewise.
+ * Who a client is: trusted, named by the certificate that it has shown, or
+ * asked for the proof of SCRAM-SHA-256 (PostgreSQL 55.3.1), bound to weir's own
+ * certificate where it can. Who is known stands in the file, in a file of users,
+ * or is asked of the server (ask.c). Nobody is told which users there are: one
+ * who is not known is asked likewise, and fails likewise.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,6 +16,7 @@
 #include "proxy/proto/postgres/tls.h"
 
 static const char mechanism[] = "SCRAM-SHA-256";
+static const char mechanism_plus[] = "SCRAM-SHA-256-PLUS";
 
 enum { MESSAGE_MOST = PG_SCRAM_MESSAGE_MOST + 64 };
 
@@ -161,8 +163,8 @@ let_in(struct session *s, const char *user, const char *database,
 
 /* ---------------------------------------------------------- its certificate */
 
-/* Whoever has a certificate for one name may not ask for another, and who is not
-   known does not come in with any. They are told the same. */
+/* Whoever has a certificate for one name may not ask for another, and who is
+   not known does not come in with any. They are told the same. */
 static bool
 is_certified(struct session *s, const char *user, const char *database,
     const struct pg_secret *known)
@@ -206,7 +208,8 @@ void
 pg_auth_challenge(struct session *s, const struct pg_secret *secret)
 {
 	struct pg_auth *a = pg_session(s)->auth;
-	char offer[sizeof(mechanism) + 1] = { 0 };
+	char offer[sizeof(mechanism_plus) + sizeof(mechanism) + 1] = { 0 };
+	size_t at = 0;
 
 	if (secret != NULL && secret->kind != PG_SECRET_NONE)
 		a->secret = secret->scram;
@@ -216,8 +219,13 @@ pg_auth_challenge(struct session *s, const struct pg_secret *secret)
 		return;
 	}
 	a->stage = PG_AUTH_FIRST;
-	memcpy(offer, mechanism, sizeof(mechanism));
-	say(s, 10, offer, sizeof(offer));
+	a->binding = pg_tls_binding(conn_ssl(&s->conn), true);
+	if (a->binding.len > 0) {
+		memcpy(offer, mechanism_plus, sizeof(mechanism_plus));
+		at = sizeof(mechanism_plus);
+	}
+	memcpy(offer + at, mechanism, sizeof(mechanism));
+	say(s, 10, offer, at + sizeof(mechanism) + 1);
 }
 
 static bool
@@ -228,6 +236,11 @@ has_ended_well(struct session *s, enum pg_scram got)
 		return true;
 	case PG_SCRAM_BAD_PROOF:
 		is_refused(s);
+		return false;
+	case PG_SCRAM_DOWNGRADED:
+		pg_say_fatal(s, "28000", "the client supports SCRAM channel "
+		    "binding but thinks the server does not: somebody may be "
+		    "in between");
 		return false;
 	case PG_SCRAM_MALFORMED:
 		pg_say_fatal(s, "08P01", "malformed SCRAM message");
@@ -248,7 +261,12 @@ first(struct session *s, const char *body, size_t len)
 	size_t at = 0, out_len;
 	const char *chosen = pg_string(body, len, &at);
 
-	if (chosen == NULL || strcmp(chosen, mechanism) != 0) {
+	if (a->binding.len > 0)
+		a->binding.channel = chosen != NULL &&
+		    strcmp(chosen, mechanism_plus) == 0 ? PG_SCRAM_BOUND :
+		    PG_SCRAM_UNUSED;
+	if (chosen == NULL || strcmp(chosen, a->binding.channel ==
+	    PG_SCRAM_BOUND ? mechanism_plus : mechanism) != 0) {
 		pg_say_fatal(s, "08P01", "client selected an invalid SASL "
 		    "authentication mechanism");
 		return;
@@ -258,8 +276,9 @@ first(struct session *s, const char *body, size_t len)
 		return;
 	}
 	at += 4;
-	if (!has_ended_well(s, pg_scram_server_first(&a->scram, &a->secret,
-	    body + at, len - at, NULL, out, sizeof(out), &out_len)))
+	if (!has_ended_well(s, pg_scram_server_first_bound(&a->scram,
+	    &a->secret, &a->binding, body + at, len - at, NULL, out,
+	    sizeof(out), &out_len)))
 		return;
 	a->stage = PG_AUTH_FINAL;
 	say(s, 11, out, out_len);

@@ -35,6 +35,9 @@ enum {
 };
 
 static const char method[] = "SCRAM-SHA-256";
+static const char method_plus[] = "SCRAM-SHA-256-PLUS";
+
+enum { OFFERS_PLAIN = 1, OFFERS_PLUS = 2 };
 
 /* One call of pg_login_feed(). */
 struct feed {
@@ -200,10 +203,10 @@ take_md5(struct feed *f, const char *salt, size_t len)
 
 /* -------------------------------------------------------------------- SCRAM */
 
-/* Is ours among the names, each of them ended, and the list by an empty one?
-   -1: it is no such list. */
+/* Which of ours are among the names, each of them ended, and the list by an
+   empty one: bits. -1: it is no such list. */
 static int
-is_offered(const char *names, size_t len)
+offers_of(const char *names, size_t len)
 {
 	const char *name;
 	size_t at = 0;
@@ -211,22 +214,37 @@ is_offered(const char *names, size_t len)
 
 	while ((name = pg_string(names, len, &at)) != NULL && *name != '\0')
 		if (strcmp(name, method) == 0)
-			offered = 1;
+			offered |= OFFERS_PLAIN;
+		else if (strcmp(name, method_plus) == 0)
+			offered |= OFFERS_PLUS;
 	return name != NULL && at == len ? offered : -1;
+}
+
+/* Bound to the server's certificate where both can. Where only weir can, the
+   server is told, lest somebody has taken its offer out. */
+static struct pg_scram_binding
+binding_with(const struct pg_login_as *as, int offered)
+{
+	struct pg_scram_binding binding = as->binding;
+
+	binding.channel = binding.len == 0 ? PG_SCRAM_UNBOUND :
+	    (offered & OFFERS_PLUS) != 0 ? PG_SCRAM_BOUND : PG_SCRAM_UNUSED;
+	return binding;
 }
 
 static enum pg_login_got
 take_sasl(struct feed *f, const char *names, size_t len)
 {
-	char body[sizeof(method) + 4 + 128];
-	char *first = body + sizeof(method) + 4;
+	char body[sizeof(method_plus) + 4 + 128];
+	int offered = offers_of(names, len);
+	struct pg_scram_binding binding = binding_with(f->as, offered);
+	bool plus = binding.channel == PG_SCRAM_BOUND;
+	size_t n, at = plus ? sizeof(method_plus) : sizeof(method);
 	struct pg_login *l = f->l;
-	int offered = is_offered(names, len);
-	size_t n;
 
 	if (offered < 0)
 		return malformed(l, 'R');
-	if (offered == 0)
+	if (!plus && (offered & OFFERS_PLAIN) == 0)
 		return bad(l, "the server asks for a method of SASL other than "
 		    "SCRAM-SHA-256");
 	if (f->as->password == NULL && f->as->keys == NULL)
@@ -235,13 +253,14 @@ take_sasl(struct feed *f, const char *names, size_t len)
 	l->scram = malloc(sizeof(*l->scram));
 	if (l->scram == NULL)
 		return no_memory(l);
-	if (pg_scram_client_first(l->scram, first, 128, &n) != PG_SCRAM_OK)
+	if (pg_scram_client_first_bound(l->scram, &binding, body + at + 4, 128,
+	    &n) != PG_SCRAM_OK)
 		return bad(l, l->scram->why);
 	/* SASLInitialResponse (55.7) */
-	memcpy(body, method, sizeof(method));
-	pg_set_u32(body + sizeof(method), (uint32_t)n);
+	memcpy(body, plus ? method_plus : method, at);
+	pg_set_u32(body + at, (uint32_t)n);
 	l->state = STATE_SCRAM_FIRST;
-	if (pg_put(f->store, f->out, 'p', body, sizeof(method) + 4 + n) < 0)
+	if (pg_put(f->store, f->out, 'p', body, at + 4 + n) < 0)
 		return no_memory(l);
 	return PG_LOGIN_MORE;
 }
@@ -249,7 +268,7 @@ take_sasl(struct feed *f, const char *names, size_t len)
 static enum pg_login_got
 take_challenge(struct feed *f, const char *message, size_t len)
 {
-	char final[PG_SCRAM_MESSAGE_MOST + 128];
+	char final[PG_SCRAM_MESSAGE_MOST + 256];
 	struct pg_login *l = f->l;
 	size_t n;
 

@@ -18,10 +18,7 @@
 #include <stdint.h>
 
 #include "net/buf.h"
-
-struct pg_scram_keys;
-struct pg_scram_memo;
-struct pg_scram_client;
+#include "proxy/proto/postgres/scram.h"
 
 enum {
 	PG_LOGIN_KEY_MOST = 256,        /* bytes of a cancel key (55.2.9); the
@@ -44,6 +41,7 @@ struct pg_login_as {
 	const struct pg_scram_keys *keys;       /* before the password */
 	struct pg_scram_memo *memo;     /* of the password; NULL: its keys are
 					   worked out each time */
+	struct pg_scram_binding binding;        /* of TLS, if any */
 	bool secure;                    /* TLS, or a socket of this machine:
 					   the password may go in clear text */
 };

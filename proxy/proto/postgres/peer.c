@@ -100,7 +100,8 @@ login_as(const struct upconn *u)
 	struct pg_login_as as = { .user = pg_key_user(key),
 	    .database = pg_key_database(key),
 	    .secure = pg_is_near(&u->shelf->site->endpoint->addr) ||
-	    pg_tls_is_verified(conn_ssl(&u->conn)) };
+	    pg_tls_is_verified(conn_ssl(&u->conn)),
+	    .binding = pg_tls_binding(conn_ssl(&u->conn), false) };
 
 	if (key->kind == PG_KEY_PASSWORD)
 		as.password = pg_key_secret(key);

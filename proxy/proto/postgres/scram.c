@@ -377,20 +377,45 @@ auth_add(char *auth, size_t size, unsigned len, const char *bytes, size_t n)
 	return len + (unsigned)n;
 }
 
+/* ---------------------------------------------------------- channel binding */
+
+/* The gs2 header (RFC 5802 6): of one that cannot bind to the channel, of one
+   that could, and does not see it offered, and of one that does. */
+static const char *const gs2_headers[] = {
+	[PG_SCRAM_UNBOUND] = "n,,",
+	[PG_SCRAM_UNUSED] = "y,,",
+	[PG_SCRAM_BOUND] = "p=tls-server-end-point,,"
+};
+
+enum { CHANNEL_MOST = PG_SCRAM_GS2_MOST + PG_SCRAM_DIGEST_MOST };
+
+/* What is repeated in the last message: the header, and what it is bound to. */
+static size_t
+channel_of(const char *gs2, const struct pg_scram_binding *binding,
+    unsigned char out[CHANNEL_MOST])
+{
+	size_t len = strlen(gs2);
+
+	memcpy(out, gs2, len);
+	if (binding->channel != PG_SCRAM_BOUND)
+		return len;
+	memcpy(out + len, binding->digest, binding->len);
+	return len + binding->len;
+}
+
 /* ---------------------------------------------- the end that asks for proof */
 
-/*
- * The gs2 header: "n,," of one that cannot bind to the channel, "y,," of one
- * that could, and does not see that we do (RFC 5802 6).
- */
 static bool
 gs2_read(struct pg_scram_server *s, const char *message, size_t len)
 {
-	if (len < 3 || (message[0] != 'n' && message[0] != 'y') ||
-	    message[1] != ',' || message[2] != ',')
+	bool bound = s->binding.channel == PG_SCRAM_BOUND;
+	const char *gs2 = gs2_headers[bound ? PG_SCRAM_BOUND :
+	    len > 0 && message[0] == 'y' ? PG_SCRAM_UNUSED :
+	    PG_SCRAM_UNBOUND];
+
+	if (len < strlen(gs2) || memcmp(message, gs2, strlen(gs2)) != 0)
 		return false;
-	memcpy(s->gs2, message, 3);
-	s->gs2[3] = '\0';
+	snprintf(s->gs2, sizeof(s->gs2), "%s", gs2);
 	return true;
 }
 
@@ -403,8 +428,8 @@ client_first_read(struct pg_scram_server *s, const char *message, size_t len)
 
 	if (len > PG_SCRAM_MESSAGE_MOST || !gs2_read(s, message, len))
 		return false;
-	s->bare_len = (unsigned)len - 3;
-	memcpy(s->auth, message + 3, s->bare_len);
+	s->bare_len = (unsigned)(len - strlen(s->gs2));
+	memcpy(s->auth, message + strlen(s->gs2), s->bare_len);
 	a = attributes_of(s->auth, s->bare_len);
 	if (!attribute_is(&a, 'n', &name) || !attribute_is(&a, 'r', &nonce) ||
 	    !is_nonce(nonce) || !extensions_skip(&a, '\0'))
@@ -419,11 +444,27 @@ pg_scram_server_first(struct pg_scram_server *s,
     const struct pg_scram_secret *secret, const char *message, size_t len,
     const char *nonce, char *out, size_t size, size_t *out_len)
 {
+	static const struct pg_scram_binding none;
+
+	return pg_scram_server_first_bound(s, secret, &none, message, len,
+	    nonce, out, size, out_len);
+}
+
+enum pg_scram
+pg_scram_server_first_bound(struct pg_scram_server *s,
+    const struct pg_scram_secret *secret,
+    const struct pg_scram_binding *binding, const char *message, size_t len,
+    const char *nonce, char *out, size_t size, size_t *out_len)
+{
 	char salt[SALT_TEXT + 1], random[NONCE_TEXT + 1];
 	unsigned at;
 	int n;
 
-	*s = (struct pg_scram_server){ .secret = *secret };
+	*s = (struct pg_scram_server){ .secret = *secret,
+	    .binding = *binding };
+	if (binding->channel == PG_SCRAM_UNUSED && len > 0 &&
+	    message[0] == 'y')
+		return PG_SCRAM_DOWNGRADED;
 	if (!client_first_read(s, message, len))
 		return PG_SCRAM_MALFORMED;
 	if (nonce == NULL && nonce_make(random) < 0)
@@ -445,14 +486,15 @@ pg_scram_server_first(struct pg_scram_server *s,
 	return PG_SCRAM_OK;
 }
 
-/* Is it what the gs2 header was, in base64? */
+/* Is it what the gs2 header was, in base64, and of our certificate? */
 static bool
-is_gs2(const struct pg_scram_server *s, struct piece text)
+is_channel(const struct pg_scram_server *s, struct piece text)
 {
-	unsigned char bytes[3];
+	unsigned char said[CHANNEL_MOST], ours[CHANNEL_MOST];
+	size_t len = channel_of(s->gs2, &s->binding, ours);
 
-	return base64_read(text, bytes, sizeof(bytes)) == 3 &&
-	    memcmp(bytes, s->gs2, 3) == 0;
+	return base64_read(text, said, sizeof(said)) == (int)len &&
+	    CRYPTO_memcmp(said, ours, len) == 0;
 }
 
 /* The proof, and all before it at the end of auth, whose length is returned;
@@ -467,7 +509,7 @@ client_final_read(struct pg_scram_server *s, const char *message, size_t len,
 	unsigned at;
 
 	if (s->first_len == 0 || len > PG_SCRAM_MESSAGE_MOST ||
-	    !attribute_is(&a, 'c', &channel) || !is_gs2(s, channel) ||
+	    !attribute_is(&a, 'c', &channel) || !is_channel(s, channel) ||
 	    !attribute_is(&a, 'r', &nonce) || !is_same(nonce, ours) ||
 	    !extensions_skip(&a, 'p') || !attribute_is(&a, 'p', &text) ||
 	    a.more || key_read(text, proof) < 0)
@@ -540,19 +582,34 @@ enum pg_scram
 pg_scram_client_first(struct pg_scram_client *c, char *out, size_t size,
     size_t *out_len)
 {
+	static const struct pg_scram_binding none;
+
+	return pg_scram_client_first_bound(c, &none, out, size, out_len);
+}
+
+enum pg_scram
+pg_scram_client_first_bound(struct pg_scram_client *c,
+    const struct pg_scram_binding *binding, char *out, size_t size,
+    size_t *out_len)
+{
+	const char *gs2 = gs2_headers[binding->channel];
+	unsigned char channel[CHANNEL_MOST];
 	char nonce[NONCE_TEXT + 1];
 	int n;
 
 	*c = (struct pg_scram_client){ 0 };
+	_Static_assert(sizeof(c->channel) > (CHANNEL_MOST + 2) / 3 * 4,
+	    "all of it");
+	base64_write(channel, channel_of(gs2, binding, channel), c->channel);
 	if (nonce_make(nonce) < 0)
 		return refuse(c, PG_SCRAM_FAILED, "no random bytes");
 	/* 55.3.1: no name, the server has it from the startup message. */
-	n = snprintf(out, size, "n,,n=,r=%s", nonce);
+	n = snprintf(out, size, "%sn=,r=%s", gs2, nonce);
 	if (n < 0 || (size_t)n >= size)
 		return refuse(c, PG_SCRAM_FAILED, "no room");
 	*out_len = (size_t)n;
-	c->bare_len = (unsigned)n - 3;
-	memcpy(c->auth, out + 3, c->bare_len);
+	c->bare_len = (unsigned)((size_t)n - strlen(gs2));
+	memcpy(c->auth, out + strlen(gs2), c->bare_len);
 	return PG_SCRAM_OK;
 }
 
@@ -623,9 +680,8 @@ final_write(struct pg_scram_client *c, struct pg_scram_keys *keys,
 	char text[KEY_TEXT + 1];
 	int n, end;
 
-	/* "biws" is "n,,". */
 	n = snprintf(c->auth + c->bare_len, sizeof(c->auth) - c->bare_len,
-	    ",%.*s,c=biws,r=%.*s", (int)first.len, first.bytes,
+	    ",%.*s,c=%s,r=%.*s", (int)first.len, first.bytes, c->channel,
 	    (int)nonce.len, nonce.bytes);
 	if (n < 0 || (size_t)n >= sizeof(c->auth) - c->bare_len)
 		return malformed(c);
@@ -634,8 +690,8 @@ final_write(struct pg_scram_client *c, struct pg_scram_keys *keys,
 	    c->auth_len, keys->client_key) < 0)
 		return refuse(c, PG_SCRAM_FAILED, "out of memory");
 	base64_write(keys->client_key, PG_SCRAM_KEY, text);
-	end = snprintf(out, size, "c=biws,r=%.*s,p=%s", (int)nonce.len,
-	    nonce.bytes, text);
+	end = snprintf(out, size, "c=%s,r=%.*s,p=%s", c->channel,
+	    (int)nonce.len, nonce.bytes, text);
 	if (end < 0 || (size_t)end >= size)
 		return refuse(c, PG_SCRAM_FAILED, "no room");
 	*out_len = (size_t)end;

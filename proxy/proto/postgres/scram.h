@@ -4,8 +4,10 @@
  * PostgreSQL server. Bytes in, bytes out; no socket, and not what SASL wraps
  * around it in messages.
  *
- * There is no channel binding: weir offers SCRAM-SHA-256 alone, and answers
- * a server with "n", which says that this client has none.
+ * With channel binding (SCRAM-SHA-256-PLUS) the proof is tied to the server's
+ * certificate, so that whoever is in between with another one has no use for
+ * it; without, who could bind and does not see it offered says so, and the other
+ * end knows if that was taken out on the way.
  *
  * Why not GNU SASL: its server refuses the empty user name that PostgreSQL's
  * clients send ("n=,r=...", because the startup message has it), and neither
@@ -35,9 +37,34 @@ enum {
 enum pg_scram {
 	PG_SCRAM_OK,
 	PG_SCRAM_BAD_PROOF,             /* does not know the secret */
+	PG_SCRAM_DOWNGRADED,            /* could bind, and has not seen that we
+					   do, too */
 	PG_SCRAM_MALFORMED,
 	PG_SCRAM_FAILED                 /* no memory, or no random bytes */
 };
+
+/* ---------------------------------------------------------- channel binding */
+
+/* RFC 5802 6. */
+enum pg_scram_channel {
+	PG_SCRAM_UNBOUND,               /* this end cannot */
+	PG_SCRAM_UNUSED,                /* it can: the client's end, and it was
+					   not offered; the other, and it was,
+					   but not chosen */
+	PG_SCRAM_BOUND                  /* both do: -PLUS */
+};
+
+enum { PG_SCRAM_DIGEST_MOST = 64 };     /* bytes; of SHA-512 */
+
+/* tls-server-end-point (RFC 5929 4.1): a digest of the server's certificate.
+   All zero: there is none. */
+struct pg_scram_binding {
+	enum pg_scram_channel channel;
+	unsigned len;                   /* 0 = none is to be had */
+	unsigned char digest[PG_SCRAM_DIGEST_MOST];
+};
+
+enum { PG_SCRAM_GS2_MOST = 32 };
 
 /* ------------------------------------------------------------------ secrets */
 
@@ -96,7 +123,8 @@ int pg_scram_secret_mock(const unsigned char key[PG_SCRAM_KEY],
 struct pg_scram_server {
 	struct pg_scram_secret secret;
 	struct pg_scram_keys keys;      /* after PG_SCRAM_OK of the final */
-	char gs2[4];                    /* "n,," or "y,,"; "" until the first */
+	struct pg_scram_binding binding;
+	char gs2[PG_SCRAM_GS2_MOST];    /* "n,,", ...; "" until the first */
 	unsigned bare_len;              /* of the client's first message */
 	unsigned first_len;             /* and with it "," and our first */
 	unsigned nonce_at, nonce_len;   /* in auth: both nonces */
@@ -106,13 +134,19 @@ struct pg_scram_server {
 /*
  * The client's first message, and the answer to it: at most size bytes at out,
  * terminated, *out_len without that. PG_SCRAM_MESSAGE_MOST + 256 are enough.
- * Refused: channel binding ("p="), which is not offered; a name to act for
+ * Refused: channel binding ("p=") that is not offered; a name to act for
  * ("a="); extensions that must be understood ("m="). The name in it is not
  * looked at (55.3.1). nonce: our part; NULL for a random one, as it must be but
  * for the examples of the RFC.
  */
 enum pg_scram pg_scram_server_first(struct pg_scram_server *s,
     const struct pg_scram_secret *secret, const char *message, size_t len,
+    const char *nonce, char *out, size_t size, size_t *out_len) MUST_CHECK;
+
+/* The same, where channel binding is offered. */
+enum pg_scram pg_scram_server_first_bound(struct pg_scram_server *s,
+    const struct pg_scram_secret *secret,
+    const struct pg_scram_binding *binding, const char *message, size_t len,
     const char *nonce, char *out, size_t size, size_t *out_len) MUST_CHECK;
 
 /* The client's last message; with PG_SCRAM_OK the answer is at out, and
@@ -145,6 +179,7 @@ struct pg_scram_client {
 	unsigned char server_key[PG_SCRAM_KEY];
 	unsigned bare_len;              /* our first, without "n,,"; 0: begin
 					   with pg_scram_client_first() */
+	char channel[132];              /* that, and a digest, in base64 */
 	unsigned auth_len;              /* 0 until there is a proof */
 	char auth[3 * PG_SCRAM_MESSAGE_MOST + 128];     /* AuthMessage */
 	const char *why;                /* of what is not PG_SCRAM_OK */
@@ -154,11 +189,15 @@ struct pg_scram_client {
 enum pg_scram pg_scram_client_first(struct pg_scram_client *c, char *out,
     size_t size, size_t *out_len) MUST_CHECK;
 
+enum pg_scram pg_scram_client_first_bound(struct pg_scram_client *c,
+    const struct pg_scram_binding *binding, char *out, size_t size,
+    size_t *out_len) MUST_CHECK;
+
 /*
  * The server's first message, and our proof: from keys when they are not NULL,
  * else from the password, with the help of memo unless NULL.
  * PG_SCRAM_MALFORMED also when it asks for too many iterations.
- * PG_SCRAM_MESSAGE_MOST + 128 bytes are enough.
+ * PG_SCRAM_MESSAGE_MOST + 256 bytes are enough.
  */
 enum pg_scram pg_scram_client_final(struct pg_scram_client *c,
     const char *password, const struct pg_scram_keys *keys,

@@ -84,6 +84,37 @@ pg_tls_is_meant(const SSL *ssl)
 	return len == sizeof(meant) - 1 && memcmp(chosen, meant, len) == 0;
 }
 
+/* RFC 5929 4.1: the digest is the one that the certificate is signed with, but
+   for those that are broken. */
+static const EVP_MD *
+digest_for(X509 *x)
+{
+	int digest;
+
+	if (X509_get_signature_info(x, &digest, NULL, NULL, NULL) != 1 ||
+	    digest == NID_undef)
+		return NULL;
+	return digest == NID_md5 || digest == NID_sha1 ? EVP_sha256() :
+	    EVP_get_digestbynid(digest);
+}
+
+struct pg_scram_binding
+pg_tls_binding(const SSL *ssl, bool ours)
+{
+	struct pg_scram_binding binding = { 0 };
+	const EVP_MD *md;
+	X509 *x;
+
+	if (ssl == NULL || SSL_session_reused(ssl))
+		return binding;
+	x = ours ? SSL_get_certificate(ssl) : SSL_get0_peer_certificate(ssl);
+	md = x != NULL ? digest_for(x) : NULL;
+	if (md == NULL || EVP_MD_get_size(md) > PG_SCRAM_DIGEST_MOST ||
+	    X509_digest(x, md, binding.digest, &binding.len) != 1)
+		binding.len = 0;
+	return binding;
+}
+
 static int
 text_of(const ASN1_STRING *string, char name[PG_TLS_NAME_MOST + 1])
 {

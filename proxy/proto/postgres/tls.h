@@ -12,6 +12,7 @@
 #include <openssl/types.h>
 
 #include "net/buf.h"
+#include "proxy/proto/postgres/scram.h"
 #include "proxy/proto/postgres/wire.h"
 
 enum { PG_TLS_NAME_MOST = 255 };        /* bytes of a certificate's name */
@@ -45,6 +46,13 @@ bool pg_tls_is_cut(void);
 /* Have both sides chosen "postgresql" by ALPN? TLS that nobody has asked for in
    PostgreSQL's own words might be meant for a server of something else. */
 bool pg_tls_is_meant(const SSL *ssl);
+
+/*
+ * What a proof can be bound to; ours: this end is the server. Nothing without
+ * TLS, with a certificate whose signature has no digest (Ed25519), and where a
+ * session was taken up: whose certificate that was made with is not known.
+ */
+struct pg_scram_binding pg_tls_binding(const SSL *ssl, bool ours);
 
 /* Whom the client's certificate, which has been verified, names: the one common
    name of its subject, as UTF-8. -1: it has shown none, or has none, several, or
