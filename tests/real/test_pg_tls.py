@@ -123,13 +123,19 @@ def psql_by_every_sslmode():
 
 
 @case
-def channel_binding_is_neither_offered_nor_faked():
+def channel_binding_on_both_sides():
     p = Both()
-    p.psql("SELECT 1", PGCHANNELBINDING="prefer")
-    p.psql("SELECT 1", PGCHANNELBINDING="disable")
-    _, err = p.psql("SELECT 1", status=2, PGCHANNELBINDING="require")
-    check("channel binding" in err, err)
-    p.rest(4)
+    for binding in ("require", "prefer", "disable"):
+        for user in ("alice", "bob"):
+            p.psql("SELECT 1", PGCHANNELBINDING=binding, PGUSER=user,
+                   PGPASSWORD=user + "-word")
+    _, err = p.psql("SELECT 1", status=2, PGCHANNELBINDING="require",
+                    PGPASSWORD="x")
+    check("password authentication failed" in err, err)
+    # Without TLS there is nothing to bind to.
+    _, err = p.psql("SELECT 1", status=2, PGCHANNELBINDING="require",
+                    PGSSLMODE="disable")
+    p.rest(8)
 
 
 @case

@@ -402,13 +402,13 @@ class Scram:
     def first(self):
         return b"n,," + self.bare
 
-    def final(self, challenge):
+    def final(self, challenge, channel=b"n,,"):
         got = attributes(challenge)
         check(got["r"].startswith(self.nonce) and
               len(got["r"]) > len(self.nonce), "the server's nonce")
         keys = ScramKeys(self.word, base64.b64decode(got["s"]),
                          int(got["i"]))
-        without = b"c=biws,r=" + got["r"]
+        without = b"c=%s,r=%s" % (base64.b64encode(channel), got["r"])
         signed = b",".join((self.bare, challenge, without))
         self.signature = _hmac(keys.server, signed)
         proof = xor(keys.client, _hmac(keys.stored, signed))

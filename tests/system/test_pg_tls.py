@@ -2,6 +2,7 @@
 be encrypted is said or taken in the clear, and what is wrong has a name.
 """
 # SPDX-License-Identifier: MIT
+import hashlib
 import os
 import socket
 import ssl
@@ -12,9 +13,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import certs
 from case import Failed, case, check, eq, put, run, until
 from origin import Origin
-from postgres import (GSSENC_REQUEST, SSL_REQUEST, V3_2, Client, SqlError,
-                      begin_tls, cancel_request, query, startup,
-                      through, upstreams)
+from postgres import (BACKEND, GSSENC_REQUEST, SSL_REQUEST, V3_2, Client, Scram,
+                      SqlError, begin_tls, cancel_request, password, query,
+                      read_message, sasl_initial, startup, through, upstreams)
 from postgres_origin import PgOrigin
 from weir import Weir, command, one
 from wire import Client as WireClient, dial
@@ -39,11 +40,12 @@ def spoken(pair=None, more=""):
         pair.file, pair.key, more)
 
 
-def start(pool="max = 2;", own=TRUST, tls="", front="", up="", **options):
+def start(pool="max = 2;", own=TRUST, tls="", front="", up="", pair=None,
+          **options):
     """weir with TLS in front, and a context for its clients."""
     o = PgOrigin(**options)
     w = Weir(one(o, protocol="postgres", pool=pool, up=up,
-                 front="postgres = { %s };%s%s" % (own, spoken(more=tls),
+                 front="postgres = { %s };%s%s" % (own, spoken(pair, tls),
                                                    front)))
     return o, w, w.conf.ports["front"], certs.client_context(authority())
 
@@ -348,6 +350,47 @@ def a_password_is_proven_inside():
     leave(c)
     not_in(front, "28P01", word="another", tls=tls)
     not_in(front, "28000", word="alice-word")
+    w.balanced(o)
+    upstreams(w, o, 1)
+
+
+def proves(c, mechanism, header, digest=b""):
+    """Log in by SCRAM with that gs2 header; the first answer that is none of
+    SCRAM's."""
+    c.send(PLAIN)
+    eq(read_message(c, BACKEND).value,
+       (10, ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]), "what is offered")
+    scram = Scram("alice-word")
+    c.send(sasl_initial(mechanism, header + scram.bare))
+    m = read_message(c, BACKEND)
+    if m.kind == "E":
+        return m
+    c.send(password(scram.final(m.value[1], header + digest)))
+    m = read_message(c, BACKEND)
+    return m if m.kind == "E" else read_message(c, BACKEND)
+
+
+@case
+def a_proof_may_be_bound_to_the_certificate():
+    """And whoever could bind it is not talked out of that."""
+    pair = authority().server()
+    digest = hashlib.sha256(pair.der).digest()
+    o, w, front, tls = start(pair=pair, own='users = ( { name = "alice"; '
+                             'password = "alice-word"; } );')
+    plus, bound = "SCRAM-SHA-256-PLUS", b"p=tls-server-end-point,,"
+    for mechanism, header, data, wanted in (
+            (plus, bound, digest, None), ("SCRAM-SHA-256", b"n,,", b"", None),
+            (plus, bound, digest[::-1], "08P01"), (plus, bound, b"", "08P01"),
+            (plus, b"n,,", b"", "08P01"), (plus, b"y,,", b"", "08P01"),
+            (plus, b"p=tls-unique,,", digest, "08P01"),
+            ("SCRAM-SHA-256", bound, digest, "08P01"),
+            ("SCRAM-SHA-256", b"y,,", b"", "28000"),
+            ("SCRAM-SHA-1", b"n,,", b"", "08P01")):
+        c = Client(front, tls=tls, login=False)
+        m = proves(c, mechanism, header, data)
+        eq(m.value["C"] if m.kind == "E" else None, wanted, "%s %r" % (
+            mechanism, header))
+        c.close()
     w.balanced(o)
     upstreams(w, o, 1)
 
