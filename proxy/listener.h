@@ -50,7 +50,8 @@ struct door {
 	struct list sessions;
 	struct list shakers;            /* sessions whose TLS handshake has to
 					   wait, oldest first */
-	unsigned n_shaking;             /* that are in it */
+	counter n_shaking;              /* that are in it now */
+	counter n_shakers;              /* on shakers */
 	struct list arrivals;           /* no sessions yet: arrival.h */
 	struct list refused;            /* clients that are told so later */
 	unsigned n_refused;

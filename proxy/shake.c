@@ -22,8 +22,17 @@ is_crowded(const struct door *d)
 	int64_t most = d->conf->tls.max_handshakes;
 	size_t lanes = d->listener->n_doors;
 
-	return most != CONF_OFF &&
-	    d->n_shaking >= ((uint64_t)most + lanes - 1) / lanes;
+	return most != CONF_OFF && count_read(&d->n_shaking) >=
+	    ((uint64_t)most + lanes - 1) / lanes;
+}
+
+static void
+unqueue(struct session *s)
+{
+	if (!list_linked(&s->shakers))
+		return;
+	list_remove(&s->shakers);
+	count_sub(&s->door->n_shakers, 1);
 }
 
 static void
@@ -32,8 +41,9 @@ start(struct session *s)
 	struct door *d = s->door;
 	SSL *ssl = tls_server_begin(d->conf->tls.server);
 
+	unqueue(s);
 	s->shaking = true;
-	d->n_shaking++;
+	count_add(&d->n_shaking, 1);
 	conn_resume(&s->conn);
 	if (ssl == NULL || conn_secure(&s->conn, ssl) < 0) {
 		count_add(&d->failures[FAIL_NO_MEMORY], 1);
@@ -53,6 +63,7 @@ shake_begin(struct session *s)
 	}
 	conn_pause(&s->conn);
 	list_append(&d->shakers, &s->shakers);
+	count_add(&d->n_shakers, 1);
 }
 
 /* Somebody else's turn. */
@@ -62,13 +73,12 @@ leave(struct session *s)
 	struct door *d = s->door;
 	struct list *l;
 
-	list_remove(&s->shakers);
+	unqueue(s);
 	if (!s->shaking)
 		return;
 	s->shaking = false;
-	d->n_shaking--;
+	count_sub(&d->n_shaking, 1);
 	while (!is_crowded(d) && (l = list_first(&d->shakers)) != NULL) {
-		list_remove(l);
 		start(container_of(l, struct session, shakers));
 	}
 }

@@ -62,6 +62,8 @@ add_door(struct view_listener *v, const struct door *d)
 	/* In this order: who is among them is never told of before. */
 	v->resumed += count_read(&d->resumed);
 	v->handshakes += count_read(&d->handshakes);
+	v->shaking += count_read(&d->n_shaking);
+	v->shakers += count_read(&d->n_shakers);
 	for (i = 0; i < N_TLS_PROBLEMS; i++)
 		v->tls_problems[i] += count_read(&d->tls_problems[i]);
 	for (i = 0; i < N_LIMITS; i++) {

@@ -40,6 +40,8 @@ struct view_listener {
 	uint64_t    tls;                /* 1 = it has certificates */
 	uint64_t    handshakes, resumed;        /* that went well; the latter
 						   are among the former */
+	uint64_t    shaking, shakers;   /* in the handshake now, and waiting
+					   for their turn */
 	uint64_t    tls_problems[N_TLS_PROBLEMS];
 	uint64_t    not_after_s;        /* of the first that expires */
 	struct view_hist latency;

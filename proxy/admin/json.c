@@ -118,6 +118,8 @@ listener_tls(const struct view_listener *v)
 {
 	json_t *o = json_object();
 
+	put_number(o, "handshaking", v->shaking);
+	put_number(o, "waiting", v->shakers);
 	put_number(o, "handshakes_total", v->handshakes);
 	put_number(o, "resumed_total", v->resumed);
 	put(o, "problems_total", tally(tls_problem_names + 1,

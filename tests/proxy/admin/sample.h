@@ -72,6 +72,11 @@ sample_init(struct sample *s)
 	s->listeners[0].limited[CONF_LIMIT_REQUEST_RATE_PER_CLIENT] = 17;
 	s->listeners[0].shadowed[CONF_LIMIT_REQUEST_RATE] = 4;
 	s->listeners[0].limited[LIMIT_DENIED] = 6;
+	s->listeners[0].shaking = 14;
+	s->listeners[0].shakers = 15;
+	s->listeners[0].handshakes = 34;
+	s->listeners[0].resumed = 18;
+	s->listeners[0].tls_problems[TLS_PROBLEM_REVOKED] = 19;
 	sample_hist(&s->listeners[0].latency, 5, 210 * 1000);
 	sample_hist(&s->listeners[0].latency, 2, 2000 * 1000);
 	s->listeners[1] = (struct view_listener){ .name = SAMPLE_NAME,

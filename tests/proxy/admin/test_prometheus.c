@@ -81,6 +81,16 @@ numbers_are_those_of_the_view(void **state)
 		    "reason=\"memory\"} 0",
 		"weir_listener_shadow_limited_total{listener=\"web\","
 		    "reason=\"request_rate\"} 4",
+		"weir_tls_handshakes_active{listener=\"web\"} 14",
+		"weir_tls_handshakes_waiting{listener=\"web\"} 15",
+		"weir_tls_handshakes_total{listener=\"web\","
+		    "kind=\"full\"} 16",
+		"weir_tls_handshakes_total{listener=\"web\","
+		    "kind=\"resumed\"} 18",
+		"weir_tls_handshake_failures_total{listener=\"web\","
+		    "reason=\"revoked\"} 19",
+		"weir_tls_handshake_failures_total{listener=\"web\","
+		    "reason=\"expired\"} 0",
 		"weir_upstream_limited_total{upstream=\"app\","
 		    "reason=\"request_rate\"} 8",
 		"weir_upstream_limited_total{upstream=\"app\","
