@@ -39,9 +39,15 @@ static void
 start(struct session *s)
 {
 	struct door *d = s->door;
-	SSL *ssl = tls_server_begin(d->conf->tls.server);
+	SSL *ssl;
 
 	unqueue(s);
+	/* A reload has taken TLS away while it waited. */
+	if (d->conf->tls.server == NULL) {
+		session_close(s);
+		return;
+	}
+	ssl = tls_server_begin(d->conf->tls.server);
 	s->shaking = true;
 	count_add(&d->n_shaking, 1);
 	conn_resume(&s->conn);
