@@ -186,6 +186,7 @@ write_secured(struct conn *c)
 	/* What the socket did not take is the first. */
 	while (flush_records(c) && c->open && !c->held && c->out.len > 0) {
 		if (!tls_write(c->tls, c->io.fd, room, &c->out)) {
+			(void)tls_flush(c->tls, c->io.fd, room);
 			fail(c, tls_error(c->tls));
 			break;
 		}
@@ -195,10 +196,22 @@ write_secured(struct conn *c)
 	return c->open && !c->broken;
 }
 
+/*
+ * Where what TLS has to say while it reads is put. The thread's room is for all
+ * connections, one at a time, and has to be empty behind each; what the socket
+ * of this one will not take goes behind the rest that waits for it.
+ */
+static struct tls_room *
+reading_room(const struct conn *c)
+{
+	return c->stuck ? NULL : c->w->tls_room;
+}
+
 static void
 read_secured(struct conn *c)
 {
 	struct block_store *store = &c->w->blocks;
+	struct tls_room *records = reading_room(c);
 	size_t room, n, total = 0;
 	enum tls_did did;
 
@@ -207,10 +220,12 @@ read_secured(struct conn *c)
 		    c->streaming ? BUF_LARGE : BUF_MEDIUM, &room);
 
 		if (to == NULL) {
+			if (!c->stuck)
+				(void)tls_flush(c->tls, c->io.fd, records);
 			fail(c, ENOMEM);
 			return;
 		}
-		did = tls_read(c->tls, c->io.fd, c->w->tls_room, to, room, &n);
+		did = tls_read(c->tls, c->io.fd, records, to, room, &n);
 		buf_commit(store, &c->in, n);
 		total += n;
 	} while (did == TLS_DONE && total < TURN_MOST);
@@ -235,7 +250,7 @@ read_secured(struct conn *c)
 static void
 shake(struct conn *c)
 {
-	enum tls_did did = tls_shake(c->tls, c->io.fd, c->w->tls_room);
+	enum tls_did did = tls_shake(c->tls, c->io.fd, reading_room(c));
 
 	if (!c->stuck && !flush_records(c) && c->broken)
 		return;

@@ -22,6 +22,13 @@
 
 #include "net/buf.h"
 
+/*
+ * As much waits for the socket as it does not take of one room, and what TLS
+ * says meanwhile: an alert for each renegotiation that is asked for, say. Who
+ * asks on and does not read is cut off.
+ */
+enum { LATE_MOST = 2 * sizeof(((struct tls_room *)0)->records) };
+
 struct bytes {                          /* malloc'd: it goes from worker to
 					   worker with its connection */
 	char *v;
@@ -115,8 +122,12 @@ bio_write(BIO *b, const char *from, size_t len, size_t *written)
 	struct tls_room *room = t->room;
 
 	*written = len;
-	if (room == NULL || len > sizeof(room->records))
-		return bytes_add(&t->late, from, len) == 0;
+	if (room == NULL || len > sizeof(room->records)) {
+		if (t->late.len - t->late.at < LATE_MOST)
+			return bytes_add(&t->late, from, len) == 0;
+		t->error = EPROTO;
+		return 0;
+	}
 	if (room->used + len > sizeof(room->records))
 		(void)room_out(t);
 	memcpy(room->records + room->used, from, len);
@@ -282,6 +293,35 @@ leave(struct tls *t, int result)
 	return TLS_FAILED;
 }
 
+static void
+key_wipe(EVP_PKEY *key)
+{
+	/* EVP_PKEY_set_type(3): what it held is freed first. */
+	if (key != NULL)
+		(void)EVP_PKEY_set_type(key, EVP_PKEY_get_base_id(key));
+	EVP_PKEY_free(key);
+}
+
+/*
+ * With TLS 1.3 OpenSSL keeps the keys that were exchanged as long as the
+ * connection: half a KiB of an idle one, and a secret that is of use to nobody
+ * any more (RFC 8446 C.1, forward secrecy).
+ */
+static void
+keys_wipe(SSL *ssl)
+{
+	EVP_PKEY *key = NULL;
+
+	if (SSL_version(ssl) != TLS1_3_VERSION)
+		return;
+	if (SSL_get_tmp_key(ssl, &key) == 1)
+		key_wipe(key);
+	key = NULL;
+	if (SSL_get_peer_tmp_key(ssl, &key) == 1)
+		key_wipe(key);
+	ERR_clear_error();
+}
+
 enum tls_did
 tls_shake(struct tls *t, int fd, struct tls_room *room)
 {
@@ -289,7 +329,10 @@ tls_shake(struct tls *t, int fd, struct tls_room *room)
 
 	enter(t, fd, room);
 	result = SSL_do_handshake(t->ssl);
-	return result == 1 ? TLS_DONE : leave(t, result);
+	if (result != 1)
+		return leave(t, result);
+	keys_wipe(t->ssl);
+	return TLS_DONE;
 }
 
 enum tls_did

@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/err.h>
 
 #include "net/conn.h"
+#include "net/tls.h"
 #include "net/worker.h"
 #include "tests/support/tls_ends.h"
 #include "tests/support/turns.h"
@@ -424,6 +426,26 @@ quiet_is_who_has_said_nothing(void **state)
 }
 
 static void
+what_is_said_to_who_does_not_read_has_an_end(void **state)
+{
+	static const char alert[31];
+	size_t n, total = 0;
+
+	(void)state;
+	begin_secured(TLS1_2_VERSION);
+	ev_io_stop(t.workers[0].loop, &b.conn.io);
+	/* A look at it, and from then on nothing goes out but by tls_flush(). */
+	assert_int_equal(write(conn_fd(&a.conn), "\x17", 1), 1);
+	assert_true(conn_is_quiet(&b.conn));
+	while (total < BIG && BIO_write_ex(SSL_get_wbio(conn_ssl(&b.conn)),
+	    alert, sizeof(alert), &n) == 1)
+		total += n;
+	assert_true(total > sizeof(((struct tls_room *)0)->records));
+	assert_true(total < BIG);
+	end();
+}
+
+static void
 it_goes_to_another_worker(void **state)
 {
 	(void)state;
@@ -442,6 +464,65 @@ it_goes_to_another_worker(void **state)
 	end();
 }
 
+/* OpenSSL has no use for them once there are others made of them. */
+static void
+keys_of_the_exchange_are_not_kept(void **state)
+{
+	struct end *both[] = { &a, &b };
+
+	(void)state;
+	begin_secured(TLS1_3_VERSION);
+	for (size_t i = 0; i < 2; i++) {
+		SSL *ssl = conn_ssl(&both[i]->conn);
+		unsigned char bytes[256];
+		EVP_PKEY *own, *peers;
+		size_t n = sizeof(bytes);
+
+		assert_int_equal(SSL_get_tmp_key(ssl, &own), 1);
+		assert_int_equal(SSL_get_peer_tmp_key(ssl, &peers), 1);
+		assert_int_not_equal(EVP_PKEY_get_raw_private_key(own, bytes,
+		    &n), 1);
+		n = sizeof(bytes);
+		assert_int_not_equal(EVP_PKEY_get_raw_public_key(peers, bytes,
+		    &n), 1);
+		EVP_PKEY_free(own);
+		EVP_PKEY_free(peers);
+		assert_int_equal(SSL_key_update(ssl,
+		    SSL_KEY_UPDATE_REQUESTED), 1);
+	}
+	ERR_clear_error();
+	(void)say(&a, 1000, 1000);
+	(void)say(&b, 1000, 1000);
+	turns_run(&t);
+	(void)say(&a, 1000, 1000);
+	(void)say(&b, 1000, 1000);
+	turns_run(&t);
+	assert_int_equal(a.got, 2000);
+	assert_int_equal(b.got, 2000);
+	end();
+}
+
+/* Nor does what TLS has to say to it then go to the next connection. */
+static void
+one_that_does_not_read_may_fail_all_the_same(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < 2; v++) {
+		begin_secured(versions[v]);
+		ev_io_stop(t.workers[0].loop, &a.conn.io);
+		(void)say(&b, BIG, BIG);
+		turns_run(&t);
+		assert_true(b.conn.stuck);
+		assert_int_equal(write(conn_fd(&a.conn),
+		    "\x17\x03\x03\0\x20" "abcdefghijabcdefghijabcdefghijab", 37),
+		    37);
+		turns_run(&t);
+		assert_int_equal(b.faileds, 1);
+		assert_int_equal(t.workers[0].tls_room->used, 0);
+		end();
+	}
+}
+
 int
 main(void)
 {
@@ -455,7 +536,10 @@ main(void)
 		cmocka_unit_test(a_close_with_output_left_takes_no_leave),
 		cmocka_unit_test(what_is_no_tls_fails_the_handshake),
 		cmocka_unit_test(a_changed_byte_fails_it),
+		cmocka_unit_test(keys_of_the_exchange_are_not_kept),
+		cmocka_unit_test(one_that_does_not_read_may_fail_all_the_same),
 		cmocka_unit_test(quiet_is_who_has_said_nothing),
+		cmocka_unit_test(what_is_said_to_who_does_not_read_has_an_end),
 		cmocka_unit_test(it_goes_to_another_worker)
 	};
 
