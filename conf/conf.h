@@ -384,6 +384,12 @@ struct conf_proto {
 	bool        groups;             /* has it users and databases, for
 					   pool.max_per_user? */
 	bool        keys;               /* has it keys, for balance = "key_hash"? */
+	/*
+	 * Optional: how an upstream is that has this conf_upstream.own. It is
+	 * of the protocol returned, which has name, keys and sizes in common
+	 * with this one, but modes, defaults and ways of its own.
+	 */
+	const struct conf_proto *(*variant)(const void *own);
 	const struct conf_key *listener_keys;   size_t listener_size;
 	const struct conf_key *upstream_keys;   size_t upstream_size;
 	/*

@@ -100,6 +100,10 @@ read_type(struct load *w, const struct spot *in, struct conf_upstream *u)
 	const struct conf_proto *type = v == NULL ? u->proto : name == NULL ?
 	    NULL : find_proto(w->in->protos, name);
 
+	/* By its name, but as this upstream speaks it. */
+	if (type != NULL && u->proto != NULL &&
+	    strcmp(type->name, u->proto->name) == 0)
+		type = u->proto;
 	if (type != NULL && type->probes) {
 		u->health.type = type;
 		return true;

@@ -627,7 +627,7 @@ read_unknown(struct load *w, const struct spot *s, const struct conf_key *keys,
 			continue;
 		if (proto == NULL)
 			unknown_key(w, s, keys, section, v);
-		else if (own != NULL && proto != own)
+		else if (own != NULL && strcmp(proto->name, own->name) != 0)
 			complain(w, s, line_of(v), name, "is for protocol %s, "
 			    "expected a group named %s", proto->name,
 			    own->name);

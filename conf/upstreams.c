@@ -474,6 +474,9 @@ read_upstream_own(struct load *w, const struct spot *s,
 	if (u->own != NULL)
 		read_keys(w, &in, p->upstream_keys, p->name, p, u->own);
 	read_unknown(w, &in, p->upstream_keys, "", false, NULL);
+	/* Modes and defaults go by it from here on. */
+	if (u->own != NULL && p->variant != NULL)
+		u->proto = p->variant(u->own);
 }
 
 /* Nobody but SQL has transactions. */
@@ -504,6 +507,7 @@ read_upstream(struct load *w, const struct spot *s, const struct named *n,
 	u->line = s->line;
 	u->name = n->name;
 	u->proto = n->proto;
+	read_upstream_own(w, s, u);
 	read_endpoints(w, s, u);
 	read_keys(w, s, schema_upstream, "", u->proto, u);
 	read_upstream_tls(w, s, u);
@@ -515,7 +519,6 @@ read_upstream(struct load *w, const struct spot *s, const struct named *n,
 	read_unknown(w, &times, schema_upstream_times, "upstreams[].timeouts",
 	    false, NULL);
 	check_times(w, &times, u);
-	read_upstream_own(w, s, u);
 }
 
 static void

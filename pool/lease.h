@@ -28,6 +28,7 @@ enum refusal {
 					   a->said */
 	REFUSAL_TLS,                    /* the server cannot be believed, or
 					   spoken to: a->said */
+	REFUSAL_UNFIT,                  /* the server does not speak the protocol */
 	N_REFUSALS
 };
 

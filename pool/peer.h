@@ -49,6 +49,9 @@ struct peer_ops {
 	/* More leases that it can carry now, for shared mode; 0 = full until
 	   its output has drained. NULL = one lease at a time. */
 	unsigned (*room)(const struct upconn *u);
+	/* With `room`: its output has drained. NULL = the newest lease alone is
+	   told. */
+	void    (*drained)(struct upconn *u);
 	/* DIRTY to clean. Ends in upconn_ready() or upconn_broken(); a deadline
 	   of the connect timeout stands over it. NULL = DIRTY is closed. */
 	void    (*wash)(struct upconn *u);
@@ -65,7 +68,7 @@ struct peer_ops {
 	const void *(*warm_key)(const struct conf_upstream *conf, size_t i,
 	    size_t *len);
 	/* It closes: the end of its state, which may never have begun (all
-	   zero). */
+	   zero). Perhaps on its way between workers: then it has no pool. */
 	void    (*fini)(struct upconn *u);
 };
 

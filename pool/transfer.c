@@ -62,6 +62,8 @@ upconn_end_in_transit(struct parcel *parcel)
 	block_store_fini(&any);
 	close(conn_fd(&u->conn));
 	memcpy(quota, u->quota, sizeof(quota));
+	if (parcel->to->upstream->peer->fini != NULL)
+		parcel->to->upstream->peer->fini(u);
 	free(u);
 	endpoint_slot_free(parcel->endpoint);
 	upstream_slot_free(parcel->to->upstream);

@@ -467,6 +467,15 @@ upconn_turned_away(struct upconn *u, const char *said)
 }
 
 void
+upconn_unfit(struct upconn *u)
+{
+	if (u->state == UPCONN_CLOSED)
+		return;
+	blame(u, FAULT_BAD_ANSWER, 0);
+	give_up(u, REFUSAL_UNFIT, 0, NULL);
+}
+
+void
 upconn_lost(struct upconn *u, int error)
 {
 	struct list *l;
@@ -556,9 +565,13 @@ static void
 drained(struct conn *c)
 {
 	struct upconn *u = upconn_of(c);
-
+	const struct peer_ops *peer = u->pool->upstream->peer;
 	struct lease *l;
 
+	if (peer->drained != NULL && u->state != UPCONN_CLOSED) {
+		peer->drained(u);       /* and u may be another worker's */
+		return;
+	}
 	if (u->state != UPCONN_LEASED)
 		return;
 	/* Of many only the newest may still have something to send. */

@@ -122,6 +122,10 @@ void upconn_broken(struct upconn *u, enum endpoint_fault what, int error);
    the call): of the key's doing, so nobody's fault. */
 void upconn_turned_away(struct upconn *u, const char *said);
 
+/* What came, or was agreed upon in the TLS handshake, is not the protocol that
+   is to be spoken: likewise an end of greet(). */
+void upconn_unfit(struct upconn *u);
+
 /* Leased in shared mode, and of no use any more: each lease is told that it is
    gone. error: errno or 0. */
 void upconn_lost(struct upconn *u, int error);

@@ -15,16 +15,19 @@
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
 
+enum { PASSED_OVER_MOST = 3 };
+
 static const struct proto *
 proto_in(const struct exchange *x)
 {
 	return x->s->door->listener->proto;
 }
 
+/* Of one that is routed. */
 static const struct back_ops *
 back_of(const struct exchange *x)
 {
-	return proto_in(x)->back;
+	return proto_of(x->upstream->proto)->back;
 }
 
 static struct lane *
@@ -547,6 +550,17 @@ may_repeat(const struct exchange *x, enum conf_retry_what what)
 	    back_of(x)->replayable(x, what);
 }
 
+static void
+repeat_or_fail(struct exchange *x, enum fail why)
+{
+	struct endpoint *e = x->lease->u->shelf->site->endpoint;
+
+	if (may_repeat(x, x->retry) && retry(x, e))
+		give_back(x);
+	else
+		exchange_fail(x, why);
+}
+
 /*
  * A connection that had been idle and died while the request was on its way
  * died of age: nobody's fault, and the request is sent anew at once, for the
@@ -570,10 +584,25 @@ exchange_lost(struct exchange *x, enum fail why)
 	if (!x->lease->reused || x->answered)
 		endpoint_fault(e, why == FAIL_UPSTREAM_RESET ? FAULT_RESET :
 		    FAULT_CLOSED, 0);
-	if (may_repeat(x, x->retry) && retry(x, e))
-		give_back(x);
-	else
-		exchange_fail(x, why);
+	repeat_or_fail(x, why);
+}
+
+void
+exchange_cut(struct exchange *x, enum fail why)
+{
+	endpoint_fault(x->lease->u->shelf->site->endpoint, FAULT_RESET, 0);
+	repeat_or_fail(x, why);
+}
+
+bool
+exchange_again(struct exchange *x)
+{
+	if (x->passed_over >= PASSED_OVER_MOST)
+		return false;
+	x->passed_over++;
+	give_back(x);
+	ask(x);
+	return true;
 }
 
 void

@@ -54,6 +54,7 @@ struct exchange {
 	bool reused;                    /* its connection had been used before */
 	unsigned tries;                 /* leases asked for */
 	unsigned retries;               /* of them by the retry policy */
+	unsigned passed_over;           /* of them that no server looked at */
 	bool asked : 1;                 /* waits for its lease: in the pool's
 					   queue or in a pause */
 	bool up_end : 1;                /* nothing more will come in up */
@@ -133,6 +134,16 @@ void exchange_drop(struct exchange *x, enum fail why);
 /* The upstream connection ended or failed with x unfinished: replays x where
    that is safe, else fails. */
 void exchange_lost(struct exchange *x, enum fail why);
+
+/* Likewise, but the connection is as good as before: x alone was ended. */
+void exchange_cut(struct exchange *x, enum fail why);
+
+/*
+ * The server has said that it has done nothing about x, which can be sent anew
+ * as a whole: it is asked for once more, whatever it asks for, and that is no
+ * retry. False: this has happened too often, and x is as it was.
+ */
+bool exchange_again(struct exchange *x) MUST_CHECK;
 
 /* The block store of x's worker. */
 static inline struct block_store *

@@ -63,6 +63,12 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the upstream refused the login" },
 	[FAIL_TLS] = { "tls_failed", 502,
 	    "the TLS handshake with the upstream failed" },
+	[FAIL_UNFIT] = { "wrong_protocol", 502,
+	    "the upstream does not speak HTTP/2" },
+	[FAIL_REFUSED] = { "upstream_refused", 503,
+	    "the upstream refused the request without looking at it" },
+	[FAIL_NO_SOCKET] = { "no_websocket", 502,
+	    "the upstream takes no WebSockets over HTTP/2" },
 	[FAIL_NO_MEMORY] = { "no_memory", 503,
 	    "weir is out of memory" },
 	[FAIL_UPSTREAM_CLOSED] = { "upstream_closed", 502,
@@ -113,6 +119,8 @@ fail_of_refusal(enum refusal why)
 		return FAIL_LOGIN;
 	case REFUSAL_TLS:
 		return FAIL_TLS;
+	case REFUSAL_UNFIT:
+		return FAIL_UNFIT;
 	case REFUSAL_NONE:
 	case N_REFUSALS:
 		break;

@@ -42,8 +42,11 @@ enum fail {
 	FAIL_PINNED,                    /* pool.max_pinned */
 	FAIL_LOGIN,                     /* the upstream does not let it in */
 	FAIL_TLS,                       /* of the upstream */
+	FAIL_UNFIT,                     /* HTTP/2 is not what it speaks */
 	FAIL_NO_MEMORY,
 	/* of the upstream */
+	FAIL_REFUSED,                   /* HTTP/2: it did not look at it */
+	FAIL_NO_SOCKET,                 /* HTTP/2: nor takes it WebSockets */
 	FAIL_UPSTREAM_CLOSED,
 	FAIL_UPSTREAM_RESET,
 	FAIL_BAD_RESPONSE,

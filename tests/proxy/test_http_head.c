@@ -28,7 +28,7 @@ static const char *
 sent(void)
 {
 	buf_clear(desk_store(&d), &d.u.conn.out);
-	assert_int_equal(http_write_request(d.x, &d.u), 0);
+	assert_int_equal(http_write_request(d.x, &d.u, &d.u.conn.out), 0);
 	return desk_text(&d, &d.u.conn.out);
 }
 

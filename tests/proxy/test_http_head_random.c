@@ -179,7 +179,7 @@ needs_no_more_than_it_reserves(struct buf *out, int (*write)(void))
 static int
 write_request(void)
 {
-	return http_write_request(d.x, &d.u);
+	return http_write_request(d.x, &d.u, &d.u.conn.out);
 }
 
 static int

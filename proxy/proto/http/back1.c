@@ -26,9 +26,8 @@ worker_of(const struct exchange *x)
 	return x->s->conn.w;
 }
 
-/* What waits for the client, of x and of its session. */
-static size_t
-held_for_client(const struct exchange *x)
+size_t
+http_held_for_client(const struct exchange *x)
 {
 	return (size_t)x->down.held + x->s->conn.out.held;
 }
@@ -79,8 +78,8 @@ goes_on_taking(struct exchange *x)
 
 /* ----------------------------------------------------------------- request */
 
-static struct http_head *
-answer_new(struct exchange *x)
+struct http_head *
+http_answer_new(struct exchange *x)
 {
 	struct lane *lane = x->s->door->lane;
 	struct http_head *a = pile_get(&lane->pieces[FAMILY_HTTP]);
@@ -97,8 +96,9 @@ back_start(struct upconn *u, struct exchange *x)
 
 	hx->giving = GIVING_HEAD;
 	if (hx->answer == NULL)
-		hx->answer = answer_new(x);
-	if (hx->answer == NULL || http_write_request(x, u) < 0) {
+		hx->answer = http_answer_new(x);
+	if (hx->answer == NULL ||
+	    http_write_request(x, u, &u->conn.out) < 0) {
 		exchange_fail(x, FAIL_NO_MEMORY);
 		return;
 	}
@@ -167,8 +167,8 @@ heed_keep_alive(struct upconn *u, const struct http_head *a, const char *raw)
  * it is in order. With limits.retry_after it may also ask to be left alone for
  * a while.
  */
-static void
-heed_status(struct upconn *u, struct exchange *x)
+void
+http_heed_status(struct upconn *u, struct exchange *x)
 {
 	const struct http_exchange *hx = http_of(x);
 	struct endpoint *e = u->shelf->site->endpoint;
@@ -263,7 +263,7 @@ final_head(struct upconn *u, struct exchange *x)
 
 	exchange_first_byte(x);
 	heed_keep_alive(u, a, hx->answer_raw);
-	heed_status(u, x);
+	http_heed_status(u, x);
 	hx->down_left = a->body == HTTP_BODY_LENGTH ? a->length : 0;
 	hx->giving = GIVING_BODY;
 	hx->answer_ready = true;
@@ -401,7 +401,7 @@ take_answer_body(struct upconn *u, struct exchange *x)
 	exchange_down(x);
 	if (x->ended)
 		return;
-	if (held_for_client(x) >= CONN_HIGH)
+	if (http_held_for_client(x) >= CONN_HIGH)
 		conn_pause(&u->conn);
 	x->moved_ns = worker_of(x)->now_ns;
 	if (!is_open(x))
@@ -444,7 +444,7 @@ back_late(struct upconn *u, struct exchange *x)
 	}
 	if (goes_on_taking(x))
 		return;
-	if (hx->giving == GIVING_BODY && held_for_client(x) >= CONN_LOW) {
+	if (hx->giving == GIVING_BODY && http_held_for_client(x) >= CONN_LOW) {
 		exchange_fail(x, FAIL_CLIENT_STALLED);
 		return;
 	}
@@ -453,18 +453,12 @@ back_late(struct upconn *u, struct exchange *x)
 	    FAIL_RESPONSE_TIMEOUT);
 }
 
-/* RFC 9110 9.2: safe, idempotent or as the route declares; and nothing of it has
-   been taken from the client that could not be said again. */
-static bool
-back_replayable(const struct exchange *x, enum conf_retry_what what)
+bool
+http_may_repeat(const struct exchange *x, enum conf_retry_what what)
 {
-	const struct http_exchange *hx = http_of(x);
-
-	if (hx->answer_seen || hx->giving != GIVING_HEAD || !x->up_end ||
-	    hx->head->body == HTTP_BODY_CHUNKED || hx->head->length > 0 ||
-	    what == CONF_RETRY_OFF)
+	if (what == CONF_RETRY_OFF)
 		return false;
-	switch ((enum http_method)hx->head->method) {
+	switch ((enum http_method)http_of(x)->head->method) {
 	case HTTP_M_GET:
 	case HTTP_M_HEAD:
 	case HTTP_M_OPTIONS:
@@ -475,6 +469,18 @@ back_replayable(const struct exchange *x, enum conf_retry_what what)
 	default:
 		return what == CONF_RETRY_ALL;
 	}
+}
+
+/* And nothing of it has been taken from the client that could not be said
+   again. */
+static bool
+back_replayable(const struct exchange *x, enum conf_retry_what what)
+{
+	const struct http_exchange *hx = http_of(x);
+
+	return !hx->answer_seen && hx->giving == GIVING_HEAD && x->up_end &&
+	    hx->head->body != HTTP_BODY_CHUNKED && hx->head->length == 0 &&
+	    http_may_repeat(x, what);
 }
 
 const struct back_ops http1_back = {

@@ -33,6 +33,7 @@ http_lane_init(void *own, unsigned index)
 	struct http_lane *lane = own;
 
 	(void)index;
+	back2_lane_init(&lane->back);
 	pile_init(&lane->streams, sizeof(struct http2_stream), STREAMS_KEPT);
 	if (nghttp2_option_new(&lane->option) != 0) {
 		lane->option = NULL;
@@ -57,6 +58,7 @@ http_lane_fini(void *own)
 {
 	struct http_lane *lane = own;
 
+	back2_lane_fini(&lane->back);
 	pile_fini(&lane->streams);
 	nghttp2_session_callbacks_del(lane->callbacks);
 	nghttp2_option_del(lane->option);

@@ -14,6 +14,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "net/pile.h"
+#include "proxy/proto/http/back2.h"
 #include "proxy/proto/http/h2.h"
 #include "proxy/proto/http/http.h"
 #include "proxy/runtime.h"
@@ -30,6 +31,7 @@ struct http_lane {
 	nghttp2_session_callbacks *callbacks;   /* NULL: out of memory */
 	nghttp2_option *option;
 	struct h2_fields fields;        /* what is being sent */
+	struct back2_lane back;
 };
 
 void http_lane_init(void *own, unsigned index);

@@ -376,13 +376,12 @@ reserve(struct block_store *s, struct buf *out, size_t bound)
 }
 
 int
-http_write_request(struct exchange *x, struct upconn *u)
+http_write_request(struct exchange *x, struct upconn *u, struct buf *out)
 {
 	const struct http_exchange *hx = http_of(x);
 	int forwarded = listener_conf(x)->forwarded;
 	bool believed = forwarded == HTTP_FORWARDED_APPEND && http_is_trusted(x);
-	char *from = reserve(exchange_blocks(x), &u->conn.out,
-	    request_bound(x, u));
+	char *from = reserve(exchange_blocks(x), out, request_bound(x, u));
 	struct pen pen = { .at = from };
 
 	if (from == NULL)
@@ -395,7 +394,7 @@ http_write_request(struct exchange *x, struct upconn *u)
 	put_framing(&pen, hx->head);
 	put_connection(&pen, hx);
 	PUT(&pen, "\r\n");
-	buf_commit(exchange_blocks(x), &u->conn.out, (size_t)(pen.at - from));
+	buf_commit(exchange_blocks(x), out, (size_t)(pen.at - from));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "net/tls_server.h"
+#include "proxy/proto/http/back2.h"
 #include "proxy/proto/http/client_cert.h"
 #include "proxy/proto/http/front2.h"
 #include "proxy/proto/http/probe.h"
@@ -96,7 +97,19 @@ static const struct conf_key listener_keys[] = {
 	{ .name = NULL }
 };
 
-static const struct conf_key upstream_keys[] = {
+static const char *const version_words[] = { "1.1", "2", NULL };
+
+const struct conf_key http_upstream_keys[] = {
+	{ .name = "version", .type = CONF_ENUM,
+	  .offset = offsetof(struct http_upstream_conf, version),
+	  .def = "1.1", .words = version_words,
+	  .help = "of HTTP that is spoken: with \"2\" many requests share a "
+	      "connection, and pool.mode is \"shared\"" },
+	{ .name = "max_streams", .type = CONF_COUNT,
+	  .offset = offsetof(struct http_upstream_conf, max_streams),
+	  .def = "100", .min = 1, .max = 1000,
+	  .help = "version 2: requests under way at a time on a connection, if "
+	      "the server takes so many" },
 	{ .name = "host", .type = CONF_STRING,
 	  .offset = offsetof(struct http_upstream_conf, host),
 	  .def = "keep", .check = check_host,
@@ -192,6 +205,7 @@ exchange_fini(struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 	struct block_store *store = exchange_blocks(x);
 
+	back2_forget(x);
 	if (hx->raw_block != NULL)
 		block_drop(store, hx->raw_block);
 	hx->raw_block = NULL;
@@ -212,6 +226,15 @@ static const char *const pins[] = {
 
 static const struct peer_ops http_peer = { .pins = pins };
 
+static const struct conf_proto *
+variant(const void *own)
+{
+	const struct http_upstream_conf *conf = own;
+
+	return conf->version == HTTP_VERSION_2 ? &proto_http2_back.conf :
+	    &proto_http.conf;
+}
+
 const struct proto proto_http = {
 	.conf = {
 		.name = "http",
@@ -223,10 +246,11 @@ const struct proto proto_http = {
 		.routes = CONF_BY_HOST,
 		.listener_keys = listener_keys,
 		.listener_size = sizeof(struct http_listener_conf),
-		.upstream_keys = upstream_keys,
+		.upstream_keys = http_upstream_keys,
 		.upstream_size = sizeof(struct http_upstream_conf),
 		.warn = warn,
-		.prepare = prepare
+		.prepare = prepare,
+		.variant = variant
 	},
 	.family = FAMILY_HTTP,
 	.front = &http1_front,

@@ -29,7 +29,11 @@ struct http_upstream_conf {
 	char *host;                     /* "keep", "upstream" or a name */
 	struct conf_headers set_headers;
 	struct conf_names remove_headers;
+	int version;
+	int64_t max_streams;            /* version 2 */
 };
+
+enum { HTTP_VERSION_1_1, HTTP_VERSION_2 };
 
 /* Why a lease outlasts its request: indices of http_pins. */
 enum { HTTP_PIN_UPGRADE };
@@ -38,6 +42,7 @@ enum { HTTP_PIN_UPGRADE };
 
 struct http2;
 struct http2_stream;
+struct back2_stream;
 
 struct http_session {
 	struct http2 *h2;               /* NULL: it speaks HTTP/1.x */
@@ -102,6 +107,9 @@ struct http_exchange {
 	uint64_t down_left;
 	struct buf down_trailers;
 	unsigned interim;               /* 1xx so far */
+	struct back2_stream *asking;    /* HTTP/2: what it is under way on */
+	bool up_spent;                  /* likewise: more of its body has gone
+					   than is kept to be sent again */
 	uint64_t taken;                 /* bytes that whoever is waited for had
 					   taken when the deadline was set */
 
@@ -120,6 +128,8 @@ extern const struct proto proto_http;
 extern const struct front_ops http1_front;
 extern const struct front_ops http2_front;
 extern const struct back_ops http1_back;
+extern const struct proto proto_http2_back;
+extern const struct conf_key http_upstream_keys[];
 
 /* ------------------------------------------------------ HTTP/2 (front2.c) */
 
@@ -150,10 +160,26 @@ void http_dispatch(struct exchange *x);
 
 enum outcome http_outcome(unsigned status);
 
+/* ------------------------------------------------------ answers (back1.c) */
+
+/* Room for an answer's head. NULL when out of memory. */
+struct http_head *http_answer_new(struct exchange *x) MUST_CHECK;
+
+/* What an answer's status says of the endpoint. */
+void http_heed_status(struct upconn *u, struct exchange *x);
+
+/* What waits for the client, of x and of its session. */
+size_t http_held_for_client(const struct exchange *x);
+
+/* RFC 9110 9.2: is it safe, idempotent or as the route declares? */
+bool http_may_repeat(const struct exchange *x, enum conf_retry_what what);
+
 /* --------------------------------------------------------- heads (head.c) */
 
-/* The request as u shall get it. -1 when out of memory. */
-int http_write_request(struct exchange *x, struct upconn *u) MUST_CHECK;
+/* The request as u shall get it, as HTTP/1.1, into *out. -1 when out of
+   memory. */
+int http_write_request(struct exchange *x, struct upconn *u, struct buf *out)
+    MUST_CHECK;
 
 /* The answer's head as the client shall get it, by what front1.c has decided
    about framing (hx->keep, chunk_down, cut_down). */
