@@ -217,6 +217,7 @@ back2_forget(struct exchange *x)
 	if (st == NULL)
 		return;
 	u = st->u;
+	http_of(x)->up_spent = true;    /* nor will it go again */
 	back2_part(st);
 	if (st->closed || back2_of(u)->ng == NULL)
 		return;
