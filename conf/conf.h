@@ -236,6 +236,7 @@ struct conf_health {
 					   connected to is enough */
 	char    *path;                  /* "/" */
 	char    *host;                  /* NULL = the endpoint's address */
+	char    *service;               /* of gRPC; NULL = the whole server */
 	struct conf_statuses expect;    /* "200-399" */
 	int64_t  interval_ms, timeout_ms;
 	int64_t  rise, fall;            /* results in a row */
@@ -381,6 +382,9 @@ struct conf_proto {
 					   by; 0 = they have none */
 	bool        headers;            /* has it headers, for limits.client? */
 	bool        probes;             /* is it a health.type? */
+	/* Optional: further ones that it brings, which are nothing else; ends
+	   with NULL. */
+	const struct conf_proto *const *checks;
 	bool        groups;             /* has it users and databases, for
 					   pool.max_per_user? */
 	bool        keys;               /* has it keys, for balance = "key_hash"? */

@@ -59,10 +59,29 @@ askable(const struct load *w, char out[256])
 
 	out[0] = '\0';
 	for (const struct conf_proto *const *p = w->in->protos; *p != NULL;
-	    p++)
+	    p++) {
 		if ((*p)->probes && n < 200)
 			n += (size_t)snprintf(out + n, 256 - n,
 			    "%s\"%.40s\"", n == 0 ? "" : " or ", (*p)->name);
+		for (size_t i = 0; (*p)->checks != NULL &&
+		    (*p)->checks[i] != NULL && n < 200; i++)
+			n += (size_t)snprintf(out + n, 256 - n,
+			    "%s\"%.40s\"", n == 0 ? "" : " or ",
+			    (*p)->checks[i]->name);
+	}
+}
+
+/* By name: a protocol, or a check that one brings. */
+static const struct conf_proto *
+find_check(const struct load *w, const char *name)
+{
+	const struct conf_proto *found = find_proto(w->in->protos, name);
+
+	for (const struct conf_proto *const *p = w->in->protos;
+	    found == NULL && *p != NULL; p++)
+		if ((*p)->checks != NULL)
+			found = find_proto((*p)->checks, name);
+	return found;
 }
 
 static void
@@ -98,7 +117,7 @@ read_type(struct load *w, const struct spot *in, struct conf_upstream *u)
 	const config_setting_t *v = member_of(in, "type");
 	const char *name = read_member(w, in, "type");
 	const struct conf_proto *type = v == NULL ? u->proto : name == NULL ?
-	    NULL : find_proto(w->in->protos, name);
+	    NULL : find_check(w, name);
 
 	/* By its name, but as this upstream speaks it. */
 	if (type != NULL && u->proto != NULL &&
@@ -121,7 +140,8 @@ static void
 check_asked(struct load *w, const struct spot *in,
     const struct conf_upstream *u)
 {
-	static const char *const keys[] = { "path", "host", "expect" };
+	static const char *const keys[] = { "path", "host", "expect",
+	    "service" };
 	char can[256];
 
 	if (u->health.type != NULL)

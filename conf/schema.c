@@ -102,6 +102,15 @@ target_check(const char *value, const char **why)
 	return 0;
 }
 
+/* What grpc.health.v1 is asked after: "package.Service". */
+static int
+service_check(const char *value, const char **why)
+{
+	*why = "is longer than 120 bytes, expected a name such as "
+	    "\"shop.Orders\"";
+	return strlen(value) <= 120 ? 0 : -1;
+}
+
 /* RFC 9110 7.2: a name or address, and perhaps a port. */
 static int
 host_check(const char *value, const char **why)
@@ -629,6 +638,9 @@ const struct conf_key schema_health[] = {
 	    .check = target_check, HELP("target of the request")),
 	ROW("host", STRING, UPSTREAM(health.host), .check = host_check,
 	    HELP("Host of the request; the endpoint's address when absent")),
+	ROW("service", STRING, UPSTREAM(health.service),
+	    .check = service_check, HELP("type \"grpc\": the service that is "
+	    "asked after; the whole server when absent")),
 	ROW("expect", STATUSES, UPSTREAM(health.expect), DEF("200-399"),
 	    HELP("statuses of a good answer")),
 	ROW("interval", DURATION, UPSTREAM(health.interval_ms), DEF("2s"),

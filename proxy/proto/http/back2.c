@@ -631,6 +631,17 @@ back_start(struct upconn *u, struct exchange *x)
 	back2_arm(x);
 }
 
+/* Bytes go both ways, for as long as both like: a socket, a call. */
+static bool
+is_open(const struct exchange *x)
+{
+	const struct http_exchange *hx = http_of(x);
+
+	if (hx->giving == GIVING_BODY)
+		return hx->grpc || hx->answer->status == 101;
+	return hx->grpc && !x->up_end;
+}
+
 static void
 back_more(struct upconn *u, struct exchange *x)
 {
@@ -643,9 +654,8 @@ back_more(struct upconn *u, struct exchange *x)
 		return;
 	}
 	back2_push(u);
-	if (http_of(x)->giving == GIVING_HEAD)
+	if (http_of(x)->giving == GIVING_HEAD || is_open(x))
 		back2_arm(x);
-	x->moved_ns = x->s->conn.w->now_ns;
 }
 
 static void
@@ -679,26 +689,31 @@ goes_on_taking(const struct exchange *x)
 	return hx->asking->sent != hx->asking->sent_seen;
 }
 
+/* Nothing of it waits for anybody. */
+static void
+late_while_open(struct exchange *x)
+{
+	struct worker *w = x->s->conn.w;
+	int64_t ms = x->upstream->timeouts.tunnel_ms;
+
+	if (w->now_ns - x->moved_ns >= ms * NS_PER_MS)
+		exchange_fail(x, FAIL_TUNNEL_TIMEOUT);
+	else
+		deadline_set_since(w, &x->deadline, ms, x->moved_ns);
+}
+
 static void
 back_late(struct upconn *u, struct exchange *x)
 {
 	const struct http_exchange *hx = http_of(x);
 	bool answering = hx->giving == GIVING_BODY;
-	bool open = answering && hx->answer->status == 101;
-	int64_t ms = x->upstream->timeouts.tunnel_ms;
-	const struct worker *w = x->s->conn.w;
 
-	if (open && w->now_ns - x->moved_ns < ms * NS_PER_MS) {
-		deadline_set_since(x->s->conn.w, &x->deadline, ms,
-		    x->moved_ns);
-		return;
-	}
-	if (open) {
-		exchange_fail(x, FAIL_TUNNEL_TIMEOUT);
-		return;
-	}
 	if (goes_on_taking(x)) {
 		back2_arm(x);
+		return;
+	}
+	if (is_open(x) && x->up.len == 0 && x->down.len == 0) {
+		late_while_open(x);
 		return;
 	}
 	if (answering && http_held_for_client(x) >= CONN_LOW) {
@@ -779,5 +794,5 @@ const struct proto proto_http2_back = {
 	.family = FAMILY_HTTP,
 	.back = &http2_back,
 	.peer = &http2_peer,
-	.probe = &http_probe
+	.probe = &http2_probe
 };

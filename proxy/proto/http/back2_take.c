@@ -28,23 +28,13 @@ stream_find(struct back2 *b, int32_t id)
 
 /* ------------------------------------------------------------------- deadlines */
 
-/* Bytes go both ways, for as long as both like. */
-static bool
-is_open(const struct exchange *x)
-{
-	const struct http_exchange *hx = http_of(x);
-
-	return hx->giving == GIVING_BODY && hx->answer->status == 101;
-}
-
 void
 back2_arm(struct exchange *x)
 {
 	struct http_exchange *hx = http_of(x);
 	struct back2_stream *st = hx->asking;
-	int64_t ms = is_open(x) ? x->upstream->timeouts.tunnel_ms :
-	    hx->giving == GIVING_HEAD && (x->up_end || st->socket) &&
-	    x->up.len == 0 ? x->upstream->timeouts.response_ms :
+	int64_t ms = hx->giving == GIVING_HEAD && x->up.len == 0 &&
+	    (x->up_end || st->socket) ? x->upstream->timeouts.response_ms :
 	    x->upstream->timeouts.stall_ms;
 
 	st->sent_seen = st->sent;

@@ -101,6 +101,7 @@ struct http2_stream {
 	bool took : 1;                  /* the client has taken some */
 	bool said_all : 1;              /* END_STREAM is sent, or about to be */
 	bool refused : 1;               /* malformed: about to be reset */
+	bool cuts : 1;                  /* and then the rest is not wanted */
 	bool closed : 1;                /* nghttp2 has forgotten it */
 	char key[H2_KEY_LEN + 1];       /* x is a socket: what it asked with */
 };

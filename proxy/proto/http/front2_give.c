@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "proxy/proto/http/front2.h"
+#include "proxy/proto/http/grpc.h"
 
 /* --------------------------------------------------------------------- DATA */
 
@@ -20,15 +21,16 @@ source_of(struct http2_stream *st)
 	return st->x != NULL ? &st->x->down : &st->rest;
 }
 
-/* All has been said; whatever more the client wants to send is not read (8.1). */
-static int
+/*
+ * All has been said, or is about to be; whatever more the client wants to send is
+ * not read (8.1). It is told so behind the last frame, by on_sent(): nghttp2
+ * sends nothing of a stream that is to be reset.
+ */
+static void
 said_all(struct http2_stream *st)
 {
 	st->said_all = true;
-	if (st->x != NULL ? st->x->up_end : st->told_end)
-		return 0;
-	return nghttp2_submit_rst_stream(st->h2->ng, NGHTTP2_FLAG_NONE,
-	    st->id, NGHTTP2_NO_ERROR);
+	st->cuts = !(st->x != NULL ? st->x->up_end : st->told_end);
 }
 
 static int
@@ -70,7 +72,8 @@ read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t room,
 		if (send_trailers(st, &http_of(x)->down_trailers) < 0)
 			return NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
-	return said_all(st) == 0 ? (ssize_t)n : NGHTTP2_ERR_CALLBACK_FAILURE;
+	said_all(st);
+	return (ssize_t)n;
 }
 
 /* One frame: its head, and its payload without copying more than is small. */
@@ -238,7 +241,9 @@ give_head(struct http2_stream *st)
 	/* One that ends the stream is sent when the back is through with it. */
 	if (submit_head(st, f, ends, ends || !goes_at_once(st->h2)) < 0)
 		return -1;
-	return ends ? said_all(st) : 0;
+	if (ends)
+		said_all(st);
+	return 0;
 }
 
 /* All has come: the lease can go, although the client has not taken all. */
@@ -318,6 +323,17 @@ say_failure(struct http2_stream *st, unsigned status, const char *name,
 	return submit_head(st, f, bodiless, true);
 }
 
+/* A call is told so in the head that is all of its answer. */
+static int
+say_call_failed(struct http2_stream *st, enum fail why)
+{
+	struct h2_fields *f = &http_lane_of(st->h2->s)->fields;
+	char text[256];
+
+	grpc_fields_of_failure(f, why, text, sizeof(text));
+	return submit_head(st, f, true, true);
+}
+
 static unsigned
 status_of(const struct exchange *x, enum fail why)
 {
@@ -352,11 +368,12 @@ tell(struct http2_stream *st, enum fail why)
 {
 	struct exchange *x = st->x;
 	unsigned status = status_of(x, why);
-	int got = say_failure(st, status, fail_rows[why].name,
-	    text_of(x, why));
+	bool call = http_of(x)->grpc;
+	int got = call ? say_call_failed(st, why) : say_failure(st, status,
+	    fail_rows[why].name, text_of(x, why));
 
 	x->outcome = status < 500 ? OUTCOME_4XX : OUTCOME_5XX;
-	x->status = (uint16_t)status;
+	x->status = (uint16_t)(call ? 200 : status);
 	st->told_end = x->up_end;
 	st->x = NULL;
 	if (got < 0)
@@ -364,7 +381,10 @@ tell(struct http2_stream *st, enum fail why)
 	st->sent_seen = st->sent;
 	deadline_set(x->s->conn.w, &st->deadline,
 	    x->s->door->conf->timeouts.idle_ms);
-	return st->rest.len > 0 ? flow(st) : said_all(st);
+	if (st->rest.len > 0)
+		return flow(st);
+	said_all(st);
+	return 0;
 }
 
 void
@@ -406,6 +426,19 @@ http2_words(const struct exchange *x, struct access_words *w)
 
 /* ------------------------------------------------------------------- GOAWAY */
 
+/* The answer is over before the request was. */
+static int
+cut_rest(nghttp2_session *ng, int32_t id)
+{
+	const struct http2_stream *st =
+	    nghttp2_session_get_stream_user_data(ng, id);
+
+	if (st == NULL || !st->cuts)
+		return 0;
+	return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
+	    NGHTTP2_NO_ERROR) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 /* Whoever makes an end of something, nghttp2 or weir: it is noted here. */
 static int
 on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -413,9 +446,12 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	struct http2 *h2 = arg;
 	counter *failures = h2->s->door->failures;
 
-	(void)ng;
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
 		h2->has_reset = true;
+	if ((frame->hd.type == NGHTTP2_HEADERS ||
+	    frame->hd.type == NGHTTP2_DATA) &&
+	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+		return cut_rest(ng, frame->hd.stream_id);
 	if (frame->hd.type != NGHTTP2_GOAWAY ||
 	    frame->goaway.error_code == NGHTTP2_NO_ERROR)
 		return 0;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "proxy/proto/http/front2.h"
+#include "proxy/proto/http/grpc.h"
 
 enum {
 	BODY_STEP = 64 * 1024,          /* so much has to come in timeouts.body */
@@ -30,7 +31,7 @@ static bool
 reads_body(const struct http2_stream *st)
 {
 	return st->x != NULL && http_of(st->x)->taking == TAKING_BODY &&
-	    !http_of(st->x)->socket;
+	    !http_of(st->x)->socket && !http_of(st->x)->grpc;
 }
 
 /* Either its body does not come, or what is left of its answer is not taken. */
@@ -267,10 +268,11 @@ http2_dispatch(struct http2_stream *st)
 		return;
 	}
 	hx->upgrade = hx->socket;
+	hx->grpc = grpc_is_call(x);
 	hx->up_left = h->body == HTTP_BODY_LENGTH ? h->length : 0;
 	if (x->up_end)
 		hx->taking = TAKEN;
-	else if (!hx->socket)
+	else if (reads_body(st))
 		arm_body(st);
 	/* The end comes once only, with the lease in hand. */
 	st->told_end = h->body != HTTP_BODY_CHUNKED && x->up_end &&

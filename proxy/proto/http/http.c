@@ -235,11 +235,21 @@ variant(const void *own)
 	    &proto_http.conf;
 }
 
+/* The check of health.type "grpc". */
+static const struct proto proto_grpc = {
+	.conf = { .name = "grpc", .probes = true },
+	.family = FAMILY_HTTP,
+	.probe = &grpc_probe
+};
+
+static const struct conf_proto *const checks[] = { &proto_grpc.conf, NULL };
+
 const struct proto proto_http = {
 	.conf = {
 		.name = "http",
 		.headers = true,
 		.probes = true,
+		.checks = checks,
 		.spans = CONF_SPAN_SESSION | CONF_SPAN_REQUEST,
 		.default_mode = "request",
 		.defaults = defaults,

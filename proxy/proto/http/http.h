@@ -91,6 +91,9 @@ struct http_exchange {
 	struct http2_stream *stream;    /* NULL: HTTP/1.x */
 	bool socket;                    /* an extended CONNECT (RFC 8441): behind
 					   the 101 both bodies are raw bytes */
+	bool grpc;                      /* a call: it may be silent for long in
+					   either direction, and is told of
+					   failures in its own way */
 	const uint64_t *sent;           /* counts what the client takes of it */
 	uint64_t sent_in_all;           /* HTTP/2: in place of it, at the end */
 
