@@ -5,6 +5,7 @@ wrongly, is the script's. serve() makes one of a function for each request.
 
 SPDX-License-Identifier: MIT
 """
+import ssl
 import struct
 
 from case import check
@@ -203,14 +204,26 @@ class Talk:
             pass
 
 
-def scripted(script, *pairs, **more):
-    """An origin of which each connection runs script(talk)."""
+def scripted(script, *pairs, context=None, **more):
+    """An origin of which each connection runs script(talk). context: of ssl,
+    where TLS is spoken."""
     def run(link):
         try:
+            if context is not None:
+                link.sock = context.wrap_socket(link.sock, server_side=True)
             script(Talk(link, *pairs, **more))
-        except Ended:
+        except (Ended, ssl.SSLError):
             pass
     return Origin(run)
+
+
+def offering(cert, *names):
+    """A server's context that shows cert and takes one of names by ALPN."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert.crt, cert.key)
+    if names:
+        context.set_alpn_protocols(list(names))
+    return context
 
 
 def serve(handler=None, *pairs, **more):

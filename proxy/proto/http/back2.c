@@ -621,7 +621,8 @@ back_start(struct upconn *u, struct exchange *x)
 	/* Full: who comes now opens another, or waits. */
 	if (peer_room(u) == 0)
 		share_end(u);
-	if (!hx->asking->said_all && (x->up.len > 0 || x->up_end)) {
+	if (!hx->asking->said_all && !hx->asking->socket &&
+	    (x->up.len > 0 || x->up_end)) {
 		if (back2_flow(hx->asking) < 0) {
 			exchange_fail(x, FAIL_NO_MEMORY);
 			return;

@@ -165,13 +165,23 @@ back2_deliver(struct back2_stream *st)
 		bad_answer(st);
 }
 
+/* An HTTP/1.1 client's answer goes into its connection's output as it comes; from
+   x->down to that of an HTTP/2 client as it gives window, and each step is told
+   of. */
+static size_t
+held_for_client(const struct exchange *x)
+{
+	return http_of(x)->stream != NULL ? x->down.held :
+	    http_held_for_client(x);
+}
+
 void
 back2_give_window(struct back2_stream *st)
 {
 	struct exchange *x = st->x;
 
 	if (st->owed == 0 || st->closed || st->all_came ||
-	    http_held_for_client(x) >= CONN_HIGH)
+	    held_for_client(x) >= CONN_HIGH)
 		return;
 	if (nghttp2_session_consume_stream(back2_of(st->u)->ng, st->id,
 	    st->owed) == 0)             /* else it waits on */

@@ -347,6 +347,27 @@ take_body(struct exchange *x)
 	return flow == FLOW_END;
 }
 
+/* Behind a 101 of an upstream that speaks HTTP/2: all that comes is for it. */
+static void
+take_socket(struct exchange *x)
+{
+	struct session *s = x->s;
+	struct buf *in = &s->conn.in;
+
+	if (!has_room(x)) {
+		conn_pause(&s->conn);
+		return;
+	}
+	conn_resume(&s->conn);
+	if (buf_pass(exchange_blocks(x), &x->up, in, in->len) < 0) {
+		exchange_fail(x, FAIL_NO_MEMORY);
+		return;
+	}
+	x->up_end = s->conn.eof;
+	if (x->up.len > 0 || x->up_end)
+		exchange_up(x);
+}
+
 /* ------------------------------------------------------------------- input */
 
 /* Between two exchanges. False when there is nothing to begin. */
@@ -386,6 +407,10 @@ while_answering(struct exchange *x)
 
 	if (http_of(x)->giving == TUNNELLING) {
 		tunnel_from_client(x);
+		return;
+	}
+	if (http_of(x)->socket) {
+		take_socket(x);
 		return;
 	}
 	if (s->conn.in.held >= AHEAD_MOST)
@@ -436,7 +461,7 @@ front_unchoke(struct session *s, struct exchange *x)
 		tunnel_upstream_drained(x);
 		return;
 	}
-	if (http_of(x)->taking == TAKING_BODY)
+	if (http_of(x)->taking == TAKING_BODY || http_of(x)->socket)
 		session_bytes(s);
 }
 
@@ -464,6 +489,10 @@ decide_framing(struct exchange *x)
 	   protocol: they must not be read as a request (RFC 9931 4). */
 	if (hx->upgrade && (s->conn.in.len > 0 || s->conn.eof))
 		hx->keep = false;
+	if (a->status == 101) {         /* bytes as they come */
+		hx->keep = hx->giving == TUNNELLING && hx->keep;
+		return;
+	}
 	if (a->body != HTTP_BODY_CHUNKED && a->body != HTTP_BODY_CLOSE)
 		return;
 	if (hx->head->minor >= 1)
@@ -521,6 +550,12 @@ front_reply(struct session *s, struct exchange *x)
 		return;
 	}
 	conn_send(&s->conn);
+	if (hx->giving == GIVING_BODY && hx->answer->status == 101 &&
+	    !hx->socket && !x->down_end) {
+		hx->socket = true;
+		take_socket(x);
+		return;
+	}
 	if (!x->down_end)
 		return;
 	if (!hx->keep) {

@@ -89,8 +89,10 @@ struct http_exchange {
 	bool keep;                      /* the client's connection goes on */
 	bool head_timed;                /* timeouts.header runs */
 	struct http2_stream *stream;    /* NULL: HTTP/1.x */
-	bool socket;                    /* an extended CONNECT (RFC 8441): behind
-					   the 101 both bodies are raw bytes */
+	bool socket;                    /* behind a 101 both bodies are raw
+					   bytes: the client's was an extended
+					   CONNECT (RFC 8441), or the
+					   upstream's is */
 	bool grpc;                      /* a call: it may be silent for long in
 					   either direction, and is told of
 					   failures in its own way */

@@ -138,7 +138,7 @@ submit(const struct conf_upstream *conf, const struct endpoint *e,
 	    e->authority;
 	nghttp2_nv nv[] = {
 		field(":method", s->is_call ? "POST" : "GET"),
-		field(":scheme", "http"),
+		field(":scheme", conf->tls.client != NULL ? "https" : "http"),
 		field(":path", s->is_call ? "/grpc.health.v1.Health/Check" :
 		    conf->health.path),
 		field(":authority", host),
