@@ -110,7 +110,8 @@ every_refusal_is_a_failure_of_its_own(void **state)
 		[REFUSAL_NO_DESCRIPTORS] = FAIL_NO_DESCRIPTORS,
 		[REFUSAL_PINNED] = FAIL_PINNED,
 		[REFUSAL_LOGIN] = FAIL_LOGIN,
-		[REFUSAL_TLS] = FAIL_TLS
+		[REFUSAL_TLS] = FAIL_TLS,
+		[REFUSAL_UNFIT] = FAIL_UNFIT
 	};
 	unsigned i;
 
