@@ -394,6 +394,8 @@ struct conf_proto {
 	 * with this one, but modes, defaults and ways of its own.
 	 */
 	const struct conf_proto *(*variant)(const void *own);
+	bool        streams;            /* in mode "shared" none ever needs a
+					   connection for itself */
 	const struct conf_key *listener_keys;   size_t listener_size;
 	const struct conf_key *upstream_keys;   size_t upstream_size;
 	/*

@@ -247,7 +247,7 @@ warn_shared(struct warner *w, const struct conf_upstream *u)
 		    " endpoints: they would be closed for one another, "
 		    "expected at least %" PRId64 " and some to pin",
 		    u->pool.max, workers, u->pool.shared, endpoints, wanted);
-	else if (u->pool.max <= workers)
+	else if (u->pool.max <= workers && !u->proto->streams)
 		say(w, u->line, "pool.max is %" PRId64 " with %" PRId64
 		    " workers: no client can have a connection of its own, "
 		    "for what cannot be shared, expected at least %" PRId64,

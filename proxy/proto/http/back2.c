@@ -317,10 +317,9 @@ passed_over(struct upconn *u, struct exchange *x)
 	struct back2 *b = back2_of(u);
 	const struct http_exchange *hx = http_of(x);
 
-	if (!b->leaving && b->n_streams > 0) {
-		b->full = true;
-		share_end(u);
-	} else if (!b->leaving)
+	b->full = b->n_streams > 0;
+	share_end(u);
+	if (!b->leaving && !b->full)
 		upconn_doom(u, DISCARD_SERVER_SAID, "stream refused");
 	if (hx->answer_seen || hx->up_spent || !exchange_again(x))
 		exchange_fail(x, FAIL_REFUSED);
@@ -610,6 +609,9 @@ back_start(struct upconn *u, struct exchange *x)
 	struct http_exchange *hx = http_of(x);
 	enum fail why;
 
+	/* Of a connection that is gone: what was sent there is sent anew. */
+	if (hx->asking != NULL)
+		back2_part(hx->asking);
 	hx->giving = GIVING_HEAD;
 	if (hx->answer == NULL)
 		hx->answer = http_answer_new(x);
@@ -786,6 +788,7 @@ const struct proto proto_http2_back = {
 	.conf = {
 		.name = "http",
 		.probes = true,
+		.streams = true,
 		.spans = CONF_SPAN_OWED,
 		.default_mode = "shared",
 		.defaults = defaults,
