@@ -229,6 +229,11 @@ tls_free(struct tls *t)
 {
 	if (t == NULL)
 		return;
+	/* Since TLS 1.1 an end without leave spoils no session (RFC 5246
+	   7.2.1); OpenSSL would not take it up again. */
+	if (t->error != EPROTO && SSL_is_init_finished(t->ssl))
+		SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN |
+		    SSL_RECEIVED_SHUTDOWN);
 	SSL_free(t->ssl);
 	free(t->early.v);
 	free(t->late.v);

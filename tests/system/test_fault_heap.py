@@ -104,6 +104,15 @@ def bound(w):
     return w.process.poll() is None
 
 
+def came_up(w):
+    try:
+        w.wait_up()
+    except Failed:
+        if w.process.poll() is None:
+            raise
+    return w.process.poll() is None
+
+
 def start_with(s, conf, number, sweep):
     """Let that allocation fail at the start. True if it came up; it served."""
     s.heap_fail(number)
@@ -111,8 +120,8 @@ def start_with(s, conf, number, sweep):
     try:
         up = bound(w)
         s.heap_fail(0)
-        if up:
-            w.wait_up()
+        # Its threads come after its ports.
+        if up and came_up(w):
             ok(once(w.conf.ports["front"]))
             w.stop()
             return True
