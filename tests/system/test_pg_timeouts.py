@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, eq, run
-from postgres import Client, query, through, upstreams
+from postgres import Client, bind, parse, query, through, upstreams
 from postgres_origin import PgOrigin
 
 SLEEP = query("SELECT pg_sleep(1)")
@@ -105,6 +105,72 @@ def one_that_is_at_work_does_not():
     leave(a)
     w.balanced(o)
     upstreams(w, o, 1)
+
+
+BODY = 'auth = "trust"; }; timeouts = { body = "300ms";'
+LARGE = 40000                   # more than weir keeps without a connection
+
+
+def stopped(first, *before):
+    """A client stops inside of a message, of which first bytes have come, while
+    another waits for its connection."""
+    o = PgOrigin()
+    w = through(o, pool="max = 1;", front=BODY)
+    a, b = Client(w.conf.ports["front"]), Client(w.conf.ports["front"])
+    a.ok(*before)
+    a.write(first)
+    w.wait_pool(leased=1)
+    b.write(query("SELECT 'b'"))
+    m = a.read()
+    eq((m.kind, m.value["V"], m.value["C"]), ("E", "FATAL", "08006"),
+       "what it is told")
+    a.closed()
+    a.close()
+    eq(b.result().one, "b", "of who waited")
+    leave(b)
+    w.balanced(o)
+    eq(w.failures(), {"body_timeout": 1}, "failures")
+
+
+@case
+def who_stops_inside_of_a_large_message_loses_the_connection():
+    # One that goes on as it comes, and one that waits for its end.
+    stopped(query("SELECT '%s'" % ("x" * 300000))[:LARGE])
+    stopped(query("SELECT '%s'" % ("x" * 100000))[:LARGE])
+    stopped(parse("a", "SELECT '%s'" % ("x" * 100000))[:LARGE])
+    stopped(bind("", "", "x" * 300000)[:LARGE], "BEGIN")
+
+
+@case
+def who_goes_on_does_not():
+    o = PgOrigin()
+    w = through(o, pool="max = 1;", front=BODY.replace("300ms", "10s"))
+    a = Client(w.conf.ports["front"])
+    text = query("SELECT '%s'" % ("x" * 400000))
+    a.write(text[:LARGE])
+    w.wait_pool(leased=1)
+    a.write(text[LARGE:])
+    eq(len(a.result().one), 400000, "bytes")
+    leave(a)
+    w.balanced(o)
+
+
+@case
+def who_has_said_everything_waits_as_long_as_it_takes():
+    o = PgOrigin()
+    w = through(o, pool="max = 2;", front=BODY)
+    a, b = Client(w.conf.ports["front"]), Client(w.conf.ports["front"])
+    a.write(query("SELECT pg_sleep(1), '%s'" % ("x" * 300000)))
+    o.wait_for(1)
+    b.write(query("SELECT '%s'" % ("x" * 100000))[:LARGE])
+    eq(b.read().kind, "E", "to one that stopped later")
+    b.closed()
+    b.close()
+    o.wake()
+    eq(a.result().error, None, "of the one that slept")
+    leave(a)
+    w.balanced(o)
+    eq(w.failures(), {"body_timeout": 1}, "failures")
 
 
 run()

@@ -458,7 +458,8 @@ front_late(struct session *s)
 		count_add(&s->door->failures[FAIL_IDLE_TIMEOUT], 1);
 		pg_say_fatal(s, "57P05", "terminating connection due to "
 		    "idle-session timeout");
-	}
+	} else
+		exchange_fail(exchange_first(s), FAIL_BODY_TIMEOUT);
 }
 
 static void

@@ -211,10 +211,14 @@ struct pg_exchange {
 	bool begun;                     /* something has been sent for it */
 	bool erred;                     /* something of it has failed */
 	bool unfinished;                /* inside of a large message */
+	bool large;                     /* the last message begun is one that
+					   the client may not stop inside of */
 	bool blocked;                   /* what comes next waits for answers */
 	bool fatal;                     /* the server has said its last word */
 	bool cancels;                   /* once weir's own requests are over */
 	uint8_t clock;                  /* enum pg_clock: what x->deadline is */
+	uint64_t body_mark;             /* s->conn.received when s->deadline, of
+					   timeouts.body, was set last */
 	bool resets;                    /* its settings are as when it came */
 	bool resets_one;                /* some are */
 	bool forgets;                   /* what of it the server does not report

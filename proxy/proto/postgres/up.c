@@ -9,6 +9,8 @@
 
 #include "proxy/proto/postgres/up.h"
 
+enum { BODY_STEP = 64 * 1024 };         /* as of timeouts.body */
+
 /* ------------------------------------------------------------------ passing */
 
 /* So many bytes go on as they are, read on the way if they are SQL. */
@@ -400,6 +402,7 @@ take_next(struct exchange *x)
 	}
 	if (px->owed.n >= PG_OWED_MOST && !px->failed)
 		return enough(x);
+	px->large = h.size > PG_BEGUN_MOST && h.type != 'd';
 	return take(x, &h);
 }
 
@@ -418,6 +421,30 @@ is_choked(const struct exchange *x)
 {
 	return x->lease->u->conn.out.held >= CONN_HIGH ||
 	    x->s->conn.out.held >= CONN_HIGH;
+}
+
+/*
+ * Whoever has sent PG_BEGUN_MOST of a message holds a connection: the rest
+ * has to come. Not of CopyData, whose senders keep some back until they
+ * have more (libpq sends 8 KiB at a time), and not while weir takes none.
+ */
+static void
+watch_sender(struct exchange *x, enum pg_step step)
+{
+	const struct pg_exchange *px = pg_of(x);
+	struct session *s = x->s;
+
+	if (step != PG_STEP_WAIT || !px->large || px->blocked ||
+	    (px->up_left == 0 && pg_session(s)->drop_left == 0 &&
+	    !px->unfinished) || is_choked(x) || is_held(x)) {
+		deadline_clear(&s->deadline);
+		return;
+	}
+	if (deadline_armed(&s->deadline) &&
+	    s->conn.received - px->body_mark < BODY_STEP)
+		return;
+	pg_of(x)->body_mark = s->conn.received;
+	deadline_set(s->conn.w, &s->deadline, s->door->conf->timeouts.body_ms);
 }
 
 void
@@ -449,6 +476,7 @@ pg_up(struct exchange *x)
 	pg_of(x)->unfinished = step == PG_STEP_WAIT &&
 	    pg_up_in(x)->len >= PG_BEGUN_MOST;
 	conn_send(&u->conn);
+	watch_sender(x, step);
 	if (is_choked(x) || is_held(x))
 		conn_pause(&x->s->conn);
 	if (pg_say_local(x) < 0) {
