@@ -441,6 +441,28 @@ has_temp(const char *form)
 	return false;
 }
 
+/* UPDATE, and behind it pg_settings. */
+static bool
+has_update(const char *form)
+{
+	const char *update = begins(form, "UPDATE ") ? form :
+	    strstr(form, " UPDATE ");
+
+	return update != NULL && has_name(update + 1, "PG_SETTINGS",
+	    "pg_settings");
+}
+
+/* The value of ROLE and AUTHORIZATION. */
+static unsigned
+rival_who(const char *f, const char *nobody, unsigned to, unsigned back)
+{
+	while (begins(f, "= "))
+		f += 2;
+	if (begins(f, ". "))
+		return SET;
+	return is(f, "") ? 0 : is(f, nobody) ? back : to;
+}
+
 static void
 rival_set(struct rival *r, const char *f)
 {
@@ -453,19 +475,13 @@ rival_set(struct rival *r, const char *f)
 		}
 		f += strlen("SESSION ");
 	}
-	if (session && begins(f, "AUTHORIZATION DEFAULT "))
-		r->flags |= is(f, "AUTHORIZATION DEFAULT ") ? NOUSER : USER;
-	else if (session && begins(f, "AUTHORIZATION "))
-		r->flags |= is(f, "AUTHORIZATION ") ? 0 : USER;
+	if (session && begins(f, "AUTHORIZATION "))
+		r->flags |= rival_who(f + 14, "DEFAULT ", USER, NOUSER);
 	else if (begins(f, "LOCAL ") && !begins(f, "LOCAL = ") &&
 	    !begins(f, "LOCAL . ") && !begins(f, "LOCAL TO "))
 		r->flags |= LOCAL;
-	else if (begins(f, "ROLE NONE "))
-		r->flags |= is(f, "ROLE NONE ") ? NOROLE : ROLE;
-	else if (begins(f, "ROLE . "))
-		r->flags |= SET;
 	else if (begins(f, "ROLE "))
-		r->flags |= is(f, "ROLE ") ? 0 : ROLE;
+		r->flags |= rival_who(f + 5, "NONE ", ROLE, NOROLE);
 	else if (*f != '\0' && (rival_in_word(*f) || *f == '"') && *f != '0' &&
 	    !((begins(f, "TRANSACTION ") || begins(f, "CONSTRAINTS ")) &&
 	    (strchr("=.", *(strchr(f, ' ') + 1)) == NULL ||
@@ -500,10 +516,12 @@ rival_statement(struct rival *r)
 	    "pg_try_advisory_lock_shared"))
 		r->flags |= ADVISORY;
 	r->flags |= has_name(f, "LASTVAL", "lastval") ? SEQ : 0;
+	r->flags |= has_update(f) ? CONFIG : 0;
 	if (is(f, "SELECT PG_ADVISORY_UNLOCK_ALL ( ) "))
 		r->flags |= UNLOCK;
 	r->writes |= !(begins(f, "SELECT ") || begins(f, "TABLE ")) ||
 	    has(f, "PG_ADVISORY_UNLOCK_ALL") || has(f, "PG_CATALOG") ||
+	    has_name(f, "PG_SETTINGS", "pg_settings") ||
 	    has_name(f, "PG_ADVISORY_XACT_LOCK", "pg_advisory_xact_lock");
 	for (size_t i = 0; i < sizeof(writing) / sizeof(*writing); i++)
 		r->writes |= has(f, writing[i]);
@@ -572,7 +590,8 @@ static const char *const tokens[] = {
 	"INSERT",
 	"UPDATE", "FOR", "pg_advisory_lock", "\"pg_advisory_lock\"",
 	"pg_try_advisory_lock_shared", "pg_advisory_xact_lock",
-	"pg_advisory_unlock_all", "pg_temp", "lastval", "nextval", "a", "b1",
+	"pg_advisory_unlock_all", "pg_settings", "\"pg_settings\"",
+	"pg_temp", "lastval", "nextval", "a", "b1",
 	"\"x\"", "\"a\"\"b\"", "\"a;b\"", "'s'", "'it''s'", "'LISTEN x;'",
 	"E'a\\'b'", "E'LISTEN", "e'\\\\'", "'", "\"", "b'01'", "n'x'", "x'ff'",
 	"$$;LISTEN x;$$", "$a$ $b$ $$ $a$", "$a$", "$$", "/* LISTEN */",

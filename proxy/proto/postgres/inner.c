@@ -84,6 +84,8 @@ body_word(struct pg_scan *s, enum pg_word word)
 		s->excused = false;
 		break;
 	default:
+		if (word == PG_WORD_UPDATE)
+			s->updates = true;
 		if (excuses(s, word))
 			s->excused = true;
 		break;

@@ -120,6 +120,11 @@ pg_meaning_name(struct pg_scan *s, enum pg_word word)
 	case PG_WORD_SETSEED:
 		s->flags |= PG_SCAN_SET_CONFIG;
 		break;
+	case PG_WORD_PG_SETTINGS:
+		/* An UPDATE of that view is set_config() (54.24). */
+		if (s->updates)
+			s->flags |= PG_SCAN_SET_CONFIG;
+		break;
 	case PG_WORD_CURRVAL:
 	case PG_WORD_LASTVAL:
 		s->flags |= PG_SCAN_SEQ;
@@ -586,8 +591,10 @@ keyword_met(struct pg_scan *s, enum pg_word word)
 		if (s->temp)
 			s->flags |= PG_SCAN_TEMP;
 		break;
-	case PG_WORD_INSERT:
 	case PG_WORD_UPDATE:
+		s->updates = true;
+		/* FALLTHROUGH */
+	case PG_WORD_INSERT:
 	case PG_WORD_DELETE:
 	case PG_WORD_MERGE:
 	case PG_WORD_FOR:
@@ -669,6 +676,6 @@ pg_meaning_statement_end(struct pg_scan *s)
 	s->first = true;
 	s->want = WANT_NOTHING;
 	s->prev = PG_WORD_OTHER;
-	s->temp = false;
+	s->temp = s->updates = false;
 	s->depth = PG_DEPTH_NONE;
 }

@@ -41,7 +41,8 @@ enum pg_scan_flag {
 	PG_SCAN_ADVISORY = 1 << 4,      /* a lock of the session: not _xact_ */
 	PG_SCAN_SET_CONFIG = 1 << 5,    /* set_config(), unless its third
 					   argument is the word TRUE;
-					   setseed() */
+					   setseed(); what is behind UPDATE
+					   names pg_settings */
 	PG_SCAN_SET = 1 << 6,           /* SET name, SET SESSION name, SET
 					   SESSION CHARACTERISTICS */
 	PG_SCAN_SET_ROLE = 1 << 7,      /* SET ROLE, and with SET_USER */
@@ -119,7 +120,7 @@ struct pg_scan {
 	/* What the lexical part remembers. */
 	unsigned standard:1, escapes:1, gap:2, wide:1, high:1;
 	/* What the other remembers. */
-	unsigned texts:2, depth:2, setting:2, excused:1, bent:1;
+	unsigned texts:2, depth:2, setting:2, excused:1, bent:1, updates:1;
 };
 
 /*

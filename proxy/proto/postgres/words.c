@@ -85,6 +85,7 @@ static const struct word words[PG_N_WORDS] = {
 	[PG_WORD_UNLOCK_ALL] = WORD(pg_advisory_unlock_all),
 	[PG_WORD_SET_CONFIG] = WORD(set_config),
 	[PG_WORD_SETSEED] = WORD(setseed),
+	[PG_WORD_PG_SETTINGS] = WORD(pg_settings),
 	[PG_WORD_CURRVAL] = WORD(currval),
 	[PG_WORD_LASTVAL] = WORD(lastval),
 	[PG_WORD_NEXTVAL] = WORD(nextval),
@@ -163,8 +164,9 @@ const uint8_t pg_word_first[(PG_WORD_MAX + 1) << 5] = {
 	AT(23, 'p') = PG_WORD_LOCK_SHARED,
 	AT(26, 'q') = PG_WORD_QUERY_TO_BOTH,
 	AT(27, 'p') = PG_WORD_TRY_LOCK_SHARED,
+	AT(11, 'p') = PG_WORD_PG_SETTINGS,
 	/* pg_temp_3 */
-	AT(9, 'p') = PG_WORD_PG_TEMP, AT(11, 'p') = PG_WORD_PG_TEMP,
+	AT(9, 'p') = PG_WORD_PG_TEMP,
 	AT(12, 'p') = PG_WORD_PG_TEMP, AT(13, 'p') = PG_WORD_PG_TEMP,
 	AT(14, 'p') = PG_WORD_PG_TEMP, AT(15, 'p') = PG_WORD_PG_TEMP
 };
@@ -187,7 +189,8 @@ is(const char *name, const char *bytes, size_t len)
 	return true;
 }
 
-/* pg_temp_3 is the schema behind pg_temp; 10 bytes is a row of pg_catalog. */
+/* pg_temp_3 is the schema behind pg_temp; 10 bytes is a row of pg_catalog, 11
+   one of pg_settings. */
 static bool
 is_temp(const char *bytes, size_t len)
 {
