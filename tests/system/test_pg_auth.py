@@ -159,6 +159,25 @@ def a_server_that_does_not_know_the_user_has_its_say():
 
 
 @case
+def who_has_no_word_for_the_server_is_told_and_the_server_not_blamed():
+    for auth in ("password", "md5", "scram-sha-256"):
+        o, w, front = start_there(auth)
+        for _ in range(6):
+            c = Client(front, "carol", login=False)
+            try:
+                c.login()
+                raise cases.Failed("carol was let in")
+            except SqlError as e:
+                eq((e.report["V"], e.code), ("FATAL", "28000"), auth)
+                check("there is none" in e.report["M"], "%r" % e.report)
+            c.closed()
+            c.close()
+        eq(w.upstream()["endpoints"][0]["state"], "up", "the server")
+        leave(Client(front, word="alice-word"))
+        w.balanced(o)
+
+
+@case
 def a_file_of_users_is_read():
     path = cases.put("users", '; a comment\n"erin" "erin ""word"""\n\n'
                      '# another\n"frank" "%s"\n' %

@@ -522,7 +522,7 @@ def who_comes_by_certificate_is_logged_in_as_the_file_says():
     leave(Client(front, tls=alice))
     eq(o.logins[0][1]["user"], "alice", "who logs in")
     # It asks for a password that there is not.
-    not_in(front, "08001", "bob", tls=bob)
+    not_in(front, "28000", "bob", tls=bob)
     w.balanced(o)
     o, w, front = start_certs(
         own=own, auth="scram-sha-256", users=users,

@@ -117,6 +117,17 @@ bad(struct pg_login *l, const char *why)
 	return PG_LOGIN_BAD;
 }
 
+/* It is no fault of the server that it asks for it: it may do so of this user
+   alone (pg_hba.conf), whose password is missing in weir's file. */
+static enum pg_login_got
+unable(struct pg_login *l, const char *why)
+{
+	/* invalid_authorization_specification (appendix A) */
+	strcpy(l->sqlstate, "28000");
+	snprintf(l->said, sizeof(l->said), "weir: %s", why);
+	return PG_LOGIN_REFUSED;
+}
+
 static enum pg_login_got
 malformed(struct pg_login *l, char type)
 {
@@ -168,10 +179,10 @@ take_cleartext(struct feed *f, size_t len)
 	if (len != 0)
 		return malformed(f->l, 'R');
 	if (f->as->password == NULL)
-		return bad(f->l, "the server asks for a password, and there "
+		return unable(f->l, "the server asks for a password, and there "
 		    "is none");
 	if (!f->as->secure)
-		return bad(f->l, "the server asks for the password in clear "
+		return unable(f->l, "the server asks for the password in clear "
 		    "text, over a connection that others can listen to");
 	return answer(f, f->as->password);
 }
@@ -186,15 +197,15 @@ take_md5(struct feed *f, const char *salt, size_t len)
 	if (len != PG_MD5_SALT)
 		return malformed(f->l, 'R');
 	if (stored == NULL && f->as->password == NULL)
-		return bad(f->l, "the server asks for a password by MD5, and "
+		return unable(f->l, "the server asks for a password by MD5, and "
 		    "there is none");
 	if (stored == NULL) {
 		if (pg_md5_make(f->as->password, f->as->user, made) < 0)
-			return bad(f->l, "MD5 is not to be had");
+			return unable(f->l, "MD5 is not to be had");
 		stored = made;
 	}
 	if (pg_md5_answer(stored, salt, text) < 0)
-		return bad(f->l, "MD5 is not to be had");
+		return unable(f->l, "MD5 is not to be had");
 	got = answer(f, text);
 	explicit_bzero(made, sizeof(made));
 	explicit_bzero(text, sizeof(text));
@@ -245,10 +256,10 @@ take_sasl(struct feed *f, const char *names, size_t len)
 	if (offered < 0)
 		return malformed(l, 'R');
 	if (!plus && (offered & OFFERS_PLAIN) == 0)
-		return bad(l, "the server asks for a method of SASL other than "
-		    "SCRAM-SHA-256");
+		return unable(l, "the server asks for a method of SASL other "
+		    "than SCRAM-SHA-256");
 	if (f->as->password == NULL && f->as->keys == NULL)
-		return bad(l, "the server asks for a password by SCRAM, and "
+		return unable(l, "the server asks for a password by SCRAM, and "
 		    "there is none");
 	l->scram = malloc(sizeof(*l->scram));
 	if (l->scram == NULL)
@@ -318,6 +329,7 @@ take_request(struct feed *f, const char *body, size_t len)
 {
 	enum state state = (enum state)f->l->state;
 	const char *rest = body + 4;
+	char why[100];
 	uint32_t number;
 
 	if (len < 4)
@@ -331,7 +343,8 @@ take_request(struct feed *f, const char *body, size_t len)
 		return take_challenge(f, rest, len);
 	if (number == AUTH_SASL_FINAL && state == STATE_SCRAM_FINAL)
 		return take_signature(f, rest, len);
-	if (state != STATE_ASKED)
+	if (state != STATE_ASKED || number == AUTH_SASL_CONTINUE ||
+	    number == AUTH_SASL_FINAL)
 		return out_of_place(f->l);
 	if (number == AUTH_CLEARTEXT)
 		return take_cleartext(f, len);
@@ -339,9 +352,9 @@ take_request(struct feed *f, const char *body, size_t len)
 		return take_md5(f, rest, len);
 	if (number == AUTH_SASL)
 		return take_sasl(f, rest, len);
-	snprintf(f->l->said, sizeof(f->l->said), "the server asks for a way "
-	    "to log in that weir does not have (%u)", number);
-	return PG_LOGIN_BAD;
+	snprintf(why, sizeof(why), "the server asks for a way to log in that "
+	    "weir does not have (%u)", number);
+	return unable(f->l, why);
 }
 
 static enum pg_login_got

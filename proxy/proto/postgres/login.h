@@ -65,11 +65,12 @@ struct pg_login {
 enum pg_login_got {
 	PG_LOGIN_MORE,                  /* send out, and feed what comes */
 	PG_LOGIN_DONE,                  /* idle and ready */
-	PG_LOGIN_REFUSED,               /* the server said no: sqlstate, said */
+	PG_LOGIN_REFUSED,               /* the server said no, or asks this user
+					   for what weir has not or does not do
+					   (28000): sqlstate, said */
 	PG_LOGIN_BAD                    /* it is not PostgreSQL, breaks the rules,
-					   does not know the password it asks
-					   for, or wants what we have not or do
-					   not do: said. Also without memory */
+					   or does not know the password it asks
+					   for: said. Also without memory */
 };
 
 /* Begin, with the startup message of protocol 3.0 in out. *l is all zero, or

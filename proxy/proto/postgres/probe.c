@@ -156,6 +156,11 @@ refused(const struct talk *t, const char *what, const char *code,
 {
 	char *c;
 
+	/* What weir has not itself it says in its own name. */
+	if (strncmp(message, "weir: ", 6) == 0) {
+		message += 6;
+		code = "";
+	}
 	snprintf(t->why, PROBE_WHY_MAX, "%s: %.5s%s%s", what, code,
 	    *code != '\0' ? " " : "", message);
 	for (c = t->why; *c != '\0'; c++)
