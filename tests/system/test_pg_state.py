@@ -656,6 +656,36 @@ def many_by_dice_are_each_as_they_set_it():
     clean(o)
 
 
+# ---------------------------------------------------------- mode session
+
+@case
+def in_session_mode_nothing_takes_a_clients_connection_from_it():
+    if DIRECT:
+        return
+    o, w, front = start(pool='mode = "session"; max = 2;')
+    a, b = Client(front), Client(front)
+    home = a.where()
+    for text in ("DO $$BEGIN END$$", "RESET ROLE", "SET work_mem = '9MB'",
+                 "RESET work_mem", "CREATE TEMP TABLE x (y text)",
+                 "SELECT pg_advisory_lock(1)", "DISCARD ALL", "LISTEN ch",
+                 "UNLISTEN *", "SELECT set_config('work_mem', '9MB', true)"):
+        a.ok(text)
+        eq(a.where(), home, "its connection after " + text)
+    for text in ("LISTEN", "PREPARE q AS SELEKT", "SELECT error('22012')"):
+        check(a.ask(query(text)).code, "%s fails" % text)
+        eq(a.where(), home, "its connection after " + text)
+    a.ok("SET application_name = 'of a'")
+    b.prove()
+    eq(a.setting("application_name"), "of a", "its name")
+    leave(a)
+    c = Client(front)
+    eq(c.setting("application_name"), "", "the next one's")
+    leave(b, c)
+    w.balanced(o)
+    clean(o)
+    upstreams(w, o, 2)
+
+
 # ------------------------------------------------------ on_session_state
 
 @case

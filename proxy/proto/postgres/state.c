@@ -565,6 +565,9 @@ pg_state_rest(struct exchange *x)
 		x->keeps = true;
 		return;
 	}
+	/* It is this client's until it leaves: then it is washed. */
+	if (x->upstream->pool.span == CONF_SPAN_SESSION && !px->dirty)
+		return;
 	pg_state_leaves(u, ps->pins | px->done);
 	ps->pins = 0;
 	/* What was once set on it, and is undone as far as is known; and DO,
