@@ -570,6 +570,36 @@ def no_more_than_max_pinned_are_pinned():
     upstreams(w, o, 4)
 
 
+LARGE = "SELECT '%s'" % ("x" * 300000)
+
+
+@case
+def a_large_statement_is_kept_only_where_a_client_may_be_pinned():
+    if DIRECT:
+        return
+    o, w, front = start(pool="max = 2; max_pinned = 1;")
+    a, b, c = Client(front), Client(front), Client(front)
+    a.ok("LISTEN ch")
+    eq(b.ask(parse("", LARGE), SYNC).error, None, "the statement")
+    eq(b.ask(bind(), execute(), SYNC).code, "26000", "later")
+    eq(pins(w), {"listen": 1}, "pins")
+    eq(len(b.extended(LARGE).one), 300000, "in one batch")
+    b.ok("BEGIN")
+    eq(b.ask(parse("", LARGE), SYNC).error, None, "in a transaction")
+    eq(len(b.ask(bind(), execute(), SYNC).one), 300000, "later")
+    b.ok("COMMIT")
+    a.ok("UNLISTEN *")
+    eq(b.ask(parse("", LARGE), SYNC).error, None, "with nobody pinned")
+    eq(len(b.ask(bind(), execute(), SYNC).one), 300000, "later")
+    eq(c.ask(query("LISTEN ch")).code, "53300", "b counts")
+    eq(pins(w), {"listen": 1, "large_statement": 1}, "pins")
+    b.prove()
+    c.ok("LISTEN ch", "UNLISTEN *")
+    leave(a, b, c)
+    w.balanced(o)
+    clean(o)
+
+
 class Walker:
     """A client that does one thing after the other by dice, and knows what has
     to come of it."""
@@ -732,6 +762,8 @@ def refuse_refuses():
     a.ok("ROLLBACK")
     a.ok("SET application_name = 'a'", "BEGIN",
          "SET LOCAL work_mem = '9MB'", "COMMIT")
+    eq(len(a.extended(LARGE).one), 300000, "a large statement")
+    eq(a.ask(bind(), execute(), SYNC).code, "26000", "is not kept")
     eq(pins(w), {}, "pins")
     leave(a)
     w.balanced(o)

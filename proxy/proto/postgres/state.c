@@ -539,6 +539,25 @@ pg_state_leaves(struct upconn *u, unsigned pins)
 		upconn_mark(u, MARK_BROKEN, "a library was loaded");
 }
 
+/* A text that is too large to be kept here stays where it is, and its client
+   with it, if there may be one more of those. Otherwise it ends with the
+   transaction: a Bind that comes later is told that there is none. */
+static void
+rest_large(struct exchange *x)
+{
+	struct pg_session *ps = pg_session(x->s);
+	struct upconn *u = x->lease->u;
+
+	if ((ps->pins & 1u << PG_PIN_LARGE) == 0 ||
+	    x->upstream->pool.span == CONF_SPAN_SESSION)
+		return;
+	if (pg_conf(x->s)->on_session_state == PG_STATE_PIN &&
+	    (u->pins || upstream_pin_take(u->pool->upstream)))
+		u->pins = true;
+	else
+		ps->pins &= (uint16_t)~(1u << PG_PIN_LARGE);
+}
+
 void
 pg_state_rest(struct exchange *x)
 {
@@ -549,6 +568,7 @@ pg_state_rest(struct exchange *x)
 	unsigned fresh;
 
 	committed(x);
+	rest_large(x);
 	fresh = px->done & ~(unsigned)ps->pins;
 	if (((all || px->forgets) && forget_unreported(u) < 0) ||
 	    pg_name_rest(x) < 0 ||
