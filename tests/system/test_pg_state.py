@@ -264,6 +264,42 @@ def a_start_up_parameter_that_the_server_refuses_is_told_of():
 
 
 @case
+def what_the_server_refuses_is_its_own_value_and_not_anothers():
+    o, w, front = start(pool="max = 1;")
+    b = Client(front, DateStyle="nonsense", client_encoding="nonsense",
+               application_name="b", login=False)
+    if DIRECT:
+        return
+    b.login()
+    a = Client(front)
+    a.ok("SET DateStyle = 'German'", "SET application_name = 'a'")
+    eq(b.setting("DateStyle"), "ISO, MDY", "DateStyle")
+    eq((b.parameters["DateStyle"], b.parameters["client_encoding"]),
+       ("ISO, MDY", "UTF8"), "as told")
+    for _ in range(2):
+        eq(a.setting("DateStyle"), "German, DMY", "the other's")
+        eq(b.setting("application_name"), "b", "what is not refused")
+        eq(b.setting("DateStyle"), "ISO, MDY", "DateStyle")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 1)
+
+
+@case
+def what_is_reset_on_the_way_is_not_told():
+    o, w, front = start(pool="max = 1;")
+    a = Client(front, client_encoding="LATIN1", application_name="a")
+    b = Client(front, client_encoding="SQL_ASCII", application_name="b")
+    for _ in range(3):
+        for c, name in ((a, "LATIN1"), (b, "SQL_ASCII")):
+            eq(c.setting("client_encoding"), name, "the encoding")
+            eq(c.parameters["client_encoding"], name, "as told")
+    leave(a, b)
+    w.balanced(o)
+    upstreams(w, o, 2)
+
+
+@case
 def set_by_the_extended_protocol_it_is_carried_too():
     o, w, front = start()
     a, b = Client(front), Client(front)

@@ -53,9 +53,10 @@ pg_state_changed(struct exchange *x, const char *name, const char *value,
 	if (known == NULL)
 		known = pg_settings_find(pu->welcome, name);
 	/* What weir sets is as the client has it: no news, but where the server
-	   spells it otherwise. */
+	   spells it otherwise. Nor is what it resets to set it anew. */
 	*pass = o == NULL || o->how != PG_SKIP || known == NULL ||
-	    strcmp(known, value) != 0;
+	    (strcmp(known, value) != 0 && ((o->id & 1) == 0 ||
+	    pg_settings_find(pg_of(x)->wanted, name) == NULL));
 	if (*pass && pg_name_is_ours(x, name, value)) {
 		*pass = false;
 		if (pg_name_say_own(x) < 0)
@@ -241,6 +242,34 @@ put_reset(struct upconn *u, struct exchange *x, const char *name)
 	return pg_put_query(exchange_blocks(x), &u->conn.out, sql);
 }
 
+/* Where the setting of that name is in a list; false: is not there. */
+static bool
+place_of(const struct pg_settings *list, const char *name, uint32_t *place,
+    const char **value)
+{
+	const char *each;
+	uint32_t at = 0;
+
+	for (*place = 0; pg_settings_next(list, &at, &each, value); *place = at)
+		if (strcasecmp(each, name) == 0)
+			return true;
+	return false;
+}
+
+/* What a start-up packet says the server may refuse: then its own value holds,
+   not what another client has left there. */
+static int
+leave_others(struct upconn *u, struct exchange *x, const char *name)
+{
+	const char *value;
+	uint32_t at;
+
+	if (pg_session(x->s)->vouched ||
+	    !place_of(pg_of(x)->had, name, &at, &value))
+		return 0;
+	return owe(x, at, true) < 0 || put_reset(u, x, name) < 0 ? -1 : 0;
+}
+
 /* Not the encoding: see below. */
 static int
 set_missing(struct upconn *u, struct exchange *x)
@@ -254,7 +283,8 @@ set_missing(struct upconn *u, struct exchange *x)
 		if (strcasecmp(name, encoding) == 0 ||
 		    (has != NULL && strcmp(has, value) == 0))
 			continue;
-		if (owe(x, from, false) < 0 || put_set(u, x, name, value) < 0)
+		if (leave_others(u, x, name) < 0 || owe(x, from, false) < 0 ||
+		    put_set(u, x, name, value) < 0)
 			return -1;
 	}
 	return 0;
@@ -275,20 +305,6 @@ reset_others(struct upconn *u, struct exchange *x)
 			return -1;
 	}
 	return 0;
-}
-
-/* Where the setting of that name is in a list; false: is not there. */
-static bool
-place_of(const struct pg_settings *list, const char *name, uint32_t *place,
-    const char **value)
-{
-	const char *each;
-	uint32_t at = 0;
-
-	for (*place = 0; pg_settings_next(list, &at, &each, value); *place = at)
-		if (strcasecmp(each, name) == 0)
-			return true;
-	return false;
 }
 
 /* Literals are read by the encoding that is set, and in some a byte of ASCII
@@ -408,6 +424,20 @@ pg_state_agreed(struct exchange *x, const struct pg_owed *o)
 		upconn_mark(x->lease->u, MARK_BROKEN, "out of memory");
 }
 
+/* The client was greeted with the value that it asked for. */
+static int
+tell_own(struct exchange *x, const char *name)
+{
+	const struct pg_settings *welcome = pg_upconn(x->lease->u)->welcome;
+	const char *value;
+	uint32_t at;
+
+	if (!place_of(welcome, name, &at, &value))
+		return 0;
+	(void)pg_settings_next(welcome, &at, &name, &value);
+	return pg_put_status(exchange_blocks(x), &x->s->conn.out, name, value);
+}
+
 /* A start-up packet may name what this server does not have, or not so: that is
    told once, and forgotten. */
 void
@@ -429,7 +459,7 @@ pg_state_refused(struct exchange *x, const struct pg_owed *o,
 	}
 	if (pg_put_report(exchange_blocks(x), &x->s->conn.out, 'N', "WARNING",
 	    r->code, "weir: parameter \"%.64s\" of the startup packet is not "
-	    "set: %.200s", name, r->message) < 0 ||
+	    "set: %.200s", name, r->message) < 0 || tell_own(x, name) < 0 ||
 	    pg_settings_change(&ps->startup, name, NULL) < 0)
 		upconn_mark(x->lease->u, MARK_BROKEN, "out of memory");
 	conn_send(&x->s->conn);

@@ -155,6 +155,8 @@ struct pg_session {
 	bool forsaken;                  /* the connection with its state is lost */
 	bool asked;                     /* has sent a message, before TLS */
 	bool direct;                    /* TLS has begun without that */
+	bool vouched;                   /* servers have taken what is left of
+					   its start-up packet */
 	uint16_t pins;                  /* bits by enum pg_pin */
 	uint32_t slot;                  /* on its lane, from 1; 0 = has none */
 	uint32_t drop_left;             /* bytes of a message to be dropped */

@@ -568,6 +568,7 @@ pg_state_rest(struct exchange *x)
 	unsigned fresh;
 
 	committed(x);
+	ps->vouched = true;
 	rest_large(x);
 	fresh = px->done & ~(unsigned)ps->pins;
 	if (((all || px->forgets) && forget_unreported(u) < 0) ||
