@@ -124,7 +124,12 @@ def three_share_what_there_is_and_two_take_the_third_ones():
 @case
 def without_adapt_clients_are_told():
     server, weirs = start(False)
-    benches = [Bench(server, w) for w in weirs]
+    # Who sleeps there keeps a connection for longer than it takes to make
+    # one: all that may be had are wanted, however slow the machine is.
+    script = os.path.join(temp_dir(), "sleeps.sql")
+    with open(script, "w") as f:
+        f.write("SELECT pg_sleep(0.5);\n")
+    benches = [Bench(server, w, "-f", script + "@9") for w in weirs]
     until(lambda: any(b.complaint() for b in benches), "one fails", 6 * WAIT)
     told = next(filter(None, (b.complaint() for b in benches)))
     check("too many clients" in told or "connection slots" in told,
