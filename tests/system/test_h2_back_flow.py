@@ -102,8 +102,7 @@ def a_slow_server_holds_its_client_back():
         r = talk.request()
         talk.answer(r, "quick")
         go.wait()
-        talk.gives = True
-        talk.send(window(0, 65535) + window(q.stream, 65535))
+        talk.send(window(0, 2 * len(BIG)) + window(q.stream, 2 * len(BIG)))
         while not q.ended:
             talk.take_frame()
         check(q.body == BIG, "the body")
