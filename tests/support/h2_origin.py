@@ -23,7 +23,7 @@ class Request:
     def __init__(self, number):
         self.stream = number
         self.fields, self.trailers = None, None
-        self.body, self.ended, self.error = b"", False, None
+        self.body, self.ended, self.error = bytearray(), False, None
         self.window = 65535     # what may be sent on it
         self.taken = False      # by Talk.request or Talk.whole
 
@@ -102,7 +102,7 @@ class Talk:
             self.on(f.stream).error = f.error
         elif f.kind == DATA:
             q = self.on(f.stream)
-            q.body += bytes(f.body)
+            q.body += f.body
             q.ended = f.ends
             if self.gives and f.body:
                 self.send(window(0, len(f.body)) + (
