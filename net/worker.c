@@ -49,7 +49,8 @@ turn_started(struct ev_loop *loop, struct ev_check *watcher, int revents)
 
 	(void)loop, (void)revents;
 	w->now_ns = clock_ns();
-	if (!list_empty(&w->ahead))
+	/* Also when all who were to be read have been closed since. */
+	if (unlikely(ev_is_active(&w->hurry)))
 		feed_ahead(w);
 }
 

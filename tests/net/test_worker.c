@@ -294,6 +294,22 @@ worker_leaves_no_descriptors(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+static void
+who_is_gone_is_not_waited_for_in_haste(void **state)
+{
+	struct list link;
+
+	(void)state;
+	begin();
+	list_init(&link);
+	worker_ahead(&receiver, &link);
+	assert_true(ev_is_active(&receiver.hurry));
+	list_remove(&link);
+	ev_run(receiver.loop, EVRUN_NOWAIT);
+	assert_false(ev_is_active(&receiver.hurry));
+	worker_fini(&receiver);
+}
+
 int
 main(void)
 {
@@ -307,6 +323,7 @@ main(void)
 		cmocka_unit_test(late_memory_is_freed_with_the_worker),
 		cmocka_unit_test(late_frees_may_add_to_themselves),
 		cmocka_unit_test(worker_leaves_no_descriptors),
+		cmocka_unit_test(who_is_gone_is_not_waited_for_in_haste),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
