@@ -160,6 +160,7 @@ flush_records(struct conn *c)
 
 	if (!gone && error == 0) {
 		c->stuck = true;
+		watch(c);       /* it may be what reading has left */
 		return false;
 	}
 	if (!gone && hears_out(c, error)) {

@@ -523,6 +523,68 @@ one_that_does_not_read_may_fail_all_the_same(void **state)
 	}
 }
 
+/* All that fits into the socket; its length. */
+static size_t
+stuff(int fd)
+{
+	static const char zeros[4096];
+	size_t n = 0;
+	ssize_t one;
+
+	while ((one = write(fd, zeros, sizeof(zeros))) > 0)
+		n += (size_t)one;
+	return n;
+}
+
+static void
+discard(int fd, size_t n)
+{
+	char bytes[4096];
+
+	while (n > 0) {
+		ssize_t one = read(fd, bytes, n < sizeof(bytes) ? n :
+		    sizeof(bytes));
+
+		assert_true(one > 0);
+		n -= (size_t)one;
+	}
+}
+
+/* Nothing else may write to it, ever. */
+static void
+what_reading_has_to_say_waits_for_room(void **state)
+{
+	BIO *heard = BIO_new(BIO_s_mem());
+	char bytes[4096];
+	size_t clogged;
+	ssize_t n;
+	SSL *ssl;
+	int fd;
+
+	(void)state;
+	begin(TLS1_3_VERSION);
+	fd = conn_fd(&a.conn);
+	ev_io_stop(t.workers[0].loop, &a.conn.io);
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
+	clogged = stuff(conn_fd(&b.conn));
+	ssl = tls_ends_connect(&ends);
+	BIO_set_mem_eof_return(heard, -1);
+	SSL_set_bio(ssl, heard, BIO_new_socket(fd, BIO_NOCLOSE));
+	assert_int_equal(SSL_do_handshake(ssl), -1);
+	turns_run(&t);
+	assert_true(b.conn.stuck);
+	discard(fd, clogged);
+	turns_run(&t);
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		assert_int_equal(BIO_write(heard, bytes, (int)n), n);
+	assert_int_equal(SSL_do_handshake(ssl), 1);
+	turns_run(&t);
+	assert_int_equal(b.secureds, 1);
+	assert_int_equal(b.error, 0);
+	SSL_free(ssl);
+	end();
+}
+
 int
 main(void)
 {
@@ -540,7 +602,8 @@ main(void)
 		cmocka_unit_test(one_that_does_not_read_may_fail_all_the_same),
 		cmocka_unit_test(quiet_is_who_has_said_nothing),
 		cmocka_unit_test(what_is_said_to_who_does_not_read_has_an_end),
-		cmocka_unit_test(it_goes_to_another_worker)
+		cmocka_unit_test(it_goes_to_another_worker),
+		cmocka_unit_test(what_reading_has_to_say_waits_for_room)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
