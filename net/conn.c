@@ -211,7 +211,8 @@ reading_room(const struct conn *c)
 static void
 read_secured(struct conn *c)
 {
-	struct block_store *store = &c->w->blocks;
+	struct worker *w = c->w;
+	struct block_store *store = &w->blocks;
 	struct tls_room *records = reading_room(c);
 	size_t room, n, total = 0;
 	enum tls_did did;
@@ -230,8 +231,11 @@ read_secured(struct conn *c)
 		buf_commit(store, &c->in, n);
 		total += n;
 	} while (did == TLS_DONE && total < TURN_MOST);
-	/* TLS may have had something to say to it. */
-	if (!c->stuck && !flush_records(c) && c->broken)
+	/* TLS may have had something to say to it: an alert where it has failed,
+	   and that comes behind the bytes that were good. */
+	if (did == TLS_FAILED && !c->stuck)
+		(void)tls_flush(c->tls, c->io.fd, records);
+	else if (!c->stuck && !flush_records(c) && c->broken)
 		return;
 	if (did == TLS_END) {
 		c->eof = true;
@@ -239,7 +243,7 @@ read_secured(struct conn *c)
 	}
 	if (total > 0 || did == TLS_END)
 		took_in(c, total, BUF_LARGE);
-	if (!c->open)
+	if (w->reading != c || !c->open)
 		return;
 	if (did == TLS_FAILED)
 		fail(c, tls_error(c->tls));
@@ -251,6 +255,7 @@ read_secured(struct conn *c)
 static void
 shake(struct conn *c)
 {
+	struct worker *w = c->w;
 	enum tls_did did = tls_shake(c->tls, c->io.fd, reading_room(c));
 
 	if (!c->stuck && !flush_records(c) && c->broken)
@@ -263,7 +268,7 @@ shake(struct conn *c)
 	}
 	c->securing = false;
 	c->ops->secured(c, 0);
-	if (!c->open)
+	if (w->reading != c || !c->open)
 		return;
 	conn_send(c);                   /* what was queued meanwhile */
 	if (ev_is_active(&c->io) && (c->io.events & EV_READ))
@@ -332,13 +337,17 @@ ready(struct ev_loop *loop, struct ev_io *io, int revents)
 		connect_ended(c);
 	else {
 		/* Reading first: a peer that has answered and gone is heard
-		   before the failing write is noticed. */
+		   before the failing write is noticed. Its holder, being told,
+		   may give it to another worker: then that one has it. */
+		w->reading = c;
 		if (revents & EV_READ)
 			readable(c);
-		if ((revents & EV_WRITE) && c->open && c->stuck) {
+		if ((revents & EV_WRITE) && w->reading == c && c->open &&
+		    c->stuck) {
 			c->stuck = false;
 			conn_flush(c);
 		}
+		w->reading = NULL;
 	}
 	worker_flush(w);
 }
@@ -638,6 +647,8 @@ void
 conn_detach(struct conn *c)
 {
 	ev_io_stop(c->w->loop, &c->io);
+	if (c->w->reading == c)
+		c->w->reading = NULL;
 	/* Before the socket can be anybody else's. It may not be there yet. */
 	(void)epoll_ctl(c->w->epoll_fd, EPOLL_CTL_DEL, c->io.fd, NULL);
 	list_remove(&c->pending);

@@ -85,6 +85,8 @@ struct worker {
 	struct ev_check turn_start;
 	struct ev_idle hurry;           /* while ahead has any: the next turn
 					   does not wait */
+	struct conn *reading;           /* whose readiness is dealt with; NULL
+					   once that is another worker's */
 	struct ev_async mailbox;
 	void *owner;                    /* whoever runs the thread */
 };

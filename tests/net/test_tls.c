@@ -585,6 +585,56 @@ what_reading_has_to_say_waits_for_room(void **state)
 	end();
 }
 
+static void
+secured_and_left(struct conn *conn, int error)
+{
+	secured(conn, error);
+	conn_detach(conn);
+	conn_attach(conn, &t.workers[1]);
+}
+
+/* Another thread has it by then: bytes that came with the end of the handshake
+   are for that one to read. */
+static void
+who_leaves_when_told_is_left_alone(void **state)
+{
+	struct conn_ops leaving = ops;
+
+	(void)state;
+	leaving.secured = secured_and_left;
+	begin(TLS1_2_VERSION);
+	a.conn.ops = &leaving;
+	assert_int_equal(conn_secure(&b.conn, tls_ends_accept(&ends)), 0);
+	assert_int_equal(conn_secure(&a.conn, tls_ends_connect(&ends)), 0);
+	(void)say(&b, 1000, 1000);
+	for (unsigned i = 0; i < 100 && a.secureds == 0; i++)
+		turns_step(&t, 0);
+	assert_int_equal(a.secureds, 1);
+	assert_int_equal(a.got, 0);
+	turns_run(&t);
+	assert_int_equal(a.got, 1000);
+	a.conn.ops = &ops;
+	end();
+}
+
+/* As of a server that answers, and then finds fault. */
+static void
+bytes_before_a_bad_record_arrive(void **state)
+{
+	(void)state;
+	begin_secured(TLS1_3_VERSION);
+	ev_io_stop(t.workers[0].loop, &b.conn.io);
+	(void)say(&a, 1000, 1000);
+	assert_int_equal(write(conn_fd(&a.conn),
+	    "\x17\x03\x03\0\x20" "abcdefghijabcdefghijabcdefghijab", 37), 37);
+	ev_io_start(t.workers[0].loop, &b.conn.io);
+	turns_run(&t);
+	assert_int_equal(b.got, 1000);
+	assert_int_equal(b.faileds, 1);
+	assert_int_equal(b.error, EPROTO);
+	end();
+}
+
 int
 main(void)
 {
@@ -603,7 +653,9 @@ main(void)
 		cmocka_unit_test(quiet_is_who_has_said_nothing),
 		cmocka_unit_test(what_is_said_to_who_does_not_read_has_an_end),
 		cmocka_unit_test(it_goes_to_another_worker),
-		cmocka_unit_test(what_reading_has_to_say_waits_for_room)
+		cmocka_unit_test(what_reading_has_to_say_waits_for_room),
+		cmocka_unit_test(who_leaves_when_told_is_left_alone),
+		cmocka_unit_test(bytes_before_a_bad_record_arrive)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
