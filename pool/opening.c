@@ -21,8 +21,15 @@ void
 upconn_secure(struct upconn *u)
 {
 	struct endpoint *e = u->shelf->site->endpoint;
-	SSL *ssl = tls_client_begin(u->pool->conf->tls.client, e->host);
+	struct tls_client *client = u->pool->conf->tls.client;
+	SSL *ssl;
 
+	/* A reload has taken TLS away while the server was asked for it. */
+	if (client == NULL) {
+		upconn_close(u, DISCARD_IDENTITY);
+		return;
+	}
+	ssl = tls_client_begin(client, e->host);
 	if (ssl == NULL || conn_secure(&u->conn, ssl) < 0)
 		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
 }
