@@ -291,8 +291,7 @@ shaken(struct session *s)
 	int64_t left_ns = ps->late_ns - s->conn.w->now_ns;
 
 	/* One time limit for all that comes before it is let in. */
-	deadline_set(s->conn.w, &s->deadline, left_ns > 0 ?
-	    left_ns / NS_PER_MS : 0);
+	deadline_set_ns(s->conn.w, &s->deadline, left_ns > 0 ? left_ns : 0);
 	if (ps->direct && !pg_tls_is_meant(conn_ssl(&s->conn)))
 		pg_say_fatal(s, "08P01", "received direct SSL connection "
 		    "request without ALPN protocol negotiation extension");
