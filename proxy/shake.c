@@ -48,13 +48,16 @@ start(struct session *s)
 		return;
 	}
 	ssl = tls_server_begin(d->conf->tls.server);
+	if (ssl == NULL || conn_secure(&s->conn, ssl) < 0) {
+		/* Not `shaking`: else its end would start the next one from in
+		   here, and so on through the queue. */
+		count_add(&d->failures[FAIL_NO_MEMORY], 1);
+		session_reset(s);
+		return;
+	}
 	s->shaking = true;
 	count_add(&d->n_shaking, 1);
 	conn_resume(&s->conn);
-	if (ssl == NULL || conn_secure(&s->conn, ssl) < 0) {
-		count_add(&d->failures[FAIL_NO_MEMORY], 1);
-		session_reset(s);
-	}
 }
 
 void
