@@ -500,6 +500,7 @@ def half_closed_session_is_half_closed_at_the_server():
     c = Client(w.conf.ports["front"]).send(b"x" * 100000).shut()
     eq(c.read_line(), b"100000\n", "answer behind the end")
     c.close()
+    until(lambda: w.pool()["open"] == 0, "the first one's end")
     c = Client(w.conf.ports["front"]).send(b"x" * 1000)
     until(lambda: w.pool()["leased"] == 1, "a session")
     c.rst()
