@@ -240,6 +240,24 @@ tls_answer(struct check *k)
 }
 
 static void
+on_drained(struct conn *c)
+{
+	(void)c;
+}
+
+static void
+no_matter(struct conn *c, int error)
+{
+	(void)c, (void)error;
+}
+
+/* Of one that has found what it looked for, and says goodbye. */
+static const struct conn_ops leaving_ops = {
+	.drained = on_drained,
+	.failed = no_matter
+};
+
+static void
 on_input(struct conn *c)
 {
 	struct check *k = container_of(c, struct check, conn);
@@ -252,6 +270,7 @@ on_input(struct conn *c)
 	switch (k->probe->answer(k->conf, k->state, &c->w->blocks, &c->in,
 	    &c->out, c->eof, why)) {
 	case PROBE_OK:
+		c->ops = &leaving_ops;
 		if (c->out.len > 0)
 			conn_flush(c);
 		finish(k, CHECK_GOOD, NULL);
@@ -274,18 +293,12 @@ on_input(struct conn *c)
 }
 
 static void
-on_drained(struct conn *c)
-{
-	(void)c;
-}
-
-static void
 on_failed(struct conn *c, int error)
 {
 	failed_with(container_of(c, struct check, conn), error);
 }
 
-static const struct conn_ops conn_ops = {
+static const struct conn_ops check_ops = {
 	.input = on_input,
 	.drained = on_drained,
 	.connected = on_connected,
@@ -331,7 +344,7 @@ check_begin(struct worker *main, const struct conf_upstream *conf,
 	k->done = done;
 	k->arg = arg;
 	deadline_init(&k->deadline, on_deadline);
-	got = conn_connect(&k->conn, main, &to, WORKER_PRI_NEAR, &conn_ops);
+	got = conn_connect(&k->conn, main, &to, WORKER_PRI_NEAR, &check_ops);
 	if (got < 0) {
 		error = errno;
 		goto failed;

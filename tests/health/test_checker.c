@@ -34,6 +34,17 @@ a_connect_that_takes_its_time_is_waited_for(void **state)
 }
 
 static void
+a_goodbye_that_nobody_hears_changes_nothing(void **state)
+{
+	(void)state;
+	w.says[0] = 'g';
+	starts(1, &probe);
+	pass(STEP);
+	assert_string_equal(w.e[0]->health.last, "ok");
+	assert_int_equal(bars(0), 0);
+}
+
+static void
 the_first_result_decides_at_once(void **state)
 {
 	(void)state;
@@ -493,6 +504,7 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(a_goodbye_that_nobody_hears_changes_nothing),
 		TEST(to_be_connected_to_is_enough_without_a_probe),
 		TEST(a_connect_that_takes_its_time_is_waited_for),
 		TEST(the_first_result_decides_at_once),

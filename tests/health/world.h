@@ -33,7 +33,7 @@ static struct world {
 	struct conf_upstream conf;
 	struct far_end ends[ENDS];
 	char says[ENDS];                /* 'y', 'n', 'm', '.' nothing, 'x' RST,
-					   'f' FIN */
+					   'f' FIN, 'g' well, then RST */
 	struct endpoint *e[ENDS];
 	struct roster *roster;
 	struct checker *checker;
@@ -80,7 +80,10 @@ answer(const struct conf_upstream *conf, void *state,
 		return buf_append(store, out, "?", 1) == 0 ? PROBE_MORE :
 		    PROBE_BAD;
 	snprintf(why, PROBE_WHY_MAX, "it said %c", said);
-	return said == 'y' ? PROBE_OK : said == 'b' ? PROBE_FULL : PROBE_BAD;
+	/* A goodbye, where nobody is left to hear it. */
+	if (said == 'g' && buf_append(store, out, "!", 1) < 0)
+		return PROBE_BAD;
+	return said == 'y' || said == 'g' ? PROBE_OK : said == 'b' ? PROBE_FULL : PROBE_BAD;
 }
 
 /* Once for each check that was asked. */
@@ -199,7 +202,10 @@ serve(unsigned i)
 		else {
 			if (n > 0 && w.says[i] != '.')
 				far_end_say(fd, &w.says[i], 1);
-			k++;
+			if (n > 0 && w.says[i] == 'g')
+				far_end_reset(f, fd);
+			else
+				k++;
 		}
 	}
 }
