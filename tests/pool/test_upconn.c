@@ -137,6 +137,29 @@ come_politely(struct client *c)
 	assert_int_equal(c->state, CLIENT_HOLDS);
 }
 
+/* Its server agrees to TLS that the file does not ask for any more. */
+static void
+tls_that_has_been_taken_away_is_begun_anew_without(void **state)
+{
+	struct client c;
+	struct upconn *u;
+
+	(void)state;
+	begin_polite(1, WRITES);
+	client_come(&c, &s, 0);
+	u = c.ask.opening;
+	assert_non_null(u);
+	upconn_secure(u);
+	assert_int_equal(scene_discards(&s, DISCARD_IDENTITY), 1);
+	scene_run(&s);
+	assert_non_null(c.ask.opening);
+	say(c.ask.opening, "!");
+	scene_run(&s);
+	assert_int_equal(c.state, CLIENT_HOLDS);
+	client_return(&c);
+	scene_end(&s);
+}
+
 static void
 greeting_comes_before_the_first_lease(void **state)
 {
@@ -728,6 +751,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    tls_that_has_been_taken_away_is_begun_anew_without),
 		cmocka_unit_test(greeting_comes_before_the_first_lease),
 		cmocka_unit_test(greeting_over_a_slow_connect),
 		cmocka_unit_test(greeting_may_be_over_at_once),
