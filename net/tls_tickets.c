@@ -240,13 +240,20 @@ judge(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t length,
 {
 	X509 *shown = session == NULL ? NULL : SSL_SESSION_get0_peer(session);
 
-	(void)ssl, (void)name, (void)length, (void)arg;
+	(void)name, (void)length, (void)arg;
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	if (shown != NULL &&
 	    X509_cmp_current_time(X509_get0_notAfter(shown)) <= 0)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE :
+	/*
+	 * RFC 8446 C.4: with TLS 1.3 clients use a ticket once, so who comes with
+	 * one needs another. It also tells a client that has sent its Finished
+	 * that this has come: one under Nagle's algorithm holds its request back
+	 * until then, 40 ms where nothing else is said.
+	 */
+	return status == SSL_TICKET_SUCCESS && SSL_version(ssl) !=
+	    TLS1_3_VERSION ? SSL_TICKET_RETURN_USE :
 	    SSL_TICKET_RETURN_USE_RENEW;
 }
 

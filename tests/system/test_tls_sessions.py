@@ -718,6 +718,22 @@ def handshakes_are_counted_whole_and_resumed():
 
 
 @case
+def who_comes_with_a_ticket_is_given_the_next():
+    """RFC 8446 C.4: with TLS 1.3 clients use each once."""
+    o = HttpOrigin()
+    w = Weir(one(o, front=spoken()))
+    ctx, session, seen = client_context(version=V13), None, set()
+    for n in range(6):
+        c = TlsClient(w.conf.ports["front"], ctx, session=session)
+        ok(ask(c))
+        eq(c.sock.session_reused, n > 0, "resumed")
+        session = c.sock.session
+        check(session.id not in seen, "the same ticket again")
+        seen.add(session.id)
+        c.close()
+
+
+@case
 def hello_alone_many_times_costs_no_descriptor():
     o = HttpOrigin()
     w = Weir(one(o, workers=2, front=spoken("max_handshakes = 8;")))
