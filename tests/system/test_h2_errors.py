@@ -5,9 +5,10 @@ the connection, with the code that it names; and nothing reaches the origin.
 import os
 import struct
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, run
+from case import case, check, eq, run, until
 from h2 import (COMPRESSION_ERROR, CONTINUATION, Client2, DATA,
                 END_HEADERS, END_STREAM, ENABLE_PUSH, FLOW_CONTROL_ERROR,
                 FRAME_SIZE_ERROR, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE,
@@ -15,7 +16,7 @@ from h2 import (COMPRESSION_ERROR, CONTINUATION, Client2, DATA,
                 PROTOCOL_ERROR, PUSH_PROMISE, REFUSED_STREAM, RST_STREAM,
                 SETTINGS, STREAM_CLOSED, WEIGHED, WINDOW_UPDATE, frame, head,
                 pack, settings, window)
-from web import HttpOrigin
+from web import HttpOrigin, answer
 from weir import Weir, one
 
 
@@ -352,6 +353,30 @@ def what_is_unknown_is_ignored():
     c.close()
     eq(sc.w.failures(), {}, "failures")
     sc.end()
+
+
+@case
+def a_connection_that_failed_leaves_no_clock_behind():
+    """Its stream's own time passes while it lingers."""
+    held = threading.Event()
+
+    def handler(q, link):
+        held.wait(30)
+        return answer(q, "late")
+    o = HttpOrigin(handler)
+    w = Weir(one(o, front='timeouts = { body = "1s"; };'))
+    bad = Client2(w.conf.ports["front"])
+    bad.ask(head("/", "POST"), ends=False)
+    bad.ping()
+    bad.send(frame(SETTINGS, 0, 0, b"x"))
+    bad.dies(FRAME_SIZE_ERROR)
+    c = Client2(w.conf.ports["front"])
+    c.ping()
+    s = c.ask()
+    bad.read_to_end()
+    until(lambda: w.listener()["connections"]["active"] == 1, "the end of the other")
+    held.set()
+    eq((c.answer(s).status, c.on(s).body), (200, b"late"), "answer")
 
 
 @case

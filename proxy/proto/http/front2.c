@@ -106,20 +106,38 @@ http2_end(struct session *s)
 
 static void push(struct http2 *h2);
 
+/* The session lingers behind them, and streams' deadlines go on until it is
+   closed. */
+static void
+drop_exchanges(struct http2 *h2)
+{
+	struct session *s = h2->s;
+	struct exchange *x;
+	struct list *l;
+
+	while (!s->closed && (x = exchange_first(s)) != NULL)
+		exchange_drop(x, FAIL_CLIENT_GONE);
+	for (l = h2->streams.next; l != &h2->streams; l = l->next) {
+		struct http2_stream *st =
+		    container_of(l, struct http2_stream, link);
+
+		st->x = NULL;
+		deadline_clear(&st->deadline);
+	}
+}
+
 /* Say goodbye, with a reason, to a client that is still sending perhaps. */
 static void
 quit(struct http2 *h2, uint32_t code)
 {
 	struct session *s = h2->s;
-	struct exchange *x;
 
 	if (nghttp2_session_terminate_session(h2->ng, code) != 0) {
 		session_close(s);
 		return;
 	}
 	push(h2);
-	while (!s->closed && (x = exchange_first(s)) != NULL)
-		exchange_drop(x, FAIL_CLIENT_GONE);
+	drop_exchanges(h2);
 	session_linger(s);
 }
 
@@ -354,11 +372,8 @@ look_round(struct http2 *h2)
 
 	if (!nghttp2_session_want_read(h2->ng) &&
 	    !nghttp2_session_want_write(h2->ng)) {
-		struct exchange *x;
-
 		/* A GOAWAY went, or came, and nothing is left to do. */
-		while (!s->closed && (x = exchange_first(s)) != NULL)
-			exchange_drop(x, FAIL_CLIENT_GONE);
+		drop_exchanges(h2);
 		session_linger(s);
 	} else if (h2->leave == HTTP2_LEAVES && list_empty(&h2->streams))
 		session_finish(s);
