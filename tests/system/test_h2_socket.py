@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
@@ -163,6 +164,31 @@ def ends_and_resets_are_carried_over():
     eq((a.status, a.error), (200, CANCEL), "silence")
     eq(w.failures().get("tunnel_timeout"), 1, "tunnel_timeout")
     c.close()
+
+
+@case
+def what_was_sent_early_is_not_read_by_who_refuses():
+    told = threading.Event()
+
+    def handler(q, link):
+        if q.get("Upgrade") is None:
+            return answer(q, "plain")
+        link.send(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\n")
+        told.wait(30)
+        link.send(b"no")
+        return None
+    o, w, c = through(handler)
+    s = c.ask(connect(), ends=False)
+    c.send(frame(DATA, 0, s, b"GET /unseen HTTP/1.1\r\nHost: h\r\n\r\n"))
+    a = c.on(s)
+    while a.fields is None:
+        c.take_frame()
+    eq(a.status, 403, "answer")
+    c.ping()
+    told.set()
+    eq(c.answer(s).body, b"no", "body")
+    until(lambda: not o.links, "the end of its connection")
+    eq(o.requests, 1, "requests that the origin has seen")
 
 
 @case

@@ -346,7 +346,8 @@ may_go_up(const struct exchange *x)
 {
 	const struct http_exchange *hx = http_of(x);
 
-	return x->lease != NULL && (!hx->socket || hx->giving == GIVING_BODY);
+	return x->lease != NULL && (!hx->socket ||
+	    (hx->giving == GIVING_BODY && hx->answer->status == 101));
 }
 
 void
