@@ -497,10 +497,12 @@ front_bytes(struct session *s)
 static void
 front_leased(struct session *s, struct exchange *x)
 {
-	struct http2_stream *st = http_of(x)->stream;
+	struct http2 *h2 = http2_of(s);
 
-	(void)s;
-	http2_take_body(st);
+	/* New window is sent by a run. */
+	http2_take_body(http_of(x)->stream);
+	if (h2->again)
+		http2_run(h2);
 }
 
 static void
