@@ -86,6 +86,8 @@ stream_new(struct http2 *h2, int32_t id)
 	deadline_init(&st->deadline, stream_late);
 	list_init(&st->todo);
 	list_append(&h2->streams, &st->link);
+	if (h2->wait == HTTP2_WAITS_GRACE)
+		return st;
 	h2->wait = HTTP2_WAITS_NOT;
 	deadline_clear(&h2->s->deadline);
 	return st;
