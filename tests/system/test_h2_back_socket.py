@@ -123,6 +123,21 @@ def a_refusal_is_an_answer():
 
 
 @case
+def without_a_key_it_is_refused_and_nobody_else_is_hurt():
+    o, w, front, talks = through()
+    c, bad = Client(front), Client(front)
+    c.send(upgrade())
+    eq(read_response(c).status, 101, "status")
+    bad.send(request(fields=[("Upgrade", "websocket"),
+                             ("Connection", "Upgrade"),
+                             ("Sec-WebSocket-Key", "short")]))
+    refused(read_response(bad), 400, "bad_request")
+    c.send(b"still there")
+    eq(c.read_exact(11), b"still there", "echo")
+    o.had(1)
+
+
+@case
 def where_the_server_does_not_take_it_it_has_a_name():
     o, w, front, talks = through(echo, (3, 10))
     c = Client(front)

@@ -140,6 +140,10 @@ int back2_flow(struct back2_stream *st) MUST_CHECK;
 
 void back2_take_init(nghttp2_session_callbacks *c);
 
+/* The H2_KEY_LEN bytes of the request's Sec-WebSocket-Key; NULL = it has none
+   of that length. */
+const char *back2_socket_key(const struct http_exchange *hx);
+
 /* Give x what has come for it; may end it, and whatever else. */
 void back2_deliver(struct back2_stream *st);
 

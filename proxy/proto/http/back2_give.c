@@ -252,6 +252,12 @@ back2_ask(struct upconn *u, struct exchange *x)
 
 	if (is_socket(x) && !back2_of(u)->takes_sockets)
 		return FAIL_NO_SOCKET;
+	/* RFC 6455 4.2.1: the server is not going to miss it. */
+	if (is_socket(x) && back2_socket_key(http_of(x)) == NULL) {
+		http_of(x)->head->refusal = 400;
+		http_of(x)->head->why = "no Sec-WebSocket-Key";
+		return FAIL_BAD_REQUEST;
+	}
 	h = pile_get(&lane->pieces[FAMILY_HTTP]);
 	if (h == NULL)
 		return FAIL_NO_MEMORY;

@@ -237,28 +237,38 @@ spoil(struct back2_stream *st)
 	    NGHTTP2_PROTOCOL_ERROR) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
+const char *
+back2_socket_key(const struct http_exchange *hx)
+{
+	static const char name[] = "sec-websocket-key";
+	unsigned i;
+
+	for (i = 0; i < hx->head->n_fields; i++) {
+		const struct http_field *f = &hx->head->field[i];
+
+		if (f->name.len == sizeof(name) - 1 &&
+		    f->value.len == H2_KEY_LEN && strncasecmp(hx->raw +
+		    f->name.at, name, f->name.len) == 0)
+			return hx->raw + f->value.at;
+	}
+	return NULL;
+}
+
 /* What a 101 says of a key (RFC 6455 4.2.2). */
 static int
 accept_line(const struct http_exchange *hx, char out[96])
 {
 	static const char salt[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-	static const char name[] = "sec-websocket-key";
 	unsigned char hash[EVP_MAX_MD_SIZE], digest[32];
 	char text[H2_KEY_LEN + sizeof(salt)];
-	unsigned i, n = 0, hash_len;
+	const char *key = back2_socket_key(hx);
+	unsigned hash_len;
 
-	for (i = 0; i < hx->head->n_fields && n != H2_KEY_LEN; i++) {
-		const struct http_field *f = &hx->head->field[i];
-
-		if (f->name.len != sizeof(name) - 1 || f->value.len !=
-		    H2_KEY_LEN || strncasecmp(hx->raw + f->name.at, name,
-		    f->name.len) != 0)
-			continue;
-		memcpy(text, hx->raw + f->value.at, H2_KEY_LEN);
-		n = H2_KEY_LEN;
-	}
+	if (key == NULL)
+		return -1;
+	memcpy(text, key, H2_KEY_LEN);
 	memcpy(text + H2_KEY_LEN, salt, sizeof(salt));
-	if (n == 0 || EVP_Digest(text, sizeof(text) - 1, hash, &hash_len,
+	if (EVP_Digest(text, sizeof(text) - 1, hash, &hash_len,
 	    EVP_sha1(), NULL) != 1)
 		return -1;
 	EVP_EncodeBlock(digest, hash, (int)hash_len);
