@@ -9,8 +9,9 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
 from h2 import (ACK, CANCEL, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM,
-                HEADERS, INTERNAL_ERROR, PING, PROTOCOL_ERROR, PUSH_PROMISE,
-                REFUSED_STREAM, SETTINGS, Client2, frame, head, pack)
+                HEADERS, INTERNAL_ERROR, MAX_CONCURRENT_STREAMS, PING,
+                PROTOCOL_ERROR, PUSH_PROMISE,
+                REFUSED_STREAM, SETTINGS, Client2, frame, head, pack, settings)
 from h2_origin import scripted
 from web import chunks, ok, once, read_response, refused, request
 from weir import Weir, one
@@ -290,6 +291,38 @@ def what_is_no_http_2_any_more_ends_the_connection_alone():
     o, w, front = through(script)
     refused(once(front, "POST", body=b"x"), 502, "bad_response")
     ok(once(front))
+    o.had(2)
+
+
+@case
+def a_server_that_takes_none_for_a_while_gets_the_right_request():
+    """It says so while its connection is idle; what is asked for there waits,
+    and others' requests are put together meanwhile."""
+    none, some = threading.Event(), threading.Event()
+    talks = []
+
+    def script(talk):
+        talks.append(talk)
+        if len(talks) > 1:
+            return answer_all(talk)
+        talk.answer(talk.whole(), "fine")
+        talk.send(settings((MAX_CONCURRENT_STREAMS, 0)))
+        talk.ping()
+        none.set()
+        some.wait(30)
+        talk.send(settings((MAX_CONCURRENT_STREAMS, 10)))
+        q = talk.whole()
+        talk.answer(q, q.get("x-a-name-of-mine") or "%r" % q.fields)
+        answer_all(talk)
+    o, w, front = through(script)
+    ok(once(front))
+    none.wait(30)
+    c = Client(front)
+    c.send(request(fields=[("X-A-Name-Of-Mine", "mine")]))
+    w.wait_pool(leased=1)
+    ok(once(front, fields=[("X-Another-One-Altogether", "yours")]))
+    some.set()
+    eq(read_response(c).body, b"mine", "answer")
     o.had(2)
 
 

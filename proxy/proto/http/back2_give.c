@@ -186,6 +186,21 @@ is_socket(const struct exchange *x)
 	    sizeof("websocket") - 1) == 0;
 }
 
+/* What is put into nghttp2's queue now goes at once: nothing is before it, and
+   there is room for the stream. A server may have lowered the number of streams
+   while the connection was idle. */
+static bool
+goes_at_once(const struct upconn *u)
+{
+	const struct back2 *b = back2_of(u);
+
+	return !b->blocked && !b->broken &&
+	    u->conn.out.len < BACK2_OUT_MOST &&
+	    nghttp2_session_get_outbound_queue_size(b->ng) == 0 &&
+	    b->n_streams <= nghttp2_session_get_remote_settings(b->ng,
+	    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 /* The head is in f, and stays until this returns: then it has been sent, or is
    copied. */
 static int
@@ -195,9 +210,10 @@ submit(struct back2_stream *st, struct h2_fields *f)
 	struct upconn *u = st->u;
 	bool ends = x->up_end && x->up.len == 0 && !st->socket &&
 	    http_of(x)->up_trailers.len == 0;
+	bool copy = !goes_at_once(u);
 	size_t i;
 
-	for (i = 0; u->conn.out.len >= BACK2_OUT_MOST && i < f->n; i++)
+	for (i = 0; copy && i < f->n; i++)
 		f->nv[i].flags = NGHTTP2_NV_FLAG_NONE;
 	st->said_all = ends;
 	st->id = nghttp2_submit_headers(back2_of(u)->ng, ends ?

@@ -122,7 +122,8 @@ static bool
 goes_at_once(const struct http2 *h2)
 {
 	return !h2->busy && !h2->blocked &&
-	    h2->s->conn.out.len < HTTP2_OUT_MOST;
+	    h2->s->conn.out.len < HTTP2_OUT_MOST &&
+	    nghttp2_session_get_outbound_queue_size(h2->ng) == 0;
 }
 
 static int
