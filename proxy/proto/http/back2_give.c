@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "proxy/proto/http/back2.h"
+#include "proxy/proto/http/client_cert.h"
 #include "proxy/proto/http/front2.h"
 #include "proxy/runtime.h"
 
@@ -60,6 +61,8 @@ read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t room,
 	}
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
 	st->said_all = true;
+	if (client_cert_trailers(x) < 0)
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (http_of(x)->up_trailers.len > 0) {
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (send_trailers(st) < 0)
