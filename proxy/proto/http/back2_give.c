@@ -125,8 +125,9 @@ send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head,
 	if (buf_move(store, out, &st->x->up, len) < 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	st->sent += len;
-	/* Some servers give new window, twice, for each 4 KiB they take. */
-	back2_of(u)->wasted -= 1 + (int64_t)len / 2048;
+	/* Some servers give new window, twice, for each 4 KiB they take, and
+	   some ping at each frame to learn how far away we are. */
+	back2_of(u)->wasted -= 3 + (int64_t)len / 2048;
 	st->took = true;
 	back2_note(st);
 	return 0;
