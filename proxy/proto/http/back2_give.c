@@ -91,8 +91,10 @@ keep(struct back2_stream *st, size_t len)
 		const char *bytes = buf_at(&st->x->up, at, &n);
 
 		n = n < len ? n : len;
-		if (buf_append(store, &st->kept, bytes, n) < 0)
+		if (buf_append(store, &st->kept, bytes, n) < 0) {
+			hx->up_spent = true;
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -122,8 +124,11 @@ send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head,
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	memcpy(to, head, 9);
 	buf_commit(store, out, 9);
-	if (buf_move(store, out, &st->x->up, len) < 0)
+	if (buf_move(store, out, &st->x->up, len) < 0) {
+		/* Part of it is in both. */
+		http_of(st->x)->up_spent = true;
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
 	st->sent += len;
 	/* Some servers give new window, twice, for each 4 KiB they take, and
 	   some ping at each frame to learn how far away we are. */
