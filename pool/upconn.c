@@ -202,8 +202,10 @@ upconn_close(struct upconn *u, enum discard why)
 	struct shelf *sh = u->shelf;
 	struct endpoint *e = sh->site->endpoint;
 
-	if (u->state == UPCONN_CLOSED)
+	/* A goodbye that fails is no reason to close it twice. */
+	if (u->state == UPCONN_CLOSED || u->leaves)
 		return;
+	u->leaves = true;
 	count_add(&p->closes, 1);
 	if (why != N_DISCARDS)
 		count_add(&p->discards[why], 1);

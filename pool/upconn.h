@@ -61,6 +61,7 @@ struct upconn {
 	uint64_t id;
 	uint64_t uses;                  /* leases granted */
 	bool kept_alive;                /* TCP keepalive is on */
+	bool leaves;                    /* is saying goodbye, to be closed */
 	bool pinned;                    /* LEASED for longer than the pool's
 					   mode says */
 	unsigned identity;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -94,8 +95,11 @@ static void
 polite_bytes(struct upconn *u)
 {
 	size_t len;
-	char first = *buf_front(&u->conn.in, &len);
+	char first;
 
+	if (u->conn.in.len == 0)
+		return;
+	first = *buf_front(&u->conn.in, &len);
 	buf_drop(&u->conn.w->blocks, &u->conn.in, 1);
 	if (u->state == UPCONN_IDLE)
 		return;
@@ -108,8 +112,10 @@ polite_bytes(struct upconn *u)
 static void
 polite_bye(struct upconn *u)
 {
-	(void)u;
 	goodbyes++;
+	assert_int_equal(buf_append(&u->conn.w->blocks, &u->conn.out, ".", 1),
+	    0);
+	conn_flush(&u->conn);
 }
 
 static void
@@ -135,6 +141,30 @@ come_politely(struct client *c)
 		scene_run(&s);
 	}
 	assert_int_equal(c->state, CLIENT_HOLDS);
+}
+
+/* The server has gone, and takes nothing any more: it is closed once. */
+static void
+goodbye_that_fails_is_no_second_end(void **state)
+{
+	struct client c;
+	struct upconn *u;
+	char heard[8];
+
+	(void)state;
+	begin_polite(1, WRITES);
+	come_politely(&c);
+	u = c.lease->u;
+	how = AT_ONCE;
+	client_return(&c);
+	assert_int_equal(u->state, UPCONN_IDLE);
+	assert_int_equal(shutdown(conn_fd(&u->conn), SHUT_WR), 0);
+	assert_int_equal(far_end_hear(scene_far_fd(&s, u), heard, 8), 1);
+	far_end_hang_up(&s.ends[0], scene_far_fd(&s, u));
+	scene_run(&s);
+	assert_int_equal(goodbyes, 1);
+	assert_int_equal(scene_discards(&s, DISCARD_CLOSED_IDLE), 1);
+	scene_end(&s);
 }
 
 /* Its server agrees to TLS that the file does not ask for any more. */
@@ -751,6 +781,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(goodbye_that_fails_is_no_second_end),
 		cmocka_unit_test(
 		    tls_that_has_been_taken_away_is_begun_anew_without),
 		cmocka_unit_test(greeting_comes_before_the_first_lease),
