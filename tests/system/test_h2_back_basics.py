@@ -137,6 +137,21 @@ def trailers_pass_both_ways():
 
 
 @case
+def what_weir_says_of_certificates_is_in_no_trailer():
+    seen = []
+
+    def handler(talk, q):
+        seen.append(q.trailers)
+        talk.answer(q, "body")
+    o, w, front = through(handler, front="http = { client_cert_headers = { "
+                          "X-Client-Subject = \"subject\"; }; };")
+    a = Client2(front).fetch(head("/", "POST"), body=b"abc",
+                             trailers=[("x-client-subject", "CN=root")])
+    eq(a.body, b"body", "answer")
+    check(not seen[0], "trailers: %r" % seen)
+
+
+@case
 def many_ride_on_one_connection():
     gate = threading.Event()
 
