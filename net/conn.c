@@ -191,6 +191,8 @@ write_secured(struct conn *c)
 			fail(c, tls_error(c->tls));
 			break;
 		}
+		if (tls_taken(c->tls) == 0)
+			break;          /* until more has been read */
 		if (c->shut && tls_taken(c->tls) == c->out.len)
 			tls_bye(c->tls, c->io.fd, room);
 	}
@@ -241,6 +243,7 @@ read_secured(struct conn *c)
 		c->eof = true;
 		watch(c);
 	}
+	conn_send(c);                   /* what had to wait for it */
 	if (total > 0 || did == TLS_END)
 		took_in(c, total, BUF_LARGE);
 	if (w->reading != c || !c->open)

@@ -86,7 +86,7 @@ deadline_set_ns(struct worker *w, struct deadline *d, int64_t in_ns)
 
 	/* As one of a longer, round duration that began in the past: so these
 	   take a dozen lists, not one each. */
-	while (ms * NS_PER_MS < in_ns)
+	while (ms < INT64_MAX / NS_PER_MS / 2 && ms * NS_PER_MS < in_ns)
 		ms *= 2;
 	deadline_set_since(w, d, ms, w->now_ns + in_ns - ms * NS_PER_MS);
 }

@@ -402,10 +402,9 @@ tls_write(struct tls *t, int fd, struct tls_room *room, const struct buf *out)
 		size_t len, n;
 		const char *piece = next_piece(room, out, t->taken, &len);
 
-		if (SSL_write_ex(t->ssl, piece, len, &n) != 1) {
-			(void)leave(t, 0);
-			return false;
-		}
+		/* A message of TLS's own that is half there comes first. */
+		if (SSL_write_ex(t->ssl, piece, len, &n) != 1)
+			return leave(t, 0) == TLS_WAIT;
 		t->taken += n;
 	}
 	return true;
