@@ -29,6 +29,11 @@
  */
 enum { LATE_MOST = 2 * sizeof(((struct tls_room *)0)->records) };
 
+enum {
+	UPDATES_MOST = 64,              /* of keys, by the peer ... */
+	UPDATES_AFTER = 1024 * 1024     /* ... until so much has come */
+};
+
 struct bytes {                          /* malloc'd: it goes from worker to
 					   worker with its connection */
 	char *v;
@@ -47,6 +52,8 @@ struct tls {
 	int error;
 	bool dry;                       /* the socket has no more for now */
 	bool hung_up;                   /* it has ended */
+	unsigned updates;               /* of the peer's keys, lately */
+	size_t lately;                  /* plain bytes read since then */
 	bool bye;                       /* leave has been taken */
 };
 
@@ -153,6 +160,12 @@ bio_read(BIO *b, char *to, size_t size, size_t *got)
 		BIO_set_retry_read(b);
 		return 0;
 	}
+	/* Each costs more than it looks, and is dealt with inside of the call
+	   that wants bytes (RFC 8446 4.6.3). */
+	if (t->updates > UPDATES_MOST) {
+		t->error = EPROTO;
+		return 0;
+	}
 	n = syscall(SYS_read, t->fd, to, size);
 	t->dry = n < (ssize_t)size;
 	if (n > 0) {
@@ -182,6 +195,19 @@ bio_ctrl(BIO *b, int what, long number, void *arg)
 	default:
 		return 0;
 	}
+}
+
+/* For counting those that ask for work alone. */
+static void
+message_passed(int sent, int version, int type, const void *bytes, size_t len,
+    SSL *ssl, void *arg)
+{
+	struct tls *t = arg;
+
+	(void)version, (void)ssl;
+	if (!sent && type == SSL3_RT_HANDSHAKE && len > 0 &&
+	    *(const unsigned char *)bytes == SSL3_MT_KEY_UPDATE)
+		t->updates++;
 }
 
 static BIO_METHOD *method;              /* made once, and never changed */
@@ -219,6 +245,8 @@ tls_new(SSL *ssl)
 	BIO_set_data(b, t);
 	BIO_set_init(b, 1);
 	SSL_set_bio(ssl, b, b);
+	SSL_set_msg_callback(ssl, message_passed);
+	SSL_set_msg_callback_arg(ssl, t);
 	t->ssl = ssl;
 	t->dry = true;
 	return t;
@@ -348,10 +376,14 @@ tls_read(struct tls *t, int fd, struct tls_room *room, char *to, size_t size,
 
 	enter(t, fd, room);
 	result = SSL_read_ex(t->ssl, to, size, n);
-	if (result == 1)
-		return TLS_DONE;
-	*n = 0;
-	return leave(t, result);
+	if (result != 1) {
+		*n = 0;
+		return leave(t, result);
+	}
+	t->lately += *n;
+	if (t->lately >= UPDATES_AFTER)
+		t->updates = t->lately = 0;
+	return TLS_DONE;
 }
 
 bool

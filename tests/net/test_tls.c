@@ -301,6 +301,33 @@ what_was_read_ahead_leaves_no_output_behind(void **state)
 	end();
 }
 
+/* Each makes work, and is nothing that anybody asked for. */
+static void
+keys_are_not_updated_for_ever(void **state)
+{
+	SSL *ssl;
+
+	(void)state;
+	begin_secured(TLS1_3_VERSION);
+	ssl = conn_ssl(&a.conn);
+	for (unsigned i = 0; i < 50; i++) {
+		assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED),
+		    1);
+		(void)say(&a, 10, 10);
+		turns_run(&t);
+	}
+	assert_int_equal(b.got, 500);
+	for (unsigned i = 0; i < 50 && b.faileds == 0; i++) {
+		assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED),
+		    1);
+		(void)say(&a, 10, 10);
+		turns_run(&t);
+	}
+	assert_int_equal(b.faileds, 1);
+	assert_int_equal(b.error, EPROTO);
+	end();
+}
+
 static void
 an_end_is_told_from_a_cut(void **state)
 {
@@ -644,6 +671,7 @@ main(void)
 		cmocka_unit_test(input_that_came_before_is_the_beginning),
 		cmocka_unit_test(what_was_read_ahead_comes_after_a_pause),
 		cmocka_unit_test(what_was_read_ahead_leaves_no_output_behind),
+		cmocka_unit_test(keys_are_not_updated_for_ever),
 		cmocka_unit_test(an_end_is_told_from_a_cut),
 		cmocka_unit_test(a_close_with_output_left_takes_no_leave),
 		cmocka_unit_test(what_is_no_tls_fails_the_handshake),

@@ -263,6 +263,25 @@ def an_early_answer_ends_the_request():
 
 
 @case
+def an_early_answer_without_a_body_arrives_too():
+    """Its head is the last frame, and goes before the reset."""
+    answers = {"/204": "204 No Content", "/401": "401 No\r\nContent-Length: 0",
+               "/302": "302 Go\r\nLocation: /there\r\nContent-Length: 0",
+               "/304": "304 Not Modified"}
+
+    def handler(q, link):
+        link.send("HTTP/1.1 %s\r\n\r\n" % answers[q.path])
+        return False
+    w = Weir(one(HttpOrigin(handler, bodies=False)))
+    for path in answers:
+        c = Client2(w.conf.ports["front"])
+        s = c.ask(head(path, "POST", ("content-length", "100")), ends=False)
+        a = c.answer(s)
+        eq(a.status, int(path[1:]), "status of %s" % path)
+        c.close()
+
+
+@case
 def limits_hold_for_each_stream():
     gate = []
 

@@ -123,13 +123,17 @@ def a_101_that_is_not_for_us_is_a_502():
             link.send(accept(q).replace(b"websocket", b"wobsecket"))
         elif q.path == "/twice":
             link.send(accept(q, ["Sec-WebSocket-Accept: x"]))
+        elif q.path == "/page":
+            # Which the client would take for the socket's beginning.
+            link.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         until(link.at_end, "weir closes")
         return False
     o, w, c = through(handler)
-    for n, path in enumerate(("/key", "/none", "/other", "/twice"), 1):
+    for n, path in enumerate(("/key", "/none", "/other", "/twice",
+                              "/page"), 1):
         a = c.answer(c.ask(connect(path), ends=False))
         eq(a.status, 502, path)
-    eq(w.failures(), {"bad_response": 4}, "failures")
+    eq(w.failures(), {"bad_response": 5}, "failures")
     c.close()
     w.balanced()
 

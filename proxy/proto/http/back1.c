@@ -275,14 +275,18 @@ final_head(struct upconn *u, struct exchange *x)
 		buf_drop(exchange_blocks(x), &u->conn.in, size);
 }
 
-/* An Upgrade that nobody asked for, or before the request was over. */
+/* An Upgrade that nobody asked for, or before the request was over; or none where
+   the client, in HTTP/2, would take any 2xx for one (RFC 8441 5). */
 static bool
-is_unasked_101(const struct exchange *x)
+is_wrong_upgrade(const struct exchange *x)
 {
 	const struct http_exchange *hx = http_of(x);
+	unsigned status = hx->answer->status;
 
-	return hx->answer->status == 101 && (!hx->upgrade ||
-	    !hx->answer->upgrade || (!x->up_end && !hx->socket));
+	if (hx->socket && status >= 200 && status < 300)
+		return true;
+	return status == 101 && (!hx->upgrade || !hx->answer->upgrade ||
+	    (!x->up_end && !hx->socket));
 }
 
 /* A tunnel of which the client's end is one of its streams: bytes as they come
@@ -320,7 +324,7 @@ take_answer_head(struct upconn *u, struct exchange *x)
 		got = http_response_parse(hx->answer,
 		    (enum http_method)hx->head->method, hx->answer_raw, len);
 	}
-	if (got == PARSE_BAD || (got == PARSE_DONE && is_unasked_101(x))) {
+	if (got == PARSE_BAD || (got == PARSE_DONE && is_wrong_upgrade(x))) {
 		bad_answer(u, x);
 		return false;
 	}

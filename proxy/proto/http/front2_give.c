@@ -349,7 +349,9 @@ text_of(const struct exchange *x, enum fail why)
 {
 	const struct http_head *h = http_of(x)->head;
 
-	return why == FAIL_BAD_REQUEST && h->refusal != 0 ? h->why :
+	if (why == FAIL_BAD_REQUEST && h->refusal != 0)
+		return h->why;
+	return why == FAIL_TLS && x->said != NULL ? x->said :
 	    fail_rows[why].text;
 }
 
