@@ -236,71 +236,6 @@ what_was_read_ahead_comes_after_a_pause(void **state)
 	}
 }
 
-/* From b on to c, as much at a time as c's output has room for. */
-static struct end c, d;
-
-static void
-pass_on(struct conn *from)
-{
-	assert_int_equal(buf_move(&from->w->blocks, &c.conn.out, &from->in,
-	    from->in.len), 0);
-	conn_send(&c.conn);
-	conn_pause(from);
-}
-
-static void
-go_on(struct conn *to)
-{
-	(void)to;
-	conn_resume(&b.conn);
-}
-
-/* The loop is about to wait for events: with output left, for who knows what. */
-static void
-before_the_wait(struct ev_loop *loop)
-{
-	(void)loop;
-	assert_true(list_empty(&t.workers[0].gathered));
-	assert_true(list_empty(&t.workers[0].flush));
-}
-
-static void
-after_the_wait(struct ev_loop *loop)
-{
-	(void)loop;
-}
-
-static void
-what_was_read_ahead_leaves_no_output_behind(void **state)
-{
-	struct conn_ops from = ops, to = ops;
-	int fds[2];
-
-	(void)state;
-	from.input = pass_on;
-	to.drained = go_on;
-	begin_secured(TLS1_3_VERSION);
-	c = d = (struct end){ 0 };
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-	    fds), 0);
-	conn_open(&c.conn, &t.workers[0], fds[0], WORKER_PRI_NEAR, &to);
-	conn_open(&d.conn, &t.workers[0], fds[1], WORKER_PRI_NEAR, &ops);
-	c.conn.gathers = true;
-	b.conn.ops = &from;
-	(void)say(&a, BIG, 1000000);
-	ev_set_loop_release_cb(t.workers[0].loop, before_the_wait,
-	    after_the_wait);
-	for (unsigned i = 0; i < 10000 && d.got < BIG; i++)
-		turns_step(&t, 0);
-	ev_set_loop_release_cb(t.workers[0].loop, NULL, NULL);
-	assert_int_equal(d.got, BIG);
-	assert_true(d.conn.received == BIG);
-	conn_close(&c.conn);
-	conn_close(&d.conn);
-	b.conn.ops = &ops;
-	end();
-}
-
 /* Each makes work, and is nothing that anybody asked for. */
 static void
 keys_are_not_updated_for_ever(void **state)
@@ -670,7 +605,6 @@ main(void)
 		cmocka_unit_test(what_was_queued_in_the_handshake_follows_it),
 		cmocka_unit_test(input_that_came_before_is_the_beginning),
 		cmocka_unit_test(what_was_read_ahead_comes_after_a_pause),
-		cmocka_unit_test(what_was_read_ahead_leaves_no_output_behind),
 		cmocka_unit_test(keys_are_not_updated_for_ever),
 		cmocka_unit_test(an_end_is_told_from_a_cut),
 		cmocka_unit_test(a_close_with_output_left_takes_no_leave),
