@@ -88,9 +88,8 @@ def reading_only():
 
 @case
 def a_connection_for_each_transaction():
-    # pgbench waits for each login with all that it has open: a worker that
-    # has seen no login yet would want one of the connections for it.
-    pair = filled(workers=1)
+    # pgbench waits for each login with all that it has open, on both workers.
+    pair = filled()
     done = bench(pair, 20, 10, "-C", "-M", "simple")
     done += bench(pair, 20, 10, "-C", "-M", "extended", "-j", 2)
     bench(pair, 20, 20, "-C", "-S", "-M", "prepared", "-j", 4)

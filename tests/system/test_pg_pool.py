@@ -56,6 +56,24 @@ def so_has_a_database():
                 ("alice", "blog"))
 
 
+# ------------------------------------------------------------------ logins
+
+@case
+def who_logs_in_at_another_worker_waits_for_no_connection():
+    o = PgOrigin()
+    w = through(o, pool='max = 1; queue_timeout = "60s";', workers=2)
+    a = Client(w.conf.ports["front"])
+    a.ok("BEGIN")
+    # All of them come in while he holds the only one, at whichever worker.
+    others = [Client(w.conf.ports["front"]) for _ in range(8)]
+    w.wait_pool(leased=1, waiting=0)
+    a.ok("COMMIT")
+    for one in others + [a]:
+        one.prove().quit()
+    eq(o.accepted, 1, "upstream connections")
+    w.balanced(o)
+
+
 # --------------------------------------------------------- too many clients
 
 @case

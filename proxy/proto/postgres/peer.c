@@ -237,8 +237,8 @@ greeting_bytes(struct upconn *u)
 			upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
 			return;
 		}
-		pg_known_put(lane->own[FAMILY_POSTGRES], u->pool->upstream,
-		    key_of(u), pu->welcome);
+		pg_greeting_heard(lane, u->pool->upstream, key_of(u),
+		    pu->welcome);
 		pg_login_forget(&pu->login);
 		pg_state_look(u);
 		upconn_ready(u);

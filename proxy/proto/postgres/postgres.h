@@ -328,6 +328,11 @@ struct pg_scram_memo *pg_known_memo(struct pg_lane *lane,
 void pg_known_put(struct pg_lane *lane, const struct upstream *up,
     const struct pg_key *key, struct pg_settings *welcome);
 
+/* greeting.c: a server has greeted that key: remembered, and told to all lanes
+   when this one did not know it. */
+void pg_greeting_heard(struct lane *lane, const struct upstream *up,
+    const struct pg_key *key, struct pg_settings *welcome);
+
 /* startup.c: the first message. */
 void pg_startup_take(struct session *s);
 /* Or what comes between it and TLS. */
