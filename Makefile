@@ -82,7 +82,7 @@ LIBS := -lev $(shell pkg-config --libs libconfig libcares jansson libssl \
 
 # Found out once for each compiler; not on the way to install one.
 PROBED := $(OUT)/probed-$(notdir $(firstword $(CC))).mk
-LATER := deps run check asan tsan fuzz clean help layers lint
+LATER := deps run bench check asan tsan fuzz clean help layers lint
 ifneq ($(filter-out $(LATER),$(or $(MAKECMDGOALS),all)),)
 include $(PROBED)
 endif
@@ -286,8 +286,9 @@ soak: $(WEIR)
 		--minutes $(SOAK_MINUTES)
 
 .PHONY: bench
-bench: $(WEIR)
-	@test -d tests/bench || { echo "there is no tests/bench" >&2; exit 1; }
+bench:
+	@packaging/deps build bench
+	@$(MAKE) -s all
 	@for f in $(wildcard tests/bench/*.py tests/bench/*.sh); do \
 		echo "$$f"; WEIR='$(CURDIR)/$(WEIR)' $$f || exit 1; done
 

@@ -36,7 +36,6 @@ import re
 import resource
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -44,8 +43,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from case import Failed, Skip, die_with_parent, need, port, until
-from weir import BINARY, listening
+from case import Failed, Skip, die_with_parent, need, port
+from contest import Running, cores, put, tell, turns
+from weir import BINARY
 
 # name: mode, path, clients, further arguments of wrk
 SCENARIOS = {
@@ -61,83 +61,11 @@ SCENARIOS = {
 }
 POOL = 64               # upstream connections of the http scenarios
 FDS = 20000             # what the hungriest of all (floor, idle) needs
-WARM_S = 0.5
 
 proxy_core = load_core = "0"        # main() looks which there are
 
 
 # ------------------------------------------------------------------ programs
-
-class Running:
-    """A program on its core, and what it costs."""
-
-    def __init__(self, name, argv, core, number):
-        self.name = name
-        self.number = number            # the port it listens on
-        self.said = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            ["taskset", "-c", core, *argv], stdin=subprocess.DEVNULL,
-            stdout=self.said, stderr=self.said, preexec_fn=die_with_parent)
-        self.pid = self.process.pid
-
-    def wait_up(self):
-        def up():
-            if self.process.poll() is not None:
-                self.said.seek(0)
-                raise Failed("%s ended with %d: %s" % (
-                    self.name, self.process.returncode,
-                    self.said.read().decode(errors="replace")))
-            return listening(self.number)
-        until(up, "%s listening" % self.name)
-
-    def end(self):
-        self.process.terminate()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            for pid in self.tree():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self.process.wait()
-
-    def tree(self):
-        """Its process ids and those below; the lowest come last."""
-        parents = {}
-        for name in os.listdir("/proc"):
-            if name.isdigit():
-                with contextlib.suppress(OSError), \
-                        open("/proc/%s/stat" % name) as f:
-                    parents[int(name)] = int(
-                        f.read().rpartition(")")[2].split()[1])
-        found = [self.pid]
-        for pid in found:
-            found += [p for p, parent in parents.items() if parent == pid]
-        return found
-
-    def cpu_ns(self):
-        """Time on the processor, of all threads of all its processes."""
-        total = 0
-        for pid in self.tree():
-            for task in os.listdir("/proc/%d/task" % pid):
-                with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
-                    total += int(f.read().split()[0])
-        return total
-
-    def memory_kib(self):
-        """Its proportional share of memory."""
-        total = 0
-        for pid in self.tree():
-            with open("/proc/%d/smaps_rollup" % pid) as f:
-                total += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M)[1])
-        return total
-
-
-def put(folder, name, text):
-    path = os.path.join(folder, name)
-    with open(path, "wb" if isinstance(text, bytes) else "w") as f:
-        f.write(text)
-    return path
-
 
 # Each of these returns the command that forwards from one port to another.
 # They are set up alike: one worker, no logs, no time limits that matter, the
@@ -350,7 +278,7 @@ def ask(sock, path):
         got += more
 
 
-def idle(running, scenario, seconds):
+def idle(running, scenario):
     """Memory for each client that has had an answer and stays."""
     _, path, clients, _ = SCENARIOS[scenario]
     with contextlib.ExitStack() as stack:
@@ -377,38 +305,11 @@ def measure(scenario, folder, origin, rounds, seconds, missing):
         there = start_contenders(
             stack, (weir, full) if scenario == "http-full" else CONTENDERS,
             folder, origin, SCENARIOS[scenario][0], missing)
-        rows = {c.name: [] for c in there}
-        if scenario != "idle":
-            for c in there:
-                wrk(c, scenario, 1)
-        for n in range(rounds if scenario != "idle" else 1):
-            turn = n % len(there)
-            for c in there[turn:] + there[:turn]:
-                rows[c.name].append(
-                    (idle if scenario == "idle" else wrk)(
-                        c, scenario, seconds))
-        return rows
-
-
-def tell(scenario, rows):
-    """Print a table: medians, and weir's figure divided by each other's."""
-    names = list(next(iter(rows.values()))[0])
-    compared = [k for k in names if k not in ("errors", "p50 ms")]
-    print("\n%-11s" % scenario + "".join("%11s" % k for k in names) +
-          ("   weir/it: " + ", ".join(compared) if "weir" in rows else ""))
-    for who, mine in rows.items():
-        line = "  %-9s" % who
-        for k in names:
-            value = sum(r[k] for r in mine) if k == "errors" else \
-                statistics.median(r[k] for r in mine)
-            line += "%11s" % (("%d" if k in ("req/s", "errors")
-                               else "%.2f") % value)
-        if who != "weir" and "weir" in rows:
-            line += "            " + "  ".join(
-                "%.2f" % statistics.median(
-                    a[k] / b[k] if b[k] else float("inf")
-                    for a, b in zip(rows["weir"], mine)) for k in compared)
-        print(line, flush=True)
+        if scenario == "idle":
+            return turns(there, 1, lambda c: idle(c, scenario))
+        for c in there:
+            wrk(c, scenario, 1)
+        return turns(there, rounds, lambda c: wrk(c, scenario, seconds))
 
 
 def options():
@@ -432,12 +333,7 @@ def options():
 def prepare(o):
     """Cores, descriptors; leaves out what cannot be measured here."""
     global proxy_core, load_core
-    cores = sorted(os.sched_getaffinity(0))
-    proxy_core, load_core = str(cores[0]), str(cores[-1 if len(cores) < 2
-                                                     else 1])
-    if len(cores) < 2:
-        print("one core only: contenders and load share it")
-    need("taskset")
+    proxy_core, load_core = cores()
     need("nginx")               # as the origin
     try:
         need("wrk")
