@@ -327,6 +327,43 @@ def a_server_that_takes_none_for_a_while_gets_the_right_request():
 
 
 @case
+def a_server_that_takes_none_from_the_start_is_waited_for_so_long():
+    def script(talk):
+        talk.to_end()
+    o = scripted(script, (MAX_CONCURRENT_STREAMS, 0))
+    w = Weir(one(o, up='http = { version = "2"; }; '
+                 'timeouts = { connect = "300ms"; };', pool="max = 1;"))
+    eq(once(w.conf.ports["front"]).status, 504, "status")
+    w.wait_pool(open=0, waiting=0)
+
+
+@case
+def a_server_that_takes_more_than_before_gets_more():
+    rest = threading.Event()
+
+    def script(talk):
+        q = talk.whole()
+        rest.wait(30)
+        talk.send(settings((MAX_CONCURRENT_STREAMS, 10)))
+        second = talk.whole()
+        talk.answer(second, second.path)
+        talk.answer(q, q.path)
+        talk.to_end()
+    o = scripted(script, (MAX_CONCURRENT_STREAMS, 1))
+    w = Weir(one(o, up='http = { version = "2"; };',
+                 pool='max = 1; queue_timeout = "60s";'))
+    a, b = (Client(w.conf.ports["front"]) for _ in range(2))
+    a.send(request(target="/a"))
+    w.wait_pool(leased=1)
+    b.send(request(target="/b"))
+    w.wait_pool(waiting=1)
+    rest.set()
+    eq(ok(read_response(b)).body, b"/b", "answer")
+    eq(ok(read_response(a)).body, b"/a", "answer")
+    o.had(1)
+
+
+@case
 def floods_end_the_connection():
     ping = frame(PING, 0, 0, b"12345678")
     floods = [

@@ -286,6 +286,15 @@ passed_over(struct upconn *u, struct exchange *x)
 		exchange_fail(x, FAIL_REFUSED);
 }
 
+/* It was full, and may not be any more. */
+static void
+open_again(struct upconn *u)
+{
+	if (u->state == UPCONN_LEASED && u->mark == MARK_CLEAN &&
+	    peer_room(u) > 0)
+		share_again(u);
+}
+
 static void
 stream_over(struct back2_stream *st)
 {
@@ -296,9 +305,7 @@ stream_over(struct back2_stream *st)
 	    error != NGHTTP2_REFUSED_STREAM);
 
 	back2_stream_free(st);
-	if (u->state == UPCONN_LEASED && u->mark == MARK_CLEAN &&
-	    peer_room(u) > 0)
-		share_again(u);
+	open_again(u);
 	if (x == NULL)
 		return;
 	if (error == NGHTTP2_REFUSED_STREAM)
@@ -438,6 +445,10 @@ run(struct upconn *u)
 		if (!is_over(u))
 			back2_push(u);
 	} while (!is_over(u) && !list_empty(&b->todo));
+	if (!is_over(u) && b->more_streams) {
+		b->more_streams = false;
+		open_again(u);
+	}
 	if (!is_over(u))
 		look_round(u);
 	b->busy = false;

@@ -48,7 +48,9 @@ struct back2 {
 	unsigned n_streams;
 	int64_t wasted, wasted_ns;      /* see back2_waste() */
 	bool busy : 1;                  /* in a run */
-	bool greeted : 1;               /* the server's SETTINGS have come */
+	bool greeted : 1;               /* the server's SETTINGS have come, and
+					   allow streams */
+	bool more_streams : 1;          /* perhaps: SETTINGS have come */
 	bool leaving : 1;               /* a GOAWAY has come */
 	bool full : 1;                  /* refused a stream: none more until one
 					   has ended */

@@ -420,7 +420,12 @@ on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame,
 static void
 take_settings(struct back2 *b)
 {
-	b->greeted = true;
+	/* One that begins by allowing no streams is of no use until it does (RFC
+	   9113 6.5.2); if it never does, its greeting takes too long. */
+	if (nghttp2_session_get_remote_settings(b->ng,
+	    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) > 0)
+		b->greeted = true;
+	b->more_streams = true;
 	b->takes_sockets = nghttp2_session_get_remote_settings(b->ng,
 	    NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
