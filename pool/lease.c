@@ -164,7 +164,7 @@ make_lease(struct ask *a, struct upconn *u)
 	}
 	*l = (struct lease){ .u = u, .ops = a->ops, .holder = a->holder,
 	    .since_ns = now, .waited_ns = now - a->since_ns,
-	    .reused = u->uses > 0 };
+	    .reused = u->uses > 0, .joined = joins };
 	list_append(&u->riders, &l->ride);
 	u->uses++;
 	/* One that goes straight from holder to holder is LEASED already. */

@@ -53,6 +53,8 @@ struct lease {
 	int64_t since_ns;
 	int64_t waited_ns;
 	bool reused;                    /* it had been used before */
+	bool joined;                    /* others were on it: its end is news,
+					   not an idle one's */
 };
 
 /* Embedded in whatever asks, which keeps it until it is answered. */

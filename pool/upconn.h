@@ -62,6 +62,8 @@ struct upconn {
 	uint64_t uses;                  /* leases granted */
 	bool kept_alive;                /* TCP keepalive is on */
 	bool leaves;                    /* is saying goodbye, to be closed */
+	bool blamed;                    /* its end has been counted as a fault
+					   of its endpoint */
 	bool pinned;                    /* LEASED for longer than the pool's
 					   mode says */
 	unsigned identity;

@@ -567,11 +567,23 @@ repeat_or_fail(struct exchange *x, enum fail why)
  * first time. Any other loss is the endpoint's, and the upstream's `retry` says
  * what becomes of the request.
  */
+/* An end that was on its way when x took the connection is nobody's fault; any
+   other is one, however many were on it. */
+static void
+blame(const struct exchange *x, enum fail why)
+{
+	const struct lease *l = x->lease;
+
+	if (l->u->blamed || (l->reused && !l->joined && !x->answered))
+		return;
+	l->u->blamed = true;
+	endpoint_fault(l->u->shelf->site->endpoint,
+	    why == FAIL_UPSTREAM_RESET ? FAULT_RESET : FAULT_CLOSED, 0);
+}
+
 void
 exchange_lost(struct exchange *x, enum fail why)
 {
-	struct endpoint *e = x->lease->u->shelf->site->endpoint;
-
 	upconn_mark(x->lease->u, MARK_BROKEN, fail_rows[why].name);
 	if (x->tries == 1 && x->lease->reused &&
 	    may_repeat(x, CONF_RETRY_IDEMPOTENT)) {
@@ -581,9 +593,7 @@ exchange_lost(struct exchange *x, enum fail why)
 		ask(x);
 		return;
 	}
-	if (!x->lease->reused || x->answered)
-		endpoint_fault(e, why == FAIL_UPSTREAM_RESET ? FAULT_RESET :
-		    FAULT_CLOSED, 0);
+	blame(x, why);
 	repeat_or_fail(x, why);
 }
 

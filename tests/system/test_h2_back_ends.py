@@ -281,6 +281,27 @@ def a_connection_that_breaks_is_sent_anew_where_that_is_safe():
 
 
 @case
+def the_end_of_one_that_others_are_on_is_one_failure_of_its_server():
+    def script(talk):
+        talk.answer(talk.whole(), "fine")
+        talk.whole()
+        talk.whole()
+        talk.whole()
+        talk.link.rst()
+    o, w, front = through(script)
+    ok(once(front))
+    clients = [Client(front) for _ in range(3)]
+    for n, c in enumerate(clients):
+        c.send(request("POST", fields=[("Content-Length", "0")]))
+        until(lambda n=n: w.upstream()["requests_total"] == n + 2, "under way")
+    for c in clients:
+        eq(read_response(c).status, 502, "status")
+    until(lambda: sum(w.upstream()["endpoints"][0]["failures_total"].values())
+          == 1, "one failure")
+    o.had(1)
+
+
+@case
 def what_is_no_http_2_any_more_ends_the_connection_alone():
     def script(talk):
         if talk.number > 1:
