@@ -251,6 +251,7 @@ runtime_start(struct runtime *rt, const char *path, const char *text,
 
 	memset(rt, 0, sizeof(*rt));
 	relief_patience();
+	notify_init(&rt->notify);
 	list_init(&rt->generations);
 	list_init(&rt->upstreams);
 	list_init(&rt->listeners);
@@ -274,6 +275,7 @@ runtime_start(struct runtime *rt, const char *path, const char *text,
 	ev_timer_init(&rt->sweep, sweep, SWEEP_S, SWEEP_S);
 	rt->sweep.data = rt;
 	ev_timer_start(rt->main.loop, &rt->sweep);
+	notify_start(rt);
 	return 0;
 }
 
@@ -311,6 +313,7 @@ reloaded(struct runtime *rt, const struct conf_errors *errors, bool ok)
 		rt->reloads_bad++;
 	for (i = 0; !ok && i < errors->n; i++)
 		log_error("reload refused", "%s", errors->v[i]);
+	notify_reloaded(rt, ok ? NULL : errors->n > 0 ? errors->v[0] : "");
 }
 
 /* What only a restart can change is said, not silently ignored. */
@@ -375,6 +378,7 @@ runtime_reload(struct runtime *rt, struct conf_errors *errors)
 		reloaded(rt, errors, false);
 		return -1;
 	}
+	notify_reloading(rt);
 	conf = load(rt, errors);
 	if (conf != NULL && reload_with(rt, conf, errors) == 0) {
 		reloaded(rt, errors, true);
@@ -432,6 +436,7 @@ runtime_drain(struct runtime *rt)
 	if (rt->draining)
 		return;
 	rt->draining = true;
+	notify_stopping(rt);
 	log_info(NULL, "draining");
 	deadline_init(&rt->drain, doors_close);
 	deadline_set(&rt->main, &rt->drain, rt->gen->conf->drain_delay_ms);
@@ -448,6 +453,7 @@ void
 runtime_stop(struct runtime *rt)
 {
 	rt->draining = true;
+	notify_stopping(rt);
 	end_lanes(rt);
 }
 

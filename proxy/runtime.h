@@ -16,6 +16,7 @@
 #include "pool/pool.h"
 #include "proxy/access.h"
 #include "proxy/listener.h"
+#include "proxy/notify.h"
 #include "proxy/pressure.h"
 
 struct admin;
@@ -84,6 +85,7 @@ struct runtime {
 	struct deadline drain;          /* the next step of it */
 	size_t lanes_busy;              /* draining, not yet empty */
 	struct ev_timer sweep;
+	struct notify notify;           /* who started weir */
 	struct pressure_watch pressure;
 	struct deadline look;           /* at it; proxy/relief.c */
 	_Atomic int pressure_level;     /* enum pressure; read by lanes */

@@ -1,0 +1,169 @@
+"""The service manager is told: ready when warm, reloads, the end, and that every
+loop turns; over a path and over an abstract socket.
+"""
+# SPDX-License-Identifier: MIT
+import os
+import signal
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import case as cases
+from case import WAIT, Failed, case, check, eq, later, port, run, until
+from weir import Weir, one
+from web import HttpOrigin
+
+
+class Manager:
+    """The manager's end of NOTIFY_SOCKET."""
+
+    def __init__(self, abstract=False):
+        name = "weir-notify-%d-%d" % (os.getpid(), time.monotonic_ns())
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        if abstract:
+            self.socket.bind("\0" + name)
+            self.env = {"NOTIFY_SOCKET": "@" + name}
+        else:
+            path = os.path.join(cases.temp_dir(), name)
+            self.socket.bind(path)
+            self.env = {"NOTIFY_SOCKET": path}
+        self.socket.setblocking(False)
+        later(self.socket.close)
+        self.heard = []
+
+    def listen(self):
+        try:
+            while True:
+                text = self.socket.recv(65536).decode()
+                self.heard.append(dict(line.split("=", 1)
+                                       for line in text.split("\n")))
+        except BlockingIOError:
+            return self.heard
+
+    def wait(self, name, value=None, wait=WAIT):
+        """The first datagram with that; it and those before it are heard."""
+        def came():
+            for i, datagram in enumerate(self.listen()):
+                if name in datagram and value in (None, datagram[name]):
+                    del self.heard[:i + 1]
+                    return datagram
+            return None
+        try:
+            return until(came, "", wait)
+        except Failed:
+            raise Failed("never said %s=%s: %r" % (
+                name, value, self.heard)) from None
+
+    def said(self, name):
+        return [d for d in self.listen() if name in d]
+
+
+def told(conf, more=None, **how):
+    m = Manager(**how)
+    return m, Weir(conf, env={**m.env, **(more or {})})
+
+
+@case
+def ready_is_said_when_the_pool_is_warm():
+    number = port()
+    m, w = told(one(number, pool="min_idle = 2;"))
+    missing = m.wait("STATUS")
+    check(missing["STATUS"].startswith("not ready: ") and
+          "back" in missing["STATUS"], repr(missing))
+    check("READY" not in missing, repr(missing))
+    eq(w.get("/readyz")[0], 503, "/readyz")
+    o = HttpOrigin(number=number)
+    ready = m.wait("READY", "1")
+    eq(w.get("/readyz")[0], 200, "/readyz")
+    eq(ready["STATUS"], "ready: 1 listener, 1 upstream", "STATUS")
+    w.wait_pool(idle=2, open=2)
+    w.balanced(o)
+    o.had(2)
+
+
+@case
+def an_upstream_that_is_down_delays_it_only_so_long():
+    begin = time.monotonic()
+    m, w = told(one(port(), pool="min_idle = 1;"))
+    ready = m.wait("READY", "1", 10 + WAIT)
+    check(time.monotonic() - begin > 9, "READY=1 without a warm pool")
+    check(ready["STATUS"].startswith("not ready: "), repr(ready))
+
+
+@case
+def an_abstract_socket_does_as_well():
+    m, w = told(one(HttpOrigin()), abstract=True)
+    m.wait("READY", "1")
+
+
+@case
+def a_reload_is_framed():
+    m, w = told(one(HttpOrigin()))
+    m.wait("READY", "1")
+    before = time.monotonic_ns() // 1000
+    w.signal(signal.SIGHUP)
+    began = m.wait("RELOADING", "1")
+    check(before <= int(began["MONOTONIC_USEC"]) <=
+          time.monotonic_ns() // 1000, repr(began))
+    eq(m.wait("READY", "1")["STATUS"], "ready: 1 listener, 1 upstream",
+       "STATUS")
+    w.write("workers = 17x;")
+    w.signal(signal.SIGHUP)
+    m.wait("RELOADING", "1")
+    status = m.wait("READY", "1")["STATUS"]
+    check(status.startswith("reload refused: ") and ":1: " in status, status)
+
+
+@case
+def the_end_is_announced_once():
+    m, w = told(one(HttpOrigin()))
+    m.wait("READY", "1")
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 0, "exit status")
+    m.wait("STOPPING", "1")
+    eq(m.said("STOPPING"), [], "more of it")
+    eq(m.said("READY"), [], "ready after it")
+
+
+@case
+def the_watchdog_is_fed_all_the_time():
+    m, w = told(one(HttpOrigin()), {"WATCHDOG_USEC": "200000"})
+    for _ in range(5):
+        m.wait("WATCHDOG", "1")
+    w.signal(signal.SIGSTOP)
+    try:
+        m.listen().clear()
+        time.sleep(0.3)
+        check(len(m.said("WATCHDOG")) == 0, "a stopped process spoke")
+    finally:
+        w.signal(signal.SIGCONT)
+    m.wait("WATCHDOG", "1")
+
+
+@case
+def a_watchdog_of_somebody_else_is_not():
+    m, w = told(one(HttpOrigin()), {
+        "WATCHDOG_USEC": "50000", "WATCHDOG_PID": str(os.getpid())})
+    m.wait("READY", "1")
+    w.signal(signal.SIGTERM)
+    w.exited()
+    eq(m.said("WATCHDOG"), [], "WATCHDOG=1")
+
+
+@case
+def its_own_watchdog_is():
+    m = Manager()
+    w = Weir(one(HttpOrigin()), env={**m.env, "WATCHDOG_USEC": "200000"},
+             before=("sh", "-c", 'WATCHDOG_PID=$$ exec "$0" "$@"'))
+    for _ in range(3):
+        m.wait("WATCHDOG", "1")
+
+
+@case
+def a_manager_that_is_not_there_is_no_reason_not_to_run():
+    w = Weir(one(HttpOrigin()), env={"NOTIFY_SOCKET": "/nowhere/notify"})
+    w.wait_log("notify.*READY=1 is not heard")
+
+
+run()
