@@ -16,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proxy/admin/census.h"
 #include "proxy/admin/guard.h"
 #include "proxy/admin/json.h"
 #include "proxy/admin/pages.h"
@@ -83,8 +82,8 @@ caller_close(struct caller *c)
 {
 	if (c->state == CALLER_CLOSED)
 		return;
-	if (c->census != NULL)
-		census_forget(c->census);
+	if (c->awaited != NULL)
+		c->awaited->forget(c->awaited);
 	c->state = CALLER_CLOSED;
 	deadline_clear(&c->deadline);
 	list_remove(&c->link);
@@ -237,9 +236,9 @@ caller_flush(struct caller *c)
 }
 
 void
-caller_wait(struct caller *c, struct census *census)
+caller_wait(struct caller *c, struct awaited *what)
 {
-	c->census = census;
+	c->awaited = what;
 	set_state(c, CALLER_WAITING);
 }
 
@@ -511,7 +510,7 @@ too_slow(struct deadline *d)
 		refuse(c, 408, "the request did not come in time");
 		return;
 	case CALLER_WAITING:
-		census_late(c->census);
+		c->awaited->late(c->awaited);
 		return;
 	case CALLER_WRITING:
 	case CALLER_STREAMING:

@@ -18,7 +18,6 @@
 #include "proxy/proto/http/parse.h"
 #include "proxy/runtime.h"
 
-struct census;
 struct history;
 
 enum {
@@ -26,6 +25,15 @@ enum {
 	CALLER_FIELDS = 64,             /* of a head */
 	CALLER_HEAD_BYTES = 16 * 1024,
 	CALLER_BODY_BYTES = 1024 * 1024
+};
+
+/* What a caller waits for: embedded in it. Whoever answers the caller takes it
+   off (caller->awaited) first. */
+struct awaited {
+	/* Time is up: answer with what is there. */
+	void (*late)(struct awaited *what);
+	/* The caller is going: nobody wants it any more. */
+	void (*forget)(struct awaited *what);
 };
 
 /* Made by admin_start(), ended by admin_stop(); main's loop only. */
@@ -47,7 +55,7 @@ enum caller_state {
 	CALLER_IDLE,                    /* between requests */
 	CALLER_HEAD,
 	CALLER_BODY,
-	CALLER_WAITING,                 /* for the lanes: c->census */
+	CALLER_WAITING,                 /* for the lanes: c->awaited */
 	CALLER_WRITING,
 	CALLER_STREAMING,
 	CALLER_LINGERING,               /* answered for the last time */
@@ -67,7 +75,7 @@ struct caller {
 	bool keep;                      /* another request may follow */
 	bool pretty;
 	uint64_t body_left;
-	struct census *census;          /* WAITING */
+	struct awaited *awaited;        /* WAITING */
 	char path[1024], query[2048];   /* of the request in hand */
 	struct http_head head;          /* room for CALLER_FIELDS */
 };
@@ -92,7 +100,7 @@ void caller_reply_error(struct caller *c, unsigned status, const char *text);
 void caller_flush(struct caller *c);
 
 /* Instead of an answer: wait for the lanes, or listen to the beat. */
-void caller_wait(struct caller *c, struct census *census);
+void caller_wait(struct caller *c, struct awaited *what);
 void caller_stream(struct caller *c);
 
 /* A frame for everyone who streams and has taken the one before. */

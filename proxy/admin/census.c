@@ -38,6 +38,7 @@ struct part {
 };
 
 struct census {
+	struct awaited awaited;
 	struct caller *caller;          /* main's; NULL = nobody waits */
 	unsigned missing;               /* main's: parts not back */
 	_Atomic unsigned refs;          /* letters out, and main */
@@ -174,6 +175,16 @@ row_json(const struct row *r, unsigned worker)
 }
 
 static void
+forget(struct awaited *what)
+{
+	struct census *census = container_of(what, struct census, awaited);
+
+	census->caller->awaited = NULL;
+	census->caller = NULL;
+	census_drop(census);
+}
+
+static void
 tell(struct census *census)
 {
 	json_t *o = json_object(), *rows = json_array();
@@ -193,7 +204,7 @@ tell(struct census *census)
 	/* false: a lane was too busy to answer, or short of memory. */
 	(void)json_object_set_new(o, "complete", json_boolean(complete));
 	(void)json_object_set_new(o, "connections", rows);
-	census_forget(census);
+	forget(&census->awaited);
 	caller_reply_json(c, 200, o);
 }
 
@@ -210,21 +221,13 @@ came_back(struct worker *w, struct mail *m)
 	census_drop(census);
 }
 
-void
-census_late(struct census *census)
+static void
+late(struct awaited *what)
 {
-	tell(census);
+	tell(container_of(what, struct census, awaited));
 }
 
-void
-census_forget(struct census *census)
-{
-	census->caller->census = NULL;
-	census->caller = NULL;
-	census_drop(census);
-}
-
-struct census *
+struct awaited *
 census_begin(struct caller *c)
 {
 	struct runtime *rt = c->admin->rt;
@@ -235,6 +238,7 @@ census_begin(struct caller *c)
 	    rt->n_lanes * sizeof(census->parts[0]));
 	if (census == NULL)
 		return NULL;
+	census->awaited = (struct awaited){ late, forget };
 	census->caller = c;
 	census->n_parts = rt->n_lanes;
 	census->missing = (unsigned)rt->n_lanes;
@@ -248,5 +252,5 @@ census_begin(struct caller *c)
 		p->mail.drop = dropped;
 		worker_post(&p->lane->worker, &p->mail);
 	}
-	return census;
+	return &census->awaited;
 }

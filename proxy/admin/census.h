@@ -9,17 +9,11 @@
 
 #include "net/err.h"
 
+struct awaited;
 struct caller;
-struct census;
 
-/* Ask all lanes, for c, which waits (caller_wait()). NULL when out of memory.
-   The answer goes to c when the last lane has said its part. */
-struct census *census_begin(struct caller *c) MUST_CHECK;
-
-/* Time is up: answer c with what is there. */
-void census_late(struct census *census);
-
-/* c is going: nobody wants the list any more. */
-void census_forget(struct census *census);
+/* Ask all lanes, for c, which is to wait for it (caller_wait()). NULL when out of
+   memory. The answer goes to c when the last lane has said its part. */
+struct awaited *census_begin(struct caller *c) MUST_CHECK;
 
 #endif

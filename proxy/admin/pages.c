@@ -131,7 +131,7 @@ get_config(struct caller *c)
 static void
 get_connections(struct caller *c)
 {
-	struct census *census = census_begin(c);
+	struct awaited *census = census_begin(c);
 
 	if (census == NULL)
 		caller_reply_error(c, 503, "out of memory");
