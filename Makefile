@@ -122,7 +122,7 @@ quote = '$(subst ','\'',$(1))'
 
 SOURCES := $(wildcard net/*.c conf/*.c pool/*.c health/*.c proxy/*.c \
 	proxy/proto/*/*.c proxy/admin/*.c)
-EMBEDDED := $(patsubst %.html,$(OUT)/%_html.o,$(wildcard proxy/admin/*.html))
+EMBEDDED := $(OUT)/proxy/admin/dashboard_html.o
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBEDDED)
 MAIN := $(OUT)/proxy/main.o
 SUPPORT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
@@ -150,11 +150,23 @@ $(OUT)/%.o: %.c $(SETTINGS) Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) -MMD -MP -c -o $@ $<
 
-# dashboard.html becomes dashboard_html[] and dashboard_html_len, which
+# The dashboard: page.html with style and scripts in it, without the lines that
+# are comments. It becomes dashboard_html[] and dashboard_html_len, which
 # dashboard.h declares. As C, because `ld -r -b binary` knows neither PIE nor
 # the notes that -fcf-protection needs.
-$(OUT)/%_html.c: %.html Makefile
+PAGE := proxy/admin/dashboard
+SCRIPTS := $(addprefix $(PAGE)/,tools.js chart.js trouble.js dialog.js \
+	listener.js upstream.js lists.js actions.js live.js)
+
+$(OUT)/proxy/admin/dashboard.html: $(PAGE)/page.html $(PAGE)/style.css \
+		$(SCRIPTS) Makefile
 	@mkdir -p $(@D)
+	@sed '/^\/\*/,/\*\//d' $(PAGE)/style.css >$@.css
+	@sed '/^ *\/\//d' $(SCRIPTS) >$@.js
+	@sed -e '/^<!--/,/-->$$/d' -e '/@style@/{' -e 'r $@.css' -e 'd' -e '}' \
+		-e '/@script@/{' -e 'r $@.js' -e 'd' -e '}' $(PAGE)/page.html >$@
+
+$(OUT)/%_html.c: $(OUT)/%.html Makefile
 	@{ echo '#include <stddef.h>'; echo '#include "$*.h"'; \
 	echo 'const char $(notdir $*)_html[] = {'; \
 	od -An -v -tx1 $< | sed "s/ \([0-9a-f][0-9a-f]\)/'\\\\x\1',/g"; \

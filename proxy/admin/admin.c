@@ -18,6 +18,7 @@
 #include "proxy/admin/guard.h"
 #include "proxy/admin/orders.h"
 #include "proxy/admin/pages.h"
+#include "proxy/admin/trend.h"
 #include "proxy/history.h"
 
 enum { ACCEPT_MOST = 16, PAUSE_MS = 100 };
@@ -264,14 +265,25 @@ admin_abandon(struct admin_change *change)
 
 /* ------------------------------------------------------- beginning and end */
 
+static double
+wall_clock_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
 static void
 record(struct deadline *d)
 {
 	struct admin *a = container_of(d, struct admin, record);
 	struct view *v = view_take(a->rt, a->history);
 
-	if (v != NULL)
+	if (v != NULL) {
 		history_record(a->history, v);
+		trend_record(a->trend, v, (int64_t)wall_clock_s());
+	}
 	view_free(v);
 	deadline_set(&a->rt->main, &a->record, HISTORY_STEP_S * 1000);
 }
@@ -288,15 +300,6 @@ quieten(struct deadline *d)
 	orders_quieten(container_of(d, struct admin, quieten));
 }
 
-static double
-wall_clock_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 int
 admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 {
@@ -305,9 +308,11 @@ admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 
 	if (change == NULL)
 		goto fail;
-	if (a != NULL)
+	if (a != NULL) {
 		a->history = history_new();
-	if (a == NULL || a->history == NULL) {
+		a->trend = trend_new();
+	}
+	if (a == NULL || a->history == NULL || a->trend == NULL) {
 		snprintf(why, size, "admin: out of memory");
 		goto fail;
 	}
@@ -324,6 +329,10 @@ admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 	return 0;
 fail:
 	admin_abandon(change);
+	if (a != NULL) {
+		history_free(a->history);
+		trend_free(a->trend);
+	}
 	free(a);
 	return -1;
 }
@@ -343,6 +352,7 @@ admin_stop(struct runtime *rt)
 	deadline_clear(&a->beat);
 	deadline_clear(&a->quieten);
 	history_free(a->history);
+	trend_free(a->trend);
 	free(a);
 	rt->admin = NULL;
 }

@@ -374,7 +374,8 @@ take_head(struct caller *c, const char *bytes)
 
 	c->keep = h->keep_alive && h->minor == 1;
 	buf_drop(&c->conn.w->blocks, &c->conn.in, h->size);
-	if (verdict != VERDICT_PASS)
+	if (verdict != VERDICT_PASS && !(verdict == VERDICT_TOKEN && fits &&
+	    page_is_public(page_find(c->path))))
 		refuse_verdict(c, verdict);
 	else if (!fits)
 		refuse(c, 414, "the path or the query is too long");

@@ -19,6 +19,7 @@
 #include "proxy/runtime.h"
 
 struct history;
+struct trend;
 
 enum {
 	CALLERS_MOST = 64,
@@ -44,7 +45,8 @@ struct admin {
 	struct list callers;            /* oldest first */
 	unsigned n_callers;
 	struct history *history;
-	struct deadline record;         /* of history */
+	struct trend *trend;
+	struct deadline record;         /* of history and trend */
 	struct deadline beat;           /* of /stats/stream; while somebody
 					   listens */
 	struct deadline quieten;        /* the log's level goes back */

@@ -1,5 +1,6 @@
 /*
- * dashboard.html, made part of the program when it is built.
+ * The dashboard: the files of dashboard/, joined and made part of the program
+ * when it is built.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,7 +9,15 @@
 
 #include <stddef.h>
 
-extern const char dashboard_html[];
+struct caller;
+
+extern const char dashboard_html[];     /* ends with a NUL */
 extern const size_t dashboard_html_len;
+
+/*
+ * Answer with the page. It holds nothing that is not in weir's source, so it
+ * needs no token: it asks for the token itself, and shows nothing before.
+ */
+void dashboard_answer(struct caller *c);
 
 #endif

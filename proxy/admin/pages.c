@@ -16,26 +16,13 @@
 #include "proxy/admin/orders.h"
 #include "proxy/admin/prometheus.h"
 #include "proxy/admin/target.h"
+#include "proxy/admin/trend.h"
 #include "proxy/history.h"
 #include "proxy/view.h"
 
 enum { BEAT_MS = 1000 };
 
 /* ----------------------------------------------------------------- reading */
-
-/* The page may load nothing and send nothing elsewhere; whatever finds its way
-   into it could not either. */
-static void
-get_dashboard(struct caller *c)
-{
-	caller_reply(c, 200, "text/html; charset=utf-8",
-	    "Content-Security-Policy: default-src 'none'; "
-	    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-	    "img-src data:; connect-src 'self'; base-uri 'none'; "
-	    "form-action 'none'; frame-ancestors 'none'\r\n"
-	    "Referrer-Policy: no-referrer\r\n", dashboard_html,
-	    dashboard_html_len);
-}
 
 static json_t *
 stats_now(struct admin *a)
@@ -78,6 +65,12 @@ get_stream(struct caller *c)
 	caller_stream(c);
 	/* At once for the new one; those who listen get one more. */
 	pages_beat(c->admin);
+}
+
+static void
+get_history(struct caller *c)
+{
+	caller_reply_json(c, 200, trend_json(c->admin->trend));
 }
 
 static void
@@ -148,9 +141,10 @@ get_dns(struct caller *c)
 /* --------------------------------------------------------------- the table */
 
 static const struct page pages[] = {
-	{ "/", false, false, get_dashboard },
+	{ "/", false, false, dashboard_answer },
 	{ "/stats", false, false, get_stats },
 	{ "/stats/stream", false, false, get_stream },
+	{ "/stats/history", false, false, get_history },
 	{ "/metrics", false, true, get_metrics },
 	{ "/healthz", false, true, get_health },
 	{ "/readyz", false, true, get_ready },
@@ -176,4 +170,10 @@ page_find(const char *path)
 		if (target_fits(pages[i].path, path))
 			return &pages[i];
 	return NULL;
+}
+
+bool
+page_is_public(const struct page *p)
+{
+	return p != NULL && p->answer == dashboard_answer;
 }

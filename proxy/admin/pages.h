@@ -23,6 +23,9 @@ struct page {
 /* NULL when there is none. */
 const struct page *page_find(const char *path);
 
+/* Holds no secret: whoever may ask at all may have it without the token. */
+bool page_is_public(const struct page *p);
+
 /* The moment's frame to everyone at /stats/stream. */
 void pages_beat(struct admin *a);
 

@@ -1,0 +1,164 @@
+// What is wrong, worst first: one sentence each, and where on the page it is.
+//
+// SPDX-License-Identifier: MIT
+const BAD = 2, WARN = 1, NOTE = 0;
+const SIGNS = ['i', '!', '✕'], LEVELS = ['note', 'warn', 'bad'];
+const LATELY_S = 60;
+
+// Counted as failures, but nothing that weir or its upstreams could do about.
+const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed',
+  'handshake_failed', 'handshake_timeout', 'header_timeout', 'body_timeout',
+  'idle_timeout', 'no_route', 'tls_on_plaintext', 'client_stalled', 'client_abort',
+  'client_wastes', 'cancelled', 'transaction_idle', 'limited', 'bad_proxy_header',
+  'proxy_header_timeout']);
+
+const frames = new Map();       // name of a row -> [{ at, row }] of a minute
+
+// What the totals of a row grew by in the last minute, or since the page knows
+// it; { failures, limited, requests }, the first two by reason.
+function lately(kind, row, at) {
+  const key = kind + ' ' + row.name;
+  let list = frames.get(key);
+  if (!list) frames.set(key, list = []);
+  if (list.length && list[list.length - 1].row.requests_total > row.requests_total)
+    list.length = 0;            // the name came back with counters of its own
+  list.push({ at, row });
+  while (list.length > 2 && list[0].at < at - LATELY_S) list.shift();
+  const before = list[0].row;
+  return { requests: growth(row.requests_total, before.requests_total),
+    failures: growths(row.failures_total, before.failures_total),
+    limited: growths(row.limited_total, before.limited_total),
+    delayed: growths(row.delayed_total, before.delayed_total) };
+}
+
+function onlyServers(failures) {
+  return Object.fromEntries(Object.entries(failures)
+    .filter(([k]) => !OF_CLIENTS.has(k)));
+}
+
+const listenerAt = name => 'listener ' + name;
+const upstreamAt = name => 'upstream ' + name;
+
+function ofListener(l, found) {
+  const add = (level, text) => found.push({ level, text, at: listenerAt(l.name) });
+  const failed = onlyServers(l.lately.failures), n = sum(failed);
+  if (n) {
+    const share = n / Math.max(n, l.lately.requests);
+    add(share >= 0.01 ? BAD : WARN, `Listener ${l.name}: ${number(n)} of ` +
+      `${number(Math.max(n, l.lately.requests))} requests failed in the last minute ` +
+      `(${tally(failed)})`);
+  }
+  const limited = sum(l.lately.limited);
+  if (limited) add(WARN, `Listener ${l.name}: limits refused ${number(limited)} in the ` +
+    `last minute (${tally(l.lately.limited)})`);
+  const left = l.certificate_not_after ? l.certificate_not_after - serverTime() : Infinity;
+  if (left < 14 * 86400) add(left < 3 * 86400 ? BAD : WARN, `Listener ${l.name}: ` +
+    (left > 0 ? `a certificate expires in ${span(left)}` : 'a certificate has expired'));
+}
+
+// Those of its endpoints that are as they are by themselves, and not up.
+function ofEndpoints(u, add) {
+  const usable = u.endpoints.filter(e => e.state === 'up').length;
+  const out = u.endpoints.filter(e => e.state !== 'up' &&
+    !(e.override && e.override.state !== 'conf' && e.override.state !== 'up'));
+  const states = {};
+  for (const e of out) states[e.state] = (states[e.state] || 0) + 1;
+  const worst = out.find(e => e.last_error) || out[0];
+  const why = worst && (worst.last_error || worst.health.checks_total &&
+    worst.health.last !== 'ok' && worst.health.last);
+  if (!usable) add(BAD, `Upstream ${u.name}: no usable endpoint` +
+    (why ? ` (${worst.name}: ${why})` : ''));
+  else if (out.length) add(out.length * 2 >= u.endpoints.length ? BAD : WARN,
+    `Upstream ${u.name}: ${out.length} of ${plural(u.endpoints.length, 'endpoint')} ` +
+    `not usable (${tally(states)}` + (why ? `; ${worst.name}: ${why}` : '') + ')');
+}
+
+function ofUpstream(u, found) {
+  const add = (level, text) => found.push({ level, text, at: upstreamAt(u.name) });
+  const p = u.pool;
+  ofEndpoints(u, add);
+  if (u.paused) add(WARN, `Upstream ${u.name} is paused by hand: ${number(p.waiting)} wait`);
+  else if (p.waiting && p.leased + p.connecting >= p.cap)
+    add(WARN, `Upstream ${u.name}: all ${number(p.cap)} connections are in use, ` +
+      `${number(p.waiting)} wait (the oldest for ${micros(p.oldest_wait_us)})`);
+  else if (p.waiting) add(WARN, `Upstream ${u.name}: ${number(p.waiting)} wait for a connection`);
+  if (p.cap < p.max) add(WARN, `Upstream ${u.name}: the server takes fewer connections, ` +
+    `${number(p.cap)} of ${number(p.max)} are used`);
+  if (p.leaks) add(WARN, `Upstream ${u.name}: ${plural(p.leaks, 'connection')} held ` +
+    'longer than pool.leak_after');
+  if (u.fault) add(WARN, `Upstream ${u.name}: faults are being made on purpose`);
+  const limited = sum(u.lately.limited);
+  if (limited) add(WARN, `Upstream ${u.name}: ${number(limited)} not sent for limits in ` +
+    `the last minute (${tally(u.lately.limited)})`);
+}
+
+function ofProgram(s, found) {
+  const add = (level, text, at = 'process') => found.push({ level, text, at });
+  const p = s.process;
+  if (s.draining) add(WARN, 'Draining: nothing new is taken');
+  else if (!s.ready) add(BAD, 'Not ready: ' + (s.missing || 'reason unknown'), 'upstreams-head');
+  if (s.reload.last !== 'ok') add(BAD, 'The last reload was refused; the configuration ' +
+    'from before goes on', 'reloads-head');
+  if (s.reload.confirm_until) add(WARN, 'The new configuration goes back unless it is confirmed',
+    'notices');
+  if (p.pressure && p.pressure !== 'none') add(p.pressure === 'full' ? BAD : WARN,
+    'Memory is ' + p.pressure + (p.pressure === 'full' ? ': new clients are refused' :
+    ': idle clients are closed'));
+  if (p.fds > 0.9 * p.fds_max) add(BAD, `${number(p.fds)} of ${number(p.fds_max)} ` +
+    'descriptors are in use');
+  if (p.log_dropped_total) add(WARN, `${plural(p.log_dropped_total, 'line')} of the logs lost so far`);
+  if (s.watchdog && s.watchdog.stuck_total) add(WARN, 'A loop was stuck ' +
+    `${plural(s.watchdog.stuck_total, 'time')}: ${s.watchdog.last}`);
+  if (s.upgrade && s.upgrade.last === 'failed') add(WARN, 'The last upgrade failed: ' +
+    s.upgrade.error);
+  if (s.reload.overrides) add(NOTE, `${plural(s.reload.overrides, 'endpoint')} changed by ` +
+    'hand; a reload leaves them so', 'upstreams-head');
+}
+
+// [{ level, text, at: an id }], worst first.
+function troubles(s) {
+  const found = [];
+  ofProgram(s, found);
+  for (const u of s.upstreams) ofUpstream(u, found);
+  for (const l of s.listeners) ofListener(l, found);
+  return found.map((t, i) => ({ ...t, i })).sort((a, b) => b.level - a.level || a.i - b.i);
+}
+
+// ------------------------------------------------------------------- shown
+
+const TROUBLES_MOST = 6;
+
+function trouble(t) {
+  const sign = el('span', 'sign'), a = el('a', ''), e = el('li', '', sign, a);
+  sign.setAttribute('aria-hidden', 'true');
+  return { e, tell(row) {
+    dress(e, LEVELS[row.level]);
+    say(sign, SIGNS[row.level]);
+    say(a, row.text);
+    mark(a, 'href', '#' + encodeURIComponent(row.at));
+  } };
+}
+
+function allWell(s) {
+  const n = s.upstreams.reduce((m, u) => m + u.endpoints.length, 0);
+  return `All is well: ${plural(s.listeners.length, 'listener')}, ` +
+    `${plural(s.upstreams.length, 'upstream')}, ${plural(n, 'endpoint')}`;
+}
+
+// The line at the top, and a link to each thing that is wrong.
+function summarize(s, found) {
+  const worst = found.length ? found[0].level : -1;
+  const wrong = found.filter(t => t.level > NOTE).length;
+  const first = $('summary').querySelector('.first');
+  dress($('summary'), 'summary ' + (worst < WARN ? 'good' : LEVELS[worst]));
+  say(first.querySelector('.sign'), worst < WARN ? '✓' : SIGNS[worst]);
+  say(first.querySelector('.said'), worst < WARN ? allWell(s) :
+    wrong === 1 ? 'One thing is not as it should be' : wrong + ' things are not as they should be');
+  const rows = found.slice(0, TROUBLES_MOST);
+  if (found.length > rows.length) rows.push({ level: NOTE, at: 'upstreams-head',
+    text: `and ${found.length - rows.length} more, marked below` });
+  // Numbers change all the time; where a row leads and how bad it is do not.
+  keep($('troubles'), rows, t => t.at + ' ' + t.level + ' ' +
+    t.text.replace(/[\d.,]+.*/, ''), trouble);
+  return worst;
+}

@@ -1,0 +1,36 @@
+/*
+ * The last minutes of the numbers that the dashboard draws, so that a page that
+ * has just been opened shows where they come from: a ring of points for each
+ * listener and upstream, by its name.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_ADMIN_TREND_H
+#define PROXY_ADMIN_TREND_H
+
+#include <jansson.h>
+
+#include "net/err.h"
+#include "proxy/history.h"
+
+enum { TREND_POINTS = 60 };             /* HISTORY_STEP_S apart: 5 minutes */
+
+/* NULL when out of memory. */
+struct trend *trend_new(void) MUST_CHECK;
+void trend_free(struct trend *t);
+
+/*
+ * Remember v, which is of at_s (wall clock); to be called every HISTORY_STEP_S.
+ * What is not in v any more is forgotten; what there is no memory for has no
+ * points.
+ */
+void trend_record(struct trend *t, const struct view *v, int64_t at_s);
+
+/*
+ * { "step_s", "at": [ seconds ], "listeners": [ { "name", NUMBER: [ ... ] } ],
+ * "upstreams": likewise }: oldest first, totals as they were then, null where a
+ * name was not there yet.
+ */
+json_t *trend_json(const struct trend *t);
+
+#endif
