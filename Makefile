@@ -4,7 +4,9 @@
 #   make check      install what is missing, build, pass every test (minutes)
 #
 #   make            build/weir
-#   make install    program, manual pages, sample file   (DESTDIR=, PREFIX=)
+#   make install    program, manual pages, sample file, unit, completion
+#                   (DESTDIR=, PREFIX=)
+#   make deb        build/weir_VERSION_ARCH.deb
 #   make clean      remove build/
 #   make deps       install all Debian packages used (else print the command)
 #
@@ -328,7 +330,7 @@ lint:
 
 # ------------------------------------------------------------- by the people
 
-.PHONY: deps run install clean help
+.PHONY: deps run install deb clean help
 deps:
 	@packaging/deps build test
 
@@ -337,15 +339,55 @@ run:
 	@$(MAKE) -s -j$(JOBS) all
 	@exec build/weir demo
 
+# What systemd, shells and Prometheus take, beside the program. The unit is one
+# file; weir@.service is made of it.
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+EXAMPLES := $(addprefix packaging/,systemd/weir.socket container kubernetes \
+	compose prometheus grafana)
+UNIT = sed -e 's|@BINDIR@|$(PREFIX)/bin|; s|@CONF@|$(SYSCONFDIR)/weir/$(1)|; $\
+	s|@NAME@|$(2)|' packaging/systemd/weir.service
+PUT = $(INSTALL) -D -m 644
+
 install: $(WEIR)
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin
-	$(INSTALL) -m 755 $(WEIR) $(DESTDIR)$(PREFIX)/bin/weir
-	@for page in $(wildcard packaging/man/*.[1-8]); do \
-		d=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
-		$(INSTALL) -d $$d && $(INSTALL) -m 644 $$page $$d || exit 1; done
-	@for f in $(wildcard packaging/weir.conf); do \
-		d=$(DESTDIR)$(SYSCONFDIR)/weir; $(INSTALL) -d $$d; \
-		test -e $$d/weir.conf || $(INSTALL) -m 644 $$f $$d; done
+	$(INSTALL) -D -m 755 $(WEIR) $(DESTDIR)$(PREFIX)/bin/weir
+	@for page in packaging/man/*.[1-8]; do \
+		$(PUT) $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || \
+			exit 1; done
+	test -e $(DESTDIR)$(SYSCONFDIR)/weir/weir.conf || \
+		$(PUT) packaging/weir.conf $(DESTDIR)$(SYSCONFDIR)/weir/weir.conf
+	@$(INSTALL) -d $(DESTDIR)$(UNITDIR)
+	$(call UNIT,weir.conf,weir) >$(DESTDIR)$(UNITDIR)/weir.service
+	$(call UNIT,%i.conf,weir-%i) >$(DESTDIR)$(UNITDIR)/weir@.service
+	$(PUT) packaging/systemd/weir.sysusers \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/weir.conf
+	$(PUT) packaging/systemd/weir.logrotate \
+		$(DESTDIR)$(SYSCONFDIR)/logrotate.d/weir
+	$(PUT) packaging/completion/weir.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
+	$(PUT) packaging/completion/_weir $(DESTDIR)$(ZSHDIR)/_weir
+	$(PUT) packaging/completion/weir.fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/weir.fish
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/share/doc/weir/examples
+	cp -R $(EXAMPLES) $(DESTDIR)$(PREFIX)/share/doc/weir/examples
+
+# The package is put together in build/deb/tree, which holds no more than
+# debian/; debian/rules there comes back to this tree for the rest.
+DEB = build/weir_$(VERSION)_$(shell dpkg --print-architecture).deb
+DATE = $(shell git log -1 --format=%cD 2>/dev/null || date -R)
+deb: all
+	@packaging/deps deb
+	@rm -rf build/deb; mkdir -p build/deb/tree
+	@cp -R packaging/debian build/deb/tree/debian
+	@printf '%s\n' 'weir ($(VERSION)) unstable; urgency=medium' '' \
+		'  * See CHANGELOG.md.' '' \
+		' -- weir maintainers <maintainers@weir.invalid>  $(DATE)' \
+		>build/deb/tree/debian/changelog
+	@cd build/deb/tree && SOURCE=$(CURDIR) MAKEFLAGS= \
+		dpkg-buildpackage -b -uc -us -d >../log 2>&1 || \
+		{ cat ../log; exit 1; }
+	@mv build/deb/*.deb build/
+	@echo $(DEB)
 
 clean:
 	rm -rf build
