@@ -1,5 +1,6 @@
 /*
- * The running configuration as JSON: the file's keys, every default filled in.
+ * What a configuration says: the file's keys, every default filled in, told
+ * fact by fact (conf/facts.h), and as JSON.
  *
  * Durations and sizes are spelled as in the file; absent texts and networks
  * are left out, absent groups that switch something on are "off".
@@ -7,20 +8,27 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "conf/facts.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "conf/conf.h"
 #include "conf/read.h"
 #include "conf/schema.h"
 #include "conf/value.h"
 
-struct json {
-	FILE *out;
+/* Who is told. */
+struct teller {
+	const struct fact_ops *ops;
+	void *arg;
 	const struct source *source;
+};
+
+struct writer {
+	FILE *out;
 	unsigned depth;
 	bool first;             /* nothing yet in the innermost group */
 };
@@ -66,55 +74,98 @@ put_text(FILE *out, const char *text)
 }
 
 static void
-next(struct json *j, const char *key)
+next(struct writer *w, const char *key)
 {
-	if (j->depth > 0)
-		fputs(j->first ? "\n" : ",\n", j->out);
-	for (unsigned i = 0; i < j->depth; i++)
-		fputs("  ", j->out);
-	j->first = false;
+	if (w->depth > 0)
+		fputs(w->first ? "\n" : ",\n", w->out);
+	for (unsigned i = 0; i < w->depth; i++)
+		fputs("  ", w->out);
+	w->first = false;
 	if (key != NULL) {
-		put_text(j->out, key);
-		fputs(": ", j->out);
+		put_text(w->out, key);
+		fputs(": ", w->out);
 	}
 }
 
 static void
-open_with(struct json *j, const char *key, char bracket)
+write_open(void *arg, const char *key, char bracket)
 {
-	next(j, key);
-	fputc(bracket, j->out);
-	j->depth++;
-	j->first = true;
+	struct writer *w = arg;
+
+	next(w, key);
+	fputc(bracket, w->out);
+	w->depth++;
+	w->first = true;
 }
 
 static void
-close_with(struct json *j, char bracket)
+write_close(void *arg, char bracket)
 {
-	j->depth--;
-	if (!j->first) {
-		fputc('\n', j->out);
-		for (unsigned i = 0; i < j->depth; i++)
-			fputs("  ", j->out);
+	struct writer *w = arg;
+
+	w->depth--;
+	if (!w->first) {
+		fputc('\n', w->out);
+		for (unsigned i = 0; i < w->depth; i++)
+			fputs("  ", w->out);
 	}
-	fputc(bracket, j->out);
-	j->first = false;
+	fputc(bracket, w->out);
+	w->first = false;
 }
 
-static const char *
-openly(const struct json *j, const char *text)
+static void
+write_fact(void *arg, const struct fact *f)
 {
-	return source_hides(j->source, text) ? "(hidden)" : text;
+	struct writer *w = arg;
+
+	next(w, f->key);
+	if (f->hidden)
+		put_text(w->out, f->shown != NULL ? f->shown : FACT_HIDDEN);
+	else if (f->bare)
+		fputs(f->text, w->out);
+	else
+		put_text(w->out, f->text);
+}
+
+static const struct fact_ops writer_ops = {
+	.open = write_open,
+	.close = write_close,
+	.fact = write_fact
+};
+
+/* ---------------------------------------------------------------- telling */
+
+static void
+open_with(struct teller *j, const char *key, char bracket)
+{
+	j->ops->open(j->arg, key, bracket);
+}
+
+static void
+close_with(struct teller *j, char bracket)
+{
+	j->ops->close(j->arg, bracket);
+}
+
+static void
+fact(struct teller *j, const struct fact *f)
+{
+	j->ops->fact(j->arg, f);
 }
 
 /* Left out when NULL. */
 static void
-text(struct json *j, const char *key, const char *value)
+text_or_secret(struct teller *j, const char *key, const char *value, bool secret)
 {
-	if (value == NULL)
-		return;
-	next(j, key);
-	put_text(j->out, openly(j, value));
+	if (value != NULL)
+		fact(j, &(struct fact){ .key = key, .text = value,
+		    .hidden = secret || source_hides(j->source, value) });
+}
+
+static void
+text(struct teller *j, const char *key, const char *value)
+{
+	text_or_secret(j, key, value, false);
 }
 
 /* ------------------------------------------------------------------ by row */
@@ -136,24 +187,20 @@ is_secret_name(const char *name)
 }
 
 static void
-scalar(struct json *j, const struct conf_key *row, const void *field)
+scalar(struct teller *j, const struct conf_key *row, const void *field)
 {
 	char value[VALUE_TEXT_MAX];
 
 	value_print(row, field, value);
-	next(j, row->name);
-	if (source_hides(j->source, field))
-		put_text(j->out, "(hidden)");
-	else if (row->type == CONF_BOOL || row->type == CONF_SHARE ||
+	fact(j, &(struct fact){ .key = row->name, .row = row, .text = value,
+	    .bare = row->type == CONF_BOOL || row->type == CONF_SHARE ||
 	    ((row->type == CONF_COUNT || row->type == CONF_LIMIT) &&
-	    *(const int64_t *)field != CONF_OFF))
-		fputs(value, j->out);
-	else
-		put_text(j->out, value);
+	    *(const int64_t *)field != CONF_OFF),
+	    .hidden = source_hides(j->source, field) });
 }
 
 static void
-names(struct json *j, const char *key, char *const *v, size_t n)
+names(struct teller *j, const char *key, char *const *v, size_t n)
 {
 	open_with(j, key, '[');
 	for (size_t i = 0; i < n; i++)
@@ -162,7 +209,7 @@ names(struct json *j, const char *key, char *const *v, size_t n)
 }
 
 static void
-nets(struct json *j, const char *key, const struct conf_nets *v)
+nets(struct teller *j, const char *key, const struct conf_nets *v)
 {
 	char ip[ADDR_TEXT_MAX], net[ADDR_TEXT_MAX + 8];
 
@@ -176,21 +223,21 @@ nets(struct json *j, const char *key, const struct conf_nets *v)
 }
 
 static void
-headers(struct json *j, const char *key, const struct conf_headers *v)
+headers(struct teller *j, const char *key, const struct conf_headers *v)
 {
 	open_with(j, key, '{');
 	for (size_t i = 0; i < v->n; i++)
-		text(j, v->v[i].name, is_secret_name(v->v[i].name) ?
-		    "(hidden)" : v->v[i].value);
+		text_or_secret(j, v->v[i].name, v->v[i].value,
+		    is_secret_name(v->v[i].name));
 	close_with(j, '}');
 }
 
-static void one_key(struct json *j, const struct conf_key *row,
+static void one_key(struct teller *j, const struct conf_key *row,
     const void *field);
 
 /* "off", or a group. One whose value is a secret tells nothing of its burst. */
 static void
-limit(struct json *j, const struct conf_key *row,
+limit(struct teller *j, const struct conf_key *row,
     const struct conf_limit *field)
 {
 	const struct conf_key *key = schema_limit_keys(row);
@@ -207,7 +254,7 @@ limit(struct json *j, const struct conf_key *row,
 }
 
 static void
-records(struct json *j, const struct conf_key *row,
+records(struct teller *j, const struct conf_key *row,
     const struct conf_records *field)
 {
 	const struct conf_key *key;
@@ -225,7 +272,7 @@ records(struct json *j, const struct conf_key *row,
 }
 
 static void
-one_key(struct json *j, const struct conf_key *row, const void *field)
+one_key(struct teller *j, const struct conf_key *row, const void *field)
 {
 	const struct conf_names *list = field;
 	const struct conf_nets *networks = field;
@@ -234,8 +281,8 @@ one_key(struct json *j, const struct conf_key *row, const void *field)
 	switch (row->type) {
 	case CONF_STRING:
 		value = *(char *const *)field;
-		text(j, row->name, value != NULL && *value != '\0' &&
-		    is_secret_name(row->name) ? "(hidden)" : value);
+		text_or_secret(j, row->name, value, value != NULL &&
+		    *value != '\0' && is_secret_name(row->name));
 		break;
 	case CONF_NETS:
 		if (networks->n > 0 || row->def != NULL)
@@ -267,7 +314,7 @@ one_key(struct json *j, const struct conf_key *row, const void *field)
 }
 
 static void
-all_keys(struct json *j, const struct conf_key *rows, const void *base)
+all_keys(struct teller *j, const struct conf_key *rows, const void *base)
 {
 	for (; rows != NULL && rows->name != NULL; rows++)
 		if (rows->offset != BY_HAND && rows->words != schema_modes)
@@ -275,7 +322,7 @@ all_keys(struct json *j, const struct conf_key *rows, const void *base)
 }
 
 static void
-group(struct json *j, const char *key, const struct conf_key *rows,
+group(struct teller *j, const char *key, const struct conf_key *rows,
     const void *base)
 {
 	open_with(j, key, '{');
@@ -286,14 +333,14 @@ group(struct json *j, const char *key, const struct conf_key *rows,
 /* ------------------------------------------------------------- by hand */
 
 static void
-bind_out(struct json *j, const char *key, const struct conf_bind *b)
+bind_out(struct teller *j, const char *key, const struct conf_bind *b)
 {
 	char address[ADDR_TEXT_MAX], mode[16];
 	int64_t backlog = b->backlog;
 
 	open_with(j, key, '{');
-	text(j, "address", source_hides(j->source, b->text.host) ? "(hidden)" :
-	    addr_print(&b->addr, address));
+	text_or_secret(j, "address", addr_print(&b->addr, address),
+	    source_hides(j->source, b->text.host));
 	snprintf(mode, sizeof(mode), "%04o", (unsigned)b->mode);
 	text(j, "mode", b->mode == -1 ? NULL : mode);
 	text(j, "owner", b->owner);
@@ -303,7 +350,7 @@ bind_out(struct json *j, const char *key, const struct conf_bind *b)
 }
 
 static void
-admin(struct json *j, const struct conf *c)
+admin(struct teller *j, const struct conf *c)
 {
 	open_with(j, "admin", '{');
 	if (c->admin.bind != NULL)
@@ -320,7 +367,7 @@ admin(struct json *j, const struct conf *c)
 }
 
 static void
-routes(struct json *j, const struct conf_listener *l)
+routes(struct teller *j, const struct conf_listener *l)
 {
 	open_with(j, "routes", '[');
 	for (size_t i = 0; i < l->n_routes; i++) {
@@ -339,20 +386,23 @@ routes(struct json *j, const struct conf_listener *l)
 }
 
 static void
-limits(struct json *j, const struct conf_listener *l)
+limits(struct teller *j, const struct conf_listener *l)
 {
 	char client[512];
 
 	open_with(j, "limits", '{');
 	all_keys(j, schema_limits, l);
 	snprintf(client, sizeof(client), "header:%.400s", l->client_header ==
-	    NULL ? "" : openly(j, l->client_header));
-	text(j, "client", l->client_header == NULL ? "address" : client);
+	    NULL ? "" : l->client_header);
+	fact(j, &(struct fact){ .key = "client",
+	    .text = l->client_header == NULL ? "address" : client,
+	    .hidden = source_hides(j->source, l->client_header),
+	    .shown = "header:" FACT_HIDDEN });
 	close_with(j, '}');
 }
 
 static void
-listener(struct json *j, const struct conf_listener *l)
+listener(struct teller *j, const struct conf_listener *l)
 {
 	open_with(j, NULL, '{');
 	text(j, "name", l->name);
@@ -379,7 +429,7 @@ listener(struct json *j, const struct conf_listener *l)
 }
 
 static void
-endpoint(struct json *j, const struct conf_endpoint *e)
+endpoint(struct teller *j, const struct conf_endpoint *e)
 {
 	struct endpoint_words words = { .weight = e->weight, .max = e->max,
 	    .backup = e->backup };
@@ -393,8 +443,8 @@ endpoint(struct json *j, const struct conf_endpoint *e)
 	else
 		snprintf(address, sizeof(address), v6 ? "[%s]:%u" : "%s:%u",
 		    e->address.host, e->address.port);
-	text(j, "address", e->srv != NULL ? NULL :
-	    source_hides(j->source, e->address.host) ? "(hidden)" : address);
+	text_or_secret(j, "address", e->srv != NULL ? NULL : address,
+	    source_hides(j->source, e->address.host));
 	text(j, "srv", e->srv);
 	one_key(j, schema_find(schema_endpoint, "weight"), &words.weight);
 	one_key(j, schema_find(schema_endpoint, "backup"), &words.backup);
@@ -404,7 +454,7 @@ endpoint(struct json *j, const struct conf_endpoint *e)
 
 /* A mere connection has no path and expects no status. */
 static void
-health(struct json *j, const struct conf_upstream *u)
+health(struct teller *j, const struct conf_upstream *u)
 {
 	const struct conf_health *h = &u->health;
 
@@ -428,7 +478,7 @@ health(struct json *j, const struct conf_upstream *u)
 
 /* Groups whose absence means off. */
 static void
-policies(struct json *j, const struct conf_upstream *u)
+policies(struct teller *j, const struct conf_upstream *u)
 {
 	if (u->retry.max_retries > 0)
 		group(j, "retry", schema_retry, u);
@@ -443,7 +493,7 @@ policies(struct json *j, const struct conf_upstream *u)
 }
 
 static void
-upstream(struct json *j, const struct conf_upstream *u)
+upstream(struct teller *j, const struct conf_upstream *u)
 {
 	open_with(j, NULL, '{');
 	text(j, "name", u->name);
@@ -471,7 +521,7 @@ upstream(struct json *j, const struct conf_upstream *u)
 }
 
 static void
-whole(struct json *j, const struct conf *c)
+whole(struct teller *j, const struct conf *c)
 {
 	open_with(j, NULL, '{');
 	all_keys(j, schema_top, c);
@@ -487,7 +537,14 @@ whole(struct json *j, const struct conf *c)
 		upstream(j, &c->upstreams[i]);
 	close_with(j, ']');
 	close_with(j, '}');
-	fputc('\n', j->out);
+}
+
+void
+conf_tell(const struct conf *c, const struct fact_ops *ops, void *arg)
+{
+	struct teller j = { .ops = ops, .arg = arg, .source = c->source };
+
+	whole(&j, c);
 }
 
 char *
@@ -495,15 +552,15 @@ conf_json(const struct conf *c)
 {
 	char *bytes = NULL;
 	size_t n = 0;
-	struct json j = { .out = open_memstream(&bytes, &n),
-	    .source = c->source, .first = true };
+	struct writer w = { .out = open_memstream(&bytes, &n), .first = true };
 	int bad;
 
-	if (j.out == NULL)
+	if (w.out == NULL)
 		return NULL;
-	whole(&j, c);
-	bad = ferror(j.out);
-	if (fclose(j.out) != 0 || bad != 0) {
+	conf_tell(c, &writer_ops, &w);
+	fputc('\n', w.out);
+	bad = ferror(w.out);
+	if (fclose(w.out) != 0 || bad != 0) {
 		free(bytes);
 		return NULL;
 	}

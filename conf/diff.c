@@ -1,0 +1,809 @@
+/*
+ * Two configurations compared. See diff.h.
+ *
+ * Each is told into a tree; the trees are walked side by side.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "conf/diff.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/arena.h"
+#include "conf/facts.h"
+
+const char *const diff_kinds[DIFF_N_KINDS] = {
+	[DIFF_LISTENER] = "listener",
+	[DIFF_UPSTREAM] = "upstream",
+	[DIFF_ENDPOINT] = "endpoint",
+	[DIFF_LIMIT] = "limit",
+	[DIFF_SETTING] = "setting"
+};
+
+const char *const diff_hows[DIFF_N_HOWS] = {
+	[DIFF_ADDED] = "added",
+	[DIFF_REMOVED] = "removed",
+	[DIFF_CHANGED] = "changed"
+};
+
+enum { PATH_MOST = 512, LIST_WHOLE = 8 };
+
+/* ------------------------------------------------------------------- trees */
+
+/* A value, or a group or list of others; in its tree's arena. */
+struct node {
+	const char *key;                /* NULL in a list */
+	const struct conf_key *row;     /* of a value, where it has one */
+	const char *text;               /* of a value */
+	const char *shown;              /* of a secret: what may be seen */
+	bool bare;
+	char bracket;                   /* 0 = a value */
+	struct node *up, *next;
+	struct node *first, **end;
+	size_t n;
+	struct node *twin;              /* while lists are compared */
+	size_t skip, keep;              /* of a list, when it is spelled: only
+					   so many after so many; keep 0 and
+					   skip 0 = all */
+};
+
+struct tree {
+	struct arena arena;
+	struct node *top, *at;
+};
+
+static struct node *
+grow(struct tree *t, const char *key)
+{
+	struct node *n = arena_take(&t->arena, 1, sizeof(*n));
+
+	if (n == NULL)
+		return NULL;
+	n->key = key == NULL ? NULL : arena_copy(&t->arena, key);
+	n->end = &n->first;
+	n->up = t->at;
+	if (t->at == NULL)
+		return n;
+	*t->at->end = n;
+	t->at->end = &n->next;
+	t->at->n++;
+	return n;
+}
+
+static void
+tree_open(void *arg, const char *key, char bracket)
+{
+	struct tree *t = arg;
+	struct node *n = t->arena.failed ? NULL : grow(t, key);
+
+	if (n == NULL)
+		return;
+	n->bracket = bracket;
+	t->at = n;
+	if (t->top == NULL)
+		t->top = n;
+}
+
+static void
+tree_close(void *arg, char bracket)
+{
+	struct tree *t = arg;
+
+	(void)bracket;
+	if (!t->arena.failed)
+		t->at = t->at->up;
+}
+
+static void
+tree_fact(void *arg, const struct fact *f)
+{
+	struct tree *t = arg;
+	struct node *n = t->arena.failed ? NULL : grow(t, f->key);
+
+	if (n == NULL)
+		return;
+	n->row = f->row;
+	n->text = arena_copy(&t->arena, f->text);
+	n->bare = f->bare && !f->hidden;
+	if (f->hidden)
+		n->shown = arena_copy(&t->arena, f->shown != NULL ? f->shown :
+		    FACT_HIDDEN);
+}
+
+static const struct fact_ops tree_ops = {
+	.open = tree_open,
+	.close = tree_close,
+	.fact = tree_fact
+};
+
+static int
+tree_make(struct tree *t, const struct conf *c)
+{
+	*t = (struct tree){ .top = NULL };
+	conf_tell(c, &tree_ops, t);
+	return t->arena.failed ? -1 : 0;
+}
+
+static struct node *
+child(const struct node *n, const char *key)
+{
+	struct node *c;
+
+	for (c = n == NULL ? NULL : n->first; c != NULL; c = c->next)
+		if (c->key != NULL && strcmp(c->key, key) == 0)
+			return c;
+	return NULL;
+}
+
+static bool
+alike(const struct node *a, const struct node *b)
+{
+	const struct node *c, *d;
+
+	if (a->bracket != b->bracket || a->n != b->n ||
+	    (a->key == NULL) != (b->key == NULL) ||
+	    (a->key != NULL && strcmp(a->key, b->key) != 0))
+		return false;
+	if (a->bracket == 0)
+		return strcmp(a->text, b->text) == 0;
+	for (c = a->first, d = b->first; c != NULL; c = c->next, d = d->next)
+		if (!alike(c, d))
+			return false;
+	return true;
+}
+
+/* --------------------------------------------------------------- spelling */
+
+static void
+spell_text(FILE *out, const char *text)
+{
+	putc('"', out);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			putc('\\', out);
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			fprintf(out, "\\x%02x", (unsigned char)*text);
+		else
+			putc(*text, out);
+	}
+	putc('"', out);
+}
+
+/* Of a long list the part that is the same in both is "...". */
+static void
+spell(FILE *out, const struct node *n)
+{
+	bool cut = n->n > LIST_WHOLE && n->skip + n->keep > 0;
+	const struct node *c;
+	size_t i = 0;
+
+	if (n->bracket == 0) {
+		if (n->bare)
+			fputs(n->text, out);
+		else
+			spell_text(out, n->shown != NULL ? n->shown : n->text);
+		return;
+	}
+	fputs(n->bracket == '{' ? "{" : "(", out);
+	if (cut && n->skip > 0)
+		fputs(" ...", out);
+	for (c = n->first; c != NULL; c = c->next, i++) {
+		if (cut && (i < n->skip || i >= n->skip + n->keep))
+			continue;
+		putc(' ', out);
+		if (c->key != NULL)
+			fprintf(out, "%s = ", c->key);
+		spell(out, c);
+		if (n->bracket == '{')
+			putc(';', out);
+		else if (c->next != NULL)
+			putc(',', out);
+	}
+	if (cut && n->skip + n->keep < n->n)
+		fputs(" ...", out);
+	fputs(n->bracket == '{' ? " }" : " )", out);
+}
+
+/* As a value in the file; a text by itself goes without its quotes. Malloc'd,
+   NULL when out of memory. */
+static char *
+spelled(const struct node *n)
+{
+	char *bytes = NULL;
+	size_t len;
+	FILE *out = open_memstream(&bytes, &len);
+
+	if (out == NULL)
+		return NULL;
+	if (n->bracket == 0 && strpbrk(n->text, "\"\\ ") == NULL &&
+	    *n->text != '\0' && n->shown == NULL)
+		fputs(n->text, out);
+	else
+		spell(out, n);
+	if (fclose(out) == 0)
+		return bytes;
+	free(bytes);
+	return NULL;
+}
+
+static bool
+is_secret(const struct node *n)
+{
+	return n != NULL && n->bracket == 0 && n->shown != NULL;
+}
+
+/* ---------------------------------------------------------------- changes */
+
+/* Where the walk is. */
+struct place {
+	struct diff *d;
+	enum diff_kind kind;            /* of what surrounds it */
+	const char *owner, *name;       /* likewise; NULL at the top */
+	size_t at;                      /* of path: what comes after the owner,
+					   or the endpoint */
+	char path[PATH_MOST];
+	int line;
+	bool failed;
+};
+
+static struct diff_change *
+add(struct place *p)
+{
+	struct diff *d = p->d;
+	struct diff_change *more = realloc(d->v, (d->n + 1) * sizeof(*more));
+
+	if (more == NULL) {
+		p->failed = true;
+		return NULL;
+	}
+	d->v = more;
+	d->v[d->n] = (struct diff_change){ .kind = p->kind, .line = p->line };
+	return &d->v[d->n++];
+}
+
+static void
+change_fini(struct diff_change *c)
+{
+	free(c->owner);
+	free(c->name);
+	free(c->path);
+	free(c->from);
+	free(c->to);
+	free(c->text);
+}
+
+/* "upstream app: endpoint b: "; nothing at the top. */
+static void
+put_subject(FILE *out, const struct place *p)
+{
+	if (p->owner == NULL)
+		return;
+	fprintf(out, "%s %s: ", p->kind == DIFF_LISTENER ? "listener" :
+	    "upstream", p->owner);
+	if (p->kind == DIFF_ENDPOINT)
+		fprintf(out, "endpoint %s: ", p->name);
+}
+
+/* The parts that every change has; text is taken over. */
+static void
+complete(struct place *p, struct diff_change *c, char *text)
+{
+	const char *name = p->name != NULL ? p->name : p->path;
+
+	c->owner = p->owner == NULL ? NULL : strdup(p->owner);
+	c->name = strdup(name);
+	c->path = strdup(p->path);
+	c->text = text;
+	p->failed = p->failed || (p->owner != NULL && c->owner == NULL) ||
+	    c->name == NULL || c->path == NULL || text == NULL;
+}
+
+/* Is it a limit that a value is of? */
+static bool
+is_limit(const struct place *p, const struct node *n)
+{
+	const char *key = p->path + p->at;
+
+	if (strncmp(key, "limits.", 7) == 0)
+		return true;
+	return n != NULL && n->row != NULL &&
+	    (n->row->type == CONF_COUNT || n->row->type == CONF_SIZE) &&
+	    strncmp(n->row->name, "max", 3) == 0;
+}
+
+static char *
+value_text(const struct place *p, const struct node *was,
+    const struct node *now, const char *from, const char *to)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (out == NULL)
+		return NULL;
+	put_subject(out, p);
+	fputs(p->path + p->at, out);
+	if (is_secret(was) || is_secret(now))
+		fputs(was == NULL ? " is set now (secret)" : now == NULL ?
+		    " is not set any more (secret)" : " changed (secret)", out);
+	else if (from != NULL && to != NULL && strcmp(from, to) == 0)
+		fprintf(out, " changed: %s", to);
+	else
+		fprintf(out, " %s -> %s", from != NULL ? from : "not set",
+		    to != NULL ? to : "not set");
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* A key has another value: one of the two may be NULL. */
+static void
+change_value(struct place *p, const struct node *was, const struct node *now)
+{
+	struct diff_change *c = add(p);
+	bool secret = is_secret(was) || is_secret(now);
+
+	if (c == NULL)
+		return;
+	c->how = DIFF_CHANGED;
+	if (is_limit(p, now != NULL ? now : was))
+		c->kind = DIFF_LIMIT;
+	if (was != NULL && !secret)
+		p->failed = (c->from = spelled(was)) == NULL || p->failed;
+	if (now != NULL && !secret)
+		p->failed = (c->to = spelled(now)) == NULL || p->failed;
+	complete(p, c, value_text(p, was, now, c->from, c->to));
+}
+
+/* ------------------------------------------------------------------ lists */
+
+/* What a list's element is called, or NULL. */
+static const struct node *
+name_of(const struct node *n)
+{
+	const struct node *name = child(n, "name");
+
+	return name != NULL ? name : child(n, "address");
+}
+
+static const char *
+seen(const struct node *n)
+{
+	return n->shown != NULL ? n->shown : n->text;
+}
+
+static bool
+all_named(const struct node *list)
+{
+	const struct node *n;
+
+	for (n = list->first; n != NULL; n = n->next)
+		if (name_of(n) == NULL)
+			return false;
+	return true;
+}
+
+/* Pairs those of the same name: of several that are called alike the first with
+   the first. */
+static void
+pair(struct node *was, struct node *now)
+{
+	struct node *a, *b;
+
+	for (b = now->first; b != NULL; b = b->next)
+		b->twin = NULL;
+	for (a = was->first; a != NULL; a = a->next) {
+		for (b = now->first; b != NULL; b = b->next)
+			if (b->twin == NULL && strcmp(name_of(a)->text,
+			    name_of(b)->text) == 0)
+				break;
+		a->twin = b;
+		if (b != NULL)
+			b->twin = a;
+	}
+}
+
+/* What is said of one that comes or goes, beside its name. */
+static void
+put_gist(FILE *out, const struct node *n)
+{
+	static const char *const keys[] = { "protocol", "address", "srv" };
+	const struct node *list = child(n, "bind");
+	const struct node *c;
+	const char *between = " (";
+	size_t i;
+
+	for (c = list == NULL ? NULL : list->first; c != NULL; c = c->next) {
+		fprintf(out, "%s%s", between, seen(name_of(c)));
+		between = ", ";
+	}
+	for (i = 0; i < NELEMS(keys); i++)
+		if ((c = child(n, keys[i])) != NULL &&
+		    c->text != name_of(n)->text &&
+		    strcmp(c->text, name_of(n)->text) != 0) {
+			fprintf(out, "%s%s", between, seen(c));
+			between = ", ";
+		}
+	list = child(n, "endpoints");
+	if (list != NULL) {
+		fprintf(out, "%s%zu endpoint%s", between, list->n,
+		    list->n == 1 ? "" : "s");
+		between = ", ";
+	}
+	if (*between == ',')
+		putc(')', out);
+}
+
+static char *
+coming_text(const struct place *p, const struct node *n, enum diff_how how)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (out == NULL)
+		return NULL;
+	if (p->kind == DIFF_ENDPOINT)
+		fprintf(out, "upstream %s: endpoint %s", p->owner, p->name);
+	else if (p->path[p->at] == '\0')
+		fprintf(out, "%s %s", diff_kinds[p->kind], p->owner);
+	else {
+		put_subject(out, p);
+		fputs(p->path + p->at, out);
+	}
+	fprintf(out, " %s", diff_hows[how]);
+	put_gist(out, n);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static void
+come_or_go(struct place *p, const struct node *n, enum diff_how how)
+{
+	struct diff_change *c = add(p);
+
+	if (c == NULL)
+		return;
+	c->how = how;
+	if (how == DIFF_REMOVED)
+		c->line = 0;
+	complete(p, c, coming_text(p, n, how));
+}
+
+static void compare(struct place *p, struct node *was, struct node *now);
+
+/* Room for ".key" or "[key]" behind the path; what does not fit is cut, which
+   no name of the schema is long enough for. */
+static size_t
+go_to(struct place *p, const char *fmt, const char *key)
+{
+	size_t len = strlen(p->path);
+
+	snprintf(p->path + len, sizeof(p->path) - len, fmt, key);
+	return len;
+}
+
+/* An element with a name: `was` or `now` may be NULL. */
+static void
+compare_named(struct place *p, const char *list, struct node *was,
+    struct node *now)
+{
+	const struct place before = *p;
+	const struct node *name = name_of(was != NULL ? was : now);
+	bool listeners = strcmp(p->path, "listeners") == 0;
+	bool upstreams = strcmp(p->path, "upstreams") == 0;
+	bool endpoints = p->kind == DIFF_UPSTREAM &&
+	    strcmp(list, "endpoints") == 0;
+	size_t len = go_to(p, listeners || upstreams || endpoints ? ".%s" :
+	    "[%s]", seen(name));
+
+	if (listeners || upstreams)
+		p->owner = seen(name);
+	if (listeners || upstreams || endpoints) {
+		p->kind = listeners ? DIFF_LISTENER : upstreams ?
+		    DIFF_UPSTREAM : DIFF_ENDPOINT;
+		p->name = seen(name);
+		p->at = strlen(p->path);
+	}
+	if (was == NULL || now == NULL)
+		come_or_go(p, was != NULL ? was : now, was == NULL ?
+		    DIFF_ADDED : DIFF_REMOVED);
+	else {
+		p->at += p->at == strlen(p->path);
+		(void)go_to(p, "%s", ".");
+		compare(p, was, now);
+	}
+	p->path[len] = '\0';
+	p->kind = before.kind;
+	p->owner = before.owner;
+	p->name = before.name;
+	p->at = before.at;
+	p->line = before.line;
+}
+
+/* Do those that are in both stand in another order? */
+static bool
+reordered(const struct node *was, const struct node *now)
+{
+	const struct node *a = was->first, *b = now->first;
+
+	for (;;) {
+		while (a != NULL && a->twin == NULL)
+			a = a->next;
+		while (b != NULL && b->twin == NULL)
+			b = b->next;
+		if (a == NULL || b == NULL)
+			return false;
+		if (a->twin != b)
+			return true;
+		a = a->next;
+		b = b->next;
+	}
+}
+
+static void
+say_order(struct place *p)
+{
+	struct diff_change *c = add(p);
+	char *text = NULL;
+
+	if (c == NULL)
+		return;
+	c->how = DIFF_CHANGED;
+	if (asprintf(&text, "upstream %s: its endpoints stand in another order",
+	    p->owner) < 0)
+		text = NULL;
+	complete(p, c, text);
+}
+
+static void
+compare_names(struct place *p, const char *list, struct node *was,
+    struct node *now)
+{
+	struct node *n;
+
+	pair(was, now);
+	for (n = was->first; n != NULL; n = n->next)
+		if (n->twin == NULL)
+			compare_named(p, list, n, NULL);
+	for (n = now->first; n != NULL; n = n->next)
+		compare_named(p, list, n->twin, n);
+	if (p->kind == DIFF_UPSTREAM && strcmp(list, "endpoints") == 0 &&
+	    reordered(was, now))
+		say_order(p);
+}
+
+static struct node *
+nth(const struct node *list, size_t n)
+{
+	struct node *c = list->first;
+
+	while (n-- > 0)
+		c = c->next;
+	return c;
+}
+
+/* How many at the end are the same, of those behind the first `head`. */
+static size_t
+common_tail(const struct node *was, const struct node *now, size_t head)
+{
+	const struct node *a, *b;
+	size_t most = was->n < now->n ? was->n - head : now->n - head, tail = 0;
+
+	/* The last run of pairs that are alike. */
+	a = nth(was, was->n - most);
+	b = nth(now, now->n - most);
+	for (; a != NULL; a = a->next, b = b->next)
+		tail = alike(a, b) ? tail + 1 : 0;
+	return tail;
+}
+
+/* Values, or groups without a name, by where they stand: what is the same at
+   the beginning and at the end is passed over. */
+static void
+compare_values(struct place *p, struct node *was, struct node *now)
+{
+	struct node *a = was->first, *b = now->first;
+	size_t head = 0, tail, len;
+	char index[32];
+
+	while (a != NULL && b != NULL && alike(a, b)) {
+		a = a->next;
+		b = b->next;
+		head++;
+	}
+	tail = common_tail(was, now, head);
+	if (was->n - head - tail == 1 && now->n - head - tail == 1 &&
+	    a->bracket == '{' && b->bracket == '{') {
+		snprintf(index, sizeof(index), "%zu", head);
+		len = go_to(p, "[%s].", index);
+		compare(p, a, b);
+		p->path[len] = '\0';
+		return;
+	}
+	was->skip = now->skip = head;
+	was->keep = was->n - head - tail;
+	now->keep = now->n - head - tail;
+	change_value(p, was, now);
+}
+
+/* ------------------------------------------------------------------ groups */
+
+static bool
+is_list(const struct node *n)
+{
+	return n->bracket == '[';
+}
+
+static void
+compare_key(struct place *p, const char *key, struct node *was,
+    struct node *now)
+{
+	size_t len = go_to(p, "%s", key);
+
+	if (was != NULL && now != NULL && alike(was, now))
+		;
+	else if (was == NULL || now == NULL || was->bracket != now->bracket ||
+	    was->bracket == 0)
+		change_value(p, was, now);
+	else if (!is_list(was)) {
+		(void)go_to(p, "%s", ".");
+		compare(p, was, now);
+	} else if (all_named(was) && all_named(now) && was->n + now->n > 0)
+		compare_names(p, key, was, now);
+	else
+		compare_values(p, was, now);
+	p->path[len] = '\0';
+}
+
+/* A key may be there several times: header fields. */
+static struct node *
+same_key(const struct node *of, const struct node *group)
+{
+	const struct node *n;
+	struct node *c;
+	size_t nth = 0;
+
+	for (n = of->up->first; n != of; n = n->next)
+		nth += strcmp(n->key, of->key) == 0;
+	for (c = group->first; c != NULL; c = c->next)
+		if (strcmp(c->key, of->key) == 0 && nth-- == 0)
+			return c;
+	return NULL;
+}
+
+/* Two groups; p->path ends where their keys begin. */
+static void
+compare(struct place *p, struct node *was, struct node *now)
+{
+	struct node *n;
+
+	for (n = now->first; n != NULL; n = n->next)
+		compare_key(p, n->key, same_key(n, was), n);
+	for (n = was->first; n != NULL; n = n->next)
+		if (same_key(n, now) == NULL)
+			compare_key(p, n->key, n, NULL);
+}
+
+/* ----------------------------------------------------------------- all of it */
+
+static int
+endpoint_line(const struct conf_upstream *u, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < u->n_endpoints; i++)
+		if (strcmp(u->endpoints[i].name, name) == 0)
+			return u->endpoints[i].line;
+	return u->line;
+}
+
+/* Lines are of things, not of keys: a key's change is found there. */
+static void
+find_line(struct diff_change *c, const struct conf *now)
+{
+	const struct conf_listener *l = NULL;
+	const struct conf_upstream *u = NULL;
+
+	if (c->owner == NULL || c->how == DIFF_REMOVED)
+		return;
+	if (strncmp(c->path, "listeners.", 10) == 0)
+		l = conf_listener_find(now, c->owner);
+	else
+		u = conf_upstream_find(now, c->owner);
+	if (l != NULL)
+		c->line = l->line;
+	if (u != NULL)
+		c->line = strcmp(c->name, c->owner) != 0 ?
+		    endpoint_line(u, c->name) : u->line;
+}
+
+int
+diff_make(struct diff *d, const struct conf *was, const struct conf *now)
+{
+	struct place *p = calloc(1, sizeof(*p));
+	struct tree a = { .top = NULL }, b = { .top = NULL };
+	bool good = p != NULL;
+	size_t i;
+
+	*d = (struct diff){ NULL, 0 };
+	if (good) {
+		p->d = d;
+		p->kind = DIFF_SETTING;
+		good = tree_make(&a, was) == 0 && tree_make(&b, now) == 0;
+	}
+	if (good)
+		compare(p, a.top, b.top);
+	good = good && !p->failed;
+	arena_fini(&a.arena);
+	arena_fini(&b.arena);
+	free(p);
+	if (!good) {
+		diff_fini(d);
+		return -1;
+	}
+	for (i = 0; i < d->n; i++)
+		find_line(&d->v[i], now);
+	return 0;
+}
+
+void
+diff_fini(struct diff *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n; i++)
+		change_fini(&d->v[i]);
+	free(d->v);
+	*d = (struct diff){ NULL, 0 };
+}
+
+bool
+diff_has(const struct diff *d, const char *path)
+{
+	size_t i, len = strlen(path);
+
+	for (i = 0; i < d->n; i++)
+		if (strncmp(d->v[i].path, path, len) == 0 &&
+		    (d->v[i].path[len] == '\0' || d->v[i].path[len] == '.' ||
+		    d->v[i].path[len] == '['))
+			return true;
+	return false;
+}
+
+int
+diff_add_fact(struct diff *d, enum diff_kind kind, const char *owner,
+    const char *what, int line)
+{
+	struct place *p = calloc(1, sizeof(*p));
+	struct diff_change *c;
+	char *text = NULL;
+	bool good = false;
+
+	if (p == NULL)
+		return -1;
+	p->d = d;
+	p->kind = kind;
+	p->owner = p->name = owner;
+	p->line = line;
+	snprintf(p->path, sizeof(p->path), "%s%s%s", kind == DIFF_LISTENER ?
+	    "listeners" : kind == DIFF_UPSTREAM ? "upstreams" : "admin",
+	    owner != NULL ? "." : "", owner != NULL ? owner : "");
+	c = add(p);
+	if (c != NULL) {
+		c->how = DIFF_CHANGED;
+		if (asprintf(&text, "%s%s%s%s", owner == NULL ? "" :
+		    diff_kinds[kind], owner == NULL ? "" : " ",
+		    owner == NULL ? "" : owner, what) < 0)
+			text = NULL;
+		complete(p, c, text);
+		good = !p->failed;
+	}
+	free(p);
+	return good ? 0 : -1;
+}
