@@ -35,6 +35,8 @@ enum conf_key_function {
 	CONF_N_KEY_FUNCTIONS
 };
 enum conf_key_ring { CONF_RING_KETAMA, CONF_RING_MODULA, CONF_RING_RANDOM };
+enum conf_sandbox { CONF_SANDBOX_ON, CONF_SANDBOX_LOG, CONF_SANDBOX_OFF };
+enum conf_stuck { CONF_STUCK_LOG, CONF_STUCK_ABORT };
 enum conf_on_down { CONF_ON_DOWN_FAIL, CONF_ON_DOWN_REHASH };
 enum conf_all_down { CONF_ALL_DOWN_FAIL, CONF_ALL_DOWN_TRY };
 enum conf_access_when { CONF_ACCESS_ALWAYS, CONF_ACCESS_FAILED,
@@ -312,6 +314,13 @@ struct conf {
 		enum conf_access_when access_when;
 		int64_t slow_ms;        /* access_when "slow": from here on */
 	} log;
+	struct {
+		enum conf_sandbox sandbox;
+	} security;
+	struct {
+		int64_t after_ms;       /* CONF_OFF = nobody looks */
+		enum conf_stuck action;
+	} watchdog;
 	int64_t  max_memory_bytes;      /* CONF_OFF = no limit but the cgroup's
 					   or none */
 	struct conf_listener *listeners; size_t n_listeners;

@@ -528,6 +528,8 @@ whole(struct teller *j, const struct conf *c)
 	group(j, "dns", schema_dns, c);
 	admin(j, c);
 	group(j, "log", schema_log, c);
+	group(j, "security", schema_security, c);
+	group(j, "watchdog", schema_watchdog, c);
 	open_with(j, "listeners", '[');
 	for (size_t i = 0; i < c->n_listeners; i++)
 		listener(j, &c->listeners[i]);

@@ -152,17 +152,28 @@ check_people(struct load *w, const struct spot *top)
 		    "exists", shown(w, c->group));
 }
 
+static struct spot
+read_group(struct load *w, const struct spot *top, const char *name,
+    const struct conf_key *keys)
+{
+	struct spot spot = spot_in(w, top, name);
+
+	read_keys(w, &spot, keys, name, NULL, w->c);
+	read_unknown(w, &spot, keys, name, false, NULL);
+	return spot;
+}
+
 static void
 read_top(struct load *w, const struct spot *top)
 {
-	struct spot dns = spot_in(w, top, "dns"), log = spot_in(w, top, "log");
+	struct spot log;
 
 	read_keys(w, top, schema_top, "", NULL, w->c);
 	read_unknown(w, top, schema_top, "", false, NULL);
-	read_keys(w, &dns, schema_dns, "dns", NULL, w->c);
-	read_unknown(w, &dns, schema_dns, "dns", false, NULL);
-	read_keys(w, &log, schema_log, "log", NULL, w->c);
-	read_unknown(w, &log, schema_log, "log", false, NULL);
+	(void)read_group(w, top, "dns", schema_dns);
+	(void)read_group(w, top, "security", schema_security);
+	(void)read_group(w, top, "watchdog", schema_watchdog);
+	log = read_group(w, top, "log", schema_log);
 	place_access_log(w, &log);
 	check_people(w, top);
 	if (w->c->workers == 0)

@@ -50,6 +50,8 @@ static const char *const key_functions[] = {
 static const char *const key_rings[] = { "ketama", "modula", "random", NULL };
 static const char *const on_downs[] = { "fail", "rehash", NULL };
 static const char *const all_downs[] = { "fail", "try", NULL };
+static const char *const sandboxes[] = { "on", "log", "off", NULL };
+static const char *const stuck_actions[] = { "log", "abort", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const client_auths[] = {
 	"none", "optional", "required", NULL
@@ -201,6 +203,9 @@ const struct conf_key schema_top[] = {
 	ROW("dns", GROUP, BY_HAND, HELP("how names are looked up")),
 	ROW("admin", GROUP, BY_HAND, HELP("the admin port")),
 	ROW("log", GROUP, BY_HAND, HELP("what is logged and how")),
+	ROW("security", GROUP, BY_HAND, HELP("what weir forbids itself")),
+	ROW("watchdog", GROUP, BY_HAND, HELP("what becomes of a worker that is "
+	    "stuck")),
 	ROW("listeners", LIST, BY_HAND, HELP("where clients come in")),
 	ROW("upstreams", LIST, BY_HAND, HELP("where their requests go")),
 	LAST
@@ -244,6 +249,24 @@ const struct conf_key schema_log[] = {
 	    .words = access_whens, HELP("which requests get a line")),
 	ROW("slow", DURATION, TOP(log.slow_ms), DEF("1s"), RANGE(1, DAY),
 	    HELP("from here on a request is slow to access_when")),
+	LAST
+};
+
+const struct conf_key schema_security[] = {
+	ROW("sandbox", ENUM, TOP(security.sandbox), DEF("on"),
+	    .words = sandboxes, HELP("after the start only the system calls "
+	    "and the places in the file system that weir needs; log: only "
+	    "tell of other calls; as at the start until the next one")),
+	LAST
+};
+
+const struct conf_key schema_watchdog[] = {
+	ROW("after", DURATION, TOP(watchdog.after_ms), DEF("10s"),
+	    RANGE(200 * MS, HOUR), OR_OFF, HELP("a worker whose loop does not "
+	    "turn for so long is stuck")),
+	ROW("action", ENUM, TOP(watchdog.action), DEF("log"),
+	    .words = stuck_actions, HELP("log what it is doing; or abort, with "
+	    "a core, besides")),
 	LAST
 };
 
@@ -696,6 +719,8 @@ const struct schema_section schema_sections[] = {
 	{ "dns", "dns", "how names are looked up", schema_dns },
 	{ "admin", "admin", "the admin port", schema_admin },
 	{ "log", "log", "what is logged", schema_log },
+	{ "security", "security", "what weir forbids itself", schema_security },
+	{ "watchdog", "watchdog", "workers that are stuck", schema_watchdog },
 	{ "listeners[]", "", "where clients come in", schema_listener },
 	{ "listeners[].bind", "bind", "an address in full (bind may be a text)",
 	    schema_bind },

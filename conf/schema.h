@@ -38,6 +38,8 @@ extern const struct conf_key schema_top[];              /* struct conf */
 extern const struct conf_key schema_dns[];              /* struct conf */
 extern const struct conf_key schema_admin[];            /* struct conf */
 extern const struct conf_key schema_log[];              /* struct conf */
+extern const struct conf_key schema_security[];         /* struct conf */
+extern const struct conf_key schema_watchdog[];         /* struct conf */
 extern const struct conf_key schema_listener[];         /* conf_listener */
 extern const struct conf_key schema_listener_tls[];     /* conf_listener */
 extern const struct conf_key schema_certificate[];      /* conf_certificate */

@@ -303,7 +303,8 @@ static const struct conn_ops check_ops = {
 	.drained = on_drained,
 	.connected = on_connected,
 	.secured = on_secured,
-	.failed = on_failed
+	.failed = on_failed,
+	.what = "a health check"
 };
 
 static void

@@ -336,6 +336,7 @@ ready(struct ev_loop *loop, struct ev_io *io, int revents)
 	struct worker *w = c->w;
 
 	(void)loop;
+	worker_doing(w, c->ops->what, NULL);
 	if (c->connecting)
 		connect_ended(c);
 	else {

@@ -47,6 +47,8 @@ struct conn_ops {
 	/* Reading or writing failed: the peer is gone; the conn still has to
 	   be closed. */
 	void (*failed)(struct conn *c, int error);
+	/* Optional: whose conn it is, for worker_doing(). */
+	const char *what;
 };
 
 struct conn {

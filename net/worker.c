@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "net/conn.h"
 #include "net/tls.h"
@@ -49,6 +50,9 @@ turn_started(struct ev_loop *loop, struct ev_check *watcher, int revents)
 
 	(void)loop, (void)revents;
 	w->now_ns = clock_ns();
+	worker_doing(w, NULL, NULL);
+	atomic_store_explicit(&w->busy_since_ns, w->now_ns,
+	    memory_order_relaxed);
 	/* Also when all who were to be read have been closed since. */
 	if (unlikely(ev_is_active(&w->hurry)))
 		feed_ahead(w);
@@ -73,6 +77,7 @@ turn_ended(struct ev_loop *loop, struct ev_prepare *watcher, int revents)
 	struct late *l;
 
 	(void)loop, (void)revents;
+	worker_doing(w, "writing what the turn has left", NULL);
 	worker_flush(w);
 	while (!list_empty(&w->gathered)) {
 		list_splice(&w->flush, &w->gathered);
@@ -85,6 +90,7 @@ turn_ended(struct ev_loop *loop, struct ev_prepare *watcher, int revents)
 	/* One turn in sixteen tells as much about them and costs less. */
 	if ((++w->turns & 15) == 0)
 		hist_add(&w->lag, clock_ns() - w->now_ns);
+	atomic_store_explicit(&w->busy_since_ns, 0, memory_order_relaxed);
 }
 
 void
@@ -122,6 +128,7 @@ timer_fired(struct ev_loop *loop, struct ev_timer *watcher, int revents)
 	unsigned i;
 
 	(void)loop, (void)revents;
+	worker_doing(w, "a deadline that has passed", NULL);
 	if (w->now_ns - w->timer_at_ns > STALL_NS) {
 		timer_arm(w, w->now_ns + STALL_GRACE_NS);
 		return;
@@ -172,6 +179,7 @@ mail_came(struct ev_loop *loop, struct ev_async *watcher, int revents)
 	struct mail *m = inbox_take(w), *next;
 
 	(void)loop, (void)revents;
+	worker_doing(w, "mail of another thread", NULL);
 	for (; m != NULL; m = next) {
 		next = m->next;
 		m->deliver(w, m);
@@ -257,6 +265,7 @@ worker_init(struct worker *w, unsigned index, void *owner)
 void
 worker_run(struct worker *w)
 {
+	atomic_store(&w->tid, (int)gettid());
 	ev_run(w->loop, 0);
 }
 

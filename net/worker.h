@@ -89,6 +89,11 @@ struct worker {
 					   once that is another worker's */
 	struct ev_async mailbox;
 	void *owner;                    /* whoever runs the thread */
+	/* For whoever looks from outside whether it is stuck: */
+	_Atomic int64_t busy_since_ns;  /* in a turn; 0 = waits for events */
+	_Atomic(const char *) doing;    /* static text; NULL = nothing known */
+	_Atomic(const char *) about;    /* a name that outlives the turn */
+	_Atomic int tid;                /* of its thread; 0 = not started */
 };
 
 /* -1 when the loop cannot be made, or out of memory. */
@@ -110,6 +115,14 @@ void worker_late(struct worker *w, struct late *l,
    want that by then. Never in this one: its output would be too late for its
    end, and others would wait while it has more and more. */
 void worker_ahead(struct worker *w, struct list *link);
+
+/* What the loop is doing from here on; neither is copied. */
+static inline void
+worker_doing(struct worker *w, const char *what, const char *about)
+{
+	atomic_store_explicit(&w->doing, what, memory_order_relaxed);
+	atomic_store_explicit(&w->about, about, memory_order_relaxed);
+}
 
 /* Write out what conns have pending: after an event that may have left some. */
 void worker_flush(struct worker *w);

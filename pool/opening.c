@@ -142,7 +142,8 @@ static const struct conn_ops upconn_ops = {
 	.drained = upconn_drained,
 	.connected = connected,
 	.secured = secured,
-	.failed = upconn_failed
+	.failed = upconn_failed,
+	.what = upconn_what
 };
 
 static void

@@ -18,6 +18,7 @@ void upconn_give_up(struct upconn *u, enum refusal why, int error,
     const char *said);
 
 /* conn_ops of it. */
+extern const char upconn_what[];
 void upconn_input(struct conn *c);
 void upconn_drained(struct conn *c);
 void upconn_failed(struct conn *c, int error);

@@ -525,12 +525,15 @@ idle_input(struct upconn *u)
 		conn_pause(&u->conn);
 }
 
+const char upconn_what[] = "bytes of a connection of upstream";
+
 void
 upconn_input(struct conn *c)
 {
 	struct upconn *u = upconn_of(c);
 	struct peer_ops const *peer = u->pool->upstream->peer;
 
+	worker_doing(c->w, upconn_what, u->pool->upstream->name);
 	switch (u->state) {
 	case UPCONN_LEASED:
 		if (!is_shared(u)) {

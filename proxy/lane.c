@@ -5,7 +5,6 @@
  */
 #include "proxy/lane.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -143,8 +142,10 @@ lane_start(struct lane *lane)
 	sigset_t all, before;
 	int failed;
 
-	/* Signals are main's. */
+	/* Signals are main's, but for those that the watchdog sends. */
 	sigfillset(&all);
+	sigdelset(&all, SIGABRT);
+	sigdelset(&all, LANE_TRACE_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	failed = pthread_create(&lane->thread, NULL, lane_thread, lane);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

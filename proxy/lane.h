@@ -7,7 +7,12 @@
 #ifndef PROXY_LANE_H
 #define PROXY_LANE_H
 
+#include <signal.h>
+
 #include "proxy/runtime.h"
+
+/* The only signal that a lane's thread takes beside SIGABRT: see watchdog.c. */
+#define LANE_TRACE_SIGNAL (SIGRTMIN + 1)
 
 /* A door of this lane in the new snapshot, or leaving it. */
 struct door_order {

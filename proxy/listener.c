@@ -298,6 +298,8 @@ accept_ready(struct ev_loop *loop, struct ev_io *io, int revents)
 	int i;
 
 	(void)loop, (void)revents;
+	worker_doing(&d->lane->worker, "accepting at listener",
+	    d->listener->name);
 	for (i = 0; i < ACCEPT_BATCH && accept_one(sock); i++)
 		;
 	worker_flush(&d->lane->worker);

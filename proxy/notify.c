@@ -138,7 +138,9 @@ say_how_it_is(struct notify *n, const char *state)
 	const struct conf *conf = n->runtime->gen->conf;
 	char missing[NOTIFY_STATUS_MAX - 40], text[NOTIFY_STATUS_MAX];
 
-	if (runtime_ready(n->runtime, missing, sizeof(missing)))
+	if (!watchdog_content(n->runtime, text, sizeof(text)))
+		;
+	else if (runtime_ready(n->runtime, missing, sizeof(missing)))
 		snprintf(text, sizeof(text), "ready: %zu listener%s, "
 		    "%zu upstream%s", conf->n_listeners,
 		    conf->n_listeners == 1 ? "" : "s", conf->n_upstreams,
@@ -165,10 +167,13 @@ say_ready(struct notify *n)
 static void
 ping(struct notify *n, int64_t now_ns)
 {
+	char why[WATCHDOG_TEXT_MAX];
+
 	if (n->ping_every_ns == 0 || now_ns < n->ping_at_ns)
 		return;
 	n->ping_at_ns = now_ns + n->ping_every_ns;
-	(void)notify_send(n, "WATCHDOG=1");
+	if (watchdog_content(n->runtime, why, sizeof(why)))
+		(void)notify_send(n, "WATCHDOG=1");
 }
 
 static void

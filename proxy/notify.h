@@ -9,7 +9,7 @@
  *   RELOADING=1  with MONOTONIC_USEC, and READY=1 after it
  *   STOPPING=1   when it drains
  *   WATCHDOG=1   at half of WATCHDOG_USEC, by main's loop, while every
- *                worker's loop turns
+ *                worker's loop turns (proxy/watchdog.h)
  *
  * SPDX-License-Identifier: MIT
  */

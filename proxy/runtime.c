@@ -233,10 +233,15 @@ start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 			sink_close(access);
 		return -1;
 	}
+	watchdog_configure(conf);
 	writer_set_access(rt->writer, &access);
 	if (writer_start(rt->writer) < 0 || start_lanes(rt) < 0) {
 		errors_add(errors, "cannot start threads: %s",
 		    strerror(errno));
+		return -1;
+	}
+	if (watchdog_start(rt) < 0) {
+		errors_add(errors, "cannot start: out of memory");
 		return -1;
 	}
 	relief_start(rt);
@@ -363,6 +368,7 @@ reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 	if (!same)
 		writer_set_access(rt->writer, &access);
 	relief_configure(rt, conf);
+	watchdog_configure(conf);
 	change_commit(change);
 	admin_commit(rt, admin);
 	return 0;
@@ -521,6 +527,7 @@ runtime_fini(struct runtime *rt)
 	admin_stop(rt);
 	change_unlink_sockets(rt);
 	writer_end(rt->writer);
+	watchdog_end(rt);
 	for (i = 0; i < rt->n_lanes; i++)
 		lane_free(rt->lanes[i]);
 	list_each(l, tmp, &rt->listeners)

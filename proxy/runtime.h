@@ -18,6 +18,7 @@
 #include "proxy/listener.h"
 #include "proxy/notify.h"
 #include "proxy/pressure.h"
+#include "proxy/watchdog.h"
 
 struct admin;
 struct runtime;
@@ -86,6 +87,7 @@ struct runtime {
 	size_t lanes_busy;              /* draining, not yet empty */
 	struct ev_timer sweep;
 	struct notify notify;           /* who started weir */
+	struct watchdog watchdog;
 	struct pressure_watch pressure;
 	struct deadline look;           /* at it; proxy/relief.c */
 	_Atomic int pressure_level;     /* enum pressure; read by lanes */

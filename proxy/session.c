@@ -102,11 +102,14 @@ meet(struct session *s)
 	return s->met;
 }
 
+static const char client_of[] = "bytes of a client of listener";
+
 static void
 input(struct conn *c)
 {
 	struct session *s = session_of(c);
 
+	worker_doing(c->w, client_of, s->door->listener->name);
 	if (s->lingering || s->finishing)
 		discard_input(s);
 	else if (likely(s->met) || meet(s))
@@ -150,7 +153,8 @@ static const struct conn_ops session_ops = {
 	.input = input,
 	.drained = drained,
 	.secured = secured,
-	.failed = failed
+	.failed = failed,
+	.what = client_of
 };
 
 static const struct conn_ops throttled_ops = {
@@ -158,7 +162,8 @@ static const struct conn_ops throttled_ops = {
 	.drained = drained,
 	.secured = secured,
 	.moved = moved,
-	.failed = failed
+	.failed = failed,
+	.what = client_of
 };
 
 static void

@@ -308,6 +308,9 @@ take_program(struct view *v, struct runtime *rt, const struct history *h)
 	v->kernel_tls = tls_kernel();
 	v->tls_files_ok = rt->tls_files_ok;
 	v->tls_files_bad = rt->tls_files_bad;
+	v->stuck = rt->watchdog.stuck;
+	v->stuck_total = rt->watchdog.stuck_total;
+	v->stuck_last = rt->watchdog.last;
 	usage_read(&v->usage);
 	for (i = 0; i < rt->n_lanes; i++)
 		hist_sum_add(&v->lag.all, &rt->lanes[i]->worker.lag);

@@ -497,7 +497,8 @@ failed(struct conn *conn, int error)
 static const struct conn_ops caller_ops = {
 	.input = input,
 	.drained = drained,
-	.failed = failed
+	.failed = failed,
+	.what = "a request to the admin port"
 };
 
 static void

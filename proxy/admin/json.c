@@ -310,6 +310,17 @@ tls(const struct view *v)
 }
 
 static json_t *
+watchdog(const struct view *v)
+{
+	json_t *o = json_object();
+
+	put_number(o, "stuck", v->stuck);
+	put_number(o, "stuck_total", v->stuck_total);
+	put_text(o, "last", v->stuck_last);
+	return o;
+}
+
+static json_t *
 reload(const struct view *v)
 {
 	json_t *o = json_object();
@@ -337,6 +348,7 @@ json_stats(const struct view *v)
 	put_text(o, "missing", v->missing);
 	put_number(o, "window_s", VIEW_WINDOW_S);
 	put(o, "reload", reload(v));
+	put(o, "watchdog", watchdog(v));
 	put(o, "process", process(v));
 	put(o, "tls", tls(v));
 	rows = json_array();

@@ -99,7 +99,14 @@ get_metrics(struct caller *c)
 static void
 get_health(struct caller *c)
 {
-	caller_reply_text(c, 200, "ok\n");
+	char why[WATCHDOG_TEXT_MAX], text[WATCHDOG_TEXT_MAX + 8];
+
+	if (watchdog_content(c->admin->rt, why, sizeof(why))) {
+		caller_reply_text(c, 200, "ok\n");
+		return;
+	}
+	snprintf(text, sizeof(text), "%s\n", why);
+	caller_reply_text(c, 503, text);
 }
 
 static void

@@ -31,7 +31,7 @@ static const struct row rows[] = {
 	{ ROW_TOP, "frobnicate = 1;",
 	    "weir.conf:1: unknown key \"frobnicate\", expected one of "
 	    "workers, drain_delay, drain_timeout, user, group, max_memory, "
-	    "dns, admin, log, listeners, upstreams" },
+	    "dns, admin, log, security, watchdog, listeners, upstreams" },
 	{ ROW_TOP, "max_memory = 1;",
 	    "weir.conf:1: max_memory: 1 has no unit, expected a size such as "
 	    "\"16KiB\" or \"off\"" },

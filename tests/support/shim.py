@@ -65,6 +65,11 @@ class Shim:
         for fault in FAULTS:
             self.rate(fault, 0)
 
+    def stall(self, how):
+        """A worker that writes to a stream hangs: "asleep" or "busy", until None."""
+        self._put(FIRST + 16 * len(FAULTS), "q",
+                  {None: 0, "asleep": 1, "busy": 2}[how])
+
     def wall(self, seconds):
         """Add so much to the wall clock."""
         self._put(WALL, "q", int(seconds * 1e9))

@@ -4,59 +4,14 @@ loop turns; over a path and over an abstract socket.
 # SPDX-License-Identifier: MIT
 import os
 import signal
-import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-import case as cases
-from case import WAIT, Failed, case, check, eq, later, port, run, until
+from case import WAIT, case, check, eq, port, run, until
+from manager import Manager
 from weir import Weir, one
 from web import HttpOrigin
-
-
-class Manager:
-    """The manager's end of NOTIFY_SOCKET."""
-
-    def __init__(self, abstract=False):
-        name = "weir-notify-%d-%d" % (os.getpid(), time.monotonic_ns())
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        if abstract:
-            self.socket.bind("\0" + name)
-            self.env = {"NOTIFY_SOCKET": "@" + name}
-        else:
-            path = os.path.join(cases.temp_dir(), name)
-            self.socket.bind(path)
-            self.env = {"NOTIFY_SOCKET": path}
-        self.socket.setblocking(False)
-        later(self.socket.close)
-        self.heard = []
-
-    def listen(self):
-        try:
-            while True:
-                text = self.socket.recv(65536).decode()
-                self.heard.append(dict(line.split("=", 1)
-                                       for line in text.split("\n")))
-        except BlockingIOError:
-            return self.heard
-
-    def wait(self, name, value=None, wait=WAIT):
-        """The first datagram with that; it and those before it are heard."""
-        def came():
-            for i, datagram in enumerate(self.listen()):
-                if name in datagram and value in (None, datagram[name]):
-                    del self.heard[:i + 1]
-                    return datagram
-            return None
-        try:
-            return until(came, "", wait)
-        except Failed:
-            raise Failed("never said %s=%s: %r" % (
-                name, value, self.heard)) from None
-
-    def said(self, name):
-        return [d for d in self.listen() if name in d]
 
 
 def told(conf, more=None, **how):

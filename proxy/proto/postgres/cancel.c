@@ -275,7 +275,8 @@ static const struct conn_ops cancel_ops = {
 	.drained = drained,
 	.connected = connected,
 	.secured = secured,
-	.failed = failed
+	.failed = failed,
+	.what = "a cancel that goes to a server"
 };
 
 /* As the connection that it is about. -1: no memory. */

@@ -122,6 +122,8 @@ sample_init(struct sample *s)
 	v->reload_at_s = v->config_at_s = 1700000001;
 	v->config_hash = "0123456789abcdef";
 	v->kernel_tls = "available";
+	v->stuck_total = 21;
+	v->stuck_last = "worker 0 has not turned";
 	v->overrides = 2;
 	v->log_dropped = 13;
 	v->memory_budget = 64 << 20;

@@ -37,6 +37,8 @@ struct shim_control {
 		_Atomic int32_t  error; /* errno */
 		_Atomic uint64_t hits;
 	} fault[SHIM_FAULTS];
+	_Atomic int64_t  stall;         /* workers that write to a stream hang
+					   while it is not 0: 1 = asleep, 2 = busy */
 };
 
 /* NULL = this process is not meant. */
