@@ -29,6 +29,7 @@ upconn_secure(struct upconn *u)
 		upconn_close(u, DISCARD_IDENTITY);
 		return;
 	}
+	u->tls_ns = -u->pool->worker->now_ns;
 	ssl = tls_client_begin(client, e->host);
 	if (ssl == NULL || conn_secure(&u->conn, ssl) < 0)
 		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
@@ -99,6 +100,7 @@ secured(struct conn *c, int error)
 {
 	struct upconn *u = upconn_of(c);
 
+	u->tls_ns += u->pool->worker->now_ns;
 	if (error != 0)
 		not_secured(u, error);
 	else if (begin_greeting(u))

@@ -69,6 +69,8 @@ struct upconn {
 	unsigned identity;
 	int64_t born_ns, since_ns;      /* connect began; state began */
 	int64_t connect_ns;             /* connect and greeting took so long */
+	int64_t tls_ns;                 /* of that, the TLS handshake; while that
+					   goes on, less when it began */
 	int64_t retire_ns;              /* lifetime ends; INT64_MAX */
 	int64_t idle_hint_ms;           /* the server said it keeps an idle one
 					   so long; 0 = said nothing */

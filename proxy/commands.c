@@ -130,6 +130,12 @@ run_connections(struct order *o)
 }
 
 int
+run_why(struct order *o)
+{
+	return show_page(o, "/slow", show_why);
+}
+
+int
 run_dns(struct order *o)
 {
 	return show_page(o, "/dns", show_dns);

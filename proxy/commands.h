@@ -45,6 +45,7 @@ void client_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 int run_stats(struct order *o);
 int run_get(struct order *o);
 int run_connections(struct order *o);
+int run_why(struct order *o);
 int run_dns(struct order *o);
 int run_key(struct order *o);
 int run_endpoint(struct order *o);

@@ -14,6 +14,7 @@
 #include "proxy/generation.h"
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
+#include "proxy/slow.h"
 
 enum { PASSED_OVER_MOST = 3 };
 
@@ -103,6 +104,7 @@ finish(struct exchange *x, enum outcome outcome)
 		if (x->asked_once)
 			hist_add(&d->latency, w->now_ns - x->begun_ns);
 		access_log(x);
+		slow_note(lane_of(x)->slow, x, w->now_ns);
 	}
 	x->s->idle_since_s = (uint32_t)(w->now_ns / NS_PER_S);
 	deadline_clear(&x->deadline);
@@ -246,8 +248,10 @@ begin(struct exchange *x)
 	x->reused = l->reused;
 	x->sent_ns = x->s->conn.w->now_ns;
 	x->queue_ns += l->waited_ns;
-	if (!l->reused)
+	if (!l->reused) {
 		x->connect_ns = l->u->connect_ns;
+		x->tls_ns = l->u->tls_ns;
+	}
 	back_of(x)->start(x->lease->u, x);
 	if (!x->ended && x->s->front->leased != NULL)
 		x->s->front->leased(x->s, x);
@@ -279,6 +283,7 @@ static void
 ask_after(struct exchange *x, int64_t ns)
 {
 	x->asked = true;
+	x->paused_ns += ns;
 	x->pause.passed = pause_over;
 	deadline_set_ns(x->s->conn.w, &x->pause, ns);
 }
@@ -458,6 +463,7 @@ ask(struct exchange *x)
 		return;
 	case ASK_WAITS:
 		x->asked = true;
+		slow_waits(x);
 		return;
 	case ASK_REFUSED:
 		not_granted(x, x->ask.refusal);
@@ -517,6 +523,7 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 	if (!x->part && !exchange_admit(x))
 		return;
 	x->upstream = to;
+	x->routed_ns = lane_of(x)->worker.now_ns;
 	x->ask.pool = up->pools[lane_of(x)->worker.index];
 	x->ask.ops = &exchange_lease_ops;
 	x->ask.holder = x;
@@ -629,13 +636,42 @@ exchange_first_byte(struct exchange *x)
 void
 exchange_up(struct exchange *x)
 {
+	x->uploads = true;
+	if (x->up_end && x->given_ns == 0)
+		x->given_ns = x->s->conn.w->now_ns;
 	if (x->lease != NULL && back_of(x)->more != NULL)
 		back_of(x)->more(x->lease->u, x);
+}
+
+/* What takes turns with something else: since when, and for how long in all. */
+static void
+clock_span(const struct exchange *x, bool on, int64_t *since_ns, int64_t *ns)
+{
+	int64_t now_ns = x->s->conn.w->now_ns;
+
+	if (on == (*since_ns != 0))
+		return;
+	if (!on)
+		*ns += now_ns - *since_ns;
+	*since_ns = on ? now_ns : 0;
+}
+
+void
+exchange_choked(struct exchange *x, bool on)
+{
+	clock_span(x, on, &x->full_since_ns, &x->full_ns);
+}
+
+void
+exchange_idles(struct exchange *x, bool on)
+{
+	clock_span(x, on, &x->idle_since_ns, &x->idle_ns);
 }
 
 void
 exchange_taken(struct exchange *x)
 {
+	exchange_choked(x, false);
 	if (x->lease != NULL && back_of(x)->unchoke != NULL)
 		back_of(x)->unchoke(x->lease->u, x);
 }

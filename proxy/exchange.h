@@ -38,6 +38,20 @@ struct exchange {
 	int64_t sent_ns;                /* when the upstream was last asked */
 	int64_t first_ns;               /* from then to its first byte; 0 = none
 					   came */
+	/* For /slow, see slow.h. */
+	int64_t routed_ns;              /* it was known where it goes; 0 */
+	int64_t paused_ns;              /* before it asked, or asked again */
+	int64_t tls_ns;                 /* of connect_ns */
+	int64_t given_ns;               /* its body had come as a whole; 0 */
+	int64_t full_ns, full_since_ns; /* the client did not take its answer:
+					   so long in all; since when, 0 */
+	int64_t idle_ns, idle_since_ns; /* likewise: it had a transaction open
+					   and asked for nothing */
+	unsigned behind, open_then;     /* when it last began to wait: so many
+					   waited, so many connections were */
+	uint8_t waits;                  /* enum slow_wait; for what */
+	bool uploads : 1;               /* a body comes, or came */
+	bool tunnels : 1;               /* a session: its length says nothing */
 	int64_t retry_after_ns;         /* limited: when to come again; 0 */
 	const struct endpoint *endpoint;        /* the one asked last; valid
 					   while x has a lease and in finish */
@@ -110,6 +124,12 @@ void exchange_up(struct exchange *x);
 void exchange_taken(struct exchange *x);
 /* For the back: answer or x->down has grown or ended. */
 void exchange_down(struct exchange *x);
+
+/* For fronts and backs: the client takes no more of its answer for now. It does
+   again when exchange_taken() is called, or by this. */
+void exchange_choked(struct exchange *x, bool on);
+/* It has a transaction open, and is asking for nothing; or not any more. */
+void exchange_idles(struct exchange *x, bool on);
 
 /*
  * Request and reply are over. The upconn goes home as its mark says, x is freed

@@ -16,6 +16,7 @@
 #include "proxy/generation.h"
 #include "proxy/pipeline.h"
 #include "proxy/session.h"
+#include "proxy/slow.h"
 
 enum { DRAIN_STEP_MS = 20 };
 
@@ -94,7 +95,9 @@ lane_new(struct runtime *rt, unsigned index)
 		free(lane);
 		return NULL;
 	}
-	if (init_own(lane) < 0) {
+	lane->slow = slow_new();
+	if (lane->slow == NULL || init_own(lane) < 0) {
+		free(lane->slow);
 		fini_own(lane);
 		worker_fini(&lane->worker);
 		free(lane);
@@ -118,6 +121,7 @@ lane_free(struct lane *lane)
 		return;
 	worker_fini(&lane->worker);
 	fini_own(lane);
+	free(lane->slow);
 	pile_fini(&lane->owed);
 	for (i = 0; i < N_FAMILIES; i++) {
 		pile_fini(&lane->sessions[i]);

@@ -52,6 +52,7 @@ struct lane {
 	struct pile pieces[N_FAMILIES];
 	void *own[N_FAMILIES];          /* proto.lane_size; NULL = has none */
 	struct pile owed;               /* struct owed, proxy/pipeline.h */
+	struct slow *slow;              /* what was slow or failed; slow.h */
 	struct ring *access;            /* its lines of the access log */
 	uint64_t clients;               /* that ever came to it, where they are
 					   numbered */

@@ -23,6 +23,8 @@ void show_stats(FILE *out, const json_t *stats, const struct show_filter *f);
 void show_endpoint(FILE *out, const char *upstream, const json_t *endpoint);
 void show_connections(FILE *out, const json_t *j, const struct show_filter *f);
 void show_dns(FILE *out, const json_t *j, const struct show_filter *f);
+/* What was slow or failed and why; f->upstream may be a listener's name too. */
+void show_why(FILE *out, const json_t *j, const struct show_filter *f);
 /* The answer of /key, in a line. */
 void show_key(FILE *out, const json_t *j);
 

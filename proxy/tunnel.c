@@ -62,6 +62,7 @@ passed(struct exchange *x, struct conn *from, struct conn *to)
 void
 tunnel_begin(struct exchange *x)
 {
+	x->tunnels = true;
 	upconn_doom(x->lease->u, DISCARD_SPENT, "tunnelled");
 	conn_resume(near(x));
 	x->moved_ns = near(x)->w->now_ns;

@@ -15,6 +15,7 @@
 #include "proxy/admin/keys.h"
 #include "proxy/admin/orders.h"
 #include "proxy/admin/prometheus.h"
+#include "proxy/admin/slow.h"
 #include "proxy/admin/target.h"
 #include "proxy/admin/trend.h"
 #include "proxy/history.h"
@@ -157,6 +158,7 @@ static const struct page pages[] = {
 	{ "/readyz", false, true, get_ready },
 	{ "/config", false, false, get_config },
 	{ "/connections", false, false, get_connections },
+	{ "/slow", false, false, slow_get },
 	{ "/dns", false, false, get_dns },
 	{ "/key", false, false, keys_get },
 	{ "/reload", true, false, order_reload },

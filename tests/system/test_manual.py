@@ -2,6 +2,7 @@
 and default, every command, page, number and reason is there under its name.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import re
 import sys
@@ -154,6 +155,13 @@ def every_number_and_reason_is_there():
                 "weir-admin.7")
     top = set(stats) - {"listeners", "upstreams"}
     differences(top, page.of("the program"), "weir-admin.7")
+
+
+@case
+def every_field_of_slow_exchanges_is_there():
+    page = json.loads(started().get("/slow")[1])
+    differences(set(page["exchanges"][0]),
+                Page("weir-admin.7").of("Exchanges of /slow"), "weir-admin.7")
 
 
 @case

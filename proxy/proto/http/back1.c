@@ -405,8 +405,10 @@ take_answer_body(struct upconn *u, struct exchange *x)
 	exchange_down(x);
 	if (x->ended)
 		return;
-	if (http_held_for_client(x) >= CONN_HIGH)
+	if (http_held_for_client(x) >= CONN_HIGH) {
 		conn_pause(&u->conn);
+		exchange_choked(x, true);
+	}
 	x->moved_ns = worker_of(x)->now_ns;
 	if (!is_open(x))
 		arm_stall(x);

@@ -258,8 +258,10 @@ ask_with(struct upconn *u, struct exchange *x, struct http_head *h,
 	if (st == NULL)
 		return FAIL_NO_MEMORY;
 	st->socket = is_socket(x);
-	if (st->socket)
+	if (st->socket) {
+		x->tunnels = true;
 		become_socket(f);
+	}
 	if (submit(st, f) < 0) {
 		back2_stream_free(st);
 		return FAIL_NO_MEMORY;

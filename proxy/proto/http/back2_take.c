@@ -180,9 +180,12 @@ back2_give_window(struct back2_stream *st)
 {
 	struct exchange *x = st->x;
 
-	if (st->owed == 0 || st->closed || st->all_came ||
-	    held_for_client(x) >= CONN_HIGH)
+	if (st->owed == 0 || st->closed || st->all_came)
 		return;
+	if (held_for_client(x) >= CONN_HIGH) {
+		exchange_choked(x, true);
+		return;
+	}
 	if (nghttp2_session_consume_stream(back2_of(st->u)->ng, st->id,
 	    st->owed) == 0)             /* else it waits on */
 		st->owed = 0;

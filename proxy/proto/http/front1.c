@@ -552,7 +552,7 @@ front_reply(struct session *s, struct exchange *x)
 	conn_send(&s->conn);
 	if (hx->giving == GIVING_BODY && hx->answer->status == 101 &&
 	    !hx->socket && !x->down_end) {
-		hx->socket = true;
+		hx->socket = x->tunnels = true;
 		take_socket(x);
 		return;
 	}

@@ -154,6 +154,7 @@ begin_exchange(struct http2_stream *st, bool whole, bool ends)
 	st->is_new = true;
 	parse_head(x, &h2->text, whole);
 	hx->socket = whole && h2->text.protocol.there;
+	x->tunnels = hx->socket;
 	memcpy(st->key, h2->text.key, sizeof(st->key));
 	x->up_end = ends;
 	http2_note(st);

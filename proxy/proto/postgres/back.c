@@ -128,6 +128,7 @@ pg_clock(struct exchange *x)
 	int64_t idle = x->upstream->timeouts.transaction_idle_ms;
 	bool asks = is_asking(px), idles = !asks && px->status != 'I';
 
+	exchange_idles(x, idles);
 	if ((query == CONF_OFF && idle == CONF_OFF) ||
 	    (asks && (px->clock == PG_CLOCK_QUERY ||
 	    px->clock == PG_CLOCK_CANCEL)) ||

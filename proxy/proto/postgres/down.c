@@ -655,8 +655,10 @@ pg_down(struct exchange *x)
 		    FAIL_NO_MEMORY);
 		return;
 	}
-	if (x->s->conn.out.held >= CONN_HIGH && !u->conn.eof)
+	if (x->s->conn.out.held >= CONN_HIGH && !u->conn.eof) {
 		conn_pause(&u->conn);
+		exchange_choked(x, true);
+	}
 	pg_clock(x);
 	pg_cancel_due(x);
 	if (pg_settle(x))

@@ -595,6 +595,7 @@ front_drained(struct session *s)
 		aside_drained(s);
 		return;
 	}
+	exchange_choked(x, false);
 	if (x->lease->u->conn.paused) {
 		conn_resume(&x->lease->u->conn);
 		pg_down(x);
