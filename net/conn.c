@@ -88,6 +88,12 @@ fail(struct conn *c, int error)
 		c->ops->failed(c, error);
 }
 
+void
+conn_fail(struct conn *c, int error)
+{
+	fail(c, error);
+}
+
 /* So much has come in, of so much that there was room for. */
 static void
 took_in(struct conn *c, size_t n, size_t room)

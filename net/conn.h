@@ -125,6 +125,10 @@ void conn_flush(struct conn *c);
 /* Send FIN after all output. */
 void conn_shut(struct conn *c);
 
+/* As if reading had failed with that error: for whoever gives the peer up and is
+   to be told like everybody. */
+void conn_fail(struct conn *c, int error);
+
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
 

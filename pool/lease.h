@@ -10,6 +10,7 @@
 #ifndef POOL_LEASE_H
 #define POOL_LEASE_H
 
+#include "pool/holder.h"
 #include "pool/upconn.h"
 
 enum refusal {
@@ -41,7 +42,11 @@ struct lease_ops {
 	/* About the connection, while the lease is out. */
 	void (*input)(struct lease *l);
 	void (*drained)(struct lease *l);
-	void (*gone)(struct lease *l, int error);       /* failed: errno */
+	void (*gone)(struct lease *l, int error);       /* failed: errno;
+					   ECANCELED: closed by hand */
+	/* Who has it; *h is zeroed, its pid and uid -1. NULL = nobody does any
+	   more. */
+	void (*tell)(const struct lease *l, struct holder *h);
 };
 
 /* Owned by the pool; the holder has the pointer. */

@@ -215,7 +215,7 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	u->opener = opener;
 	u->identity = p->identity;
 	u->doom = DISCARD_BROKEN;
-	u->id = atomic_fetch_add(&p->upstream->next_id, 1) + 1;
+	u->id = atomic_fetch_add(p->upstream->last_id, 1) + 1;
 	u->born_ns = u->since_ns = p->worker->now_ns;
 	u->retire_ns = u->born_ns + lifetime_ns(&conf->pool, u->id);
 	u->state = UPCONN_CONNECTING;

@@ -40,7 +40,8 @@ const char *const discard_names[N_DISCARDS] = {
 	[DISCARD_SERVER_SAID] = "server_said",
 	[DISCARD_SPENT] = "spent",
 	[DISCARD_BROKEN] = "broken",
-	[DISCARD_RETIRED] = "retired"
+	[DISCARD_RETIRED] = "retired",
+	[DISCARD_KILLED] = "killed"
 };
 
 const char *const upstream_limit_names[N_UPSTREAM_LIMITS] = {

@@ -96,6 +96,7 @@ enum discard {
 	DISCARD_SPENT,                  /* a session or tunnel was all its use */
 	DISCARD_BROKEN,                 /* its lease ended in the middle */
 	DISCARD_RETIRED,                /* the upstream has left the file */
+	DISCARD_KILLED,                 /* by hand */
 	N_DISCARDS
 };
 

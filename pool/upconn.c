@@ -80,6 +80,7 @@ upconn_pin(struct upconn *u, unsigned why)
 	if (!u->pinned)
 		pool_publish(p, &p->pinned, 1);
 	u->pinned = true;
+	u->pin_whys |= UINT32_C(1) << why;
 }
 
 static void
@@ -88,6 +89,7 @@ unpin(struct upconn *u)
 	if (u->pinned)
 		pool_publish(u->pool, &u->pool->pinned, -1);
 	u->pinned = false;
+	u->pin_whys = 0;
 	if (u->pins) {
 		upstream_pin_free(u->pool->upstream);
 		pool_pin_freed(u->pool);
@@ -601,4 +603,16 @@ upconn_failed(struct conn *c, int error)
 		upconn_close(u, DISCARD_CLOSED_IDLE);
 	} else
 		upconn_broken(u, FAULT_RESET, error);
+}
+
+void
+upconn_kill(struct upconn *u)
+{
+	if (u->state == UPCONN_LEASED) {
+		upconn_doom(u, DISCARD_KILLED, "closed by hand");
+		conn_fail(&u->conn, ECANCELED);
+	}
+	/* Who answers in his turn may have it yet: he gives it back then. */
+	if (u->state != UPCONN_LEASED || list_empty(&u->riders))
+		upconn_close(u, DISCARD_KILLED);
 }

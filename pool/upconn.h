@@ -12,6 +12,7 @@
 #include "net/conn.h"
 #include "net/deadline.h"
 #include "net/worker.h"
+#include "pool/holder.h"
 #include "pool/pool.h"
 
 struct ask;
@@ -65,7 +66,9 @@ struct upconn {
 	bool blamed;                    /* its end has been counted as a fault
 					   of its endpoint */
 	bool pinned;                    /* LEASED for longer than the pool's
-					   mode says */
+					   mode says ... */
+	uint32_t pin_whys;              /* ... for these reasons: bits by index
+					   in peer_ops.pins */
 	unsigned identity;
 	int64_t born_ns, since_ns;      /* connect began; state began */
 	int64_t connect_ns;             /* connect and greeting took so long */
@@ -75,6 +78,8 @@ struct upconn {
 	int64_t idle_hint_ms;           /* the server said it keeps an idle one
 					   so long; 0 = said nothing */
 	struct deadline deadline;       /* connect, greet or wash */
+	struct brief brief;             /* of its last holder, who writes it;
+					   empty where it is open to many */
 	struct quota *quota[POOL_GROUPS];       /* its places in them; NULL =
 						   is in none */
 	struct late late;
@@ -159,6 +164,10 @@ void upconn_set_state(struct upconn *u, enum upconn_state state);
 
 /* Close at once; the slot goes to whoever waits. */
 void upconn_close(struct upconn *u, enum discard why);
+
+/* By hand, whatever it does: its holders are told as if it had failed, with
+   ECANCELED. */
+void upconn_kill(struct upconn *u);
 
 /* Take it off its shelf, for whoever gets it now. */
 void upconn_take_idle(struct upconn *u);

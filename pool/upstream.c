@@ -25,6 +25,7 @@ upstream_new(const char *name, const struct peer_ops *peer,
 	if (up->name == NULL)
 		goto fail;
 	up->peer = peer;
+	up->last_id = &up->own_id;
 	up->n_pools = n_workers;
 	if (peer != NULL && peer->groups != NULL) {
 		up->quotas = quotas_new(n_workers);

@@ -57,7 +57,10 @@ struct upstream {
 	void           (*demoted)(void *arg, struct endpoint *e);
 	void            *demoted_arg;
 	struct quotas   *quotas;        /* NULL = the protocol has no groups */
-	_Atomic uint64_t next_id;       /* of connections, for people */
+	_Atomic uint64_t *last_id;      /* of connections, for people: where all
+					   upstreams share one, none is given
+					   twice */
+	_Atomic uint64_t own_id;        /* until it is given that */
 	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket */
 	size_t n_pools;
 	struct pool *pools[];           /* by worker index */

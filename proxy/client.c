@@ -41,6 +41,8 @@ static const struct command commands[] = {
 	{ "why", "[UPSTREAM|LISTENER] [--json]",
 	    "what was slow or failed, and why", { "NAME" }, 0,
 	    OPTION_JSON, 0, run_why },
+	{ "kill", "ID [--json]", "close one of them", { "ID" }, 1, OPTION_JSON,
+	    0, run_kill },
 	{ "dns", "[UPSTREAM] [--json]", "names, their addresses and age",
 	    { "UPSTREAM" }, 0, OPTION_JSON, 0, run_dns },
 	{ "key", "UPSTREAM KEY [--json]", "which endpoint a key goes to",
@@ -251,6 +253,8 @@ check_words(struct order *o)
 		return check_endpoint(o);
 	if (c->run == run_get && !is_path(word))
 		return usage(c, "PATH has to begin with \"/\", not as", word);
+	if (c->run == run_kill && word[strspn(word, "0123456789")] != '\0')
+		return usage(c, "ID is a number, not", word);
 	if (c->run == run_log && !is_one_of(word, levels))
 		return usage(c, "LEVEL is error, warn, info or debug, not",
 		    word);

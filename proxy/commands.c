@@ -21,7 +21,6 @@
 
 /* Milliseconds. */
 enum {
-	CALL_MS = 10 * 1000,
 	RELOAD_MS = 120 * 1000,         /* resolves users, reads certificates */
 	PROBE_MS = 5 * 1000,
 	POLL_MS = 100
@@ -48,9 +47,8 @@ page_len(const char *path)
 	return (int)strcspn(path, "?");
 }
 
-/* The body of a 200; else what went wrong has been said, and NULL. */
-static char *
-fetch(struct order *o, const char *method, const char *path, int64_t ms)
+char *
+command_fetch(struct order *o, const char *method, const char *path, int64_t ms)
 {
 	char *body = NULL, why[512];
 	int status = call_whole(&o->target, method, path, ms, &body, why,
@@ -75,11 +73,10 @@ fetch(struct order *o, const char *method, const char *path, int64_t ms)
 	return NULL;
 }
 
-/* Likewise, as JSON; with --json it is printed as it is. */
-static json_t *
-fetch_json(struct order *o, const char *path)
+json_t *
+command_fetch_json(struct order *o, const char *path)
 {
-	char *body = fetch(o, "GET", path, CALL_MS);
+	char *body = command_fetch(o, "GET", path, COMMAND_CALL_MS);
 	json_error_t error;
 	json_t *j;
 
@@ -105,7 +102,7 @@ show_page(struct order *o, const char *path,
 		.leased = (o->options & OPTION_LEASED) != 0,
 		.older_ms = o->older_ms
 	};
-	json_t *j = fetch_json(o, path);
+	json_t *j = command_fetch_json(o, path);
 
 	if (j == NULL)
 		return CLIENT_FAILED;
@@ -149,7 +146,7 @@ run_get(struct order *o)
 	struct call c;
 	int64_t n;
 
-	if (call_begin(&c, &o->target, "GET", o->words[0], CALL_MS, why,
+	if (call_begin(&c, &o->target, "GET", o->words[0], COMMAND_CALL_MS, why,
 	    sizeof(why)) < 0) {
 		client_complain("%s", why);
 		return CLIENT_FAILED;
@@ -220,9 +217,9 @@ run_reload(struct order *o)
 	return status == 200 ? CLIENT_OK : CLIENT_FAILED;
 }
 
-/* One part of a path or query, of any bytes (RFC 3986 2.1, 2.3). */
-static void
-print_escaped(FILE *out, const char *text)
+/* RFC 3986 2.1, 2.3 */
+void
+command_put_escaped(FILE *out, const char *text)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "abcdefghijklmnopqrstuvwxyz0123456789-._~:";
@@ -246,9 +243,9 @@ endpoint_path(const struct order *o)
 	if (out == NULL)
 		return NULL;
 	fputs("/upstreams/", out);
-	print_escaped(out, o->words[0]);
+	command_put_escaped(out, o->words[0]);
 	fputs("/endpoints/", out);
-	print_escaped(out, o->words[1]);
+	command_put_escaped(out, o->words[1]);
 	if (o->words[2] != NULL) {
 		fprintf(out, "?state=%s", o->words[2]);
 		between = "&";
@@ -259,7 +256,7 @@ endpoint_path(const struct order *o)
 	}
 	if (o->what != NULL) {
 		fprintf(out, "%sfor=", between);
-		print_escaped(out, o->what);
+		command_put_escaped(out, o->what);
 	}
 	if (fclose(out) == 0)
 		return path;
@@ -278,9 +275,9 @@ key_path(const struct order *o)
 	if (out == NULL)
 		return NULL;
 	fputs("/key?upstream=", out);
-	print_escaped(out, o->words[0]);
+	command_put_escaped(out, o->words[0]);
 	fputs("&key=", out);
-	print_escaped(out, o->words[1]);
+	command_put_escaped(out, o->words[1]);
 	if (fclose(out) == 0)
 		return path;
 	free(path);
@@ -297,7 +294,7 @@ run_key(struct order *o)
 		client_complain("out of memory");
 		return CLIENT_FAILED;
 	}
-	j = fetch_json(o, path);
+	j = command_fetch_json(o, path);
 	free(path);
 	if (j == NULL)
 		return CLIENT_FAILED;
@@ -317,7 +314,7 @@ run_endpoint(struct order *o)
 		client_complain("out of memory");
 		return CLIENT_FAILED;
 	}
-	body = fetch(o, "POST", path, CALL_MS);
+	body = command_fetch(o, "POST", path, COMMAND_CALL_MS);
 	free(path);
 	if (body == NULL)
 		return CLIENT_FAILED;
@@ -331,9 +328,8 @@ run_endpoint(struct order *o)
 	return CLIENT_OK;
 }
 
-/* malloc'd; NULL when out of memory. */
-static char *
-upstream_path(const struct order *o, const char *what)
+char *
+command_path(const struct order *o, const char *what)
 {
 	char *path = NULL;
 	size_t len;
@@ -342,7 +338,7 @@ upstream_path(const struct order *o, const char *what)
 	if (out == NULL)
 		return NULL;
 	fputs("/upstreams/", out);
-	print_escaped(out, o->words[0]);
+	command_put_escaped(out, o->words[0]);
 	fprintf(out, "/%s", what);
 	if (fclose(out) == 0)
 		return path;
@@ -354,7 +350,7 @@ upstream_path(const struct order *o, const char *what)
 static long long
 set_paused(struct order *o, const char *what)
 {
-	char *path = upstream_path(o, what), *body;
+	char *path = command_path(o, what), *body;
 	long long leased;
 	json_t *j;
 
@@ -362,7 +358,7 @@ set_paused(struct order *o, const char *what)
 		client_complain("out of memory");
 		return -1;
 	}
-	body = fetch(o, "POST", path, CALL_MS);
+	body = command_fetch(o, "POST", path, COMMAND_CALL_MS);
 	free(path);
 	if (body == NULL)
 		return -1;
@@ -405,7 +401,7 @@ run_log(struct order *o)
 
 	snprintf(path, sizeof(path), "/log?level=%s%s%s", o->words[0],
 	    o->what != NULL ? "&for=" : "", o->what != NULL ? o->what : "");
-	body = fetch(o, "POST", path, CALL_MS);
+	body = command_fetch(o, "POST", path, COMMAND_CALL_MS);
 	free(body);
 	return body != NULL ? CLIENT_OK : CLIENT_FAILED;
 }
@@ -545,8 +541,8 @@ run_stop(struct order *o)
 	int64_t until = o->timeout_ms == CONF_OFF ? INT64_MAX :
 	    now_ms() + o->timeout_ms;
 	double before = uptime_s(o), now;
-	char *body = fetch(o, "POST", o->options & OPTION_NOW ? "/stop" :
-	    "/drain", CALL_MS);
+	char *body = command_fetch(o, "POST", o->options & OPTION_NOW ? "/stop" :
+	    "/drain", COMMAND_CALL_MS);
 
 	if (body == NULL)
 		return CLIENT_FAILED;

@@ -7,7 +7,9 @@
 #ifndef PROXY_COMMANDS_H
 #define PROXY_COMMANDS_H
 
+#include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "net/err.h"
 #include "proxy/call.h"
@@ -41,11 +43,25 @@ struct order {
 /* To standard error, as "weir: ...". */
 void client_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* The body of a 200, malloc'd; else what went wrong has been said, and NULL. */
+char *command_fetch(struct order *o, const char *method, const char *path,
+    int64_t ms) MUST_CHECK;
+/* Of a GET, likewise, as JSON; with --json it is printed as it is. */
+json_t *command_fetch_json(struct order *o, const char *path) MUST_CHECK;
+/* One part of a path or query, of any bytes. */
+void command_put_escaped(FILE *out, const char *text);
+/* "/upstreams/NAME/" of the first word, and what; malloc'd. NULL when out of
+   memory. */
+char *command_path(const struct order *o, const char *what) MUST_CHECK;
+
+enum { COMMAND_CALL_MS = 10 * 1000 };
+
 /* Each does what its name says and returns the exit status. */
 int run_stats(struct order *o);
 int run_get(struct order *o);
 int run_connections(struct order *o);
 int run_why(struct order *o);
+int run_kill(struct order *o);
 int run_dns(struct order *o);
 int run_key(struct order *o);
 int run_endpoint(struct order *o);

@@ -12,6 +12,7 @@
 #include "proxy/access.h"
 #include "proxy/gate.h"
 #include "proxy/generation.h"
+#include "proxy/holders.h"
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
 #include "proxy/slow.h"
@@ -90,7 +91,7 @@ exchange_free(struct worker *w, struct late *l)
 	pile_put(&lane->exchanges[x->family], x);
 }
 
-/* What every end has in common; the lease is gone by then. */
+/* What every end has in common; the lease is still there, if there is one. */
 static void
 finish(struct exchange *x, enum outcome outcome)
 {
@@ -106,6 +107,8 @@ finish(struct exchange *x, enum outcome outcome)
 		access_log(x);
 		slow_note(lane_of(x)->slow, x, w->now_ns);
 	}
+	if (x->lease != NULL)
+		holders_note(x);
 	x->s->idle_since_s = (uint32_t)(w->now_ns / NS_PER_S);
 	deadline_clear(&x->deadline);
 	deadline_clear(&x->pause);
@@ -430,6 +433,11 @@ lease_drained(struct lease *l)
 static void
 lease_gone(struct lease *l, int error)
 {
+	/* Whoever closed it did not want it to go on elsewhere. */
+	if (error == ECANCELED) {
+		exchange_fail(l->holder, FAIL_KILLED);
+		return;
+	}
 	exchange_lost(l->holder, error == 0 ? FAIL_UPSTREAM_CLOSED :
 	    error == EBADMSG ? FAIL_BAD_RESPONSE :
 	    error == ETIME ? FAIL_RESPONSE_TIMEOUT : FAIL_UPSTREAM_RESET);
@@ -440,7 +448,8 @@ static const struct lease_ops exchange_lease_ops = {
 	.refused = refused,
 	.input = lease_input,
 	.drained = lease_drained,
-	.gone = lease_gone
+	.gone = lease_gone,
+	.tell = holders_tell_exchange
 };
 
 static void

@@ -89,6 +89,8 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the query took longer than it may and could not be cancelled" },
 	[FAIL_TUNNEL_TIMEOUT] = { "tunnel_timeout", 0,
 	    "no byte passed in either direction" },
+	[FAIL_KILLED] = { "killed", 502,
+	    "its upstream connection was closed by hand" },
 	[FAIL_DRAINED] = { "drained", 503,
 	    "weir is shutting down and did not wait longer" },
 	[FAIL_OVERLOADED] = { "overloaded", 503,

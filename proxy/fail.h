@@ -56,6 +56,8 @@ enum fail {
 	FAIL_TOTAL_TIMEOUT,
 	FAIL_QUERY_TIMEOUT,             /* timeouts.query */
 	FAIL_TUNNEL_TIMEOUT,
+	/* of somebody's hand */
+	FAIL_KILLED,                    /* its upstream connection was closed */
 	/* of weir */
 	FAIL_DRAINED,                   /* drain_timeout ran out */
 	FAIL_OVERLOADED,                /* memory or descriptors near the end */

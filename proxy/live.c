@@ -376,6 +376,7 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	lu->checker = checker_new(&rt->main, conf->name, usable_changed, lu);
 	if (lu->upstream == NULL || lu->checker == NULL)
 		goto fail;
+	lu->upstream->last_id = &rt->last_id;
 	failover_init(lu);
 	free(workers);
 	list_append(&rt->upstreams, &lu->link);

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "pool/share.h"
+#include "proxy/holders.h"
 #include "proxy/runtime.h"
 
 enum {
@@ -569,8 +570,8 @@ pin_gone(struct lease *l, int error)
 {
 	struct session *s = l->holder;
 
-	(void)error;
-	count_add(&s->door->failures[FAIL_UPSTREAM_CLOSED], 1);
+	count_add(&s->door->failures[error == ECANCELED ? FAIL_KILLED :
+	    FAIL_UPSTREAM_CLOSED], 1);
 	pipeline_unpin(s);
 	s->leaving = true;
 	session_bytes(s);
@@ -579,7 +580,8 @@ pin_gone(struct lease *l, int error)
 static const struct lease_ops pin_ops = {
 	.input = ghost_quiet,
 	.drained = ghost_quiet,
-	.gone = pin_gone
+	.gone = pin_gone,
+	.tell = holders_tell_session
 };
 
 int

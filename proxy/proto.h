@@ -83,6 +83,12 @@ struct front_ops {
 	   endpoint is gone, or it is not clean. Mark u, and tell the client if
 	   it has lost something; may close s. */
 	void (*forsaken)(struct session *s, struct upconn *u);
+	/* The beginning of what x asks for, to be shown to people: no value
+	   that it carries, but in a request line (*is_line), of which the
+	   query is not shown. Bytes that live as long as x; NULL = nothing is
+	   known yet. Called for each exchange: cheap. NULL = never. */
+	const char *(*asks)(const struct exchange *x, size_t *len,
+	    bool *is_line);
 	/* For the access log; *w is zeroed. NULL = has no words. */
 	void (*words)(const struct exchange *x, struct access_words *w);
 };

@@ -28,6 +28,7 @@
 #include "proxy/change.h"
 #include "proxy/generation.h"
 #include "proxy/lane.h"
+#include "proxy/process.h"
 #include "proxy/live.h"
 #include "proxy/relief.h"
 
@@ -162,8 +163,9 @@ make_lanes(struct runtime *rt, const struct conf *conf)
 	size_t i;
 
 	rt->writer = writer_new((unsigned)conf->workers);
+	rt->finder = process_finder_new(&rt->main);
 	rt->lanes = calloc((size_t)conf->workers, sizeof(*rt->lanes));
-	if (rt->writer == NULL || rt->lanes == NULL)
+	if (rt->writer == NULL || rt->finder == NULL || rt->lanes == NULL)
 		return -1;
 	for (i = 0; i < (size_t)conf->workers; i++) {
 		rt->lanes[i] = lane_new(rt, (unsigned)i);
@@ -525,6 +527,7 @@ runtime_fini(struct runtime *rt)
 	end_lanes(rt);
 	join_lanes(rt);
 	admin_stop(rt);
+	process_finder_free(rt->finder);
 	change_unlink_sockets(rt);
 	writer_end(rt->writer);
 	watchdog_end(rt);

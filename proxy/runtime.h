@@ -21,6 +21,7 @@
 #include "proxy/watchdog.h"
 
 struct admin;
+struct process_finder;
 struct runtime;
 
 /*
@@ -78,10 +79,12 @@ struct runtime {
 	struct resolver *resolver;
 	struct writer *writer;          /* of all logs */
 	struct admin *admin;
+	struct process_finder *finder;  /* see process.h */
 	struct reload_result reload;
 	uint64_t reloads_ok, reloads_bad;
 	uint64_t tls_files_ok, tls_files_bad;   /* that have changed */
 	int64_t started_ns;
+	_Atomic uint64_t last_id;       /* of upstream connections */
 	_Atomic bool draining;          /* read by lanes: answers are the last */
 	bool stopping;
 	struct deadline drain;          /* the next step of it */

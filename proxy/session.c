@@ -13,6 +13,7 @@
 #include "net/log.h"
 #include "proxy/exchange.h"
 #include "proxy/gate.h"
+#include "proxy/holders.h"
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
 #include "proxy/shake.h"
@@ -222,7 +223,8 @@ kept_drained(struct lease *l)
 static const struct lease_ops kept_ops = {
 	.input = kept_changed,
 	.drained = kept_drained,
-	.gone = kept_gone
+	.gone = kept_gone,
+	.tell = holders_tell_session
 };
 
 void

@@ -572,32 +572,75 @@ passes(const struct show_filter *f, const json_t *row)
 	return number_of(row, "state_ms") >= f->older_ms;
 }
 
+/* Whose it is, in two cells: the client, and its process where that is on this
+   machine and known. */
+static void
+add_holder(struct table *t, const json_t *row)
+{
+	const json_t *first =
+	    json_array_get(json_object_get(row, "holders"), 0);
+	const json_t *process = json_object_get(first, "process");
+	const json_t *uid = json_object_get(first, "uid");
+	long long others = number_of(row, "holders_total") - 1;
+
+	if (others > 0)
+		table_add(t, "%s +%lld", text_of(first, "client"), others);
+	else
+		table_add(t, "%s", text_of(first, "client"));
+	if (json_is_object(process))
+		table_add(t, "%s %lld", text_of(process, "name"),
+		    number_of(process, "pid"));
+	else if (json_is_integer(uid))
+		table_add(t, "uid %lld", (long long)json_integer_value(uid));
+	else
+		table_add(t, "%s", "");
+}
+
+/* Why it is not as others are: pinned, dirty, held for too long. */
+static void
+add_note(struct table *t, const json_t *row)
+{
+	const char *mark = text_of(row, "mark");
+	const char *pinned = text_of(row, "pinned");
+	const char *reason = text_of(row, "mark_reason");
+	bool leaked = json_is_true(json_object_get(row, "leaked"));
+	bool marked = strcmp(mark, "clean") != 0 && *mark != '\0';
+
+	table_add(t, "%s%s%s%s%s%s%s%s", leaked ? "LEAKED" : "",
+	    leaked && *pinned != '\0' ? ", " : "",
+	    *pinned != '\0' ? "pinned: " : "", pinned,
+	    marked && (leaked || *pinned != '\0') ? ", " : "",
+	    marked ? mark : "", marked && *reason != '\0' ? ": " : "",
+	    marked ? reason : "");
+}
+
 static void
 add_connection(struct table *t, const json_t *row)
 {
+	const char *resolved = text_of(row, "resolved");
 	char age[SHORT], since[SHORT];
-	const char *mark = text_of(row, "mark");
 
 	table_add(t, "%lld", number_of(row, "id"));
 	table_add(t, "%s", text_of(row, "upstream"));
-	table_add(t, "%s", text_of(row, "endpoint"));
-	table_add(t, "%s", text_of(row, "resolved"));
-	table_add(t, "%lld", number_of(row, "worker"));
+	if (*resolved != '\0' && strcmp(resolved, text_of(row, "endpoint")) != 0)
+		table_add(t, "%s %s", text_of(row, "endpoint"), resolved);
+	else
+		table_add(t, "%s", text_of(row, "endpoint"));
 	table_add(t, "%s", text_of(row, "state"));
 	table_add(t, "%s", millis(number_of(row, "state_ms"), since));
 	table_add(t, "%s", millis(number_of(row, "age_ms"), age));
 	table_add(t, "%lld", number_of(row, "uses"));
-	table_add(t, "%s%s%s", strcmp(mark, "clean") == 0 ? "" : mark,
-	    *text_of(row, "mark_reason") != '\0' ? ": " : "",
-	    text_of(row, "mark_reason"));
+	add_holder(t, row);
+	table_add(t, "%s", text_of(row, "last_request"));
+	add_note(t, row);
 }
 
 void
 show_connections(FILE *out, const json_t *j, const struct show_filter *f)
 {
 	static const char *const heads[] = { "ID", "-UPSTREAM", "-ENDPOINT",
-		"-ADDRESS", "WORKER", "-STATE", "FOR", "AGE", "USES", "-MARK",
-		NULL };
+		"-STATE", "FOR", "AGE", "USES", "-HOLDER", "-PROCESS",
+		"-REQUEST", "-NOTE", NULL };
 	const json_t *rows = json_object_get(j, "connections");
 	struct table t;
 	size_t i;

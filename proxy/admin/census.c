@@ -14,17 +14,7 @@
 #include "pool/upconn.h"
 #include "proxy/admin/caller.h"
 #include "proxy/admin/json.h"
-
-/* One connection, as its lane saw it. */
-struct row {
-	const char *upstream;           /* in part->names */
-	struct endpoint *endpoint;      /* a reference */
-	const char *mark_why;           /* static text, or NULL */
-	enum upconn_state state;
-	enum mark mark;
-	uint64_t id, uses;
-	int64_t age_ms, state_ms;
-};
+#include "proxy/admin/row.h"
 
 /* A lane's share: the lane fills it, then only main looks at it. */
 struct part {
@@ -33,31 +23,24 @@ struct part {
 	struct lane *lane;
 	bool back;                      /* main's: it has been filled */
 	bool short_of_memory;
-	char **names;  size_t n_names;
-	struct row *rows; size_t n_rows, room;
+	bool killed;                    /* it had the one to be closed */
+	struct rows rows;
+	size_t end;                     /* main's: of its first holder among the
+					   search's ends */
 };
 
 struct census {
 	struct awaited awaited;
 	struct caller *caller;          /* main's; NULL = nobody waits */
 	unsigned missing;               /* main's: parts not back */
+	bool found;                     /* main's: the search is over */
 	_Atomic unsigned refs;          /* letters out, and main */
+	char *upstream;                 /* of the one to be closed; NULL = any */
+	uint64_t id;                    /* of that one; 0 = they are listed */
+	struct process_search search;   /* for all holders, part after part */
 	size_t n_parts;
 	struct part parts[];
 };
-
-static void
-part_fini(struct part *p)
-{
-	size_t i;
-
-	for (i = 0; i < p->n_rows; i++)
-		endpoint_drop(p->rows[i].endpoint);
-	for (i = 0; i < p->n_names; i++)
-		free(p->names[i]);
-	free(p->rows);
-	free(p->names);
-}
 
 static void
 census_drop(struct census *census)
@@ -67,54 +50,13 @@ census_drop(struct census *census)
 	if (atomic_fetch_sub(&census->refs, 1) != 1)
 		return;
 	for (i = 0; i < census->n_parts; i++)
-		part_fini(&census->parts[i]);
+		rows_fini(&census->parts[i].rows);
+	free(census->search.ends);
+	free(census->upstream);
 	free(census);
 }
 
 /* ------------------------------------------------------------ on the lanes */
-
-static int
-add_row(struct part *p, const struct upconn *u, const char *upstream,
-    int64_t now_ns)
-{
-	if (p->n_rows == p->room) {
-		size_t room = p->room > 0 ? p->room * 2 : 64;
-		struct row *rows = reallocarray(p->rows, room, sizeof(*rows));
-
-		if (rows == NULL)
-			return -1;
-		p->rows = rows;
-		p->room = room;
-	}
-	p->rows[p->n_rows++] = (struct row){
-		.upstream = upstream,
-		.endpoint = endpoint_keep(u->shelf->site->endpoint),
-		.mark_why = u->mark_why,
-		.state = u->state,
-		.mark = u->mark,
-		.id = u->id,
-		.uses = u->uses,
-		.age_ms = (now_ns - u->born_ns) / NS_PER_MS,
-		.state_ms = (now_ns - u->since_ns) / NS_PER_MS
-	};
-	return 0;
-}
-
-static int
-add_pool(struct part *p, const struct pool *pool, int64_t now_ns)
-{
-	char *name = strdup(pool->upstream->name);
-	const struct list *l;
-
-	if (name == NULL)
-		return -1;
-	p->names[p->n_names++] = name;
-	for (l = pool->upconns.next; l != &pool->upconns; l = l->next)
-		if (add_row(p, container_of(l, struct upconn, all), name,
-		    now_ns) < 0)
-			return -1;
-	return 0;
-}
 
 static void
 came_back(struct worker *w, struct mail *m);
@@ -125,53 +67,64 @@ dropped(struct mail *m)
 	census_drop(container_of(m, struct part, mail)->census);
 }
 
+static struct upconn *
+find(const struct pool *pool, uint64_t id)
+{
+	const struct list *l;
+
+	for (l = pool->upconns.next; l != &pool->upconns; l = l->next) {
+		struct upconn *u = container_of(l, struct upconn, all);
+
+		if (u->id == id)
+			return u;
+	}
+	return NULL;
+}
+
+static void
+kill_it(struct part *p, const struct pool *pool)
+{
+	const struct census *census = p->census;
+	struct upconn *u;
+
+	if (p->killed || (census->upstream != NULL &&
+	    strcmp(census->upstream, pool->upstream->name) != 0))
+		return;
+	u = find(pool, census->id);
+	if (u == NULL)
+		return;
+	p->killed = true;
+	upconn_kill(u);
+}
+
 /* Upstreams of the lane's present snapshot: what has left the file closes by
    itself and can no longer be named. */
 static void
-count(struct worker *w, struct mail *m)
+visit(struct worker *w, struct mail *m)
 {
 	struct part *p = container_of(m, struct part, mail);
 	struct generation *gen = p->lane->gen;
 	size_t n = gen != NULL ? gen->conf->n_upstreams : 0, i;
 
-	p->names = calloc(n + 1, sizeof(p->names[0]));
-	if (p->names == NULL)
-		p->short_of_memory = true;
-	for (i = 0; i < n && !p->short_of_memory; i++)
-		if (add_pool(p, gen->upstreams[i]->pools[w->index],
-		    w->now_ns) < 0)
+	for (i = 0; i < n && !p->short_of_memory; i++) {
+		struct pool *pool = gen->upstreams[i]->pools[w->index];
+
+		if (p->census->id != 0)
+			kill_it(p, pool);
+		else if (rows_add_pool(&p->rows, pool, w->now_ns) < 0)
 			p->short_of_memory = true;
+	}
 	m->deliver = came_back;
 	worker_post(&p->lane->runtime->main, m);
 }
 
 /* ----------------------------------------------------------------- on main */
 
-static json_t *
-row_json(const struct row *r, unsigned worker)
+/* What was found of its holders; until something was, what the lane knew. */
+static const struct process_end *
+ends_of(const struct census *census, const struct part *p)
 {
-	static const char *const marks[] = {
-		[MARK_CLEAN] = "clean",
-		[MARK_DIRTY] = "dirty",
-		[MARK_BROKEN] = "broken"
-	};
-	json_t *o = json_object();
-
-	(void)json_object_set_new(o, "id", json_integer((json_int_t)r->id));
-	(void)json_object_set_new(o, "upstream", json_text(r->upstream));
-	(void)json_object_set_new(o, "endpoint", json_text(r->endpoint->name));
-	(void)json_object_set_new(o, "resolved",
-	    json_text(r->endpoint->resolved));
-	(void)json_object_set_new(o, "worker", json_integer(worker));
-	(void)json_object_set_new(o, "state",
-	    json_text(upconn_state_names[r->state]));
-	(void)json_object_set_new(o, "age_ms", json_integer(r->age_ms));
-	(void)json_object_set_new(o, "state_ms", json_integer(r->state_ms));
-	(void)json_object_set_new(o, "uses", json_integer((json_int_t)r->uses));
-	(void)json_object_set_new(o, "mark", json_text(marks[r->mark]));
-	(void)json_object_set_new(o, "mark_reason",
-	    json_text(r->mark_why != NULL ? r->mark_why : ""));
-	return o;
+	return census->found ? census->search.ends + p->end : p->rows.ends;
 }
 
 static void
@@ -184,11 +137,10 @@ forget(struct awaited *what)
 	census_drop(census);
 }
 
-static void
-tell(struct census *census)
+static json_t *
+list(struct census *census)
 {
 	json_t *o = json_object(), *rows = json_array();
-	struct caller *c = census->caller;
 	bool complete = true;
 	size_t i, k;
 
@@ -197,15 +149,102 @@ tell(struct census *census)
 
 		if (!p->back || p->short_of_memory)
 			complete = false;
-		for (k = 0; p->back && k < p->n_rows; k++)
-			(void)json_array_append_new(rows, row_json(&p->rows[k],
-			    p->lane->worker.index));
+		for (k = 0; p->back && k < p->rows.n; k++)
+			(void)json_array_append_new(rows, row_json(&p->rows,
+			    &p->rows.v[k], p->lane->worker.index,
+			    ends_of(census, p)));
 	}
 	/* false: a lane was too busy to answer, or short of memory. */
 	(void)json_object_set_new(o, "complete", json_boolean(complete));
 	(void)json_object_set_new(o, "connections", rows);
+	return o;
+}
+
+static void
+tell_killed(struct census *census, struct caller *c)
+{
+	bool killed = false, all = true;
+	size_t i;
+
+	for (i = 0; i < census->n_parts; i++) {
+		killed = killed || (census->parts[i].back &&
+		    census->parts[i].killed);
+		all = all && census->parts[i].back;
+	}
+	forget(&census->awaited);
+	if (killed)
+		caller_reply_json(c, 200, json_pack("{s:s}", "result", "ok"));
+	else if (all)
+		caller_reply_error(c, 404, "there is no such connection; "
+		    "GET /connections lists them");
+	else
+		caller_reply_error(c, 503, "a worker did not answer in time");
+}
+
+static void
+tell(struct census *census)
+{
+	struct caller *c = census->caller;
+	json_t *o;
+
+	if (census->id != 0) {
+		tell_killed(census, c);
+		return;
+	}
+	o = list(census);
 	forget(&census->awaited);
 	caller_reply_json(c, 200, o);
+}
+
+static void
+found(struct worker *w, struct mail *m)
+{
+	struct process_search *s = container_of(m, struct process_search, over);
+	struct census *census = container_of(s, struct census, search);
+
+	(void)w;
+	census->found = true;
+	if (census->caller != NULL)
+		tell(census);
+	census_drop(census);
+}
+
+static void
+search_dropped(struct mail *m)
+{
+	struct process_search *s = container_of(m, struct process_search, over);
+
+	census_drop(container_of(s, struct census, search));
+}
+
+/* False when there is nobody to look for, or no memory for it. */
+static bool
+search(struct census *census)
+{
+	struct runtime *rt = census->caller->admin->rt;
+	size_t n = 0, i;
+
+	for (i = 0; i < census->n_parts; i++) {
+		census->parts[i].end = n;
+		n += census->parts[i].rows.n_ends;
+	}
+	census->search.ends = n > 0 ? calloc(n, sizeof(struct process_end)) :
+	    NULL;
+	if (census->search.ends == NULL)
+		return false;
+	for (i = 0; i < census->n_parts; i++) {
+		const struct part *p = &census->parts[i];
+
+		if (p->rows.n_ends > 0)
+			memcpy(census->search.ends + p->end, p->rows.ends,
+			    p->rows.n_ends * sizeof(*p->rows.ends));
+	}
+	census->search.n = n;
+	census->search.over = (struct mail){ .deliver = found,
+	    .drop = search_dropped };
+	atomic_fetch_add(&census->refs, 1);
+	process_search(rt->finder, &rt->main, &census->search);
+	return true;
 }
 
 static void
@@ -216,7 +255,8 @@ came_back(struct worker *w, struct mail *m)
 
 	(void)w;
 	p->back = true;
-	if (--census->missing == 0 && census->caller != NULL)
+	if (--census->missing == 0 && census->caller != NULL &&
+	    !search(census))
 		tell(census);
 	census_drop(census);
 }
@@ -227,12 +267,27 @@ late(struct awaited *what)
 	tell(container_of(what, struct census, awaited));
 }
 
-struct awaited *
-census_begin(struct caller *c)
+static void
+ask_all(struct census *census, struct runtime *rt)
+{
+	size_t i;
+
+	for (i = 0; i < rt->n_lanes; i++) {
+		struct part *p = &census->parts[i];
+
+		p->census = census;
+		p->lane = rt->lanes[i];
+		p->mail.deliver = visit;
+		p->mail.drop = dropped;
+		worker_post(&p->lane->worker, &p->mail);
+	}
+}
+
+static struct census *
+census_new(struct caller *c)
 {
 	struct runtime *rt = c->admin->rt;
 	struct census *census;
-	size_t i;
 
 	census = calloc(1, sizeof(*census) +
 	    rt->n_lanes * sizeof(census->parts[0]));
@@ -243,14 +298,33 @@ census_begin(struct caller *c)
 	census->n_parts = rt->n_lanes;
 	census->missing = (unsigned)rt->n_lanes;
 	atomic_init(&census->refs, (unsigned)rt->n_lanes + 1);
-	for (i = 0; i < rt->n_lanes; i++) {
-		struct part *p = &census->parts[i];
+	return census;
+}
 
-		p->census = census;
-		p->lane = rt->lanes[i];
-		p->mail.deliver = count;
-		p->mail.drop = dropped;
-		worker_post(&p->lane->worker, &p->mail);
+struct awaited *
+census_begin(struct caller *c)
+{
+	struct census *census = census_new(c);
+
+	if (census == NULL)
+		return NULL;
+	ask_all(census, c->admin->rt);
+	return &census->awaited;
+}
+
+struct awaited *
+census_kill(struct caller *c, const char *upstream, uint64_t id)
+{
+	struct census *census = census_new(c);
+
+	if (census == NULL)
+		return NULL;
+	census->id = id;
+	census->upstream = upstream != NULL ? strdup(upstream) : NULL;
+	if (upstream != NULL && census->upstream == NULL) {
+		free(census);
+		return NULL;
 	}
+	ask_all(census, c->admin->rt);
 	return &census->awaited;
 }

@@ -19,9 +19,8 @@
 
 enum { NAME_MOST = 512, WHY_MOST = VALUE_WHY_MAX + 64 };
 
-/* A query with a word that nobody reads is refused, not half obeyed. */
-static bool
-query_is_known(struct caller *c, const char *const *known)
+bool
+order_query_is_known(struct caller *c, const char *const *known)
 {
 	char word[64], text[WHY_MOST];
 	size_t at = 0;
@@ -37,10 +36,8 @@ query_is_known(struct caller *c, const char *const *known)
 	return false;
 }
 
-/* A number or duration of the query by its row. 0: it is in *n, or it is not
-   there and *n stays; -1: c has been answered. */
-static int
-query_value(struct caller *c, const struct conf_key *row, int64_t *n)
+int
+order_query_value(struct caller *c, const struct conf_key *row, int64_t *n)
 {
 	char word[64], why[VALUE_WHY_MAX], text[WHY_MOST];
 	const char *value = caller_query(c, row->name, word, sizeof(word));
@@ -78,7 +75,7 @@ order_reload(struct caller *c)
 	struct runtime *rt = c->admin->rt;
 	int drop;
 
-	if (!query_is_known(c, known) || (drop = wants_drop(c)) < 0)
+	if (!order_query_is_known(c, known) || (drop = wants_drop(c)) < 0)
 		return;
 	if (runtime_reload(rt, &errors) < 0)
 		caller_reply_json(c, 422, json_errors(&errors));
@@ -159,14 +156,14 @@ order_log(struct caller *c)
 	struct admin *a = c->admin;
 	int64_t ms = CONF_OFF;
 
-	if (!query_is_known(c, known))
+	if (!order_query_is_known(c, known))
 		return;
 	if (level_of(level) < 0) {
 		caller_reply_error(c, 400, "level: expected error, warn, info "
 		    "or debug, as in /log?level=debug&for=5m");
 		return;
 	}
-	if (query_value(c, &row, &ms) < 0)
+	if (order_query_value(c, &row, &ms) < 0)
 		return;
 	log_set((enum log_level)level_of(level), log_is_json(a));
 	deadline_set(&a->rt->main, &a->quieten, ms);
@@ -282,15 +279,15 @@ read_wish(struct caller *c, struct wish *wish)
 	const char *state = caller_query(c, "state", word, sizeof(word));
 
 	*wish = (struct wish){ -1, 0, CONF_OFF };
-	if (!query_is_known(c, known))
+	if (!order_query_is_known(c, known))
 		return false;
 	if (state != NULL && (wish->state = state_of(state)) < 0) {
 		caller_reply_error(c, 400, "state: expected up, drain, down or "
 		    "conf, as in ?state=drain&for=10m");
 		return false;
 	}
-	if (query_value(c, &weight, &wish->weight) < 0 ||
-	    query_value(c, &how_long, &wish->for_ms) < 0)
+	if (order_query_value(c, &weight, &wish->weight) < 0 ||
+	    order_query_value(c, &how_long, &wish->for_ms) < 0)
 		return false;
 	if (state == NULL && wish->weight == 0)
 		caller_reply_error(c, 400, "nothing to change: expected "
@@ -373,7 +370,8 @@ order_paused(struct caller *c, const char *pattern, bool on)
 		    "percent-encoded");
 		return;
 	}
-	if (!query_is_known(c, known) || (lu = order_upstream(c, name)) == NULL)
+	if (!order_query_is_known(c, known) ||
+	    (lu = order_upstream(c, name)) == NULL)
 		return;
 	caller_reply_json(c, 200, json_pack("{s:s,s:I}", "result", "ok",
 	    "leased", (json_int_t)live_upstream_pause(lu, on)));

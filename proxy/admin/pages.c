@@ -14,6 +14,7 @@
 #include "proxy/admin/json.h"
 #include "proxy/admin/keys.h"
 #include "proxy/admin/orders.h"
+#include "proxy/admin/orders_pool.h"
 #include "proxy/admin/prometheus.h"
 #include "proxy/admin/slow.h"
 #include "proxy/admin/target.h"
@@ -159,6 +160,8 @@ static const struct page pages[] = {
 	{ "/config", false, false, get_config },
 	{ "/connections", false, false, get_connections },
 	{ "/slow", false, false, slow_get },
+	{ ORDER_KILL, true, false, order_kill },
+	{ ORDER_KILL_OF, true, false, order_kill_of },
 	{ "/dns", false, false, get_dns },
 	{ "/key", false, false, keys_get },
 	{ "/reload", true, false, order_reload },

@@ -156,6 +156,16 @@ http_words(const struct exchange *x, struct access_words *w)
 	}
 }
 
+const char *
+http_asks(const struct exchange *x, size_t *len, bool *is_line)
+{
+	const struct http_exchange *hx = http_of(x);
+
+	*len = hx->raw_len;
+	*is_line = true;
+	return hx->raw;
+}
+
 /* -------------------------------------------------------------- Retry-After */
 
 /* RFC 9110 5.6.7: IMF-fixdate and the two old forms. */

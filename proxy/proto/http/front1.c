@@ -613,5 +613,6 @@ const struct front_ops http1_front = {
 	.late = front_late,
 	.refuse = http_write_refusal,
 	.plain = http_write_plain,
+	.asks = http_asks,
 	.words = http_words
 };

@@ -602,5 +602,6 @@ const struct front_ops http2_front = {
 	.bye = front_bye,
 	.parting = front_parting,
 	.refuse = http_write_refusal,
+	.asks = http_asks,
 	.words = http2_words
 };

@@ -172,6 +172,17 @@ memcached_refuse(enum limit why, int64_t retry_after_ns, char *out,
 	return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
+static const char *
+memcached_asks(const struct exchange *x, size_t *len, bool *is_line)
+{
+	const char *name =
+	    memcached_command_names[memcached_of(x)->ask.command];
+
+	(void)is_line;
+	*len = strlen(name);
+	return name;
+}
+
 static void
 memcached_words(const struct exchange *x, struct access_words *w)
 {
@@ -189,5 +200,6 @@ const struct front_ops memcached_front = {
 	.late = pipeline_session_late,
 	.bye = memcached_bytes,
 	.refuse = memcached_refuse,
+	.asks = memcached_asks,
 	.words = memcached_words
 };

@@ -267,6 +267,16 @@ redis_refuse(enum limit why, int64_t retry_after_ns, char *out, size_t size)
 	return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
+static const char *
+redis_asks(const struct exchange *x, size_t *len, bool *is_line)
+{
+	const struct redis_command *row = redis_of(x)->row;
+
+	(void)is_line;
+	*len = row != NULL ? row->name_len : 0;
+	return row != NULL ? row->name : NULL;
+}
+
 static void
 redis_words(const struct exchange *x, struct access_words *w)
 {
@@ -289,5 +299,6 @@ const struct front_ops redis_front = {
 	.late = pipeline_session_late,
 	.bye = redis_bytes,
 	.refuse = redis_refuse,
+	.asks = redis_asks,
 	.words = redis_words
 };
