@@ -9,9 +9,11 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import postgres
 import redis
 from case import case, check, eq, run, temp_dir, until
 from origin import Origin, echo
+from postgres_origin import PgOrigin
 from redis import RedisServer, through
 from weir import Conf, Weir, command, one
 from web import HttpOrigin, answer, ok, read_response, request
@@ -138,6 +140,26 @@ def all_who_ride_on_a_shared_one_are_told_of():
         b.close()
     pinned.close()
     w.balanced(server)
+
+
+@case
+def of_a_statement_its_first_words_are_told():
+    o = PgOrigin()
+    w = postgres.through(o)
+    c = postgres.Client(w.conf.ports["front"])
+    c.ok("BEGIN", "SHOW work_mem")
+    r = rows(w, state="leased")
+    eq([x["last_request"] for x in r], ["SHOW work_mem"],
+       "in a transaction")
+    mine(c, r[0]["holders"][0])
+    c.extended("SELECT $1", "a secret")
+    eq(rows(w)[0]["last_request"], "SELECT", "of a prepared one")
+    c.ask(postgres.query("ROLLBACK"))
+    w.wait_pool(idle=1)
+    eq([x["last_request"] for x in rows(w)], ["ROLLBACK"], "when it is idle")
+    check("secret" not in w.get("/connections")[1], "values are shown")
+    c.quit()
+    w.balanced(o)
 
 
 @case

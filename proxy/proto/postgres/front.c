@@ -604,6 +604,16 @@ front_drained(struct session *s)
 		front_unchoke(s, x);
 }
 
+static const char *
+front_asks(const struct exchange *x, size_t *len, bool *is_line)
+{
+	const struct pg_brief *b = &pg_of(x)->brief;
+
+	(void)is_line;
+	*len = b->len;
+	return b->len > 0 ? b->text : NULL;
+}
+
 const struct front_ops pg_front = {
 	.asks_tls = true,
 	.open = front_open,
@@ -615,5 +625,6 @@ const struct front_ops pg_front = {
 	.late = front_late,
 	.bye = front_bye,
 	.aside = front_aside,
-	.forsaken = front_forsaken
+	.forsaken = front_forsaken,
+	.asks = front_asks
 };

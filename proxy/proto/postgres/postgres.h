@@ -19,6 +19,7 @@
 #include "proxy/exchange.h"
 #include "proxy/generation.h"
 #include "proxy/proto.h"
+#include "proxy/proto/postgres/brief.h"
 #include "proxy/proto/postgres/conf.h"
 #include "proxy/proto/postgres/login.h"
 #include "proxy/proto/postgres/owed.h"
@@ -240,6 +241,7 @@ struct pg_exchange {
 	struct pg_name *deallocates;    /* DEALLOCATE of it in SQL is owed */
 	struct pg_settings *wanted, *had;       /* the client's and the
 					   connection's when it began */
+	struct pg_brief brief;          /* of the statement sent last */
 	struct pg_scan scan;
 };
 

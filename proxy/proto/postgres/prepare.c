@@ -526,6 +526,8 @@ pg_take_bind(struct exchange *x, const struct pg_head *h)
 		if (pg_state_is_lone(x, to.st->body, strlen(to.st->body),
 		    to.st->flags) && pg_up_must_be_first(x))
 			return PG_STEP_WAIT;
+		pg_brief_note(&pg_of(x)->brief, to.st->body,
+		    strlen(to.st->body));
 		words = pg_state_sent(x, pg_state_carries(x, to.st->body,
 		    strlen(to.st->body), to.st->flags));
 		if (words != PG_REFUSAL_NONE) {

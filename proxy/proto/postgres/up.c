@@ -232,6 +232,8 @@ take_query(struct exchange *x, const struct pg_head *h)
 		if ((flags & PG_SCAN_DEALLOCATE) != 0 && pg_deallocates(x,
 		    bytes + PG_HEAD, h->size - PG_HEAD - 1, name))
 			return take_deallocate(x, h->size, name);
+		pg_brief_note(&px->brief, bytes + PG_HEAD,
+		    h->size - PG_HEAD - 1);
 		words = pg_state_sent(x, flags);
 		if (words != PG_REFUSAL_NONE)
 			return refuse_query(x, h->size, words);
