@@ -403,6 +403,7 @@ tls_client_look(struct tls_client *c, char *why, size_t size)
 	fresh = identify(c->o, identity, &wrong) == -1 ? NULL :
 	    context_new(c->o, &not_after_s, &wrong);
 	if (fresh == NULL) {
+		tls_watch_refused(&c->watch);
 		snprintf(why, size, "%s", wrong.text);
 		return TLS_LOOK_BAD;
 	}

@@ -579,6 +579,7 @@ tls_server_look(struct tls_server *s, char *why, size_t size)
 		return TLS_LOOK_SAME;
 	fresh = set_new(s->o, &wrong);
 	if (fresh == NULL) {
+		tls_watch_refused(&s->watch);
 		snprintf(why, size, "%s", wrong.text);
 		return TLS_LOOK_BAD;
 	}

@@ -9,6 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { LOOKS_BETWEEN = 60 };
+
+/* By the change of its state, not of its bytes: one that becomes readable by
+   chmod(1) counts, too. */
 static struct tls_stamp
 stamp_of(const char *path)
 {
@@ -19,8 +23,8 @@ stamp_of(const char *path)
 		stamp = (struct tls_stamp){ .device = (uint64_t)st.st_dev,
 		    .inode = (uint64_t)st.st_ino,
 		    .size = (uint64_t)st.st_size,
-		    .changed_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 +
-		    st.st_mtim.tv_nsec };
+		    .changed_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 +
+		    st.st_ctim.tv_nsec };
 	return stamp;
 }
 
@@ -52,7 +56,13 @@ void
 tls_watch_fini(struct tls_watch *w)
 {
 	free(w->v);
-	*w = (struct tls_watch){ NULL, 0 };
+	*w = (struct tls_watch){ 0 };
+}
+
+void
+tls_watch_refused(struct tls_watch *w)
+{
+	w->again = LOOKS_BETWEEN;
 }
 
 bool
@@ -68,8 +78,11 @@ tls_watch_look(struct tls_watch *w)
 		rests = rests && same(&now, &f->last);
 		f->last = now;
 	}
+	if (w->again > 0 && --w->again == 0)
+		differs = true;
 	if (!differs || !rests)
 		return false;
+	w->again = 0;
 	for (size_t i = 0; i < w->n; i++)
 		w->v[i].read = w->v[i].last;
 	return true;

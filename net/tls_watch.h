@@ -28,6 +28,8 @@ struct tls_watched {
 struct tls_watch {
 	struct tls_watched *v;
 	size_t n;
+	unsigned again;                 /* looks until it is time to try again;
+					   0 = nothing was refused */
 };
 
 /* One more, as it is now; path NULL is fine and nothing. -1 = no memory. */
@@ -40,5 +42,9 @@ void tls_watch_fini(struct tls_watch *w);
  * two calls. Then what is there now counts as read.
  */
 bool tls_watch_look(struct tls_watch *w);
+
+/* What it said has changed could not be used, perhaps for a passing reason:
+   true once more after 60 looks. */
+void tls_watch_refused(struct tls_watch *w);
 
 #endif
