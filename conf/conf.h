@@ -451,7 +451,13 @@ struct conf_input {
 	const char *path;               /* names the file; relative paths and
 					   includes start at its folder */
 	const char *text;               /* NULL = read path */
+	const char *name;               /* the text was sent (conf/sent.h): what
+					   errors call its file; NULL = it was
+					   not */
 	const struct conf_proto *const *protos; /* NULL-terminated */
+	bool live;                      /* by a weir that runs: conf_warn() asks
+					   nothing that needs one thread, or
+					   the user it was started as */
 	bool offline;                   /* certificates and keys are not read:
 					   for those who only want to know
 					   what the file says */
@@ -464,7 +470,10 @@ struct conf_input {
  */
 struct conf *conf_load(const struct conf_input *in, struct conf_errors *errors)
     MUST_CHECK;
+/* Ends one reference, of which conf_load() gives one and conf_keep() one more.
+   Of one thread. */
 void conf_free(struct conf *c);
+struct conf *conf_keep(struct conf *c);
 
 /* "FILE:LINE" of a line kept in the structs above. */
 void conf_place(const struct conf *c, int line, char *out, size_t size);

@@ -15,6 +15,7 @@
 #include "conf/expand.h"
 #include "conf/read.h"
 #include "conf/schema.h"
+#include "conf/sent.h"
 #include "conf/syntax.h"
 
 /* ------------------------------------------------------------------ admin */
@@ -66,7 +67,7 @@ read_token(struct load *w, const struct spot *s)
 	if (c->admin.token_file == NULL)
 		return;
 	line = line_of(member_of(s, "token_file"));
-	token = secret_read(text_file_of(&w->source->text, line),
+	token = secret_read(text_base_of(&w->source->text, line),
 	    c->admin.token_file, why);
 	if (token == NULL) {
 		complain(w, s, line, "token_file", "%s", why);
@@ -128,7 +129,7 @@ place_access_log(struct load *w, const struct spot *s)
 
 	if (v == NULL || written == NULL || strchr(written, '/') == NULL)
 		return;
-	path = path_from(text_file_of(&w->source->text, line_of(v)), written);
+	path = path_from(text_base_of(&w->source->text, line_of(v)), written);
 	w->c->log.access = path == NULL ? NULL :
 	    arena_copy(&w->source->arena, path);
 	w->source->arena.failed = w->source->arena.failed || path == NULL;
@@ -218,7 +219,9 @@ read_file(struct load *w)
 	struct text *text = &w->source->text;
 	config_t tree;
 
-	if (text_read(text, w->in->path, w->in->text, w->problems) == -1)
+	if ((w->in->name == NULL ? text_read(text, w->in->path, w->in->text,
+	    w->problems) : sent_read(text, w->in->path, w->in->name,
+	    w->in->text, w->problems)) == -1)
 		return;
 	syntax_check(text, w->problems);
 	if (w->problems->n > 0)
@@ -263,17 +266,18 @@ error_line(const struct text *t, const struct problem *p)
 	return n == -1 ? NULL : line;
 }
 
-static void
-report(const struct load *w, struct conf_errors *errors)
+void
+report_problems(const struct text *text, const char *path, struct problems *p,
+    struct conf_errors *errors)
 {
-	struct problems *p = w->problems;
 	char *more;
 
-	problems_sort(p);
-	for (size_t i = 0; i < p->n; i++)
-		error_add(errors, error_line(&w->source->text, &p->v[i]));
-	if (p->left_out > 0 && asprintf(&more, "%s: and %zu errors more",
-	    w->in->path, p->left_out) != -1)
+	if (p != NULL)
+		problems_sort(p);
+	for (size_t i = 0; p != NULL && i < p->n; i++)
+		error_add(errors, error_line(text, &p->v[i]));
+	if (p != NULL && p->left_out > 0 && asprintf(&more,
+	    "%s: and %zu errors more", path, p->left_out) != -1)
 		error_add(errors, more);
 	if (errors->n == 0)
 		error_add(errors, strdup("out of memory while reading the "
@@ -294,7 +298,10 @@ conf_new(const struct conf_input *in)
 	source->protos = in->protos;
 	source->unused_end = &source->unused;
 	c->source = source;
-	c->path = arena_copy(&source->arena, in->path);
+	source->refs = 1;
+	source->live = in->live;
+	c->path = arena_copy(&source->arena, in->name != NULL ? in->name :
+	    in->path);
 	return c;
 }
 
@@ -321,7 +328,7 @@ conf_load(const struct conf_input *in, struct conf_errors *errors)
 		return w.c;
 	}
 	if (w.source != NULL) {
-		report(&w, errors);
+		report_problems(&w.source->text, w.c->path, problems, errors);
 		problems_fini(problems);
 	} else {
 		error_add(errors, strdup("out of memory"));
@@ -331,12 +338,24 @@ conf_load(const struct conf_input *in, struct conf_errors *errors)
 	return NULL;
 }
 
+struct conf *
+conf_keep(struct conf *c)
+{
+	struct source *source = c->source;
+
+	source->refs++;
+	return c;
+}
+
 void
 conf_free(struct conf *c)
 {
 	struct source *source;
 
 	if (c == NULL)
+		return;
+	source = c->source;
+	if (--source->refs > 0)
 		return;
 	for (size_t i = 0; i < c->n_listeners; i++) {
 		struct conf_listener *l = &c->listeners[i];
@@ -353,7 +372,6 @@ conf_free(struct conf *c)
 			u->proto->release_upstream(u);
 	}
 	tls_release(c);
-	source = c->source;
 	text_fini(&source->text);
 	arena_fini(&source->arena);
 	free(source);

@@ -165,7 +165,7 @@ text_of(struct load *w, const struct spot *s, const char *key,
 	char why[EXPAND_WHY_MAX], *text, *copy;
 
 	text = expand(config_setting_get_string(v),
-	    text_file_of(&w->source->text, line_of(v)), hidden, why);
+	    text_base_of(&w->source->text, line_of(v)), hidden, why);
 	if (text == NULL) {
 		complain(w, s, line_of(v), key, "%s", why);
 		return NULL;
@@ -377,7 +377,7 @@ read_path(struct load *w, const struct spot *s, const struct conf_key *row,
 
 	if (file.path == NULL || *file.path == '\0')
 		return (struct conf_file){ NULL, NULL };
-	full = path_from(text_file_of(&w->source->text, line_of(v)), file.path);
+	full = path_from(text_base_of(&w->source->text, line_of(v)), file.path);
 	if (full != NULL)
 		file.full = arena_copy(&w->source->arena, full);
 	free(full);

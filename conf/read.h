@@ -28,6 +28,8 @@ struct source {
 	const struct conf_proto *const *protos;
 	struct hidden *hidden;  /* secrets */
 	struct unused *unused, **unused_end;
+	unsigned refs;          /* who has called conf_load(), conf_keep() */
+	bool live;              /* as in conf_input */
 };
 
 /* A string or field that came from ${file:}. */
@@ -105,6 +107,11 @@ struct spot spot_at(struct load *w, const struct spot *list, unsigned i);
 
 /* The list at a key in .group, likewise. */
 struct spot spot_list(struct load *w, const struct spot *s, const char *key);
+
+/* load.c: what is wrong with a text, in its order, as people read it; p NULL: there
+   was no memory for it. At least one. */
+void report_problems(const struct text *text, const char *path,
+    struct problems *p, struct conf_errors *errors);
 
 int line_of(const config_setting_t *v);
 const config_setting_t *member_of(const struct spot *s, const char *key);

@@ -17,7 +17,6 @@
 #include "conf/problems.h"
 #include "conf/words.h"
 
-#define FILES_MAX 1000          /* includes of one configuration */
 #define DEPTH_MAX 16            /* includes within includes */
 #define READ_BYTES 65536
 
@@ -246,7 +245,7 @@ include_refusal(const struct source_file *f, const char *path)
 			return "it includes itself";
 	if (f->depth + 1 == DEPTH_MAX)
 		return "includes are nested too deep";
-	if (f->text->n_files >= FILES_MAX)
+	if (f->text->n_files >= TEXT_FILES_MAX)
 		return "there are more than 1000 of them";
 	return NULL;
 }
@@ -278,23 +277,19 @@ include(struct source_file *f, const struct token *directive)
 	return result;
 }
 
-static int
-refuse(struct source_file *f, const struct token *t)
+const char *
+text_refusal(const struct token *t)
 {
-	switch (t->kind) {
-	case TOKEN_OPEN_STRING:
-		problem_add(f->problems, here(f), NULL, "the string that "
-		    "begins here is never closed, expected \"");
-		break;
-	case TOKEN_OPEN_COMMENT:
-		problem_add(f->problems, here(f), NULL, "the comment that "
-		    "begins here is never closed, expected */");
-		break;
-	default:
-		problem_add(f->problems, here(f), NULL, "\"@\" is out of "
-		    "place, expected @include \"file\" on a line of its own");
-	}
-	return -1;
+	if (t->kind == TOKEN_OPEN_STRING)
+		return "the string that begins here is never closed, "
+		    "expected \"";
+	if (t->kind == TOKEN_OPEN_COMMENT)
+		return "the comment that begins here is never closed, "
+		    "expected */";
+	if (t->kind == TOKEN_ODD && *t->at == '@')
+		return "\"@\" is out of place, expected @include \"file\" on "
+		    "a line of its own";
+	return NULL;
 }
 
 /* Copies the file, its includes put in place, to the end of the text. */
@@ -306,25 +301,36 @@ file_copy(struct source_file *f, const char *bytes)
 
 	while (!f->failed) {
 		struct token t = token_next(&s);
+		const char *why = text_refusal(&t);
 
 		if (t.kind == TOKEN_END) {
 			put(f, done, strlen(done));
 			break;
 		}
-		if (t.kind == TOKEN_INCLUDE || t.kind == TOKEN_OPEN_STRING ||
-		    t.kind == TOKEN_OPEN_COMMENT ||
-		    (t.kind == TOKEN_ODD && *t.at == '@')) {
+		if (t.kind == TOKEN_INCLUDE || why != NULL) {
 			put(f, done, (size_t)(t.at - done));
 			done = t.at + t.len;
 			if (f->failed)
 				break;
-			if (t.kind != TOKEN_INCLUDE)
-				return refuse(f, &t);
+			if (why != NULL) {
+				problem_add(f->problems, here(f), NULL, "%s",
+				    why);
+				return -1;
+			}
 			if (include(f, &t) == -1)
 				return -1;
 		}
 	}
 	return f->failed ? -1 : 0;
+}
+
+void
+text_hash(struct text *t, const char *bytes)
+{
+	if (t->hash == 0)
+		t->hash = FNV_BASIS;
+	for (; *bytes != '\0'; bytes++)
+		t->hash = (t->hash ^ (unsigned char)*bytes) * FNV_PRIME;
 }
 
 static int
@@ -337,8 +343,7 @@ file_add(struct text *t, const struct source_file *includer, const char *path,
 	    .fresh = true };
 	int result = -1;
 
-	for (const char *c = bytes; *c != '\0'; c++)
-		t->hash = (t->hash ^ (unsigned char)*c) * FNV_PRIME;
+	text_hash(t, bytes);
 	if (strncmp(bytes, "\xef\xbb\xbf", 3) == 0)     /* UTF-8 mark */
 		bytes += 3;
 	if (name_file(t, path) == 0)
@@ -361,7 +366,7 @@ text_read(struct text *t, const char *path, const char *given,
 	char *bytes = NULL;
 	int result;
 
-	*t = (struct text){ .hash = FNV_BASIS };
+	*t = (struct text){ .bytes = NULL };
 	if (given == NULL) {
 		bytes = file_read(path, TEXT_MAX_BYTES, &why);
 		if (bytes == NULL) {
@@ -380,9 +385,13 @@ text_read(struct text *t, const char *path, const char *given,
 void
 text_fini(struct text *t)
 {
-	for (size_t i = 0; i < t->n_files; i++)
+	for (size_t i = 0; i < t->n_files; i++) {
 		free(t->files[i]);
+		if (t->bases != NULL)
+			free(t->bases[i]);
+	}
 	free(t->files);
+	free(t->bases);
 	free(t->lines);
 	free(t->bytes);
 	*t = (struct text){ 0 };
@@ -398,6 +407,16 @@ text_file_of(const struct text *t, int line)
 	if (line < 1 || (size_t)line > t->n_lines)
 		return t->files[0];
 	return t->files[t->lines[line - 1].file];
+}
+
+const char *
+text_base_of(const struct text *t, int line)
+{
+	unsigned file = line < 1 || (size_t)line > t->n_lines ? 0 :
+	    t->lines[line - 1].file;
+
+	return t->n_files == 0 || t->bases == NULL ? text_file_of(t, line) :
+	    t->bases[file];
 }
 
 int

@@ -17,9 +17,11 @@
 
 #define TEXT_MAX_BYTES (16 * 1024 * 1024)       /* with all includes */
 #define SECRET_MAX_BYTES (1024 * 1024)          /* of one ${file:} */
+#define TEXT_FILES_MAX 1000                     /* includes of one */
 #define LINE_NAME_MAX 256
 
 struct problems;
+struct token;
 
 struct text_line {
 	unsigned file;          /* index into files */
@@ -32,6 +34,8 @@ struct text {
 	struct text_line *lines;        /* of line 1 and on of bytes */
 	size_t n_lines, lines_room;
 	char **files;           /* paths; the first is the main file's */
+	char **bases;           /* of a text that was sent: where those files
+				   would be; NULL = there they are */
 	size_t n_files;
 	uint64_t hash;          /* of all files' bytes, FNV-1a */
 };
@@ -47,6 +51,14 @@ void text_fini(struct text *t);
 /* File and line of a line of bytes; line 0 (the whole) is the main file's. */
 const char *text_file_of(const struct text *t, int line);
 int text_line_of(const struct text *t, int line);
+
+/* Where relative paths of that line start: for path_from(). */
+const char *text_base_of(const struct text *t, int line);
+
+/* For who reads texts in another way: why a word ends the reading, or NULL; takes
+   a file's bytes into the hash. */
+const char *text_refusal(const struct token *token);
+void text_hash(struct text *t, const char *bytes);
 
 /* "line 3", or "other.conf:3" when `seen_from` is of another file. */
 const char *text_line_name(const struct text *t, int line, int seen_from,

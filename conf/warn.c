@@ -69,7 +69,11 @@ warn_times(struct warner *w)
 static void
 warn_root(struct warner *w)
 {
+	const struct source *source = w->c->source;
+
 	about(w, "user", "");
+	if (source->live)
+		return;
 	if (geteuid() == 0 && w->c->user == NULL)
 		say(w, 0, "weir would keep running as root, expected user = "
 		    "\"NAME\"");

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/read.h"
 #include "net/tls_client.h"
 #include "net/tls_server.h"
 
@@ -67,7 +68,8 @@ become_self(struct self *self)
 static void
 become_user(struct self *self, const struct conf *c)
 {
-	const struct passwd *pw = c->user == NULL ? NULL : getpwnam(c->user);
+	const struct source *source = c->source;
+	const struct passwd *pw = source->live || c->user == NULL ? NULL : getpwnam(c->user);
 	const struct group *gr = c->group == NULL ? NULL :
 	    getgrnam(c->group);
 	gid_t gid = gr != NULL ? gr->gr_gid : pw != NULL ? pw->pw_gid : 0;
