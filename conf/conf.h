@@ -218,6 +218,7 @@ struct conf_pool {
 	int64_t idle_timeout_ms;
 	int64_t max_lifetime_ms;
 	int64_t max_requests;           /* 0 = no limit */
+	int64_t leak_after_ms;          /* CONF_OFF = nobody is told */
 	int64_t shared;                 /* mode "shared": connections that are
 					   shared, for each worker, endpoint and
 					   key */

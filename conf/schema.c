@@ -584,6 +584,9 @@ const struct conf_key schema_pool[] = {
 	ROW("max_lifetime", DURATION, UPSTREAM(pool.max_lifetime_ms),
 	    DEF("off"), RANGE(1, YEAR), OR_OFF, HELP("retired when older, "
 	    "spread by 10 % either way")),
+	ROW("leak_after", DURATION, UPSTREAM(pool.leak_after_ms), DEF("off"),
+	    RANGE(1, YEAR), OR_OFF, HELP("a lease held longer is told of in "
+	    "the log, and counted")),
 	ROW("shared", COUNT, UPSTREAM(pool.shared), DEF("1"), RANGE(1, 256),
 	    HELP("mode shared: connections that are shared, for each worker, "
 	    "endpoint and key (database, user)")),

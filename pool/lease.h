@@ -60,6 +60,7 @@ struct lease {
 	bool reused;                    /* it had been used before */
 	bool joined;                    /* others were on it: its end is news,
 					   not an idle one's */
+	bool leaked;                    /* held beyond leak_after: told of */
 };
 
 /* Embedded in whatever asks, which keeps it until it is answered. */

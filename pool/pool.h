@@ -174,9 +174,12 @@ struct pool {
 	_Atomic unsigned pinned;        /* of the leased */
 	_Atomic int64_t  oldest_lease_ns;       /* since when; INT64_MAX = none */
 	_Atomic unsigned opening;       /* connecting, greeting, washing */
+	_Atomic unsigned leaks;         /* leases held beyond leak_after, when
+					   upkeep last looked */
 
 	counter connects, closes, requests, reused, retries, exhausted_us;
 	counter waiting_max;
+	counter leaked;                 /* leases that ever were leaks */
 	counter discards[N_DISCARDS];
 	counter pins[POOL_PINS_MOST];   /* by index in peer_ops.pins */
 	counter errors[POOL_ERRORS_MOST];       /* in peer_ops.errors */

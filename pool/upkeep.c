@@ -10,6 +10,7 @@
 
 #include "pool/adapt.h"
 #include "pool/balance.h"
+#include "pool/leak.h"
 #include "pool/lease.h"
 #include "pool/quota.h"
 #include "pool/shards.h"
@@ -409,6 +410,8 @@ tick_ms(const struct pool *p)
 		ms = p->conf->pool.max_lifetime_ms;
 	if (p->habit.learned_ms > 0 && p->habit.learned_ms < ms)
 		ms = p->habit.learned_ms;
+	if (p->conf->pool.leak_after_ms < ms)
+		ms = p->conf->pool.leak_after_ms;
 	if (p->conf->pool.adapt && TICK_MOST_MS < ms)
 		ms = TICK_MOST_MS;
 	if (is_backing_off(p))
@@ -449,6 +452,7 @@ tick(struct deadline *d)
 	if (p->conf != NULL) {
 		keep_alive(p);
 		adapt_tick(p);
+		leak_look(p);
 		/* Memory may have been short for a ring. */
 		pool_look_at_shards(p);
 		pool_close_idle(p, idle_overdue);

@@ -17,6 +17,7 @@
 #include "pool/endpoint.h"
 #include "pool/peer.h"
 
+struct lease;
 struct pool;
 struct quotas;
 struct worker;
@@ -56,6 +57,9 @@ struct upstream {
 	   look up names again. NULL = nobody. */
 	void           (*demoted)(void *arg, struct endpoint *e);
 	void            *demoted_arg;
+	/* Likewise: that lease has just become a leak. NULL = nobody. */
+	void           (*leaked)(void *arg, const struct lease *l);
+	void            *leaked_arg;
 	struct quotas   *quotas;        /* NULL = the protocol has no groups */
 	_Atomic uint64_t *last_id;      /* of connections, for people: where all
 					   upstreams share one, none is given

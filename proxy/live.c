@@ -16,6 +16,7 @@
 #include "pool/upkeep.h"
 #include "proxy/failover.h"
 #include "proxy/lane.h"
+#include "proxy/leaks.h"
 #include "proxy/override.h"
 
 enum { WHO_MAX = 400 };
@@ -377,6 +378,8 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	if (lu->upstream == NULL || lu->checker == NULL)
 		goto fail;
 	lu->upstream->last_id = &rt->last_id;
+	lu->upstream->leaked = leaks_tell;
+	lu->upstream->leaked_arg = rt;
 	failover_init(lu);
 	free(workers);
 	list_append(&rt->upstreams, &lu->link);

@@ -211,6 +211,8 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 		*oldest_ns = parked;
 	if (lent < *lease_ns)
 		*lease_ns = lent;
+	v->leaks += atomic_load(&p->leaks);
+	v->leaked += count_read(&p->leaked);
 	v->waiting_max += count_read(&p->waiting_max);
 	v->connects += count_read(&p->connects);
 	v->closes += count_read(&p->closes);

@@ -76,6 +76,7 @@ struct view_upstream {
 	uint64_t    ready, paused;      /* 0 or 1 */
 	uint64_t    max, cap, open, idle, leased, connecting, pinned;
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
+	uint64_t    leaks, leaked;      /* now, and ever */
 	uint64_t    connects, closes, requests, reused, retries, exhausted_us;
 	uint64_t    discards[N_DISCARDS];
 	const char *const *pin_names;   /* NULL-terminated; NULL = none */

@@ -225,6 +225,7 @@ pool(const struct view_upstream *v)
 	put_number(o, "waiting", v->waiting);
 	put_number(o, "waiting_max", v->waiting_max);
 	put_number(o, "pinned", v->pinned);
+	put_number(o, "leaks", v->leaks);
 	put_number(o, "oldest_wait_us", v->oldest_wait_us);
 	put_number(o, "oldest_lease_us", v->oldest_lease_us);
 	return o;
@@ -258,6 +259,7 @@ upstream(const struct view_upstream *v)
 	put_number(o, "requests_total", v->requests);
 	put_number(o, "retries_total", v->retries);
 	put_number(o, "reused_total", v->reused);
+	put_number(o, "leaked_total", v->leaked);
 	put(o, "exhausted_seconds_total",
 	    json_real((double)v->exhausted_us / 1e6));
 	put(o, "pinned_total", named(v->pin_names, v->pins));

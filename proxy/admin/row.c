@@ -75,6 +75,8 @@ add_holders(struct rows *r, struct row *row, const struct upconn *u,
 		    container_of(l, const struct lease, ride);
 		struct holder h = { .pid = -1, .uid = -1 };
 
+		row->leaked = row->leaked || (lease->leaked &&
+		    u->pool->conf->pool.leak_after_ms < CONF_OFF);
 		if (lease->ops->tell == NULL)
 			continue;
 		row->all_holders++;
