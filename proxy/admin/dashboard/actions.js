@@ -43,7 +43,8 @@ function pauseOrResume(u) {
     `The ${plural(n, 'exchange')} that wait${n === 1 ? 's' : ''} will be served in the order ` +
     'in which they came, and new ones begin again.' :
     'New exchanges will wait, until their queue_timeout; those under way ' +
-    `(${plural(u.pool.leased, 'leased connection')}) end by themselves. A reload leaves it paused.`],
+    `(${plural(u.pool.leased, 'leased connection')}) end by themselves. A reload leaves it ` +
+    'paused.'],
   u.paused ? 'Resume' : 'Pause', async () => {
     await call('POST', path('upstreams', u.name, what));
     toast(`${u.name}: ${what}d`);
@@ -57,8 +58,9 @@ function endFault(u) {
 
 function killConnection(c, again) {
   const n = (c.holders || []).length;
-  ask(`Kill connection ${c.id}?`, [`It goes to ${c.resolved || c.endpoint} of ${c.upstream} and is ` +
-    `${c.state}. ` + (c.state === 'leased' ? `The exchange${n > 1 ? 's' : ''} on it will fail.` :
+  ask(`Kill connection ${c.id}?`, [`It goes to ${c.resolved || c.endpoint} of ${c.upstream} ` +
+    `and is ${c.state}. ` + (c.state === 'leased' ?
+    `The exchange${n > 1 ? 's' : ''} on it will fail.` :
     'Nobody is using it now.')], 'Kill it', async () => {
     await call('POST', path('upstreams', c.upstream, 'connections', String(c.id), 'kill'));
     toast(`Connection ${c.id} is closed`);

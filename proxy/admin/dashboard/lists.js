@@ -26,7 +26,8 @@ function holder(h) {
 
 function connectionRow(c, again) {
   const held = (c.holders || []).map(holder).join('; ');
-  const state = c.state + (c.leaked ? ' ! leaked' : '') + (c.pinned ? ', pinned: ' + c.pinned : '') +
+  const state = c.state + (c.leaked ? ' ! leaked' : '') +
+    (c.pinned ? ', pinned: ' + c.pinned : '') +
     (c.mark !== 'clean' ? `, ${c.mark}: ${c.mark_reason}` : '');
   const kill = button('Kill…', 'quiet', () => killConnection(c, again));
   kill.setAttribute('aria-label', `Kill connection ${c.id}`);
@@ -46,7 +47,8 @@ async function showConnections(u) {
         (!leased.input.checked || c.state === 'leased'))
         .sort((a, b) => b.state_ms - a.state_ms);
       told.textContent = plural(mine.length, 'connection') + ', those longest in their state ' +
-        'first' + (mine.length > CONNECTIONS_MOST ? `; the first ${CONNECTIONS_MOST} are shown` : '') +
+        'first' + (mine.length > CONNECTIONS_MOST ?
+        `; the first ${CONNECTIONS_MOST} are shown` : '') +
         (j.complete ? '' : '; not all could be asked');
       list.replaceChildren(mine.length ? table(['id', 'endpoint', 'state', 'since', 'age', 'uses',
         'held by', ''], mine.slice(0, CONNECTIONS_MOST).map(c => connectionRow(c, load))) : '');
@@ -88,8 +90,9 @@ function exchangeRows(x) {
     el('td', '', x.status ? String(x.status) : x.outcome);
   const why = el('td', 'why', x.why || '');
   why.colSpan = 6;
-  return [row(clock(x.at), x.request || '–', x.upstream + (x.endpoint ? ' → ' + x.endpoint : ''),
-    outcome, micros(x.total_us), steps(x)), el('tr', 'below', why)];
+  return [row(clock(x.at), x.request || '–', x.upstream +
+    (x.endpoint ? ' → ' + x.endpoint : ''), outcome, micros(x.total_us), steps(x)),
+  el('tr', 'below', why)];
 }
 
 function slowPart() {

@@ -93,16 +93,21 @@ function tell(s) {
   last = s;
   spread(s, found);
   if (document.hidden) {
-    document.title = found.length && found[0].level > NOTE ? `${SIGNS[found[0].level]} weir` : 'weir';
+    title(found);
     return;
   }
   draw(s, found, at);
 }
 
+function title(found) {
+  document.title = found.length && found[0].level > NOTE ?
+    `${SIGNS[found[0].level]} weir: ${found[0].text}` : 'weir';
+}
+
 function draw(s, found, at) {
-  const level = summarize(s, found);
+  summarize(s, found);
   dress(document.body, '');
-  document.title = level > NOTE ? `${SIGNS[level]} weir: ${found[0].text}` : 'weir';
+  title(found);
   state(...(s.draining ? ['! draining', 'warn'] : s.ready ? ['✓ ready', 'good'] :
     ['✕ not ready', 'bad']));
   say($('version'), `${s.version}, pid ${s.pid}, up ${span(s.uptime_s)}`);

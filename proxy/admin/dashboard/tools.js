@@ -113,6 +113,8 @@ function span(s) {
 }
 
 function percent(part) {
+  // Never "100 %" of what is not all of it.
+  if (part >= 0.995 && part < 1) return (Math.floor(1000 * part) / 10).toFixed(1) + ' %';
   return part > 0 && part < 0.001 ? '< 0.1 %' : (100 * part).toFixed(part < 0.1 ? 1 : 0) + ' %';
 }
 

@@ -4,6 +4,8 @@
 const BAD = 2, WARN = 1, NOTE = 0;
 const SIGNS = ['i', '!', '✕'], LEVELS = ['note', 'warn', 'bad'];
 const LATELY_S = 60;
+const LONG_WAIT_US = 200e3;
+const STAYS_S = 10;             // what comes and goes stays so long
 
 // Counted as failures, but nothing that weir or its upstreams could do about.
 const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed',
@@ -78,10 +80,13 @@ function ofUpstream(u, found) {
   const p = u.pool;
   ofEndpoints(u, add);
   if (u.paused) add(WARN, `Upstream ${u.name} is paused by hand: ${number(p.waiting)} wait`);
-  else if (p.waiting && p.leased + p.connecting >= p.cap)
-    add(WARN, `Upstream ${u.name}: all ${number(p.cap)} connections are in use, ` +
-      `${number(p.waiting)} wait (the oldest for ${micros(p.oldest_wait_us)})`);
-  else if (p.waiting) add(WARN, `Upstream ${u.name}: ${number(p.waiting)} wait for a connection`);
+  else if (p.waiting)
+    // A pool that is small on purpose lets some wait for a moment, always.
+    add(p.oldest_wait_us > LONG_WAIT_US || p.waiting > p.cap ? WARN : NOTE,
+      `Upstream ${u.name}: ` + (p.leased + p.connecting >= p.cap ?
+      `all ${plural(p.cap, 'connection')} in use, ` : '') +
+      `${number(p.waiting)} wait${p.waiting === 1 ? 's' : ''} for one (the oldest for ` +
+      `${micros(p.oldest_wait_us)})`);
   if (p.cap < p.max) add(WARN, `Upstream ${u.name}: the server takes fewer connections, ` +
     `${number(p.cap)} of ${number(p.max)} are used`);
   if (p.leaks) add(WARN, `Upstream ${u.name}: ${plural(p.leaks, 'connection')} held ` +
@@ -106,7 +111,8 @@ function ofProgram(s, found) {
     ': idle clients are closed'));
   if (p.fds > 0.9 * p.fds_max) add(BAD, `${number(p.fds)} of ${number(p.fds_max)} ` +
     'descriptors are in use');
-  if (p.log_dropped_total) add(WARN, `${plural(p.log_dropped_total, 'line')} of the logs lost so far`);
+  if (p.log_dropped_total) add(WARN, plural(p.log_dropped_total, 'line') +
+    ' of the logs lost so far');
   if (s.watchdog && s.watchdog.stuck_total) add(WARN, 'A loop was stuck ' +
     `${plural(s.watchdog.stuck_total, 'time')}: ${s.watchdog.last}`);
   if (s.upgrade && s.upgrade.last === 'failed') add(WARN, 'The last upgrade failed: ' +
@@ -115,12 +121,27 @@ function ofProgram(s, found) {
     'hand; a reload leaves them so', 'upstreams-head');
 }
 
+const known = new Map();        // trouble by its kind -> { trouble, at }
+
+// Numbers change all the time; where it is, how bad and what it is do not.
+const kindOf = t => t.at + ' ' + t.level + ' ' + t.text.replace(/[\d.,]+.*/, '');
+
+// Those of a moment ago too: what comes and goes each second cannot be read.
+function steady(found, at) {
+  for (const t of found) known.set(kindOf(t), { t, at });
+  const now = new Set(found.map(kindOf));
+  for (const [kind, k] of known)
+    if (at - k.at > STAYS_S) known.delete(kind);
+    else if (!now.has(kind)) found.push({ ...k.t, ago: true });
+}
+
 // [{ level, text, at: an id }], worst first.
 function troubles(s) {
   const found = [];
   ofProgram(s, found);
   for (const u of s.upstreams) ofUpstream(u, found);
   for (const l of s.listeners) ofListener(l, found);
+  steady(found, serverTime());
   return found.map((t, i) => ({ ...t, i })).sort((a, b) => b.level - a.level || a.i - b.i);
 }
 
@@ -134,7 +155,7 @@ function trouble(t) {
   return { e, tell(row) {
     dress(e, LEVELS[row.level]);
     say(sign, SIGNS[row.level]);
-    say(a, row.text);
+    say(a, row.ago ? 'A moment ago: ' + row.text : row.text);
     mark(a, 'href', '#' + encodeURIComponent(row.at));
   } };
 }
@@ -157,8 +178,5 @@ function summarize(s, found) {
   const rows = found.slice(0, TROUBLES_MOST);
   if (found.length > rows.length) rows.push({ level: NOTE, at: 'upstreams-head',
     text: `and ${found.length - rows.length} more, marked below` });
-  // Numbers change all the time; where a row leads and how bad it is do not.
-  keep($('troubles'), rows, t => t.at + ' ' + t.level + ' ' +
-    t.text.replace(/[\d.,]+.*/, ''), trouble);
-  return worst;
+  keep($('troubles'), rows, kindOf, trouble);
 }

@@ -34,7 +34,7 @@ const ARROW = [2, 2, 'l8 4l-8 4z'];
 function poolPicture() {
   const names = ['free', 'barred', 'idle', 'connecting', 'leased', 'pin', 'waiting'];
   const paths = Object.fromEntries(names.map(n => [n, drawn('path', { class: n })]));
-  const svg = drawn('svg', { class: 'pool', role: 'img' }, ...Object.values(paths));
+  const svg = drawn('svg', { class: 'pool', role: 'img', height: 2 * CELL }, ...Object.values(paths));
   const words = el('div', 'words');
   let drawnAs = '';
 
@@ -83,11 +83,11 @@ function poolPicture() {
     drawnAs = as;
     const rows = Math.max(p.max, p.open) > CELLS_MOST ? asLengths(p, width) :
       asCells(p, columns);
-    const height = (rows + (p.waiting ? 1 : 0)) * CELL;
     paths.waiting.setAttribute('d', cells(Math.min(p.waiting, columns), rows * columns,
       columns, ARROW));
     svg.setAttribute('width', width);
-    svg.setAttribute('height', height);
+    // Room for those who wait even while nobody does: nothing below jumps.
+    svg.setAttribute('height', (rows + 1) * CELL);
   } };
 }
 
@@ -102,7 +102,8 @@ function remarks(e) {
   if (e.state !== 'up' && e.since) out.push(e.state + ' since ' + clock(e.since));
   if (h.checks_total && h.last !== 'ok') out.push('last check: ' + h.last);
   if (e.held_ms) out.push('asks for a pause of ' + micros(e.held_ms * 1000));
-  if (e.last_error) out.push('last error: ' + e.last_error);
+  if (e.last_error && e.last_error.toLowerCase() !== h.last.toLowerCase())
+    out.push('last error: ' + e.last_error);
   if (sum(e.failures_total)) out.push('failures: ' + tally(e.failures_total));
   if (e.ejections_total) out.push('ejected so far: ' + number(e.ejections_total));
   return out.join('; ');
@@ -111,8 +112,9 @@ function remarks(e) {
 function endpointRow(of) {
   return row => {
     const cell = cls => el('td', cls);
-    const name = el('th', 'name'), state = cell(''), check = cell('opt'),
-      weight = cell('opt'), open = cell(''), failures = cell(''), why = el('td', 'why');
+    const own = el('span', ''), resolved = el('span', 'soft');
+    const name = el('th', 'name', own, resolved), state = cell(''), check = cell('opt'),
+      weight = cell('opt'), open = cell(''), failures = cell('opt'), why = el('td', 'why');
     let now = row;
     const change = button('Change…', 'quiet', () => changeEndpoint(of.name, now));
     name.scope = 'row';
@@ -125,11 +127,13 @@ function endpointRow(of) {
       const failed = sum(r.failures_total), h = r.health;
       const [sign, cls] = STATES[r.state] || ['', ''];
       now = r;
-      say(name, (r.resolved && r.resolved !== r.name ? `${r.name} (${r.resolved})` : r.name) +
-        (r.backup ? ', backup' : ''));
+      say(own, r.name + (r.backup ? ', backup' : ''));
+      show(resolved, r.resolved !== r.name);
+      say(resolved, r.resolved || 'no address yet');
       say(state, sign + ' ' + r.state);
       dress(state, cls);
-      say(check, !h.checks_total ? '–' : h.last === 'ok' ? 'ok, ' + micros(h.latency_us) : '✕ failed');
+      say(check, !h.checks_total ? '–' : h.last === 'ok' ? 'ok, ' + micros(h.latency_us) :
+        '✕ failed');
       dress(check, h.checks_total && h.last !== 'ok' ? 'opt bad' : 'opt');
       say(weight, String(r.weight));
       say(open, `${number(r.leased)} / ${number(r.open)}`);
@@ -142,7 +146,7 @@ function endpointRow(of) {
 }
 
 const ENDPOINT_HEADS = [['endpoint', ''], ['state', ''], ['check', 'opt'], ['weight', 'opt'],
-  ['leased / open', ''], ['failures', ''], ['', '']];
+  ['in use / open', ''], ['failures', 'opt'], ['', '']];
 
 function endpointTable(row) {
   const head = el('thead', '', el('tr', '', ...ENDPOINT_HEADS.map(([text, cls]) => {
@@ -244,7 +248,7 @@ function upstreamCard(row) {
     numbers.tell([[number(requests.last || 0)],
       [micros(u.queue_us.p99), u.queue_us.p99 > 1e6 ? 'warn' : ''],
       [micros(u.first_byte_us.p99)], [micros(u.connect_us.p99)],
-      [u.requests_total ? percent(Math.floor(1000 * u.reused_total / u.requests_total) / 1000) : '–']]);
+      [u.requests_total ? percent(u.reused_total / u.requests_total) : '–']]);
     fault.tell(faultText(u.fault));
     show(end, Boolean(u.fault));
     limits.tell([['Limits: not sent ', u.limited_total], ['delayed ', u.delayed_total],
