@@ -5,11 +5,12 @@ and default, every command, page, number and reason is there under its name.
 import json
 import os
 import re
+import subprocess
 import sys
 
 HERE = os.path.dirname(__file__)
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from case import case, check, eq, run
+from case import case, check, eq, need, run
 from weir import Weir, command, one
 from web import HttpOrigin, ok, once
 
@@ -223,6 +224,15 @@ def what_is_opened_on_a_page_is_closed():
                "%s: %s and %s" % (name, opens, closes))
         eq([line for line in text.split("\n") if line != line.rstrip()], [],
            "%s: lines that end in blanks" % name)
+
+
+@case
+def programs_that_show_the_pages_have_nothing_to_say():
+    for name in sorted(os.listdir(PAGES)):
+        path = os.path.join(PAGES, name)
+        r = subprocess.run([need("mandoc"), "-T", "lint", "-W", "warning",
+                            path], capture_output=True, text=True)
+        eq(r.stdout + r.stderr, "", "mandoc of " + name)
 
 
 run()
