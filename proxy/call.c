@@ -156,21 +156,28 @@ send_all(int fd, const char *bytes, size_t len)
 
 static int
 send_request(int fd, const struct call_target *t, const char *method,
-    const char *path)
+    const char *path, const char *body)
 {
-	char *text;
+	char *text, length[48] = "";
 	int len, result;
 
+	if (strcmp(method, "POST") == 0)
+		snprintf(length, sizeof(length), "Content-Length: %zu\r\n",
+		    strlen(body));
 	len = asprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s"
 	    "Connection: close\r\n\r\n", method, path,
 	    t->addr.sa.sa_family == AF_UNIX ? "localhost" : t->shown,
 	    t->token != NULL ? "Authorization: Bearer " : "",
 	    t->token != NULL ? t->token : "", t->token != NULL ? "\r\n" : "",
-	    strcmp(method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+	    length);
 	if (len < 0)
 		return -1;
 	result = send_all(fd, text, (size_t)len);
 	free(text);
+	/* Who refuses a body answers before it has read it, and closes: what
+	   was said counts, not that nobody listened to the rest. */
+	if (result == 0)
+		(void)send_all(fd, body, strlen(body));
 	return result;
 }
 
@@ -241,9 +248,10 @@ read_head(struct call *c, const char *shown, int64_t until_ms, char *why,
 	return -1;
 }
 
-int
-call_begin(struct call *c, const struct call_target *t, const char *method,
-    const char *path, int64_t timeout_ms, char *why, size_t size)
+static int
+begin(struct call *c, const struct call_target *t, const char *method,
+    const char *path, const char *body, int64_t timeout_ms, char *why,
+    size_t size)
 {
 	int64_t until_ms = now_ms() + timeout_ms;
 
@@ -253,7 +261,7 @@ call_begin(struct call *c, const struct call_target *t, const char *method,
 	c->fd = connect_to(t, timeout_ms);
 	if (c->fd < 0)
 		return say(why, size, t->shown, "cannot reach weir");
-	if (send_request(c->fd, t, method, path) < 0) {
+	if (send_request(c->fd, t, method, path, body) < 0) {
 		(void)say(why, size, t->shown, "cannot talk to weir");
 		call_end(c);
 		return -1;
@@ -263,6 +271,13 @@ call_begin(struct call *c, const struct call_target *t, const char *method,
 		return -1;
 	}
 	return 0;
+}
+
+int
+call_begin(struct call *c, const struct call_target *t, const char *method,
+    const char *path, int64_t timeout_ms, char *why, size_t size)
+{
+	return begin(c, t, method, path, "", timeout_ms, why, size);
 }
 
 int64_t
@@ -309,16 +324,16 @@ call_end(struct call *c)
 	c->fd = -1;
 }
 
-int
-call_whole(const struct call_target *t, const char *method, const char *path,
-    int64_t timeout_ms, char **body, char *why, size_t size)
+static int
+whole(const struct call_target *t, const char *method, const char *path,
+    const char *text, int64_t timeout_ms, char **body, char *why, size_t size)
 {
 	size_t len = 0, room = 0;
 	char *all = NULL;
 	struct call c;
 	int64_t n = 1;
 
-	if (call_begin(&c, t, method, path, timeout_ms, why, size) < 0)
+	if (begin(&c, t, method, path, text, timeout_ms, why, size) < 0)
 		return -1;
 	while (n > 0) {
 		if (room - len < 4096) {
@@ -345,4 +360,18 @@ call_whole(const struct call_target *t, const char *method, const char *path,
 	all[len] = '\0';
 	*body = all;
 	return (int)c.status;
+}
+
+int
+call_whole(const struct call_target *t, const char *method, const char *path,
+    int64_t timeout_ms, char **body, char *why, size_t size)
+{
+	return whole(t, method, path, "", timeout_ms, body, why, size);
+}
+
+int
+call_post(const struct call_target *t, const char *path, const char *text,
+    int64_t timeout_ms, char **body, char *why, size_t size)
+{
+	return whole(t, "POST", path, text, timeout_ms, body, why, size);
 }

@@ -53,6 +53,10 @@ int64_t call_read(struct call *c, char *out, size_t size, char *why,
     size_t why_size) MUST_CHECK;
 void call_end(struct call *c);
 
+/* As call_whole() with POST, and a text as the request's body. */
+int call_post(const struct call_target *t, const char *path, const char *text,
+    int64_t timeout_ms, char **body, char *why, size_t why_size) MUST_CHECK;
+
 /* All of it: the status, or -1 with why. *body is malloc'd, ends with a NUL. */
 int call_whole(const struct call_target *t, const char *method,
     const char *path, int64_t timeout_ms, char **body, char *why,

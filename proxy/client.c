@@ -13,8 +13,6 @@
 #include "proxy/commands.h"
 #include "proxy/proto.h"
 
-#define CONF_DEFAULT "/etc/weir/weir.conf"
-
 enum { WAIT_MS = 60 * 1000, STOP_MS = 10 * 60 * 1000 };
 
 struct command {
@@ -57,6 +55,8 @@ static const struct command commands[] = {
 	    { "UPSTREAM" }, 1, OPTION_JSON, 0, run_resume },
 	{ "log", "LEVEL [--for 5m]", "log more or less for a while",
 	    { "LEVEL" }, 1, OPTION_FOR, 0, run_log },
+	{ "plan", "[--json]", "what a reload of the file would change", { NULL },
+	    0, OPTION_JSON, 0, run_plan },
 	{ "reload", "[--drop-overrides] [--json]",
 	    "load the file again: all of it or nothing", { NULL }, 0,
 	    OPTION_JSON | OPTION_DROP, 0, run_reload },

@@ -164,8 +164,8 @@ run_get(struct order *o)
 	    CLIENT_FAILED;
 }
 
-static void
-print_errors(const json_t *errors)
+void
+command_errors(const json_t *errors)
 {
 	size_t i;
 
@@ -207,7 +207,7 @@ run_reload(struct order *o)
 	else if (status == 200)
 		print_reloaded(j);
 	else if (json_array_size(json_object_get(j, "errors")) > 0) {
-		print_errors(json_object_get(j, "errors"));
+		command_errors(json_object_get(j, "errors"));
 		client_complain("the reload was refused, nothing has changed");
 	} else
 		client_complain("/reload: %d: %s", status,

@@ -14,6 +14,9 @@
 #include "net/err.h"
 #include "proxy/call.h"
 
+/* The file that is meant when none is named. */
+#define CONF_DEFAULT "/etc/weir/weir.conf"
+
 enum option {
 	OPTION_JSON = 1,
 	OPTION_FOR = 2,
@@ -54,6 +57,9 @@ void command_put_escaped(FILE *out, const char *text);
    memory. */
 char *command_path(const struct order *o, const char *what) MUST_CHECK;
 
+/* What is wrong, a line each. */
+void command_errors(const json_t *errors);
+
 enum { COMMAND_CALL_MS = 10 * 1000 };
 
 /* Each does what its name says and returns the exit status. */
@@ -68,6 +74,7 @@ int run_endpoint(struct order *o);
 int run_pause(struct order *o);
 int run_resume(struct order *o);
 int run_log(struct order *o);
+int run_plan(struct order *o);
 int run_reload(struct order *o);
 int run_wait(struct order *o);
 int run_ready(struct order *o);

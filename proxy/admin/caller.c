@@ -77,11 +77,23 @@ caller_release(struct worker *w, struct late *l)
 	free(container_of(l, struct caller, late));
 }
 
+static void
+drop_body(struct caller *c)
+{
+	if (c->body == NULL)
+		return;
+	free(c->body);
+	c->body = NULL;
+	c->body_len = 0;
+	c->admin->n_bodies--;
+}
+
 void
 caller_close(struct caller *c)
 {
 	if (c->state == CALLER_CLOSED)
 		return;
+	drop_body(c);
 	if (c->awaited != NULL)
 		c->awaited->forget(c->awaited);
 	c->state = CALLER_CLOSED;
@@ -305,7 +317,7 @@ caller_query(const struct caller *c, const char *key, char *out, size_t size)
 static void
 answer(struct caller *c)
 {
-	const struct page *p = page_find(c->path);
+	const struct page *p = c->page;
 	bool get = c->head.method == HTTP_M_GET ||
 	    c->head.method == HTTP_M_HEAD;
 
@@ -319,6 +331,35 @@ answer(struct caller *c)
 		    "read: the method has to be GET or HEAD");
 	else
 		p->answer(c);
+	drop_body(c);
+}
+
+/* Room for the body, if anybody is going to read it: 0, or -1 and c has been
+   answered. */
+static int
+make_body_room(struct caller *c, uint64_t len)
+{
+	const struct page *p = c->page;
+
+	if (p == NULL || page_body_most(p) == 0 || (c->probe && !p->probe)) {
+		if (len <= CALLER_BODY_BYTES)
+			return 0;
+		refuse(c, 413, "the body is larger than 1 MiB");
+		return -1;
+	}
+	if (len > page_body_most(p)) {
+		refuse(c, 413, "the body is larger than this page takes");
+		return -1;
+	}
+	if (c->admin->n_bodies < BODIES_MOST)
+		c->body = malloc((size_t)len + 1);
+	if (c->body == NULL) {
+		refuse(c, 503, "there is no room for the body now");
+		return -1;
+	}
+	c->body[0] = '\0';
+	c->admin->n_bodies++;
+	return 0;
 }
 
 /* Path and query; false when one is too long: half of it may mean the opposite
@@ -373,19 +414,20 @@ take_head(struct caller *c, const char *bytes)
 	bool fits = take_target(c, bytes);
 
 	c->keep = h->keep_alive && h->minor == 1;
+	c->page = fits ? page_find(c->path) : NULL;
 	buf_drop(&c->conn.w->blocks, &c->conn.in, h->size);
 	if (verdict != VERDICT_PASS && !(verdict == VERDICT_TOKEN && fits &&
-	    page_is_public(page_find(c->path))))
+	    page_is_public(c->page)))
 		refuse_verdict(c, verdict);
 	else if (!fits)
 		refuse(c, 414, "the path or the query is too long");
 	else if (h->body == HTTP_BODY_CHUNKED)
 		refuse(c, 411, "bodies need a Content-Length here");
-	else if (h->body == HTTP_BODY_LENGTH && h->length > CALLER_BODY_BYTES)
-		refuse(c, 413, "the body is larger than 1 MiB");
 	else if (h->body == HTTP_BODY_LENGTH && h->length > 0) {
 		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
+		if (make_body_room(c, h->length) < 0)
+			return;
 		c->body_left = h->length;
 		set_state(c, CALLER_BODY);
 		if (h->expect_continue &&
@@ -421,15 +463,38 @@ read_head(struct caller *c)
 	}
 }
 
-/* No page reads its body yet; it is taken off the wire all the same, or the
-   next request would begin in its middle. */
+/* The first n bytes, to behind those that there are: body_left never was more
+   than the room. */
+static void
+keep_body(struct caller *c, size_t n)
+{
+	size_t len;
+	const char *at;
+
+	while (n > 0) {
+		at = buf_front(&c->conn.in, &len);
+		if (len > n)
+			len = n;
+		memcpy(c->body + c->body_len, at, len);
+		c->body_len += len;
+		buf_drop(&c->conn.w->blocks, &c->conn.in, len);
+		n -= len;
+	}
+	c->body[c->body_len] = '\0';
+}
+
+/* What nobody reads is taken off the wire all the same, or the next request
+   would begin in its middle. */
 static void
 read_body(struct caller *c)
 {
 	struct buf *in = &c->conn.in;
 	size_t n = in->len < c->body_left ? in->len : (size_t)c->body_left;
 
-	buf_drop(&c->conn.w->blocks, in, n);
+	if (c->body != NULL)
+		keep_body(c, n);
+	else
+		buf_drop(&c->conn.w->blocks, in, n);
 	c->body_left -= n;
 	if (c->body_left == 0)
 		answer(c);

@@ -19,13 +19,15 @@
 #include "proxy/runtime.h"
 
 struct history;
+struct page;
 struct trend;
 
 enum {
 	CALLERS_MOST = 64,
 	CALLER_FIELDS = 64,             /* of a head */
 	CALLER_HEAD_BYTES = 16 * 1024,
-	CALLER_BODY_BYTES = 1024 * 1024
+	CALLER_BODY_BYTES = 1024 * 1024,        /* that nobody reads */
+	BODIES_MOST = 4                 /* kept at once, of all callers */
 };
 
 /* What a caller waits for: embedded in it. Whoever answers the caller takes it
@@ -44,6 +46,7 @@ struct admin {
 	struct list gates;
 	struct list callers;            /* oldest first */
 	unsigned n_callers;
+	unsigned n_bodies;              /* of callers that have c->body */
 	struct history *history;
 	struct trend *trend;
 	struct deadline record;         /* of history and trend */
@@ -78,6 +81,10 @@ struct caller {
 	bool pretty;
 	uint64_t body_left;
 	struct awaited *awaited;        /* WAITING */
+	const struct page *page;        /* of the request in hand; NULL = none */
+	char *body;                     /* for a page that reads it, and a NUL
+					   behind it; NULL = there is none */
+	size_t body_len;
 	char path[1024], query[2048];   /* of the request in hand */
 	struct http_head head;          /* room for CALLER_FIELDS */
 };

@@ -25,6 +25,10 @@ json_t *json_endpoint(const struct view_endpoint *v) MUST_CHECK;
 /* {"error": all of it, "errors": [each]}: at least one. */
 json_t *json_errors(const struct conf_errors *errors) MUST_CHECK;
 
+/* What differs, as /plan has it; the lines are those of conf. */
+struct diff;
+json_t *json_changes(const struct diff *d, const struct conf *conf) MUST_CHECK;
+
 /* {"error": text} */
 json_t *json_error(const char *text) MUST_CHECK;
 

@@ -22,6 +22,10 @@ struct live_upstream;
 #define ORDER_PAUSE    "/upstreams/NAME/pause"
 #define ORDER_RESUME   "/upstreams/NAME/resume"
 
+/* A query with a word that nobody reads is refused, not half obeyed: false, and c
+   has been answered. known ends with NULL. */
+bool order_query_is_known(struct caller *c, const char *const *known);
+
 void order_reload(struct caller *c);
 void order_drain(struct caller *c);
 void order_stop(struct caller *c);

@@ -15,6 +15,7 @@
 #include "proxy/admin/keys.h"
 #include "proxy/admin/orders.h"
 #include "proxy/admin/orders_pool.h"
+#include "proxy/admin/plans.h"
 #include "proxy/admin/prometheus.h"
 #include "proxy/admin/slow.h"
 #include "proxy/admin/target.h"
@@ -165,6 +166,7 @@ static const struct page pages[] = {
 	{ "/dns", false, false, get_dns },
 	{ "/key", false, false, keys_get },
 	{ "/reload", true, false, order_reload },
+	{ "/plan", true, false, plans_plan },
 	{ "/drain", true, false, order_drain },
 	{ "/stop", true, false, order_stop },
 	{ "/log", true, false, order_log },
@@ -188,4 +190,10 @@ bool
 page_is_public(const struct page *p)
 {
 	return p != NULL && p->answer == dashboard_answer;
+}
+
+size_t
+page_body_most(const struct page *p)
+{
+	return p->answer == plans_plan ? PLAN_BODY_BYTES : 0;
 }

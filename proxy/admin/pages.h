@@ -26,6 +26,9 @@ const struct page *page_find(const char *path);
 /* Holds no secret: whoever may ask at all may have it without the token. */
 bool page_is_public(const struct page *p);
 
+/* How many bytes of a body it reads; 0 = it reads none, and one is dropped. */
+size_t page_body_most(const struct page *p);
+
 /* The moment's frame to everyone at /stats/stream. */
 void pages_beat(struct admin *a);
 

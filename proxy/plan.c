@@ -1,0 +1,414 @@
+/*
+ * Plans. See plan.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/plan.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/tls_client.h"
+#include "pool/keyring.h"
+#include "proxy/live.h"
+#include "proxy/proto.h"
+#include "proxy/runtime.h"
+
+/* What only a start can change; patterns of fnmatch(3). An address that is bound
+   stays as it is, queue and permissions too. */
+static const char *const at_start[] = {
+	"workers",
+	"user",
+	"group",
+	"listeners.*.bind[[]*].backlog",
+	"listeners.*.bind[[]*].mode",
+	"listeners.*.bind[[]*].owner",
+	"listeners.*.bind[[]*].group",
+	"admin.*bind.backlog",
+	"admin.*bind.mode",
+	"admin.*bind.owner",
+	"admin.*bind.group"
+};
+
+bool
+plan_waits_for_start(const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < NELEMS(at_start); i++)
+		if (fnmatch(at_start[i], path, 0) == 0)
+			return true;
+	return false;
+}
+
+/* --------------------------------------------- what the keys do not show */
+
+static bool
+is_alike(const struct conf_upstream *a, const struct conf_upstream *b)
+{
+	return a->proto->alike == NULL || a->own == NULL || b->own == NULL ||
+	    a->proto->alike(a->own, b->own);
+}
+
+/* The path of something in an upstream; NULL when it is too long to be one. */
+static const char *
+path_in(char out[512], const struct conf_upstream *u, const char *what)
+{
+	int n = snprintf(out, 512, "upstreams.%s.%s", u->name, what);
+
+	return n > 0 && n < 512 ? out : NULL;
+}
+
+static int
+add_upstream_files(struct diff *d, const struct conf_upstream *was,
+    const struct conf_upstream *now)
+{
+	char path[512];
+
+	if (was->proto != now->proto)
+		return 0;
+	if (!tls_client_alike(was->tls.client, now->tls.client) &&
+	    path_in(path, now, "tls") != NULL && !diff_has(d, path) &&
+	    diff_add_fact(d, DIFF_UPSTREAM, now->name, ": what the files of "
+	    "its tls hold has changed", now->line) < 0)
+		return -1;
+	if (!is_alike(was, now) &&
+	    path_in(path, now, now->proto->name) != NULL &&
+	    !diff_has(d, path))
+		return diff_add_fact(d, DIFF_UPSTREAM, now->name, ": how it "
+		    "logs in has changed", now->line);
+	return 0;
+}
+
+static int
+add_token(struct diff *d, const struct conf *was, const struct conf *now)
+{
+	bool same = (was->admin.token == NULL) == (now->admin.token == NULL) &&
+	    (was->admin.token == NULL ||
+	    strcmp(was->admin.token, now->admin.token) == 0);
+
+	if (same || diff_has(d, "admin.token_file"))
+		return 0;
+	return diff_add_fact(d, DIFF_SETTING, NULL, "admin.token_file: the "
+	    "token in it has changed (secret)", 0);
+}
+
+int
+plan_diff(struct diff *d, const struct conf *was, const struct conf *now)
+{
+	const struct conf_upstream *u;
+	size_t i;
+
+	if (diff_make(d, was, now) < 0)
+		return -1;
+	for (i = 0; i < now->n_upstreams; i++) {
+		u = conf_upstream_find(was, now->upstreams[i].name);
+		if (u != NULL &&
+		    add_upstream_files(d, u, &now->upstreams[i]) < 0)
+			goto fail;
+	}
+	if (add_token(d, was, now) == 0)
+		return 0;
+fail:
+	diff_fini(d);
+	return -1;
+}
+
+/* -------------------------------------------------------------------- keys */
+
+/* So many keys tell the share to within half a percent. */
+enum { KEYS_TRIED = 20000 };
+
+/* nodes: room for all endpoints. NULL when out of memory. */
+static struct keyring *
+ring_of(const struct conf_upstream *u, struct keyring_node *nodes)
+{
+	struct keyring *ring = NULL;
+	size_t i, n = 0;
+
+	for (i = 0; i < u->n_endpoints; i++, n++) {
+		nodes[i] = (struct keyring_node){
+		    .label = keyring_label(&u->endpoints[i]),
+		    .weight = u->endpoints[i].weight, .usable = true };
+		if (nodes[i].label == NULL)
+			break;
+	}
+	if (n == u->n_endpoints)
+		ring = keyring_new(u->key_hash.ring, nodes, n);
+	for (i = 0; i < n; i++)
+		free((char *)nodes[i].label);
+	return ring;
+}
+
+static bool
+same_server(const struct conf_endpoint *a, const struct conf_endpoint *b)
+{
+	const char *x = a->srv != NULL ? a->srv : a->address.host;
+	const char *y = b->srv != NULL ? b->srv : b->address.host;
+
+	return strcmp(x, y) == 0 && a->address.port == b->address.port;
+}
+
+static double
+moved_between(const struct conf_upstream *was, const struct keyring *a,
+    const struct conf_upstream *now, const struct keyring *b)
+{
+	unsigned i, moved = 0;
+	size_t from, to;
+	char key[24];
+	int len;
+
+	for (i = 0; i < KEYS_TRIED; i++) {
+		len = snprintf(key, sizeof(key), "key:%u", i);
+		from = keyring_find(a, keyring_hash(was, key, (size_t)len));
+		to = keyring_find(b, keyring_hash(now, key, (size_t)len));
+		moved += from == KEYRING_NONE || to == KEYRING_NONE ||
+		    !same_server(&was->endpoints[from], &now->endpoints[to]);
+	}
+	return (double)moved / KEYS_TRIED;
+}
+
+static double
+moved_share(const struct conf_upstream *was, const struct conf_upstream *now)
+{
+	struct keyring_node *nodes;
+	struct keyring *a, *b;
+	double moved = -1;
+
+	if (was->balance != CONF_KEY_HASH || now->balance != CONF_KEY_HASH ||
+	    was->key_hash.ring == CONF_RING_RANDOM ||
+	    now->key_hash.ring == CONF_RING_RANDOM)
+		return -1;
+	nodes = calloc(was->n_endpoints + now->n_endpoints + 1,
+	    sizeof(*nodes));
+	if (nodes == NULL)
+		return -1;
+	a = ring_of(was, nodes);
+	b = ring_of(now, nodes);
+	if (a != NULL && b != NULL)
+		moved = moved_between(was, a, now, b);
+	keyring_free(a);
+	keyring_free(b);
+	free(nodes);
+	return moved;
+}
+
+/* ------------------------------------------------------------- connections */
+
+static unsigned
+of_endpoint(const struct endpoint *e, unsigned *idle)
+{
+	unsigned open = atomic_load(&e->open);
+	unsigned busy = atomic_load(&e->leased) + atomic_load(&e->opening);
+
+	/* Read one by one while they change. */
+	if (busy > open)
+		busy = open;
+	*idle = open - busy;
+	return busy;
+}
+
+static const struct conf_endpoint *
+named(const struct conf_upstream *u, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < u->n_endpoints; i++)
+		if (strcmp(u->endpoints[i].name, name) == 0)
+			return &u->endpoints[i];
+	return NULL;
+}
+
+/* Is an address of the roster still one in the new file? What a name stands for
+   stays while the name does. */
+static bool
+endpoint_stays(const struct endpoint *e, const struct conf_upstream *was,
+    const struct conf_upstream *now)
+{
+	const struct conf_endpoint *a = named(was, e->name);
+	const struct conf_endpoint *b = named(now, e->name);
+
+	return a != NULL && b != NULL && same_server(a, b);
+}
+
+static bool
+same_identity(const struct conf_upstream *was, const struct conf_upstream *now)
+{
+	return was->send_proxy == now->send_proxy && is_alike(was, now) &&
+	    tls_client_alike(was->tls.client, now->tls.client);
+}
+
+/* As pools do it: what is beyond max goes first, then what is idle beyond
+   max_idle. */
+static void
+trim(struct plan_pool *p, unsigned idle, const struct conf_pool *pool)
+{
+	unsigned open = p->stay, surplus = 0, more = 0;
+
+	if (open > pool->max)
+		surplus = open - (unsigned)pool->max;
+	if (surplus > idle) {
+		p->close_later += surplus - idle;
+		p->stay -= surplus - idle;
+		surplus = idle;
+	}
+	if (idle - surplus > pool->max_idle)
+		more = idle - surplus - (unsigned)pool->max_idle;
+	p->close_now += surplus + more;
+	p->stay -= surplus + more;
+}
+
+static void
+count_pool(struct plan_pool *p, const struct live_upstream *lu,
+    const struct conf_upstream *now)
+{
+	bool alike = now != NULL && now->proto == lu->conf->proto &&
+	    same_identity(lu->conf, now);
+	unsigned idle, busy, kept = 0;
+	size_t i;
+
+	for (i = 0; lu->roster != NULL && i < lu->roster->n; i++) {
+		const struct endpoint *e = lu->roster->v[i];
+
+		busy = of_endpoint(e, &idle);
+		if (alike && endpoint_stays(e, lu->conf, now)) {
+			p->stay += idle + busy;
+			kept += idle;
+		} else {
+			p->close_now += idle;
+			p->close_later += busy;
+		}
+	}
+	if (alike)
+		trim(p, kept, &now->pool);
+}
+
+static int
+count_pools(struct plan *p, struct runtime *rt)
+{
+	struct list *l;
+	size_t n = 0;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
+		n++;
+	p->pools = calloc(n + 1, sizeof(*p->pools));
+	if (p->pools == NULL)
+		return -1;
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
+		struct live_upstream *lu =
+		    container_of(l, struct live_upstream, link);
+		struct plan_pool *pool = &p->pools[p->n_pools];
+		const struct conf_upstream *now;
+
+		if (lu->conf == NULL)
+			continue;
+		pool->upstream = strdup(lu->conf->name);
+		if (pool->upstream == NULL)
+			return -1;
+		p->n_pools++;
+		now = conf_upstream_find(p->conf, lu->conf->name);
+		pool->gone = now == NULL;
+		count_pool(pool, lu, now);
+		pool->moved = now == NULL ? -1 : moved_share(lu->conf, now);
+	}
+	return 0;
+}
+
+/* -------------------------------------------------------------- all of it */
+
+static int
+compare(struct plan *p, struct runtime *rt)
+{
+	size_t i;
+
+	if (plan_diff(&p->diff, rt->gen->conf, p->conf) < 0)
+		return -1;
+	p->at_start = calloc(p->diff.n + 1, sizeof(*p->at_start));
+	if (p->at_start == NULL)
+		return -1;
+	for (i = 0; i < p->diff.n; i++)
+		p->at_start[i] = plan_waits_for_start(p->diff.v[i].path);
+	return count_pools(p, rt);
+}
+
+struct plan *
+plan_make(struct runtime *rt, const char *text, const char *name)
+{
+	struct plan *p = calloc(1, sizeof(*p));
+	struct conf_input in = { .protos = proto_table, .live = true,
+	    .path = rt->path != NULL ? rt->path : "(built in)",
+	    .text = text != NULL ? text : rt->builtin,
+	    .name = text != NULL ? name : NULL };
+
+	if (p == NULL)
+		return NULL;
+	p->conf = conf_load(&in, &p->errors);
+	p->ok = p->conf != NULL;
+	if (!p->ok)
+		return p;
+	conf_warn(p->conf, &p->warnings);
+	if (compare(p, rt) == 0)
+		return p;
+	plan_free(p);
+	return NULL;
+}
+
+void
+plan_free(struct plan *p)
+{
+	size_t i;
+
+	if (p == NULL)
+		return;
+	for (i = 0; i < p->n_pools; i++)
+		free(p->pools[i].upstream);
+	free(p->pools);
+	free(p->at_start);
+	diff_fini(&p->diff);
+	conf_errors_fini(&p->errors);
+	conf_errors_fini(&p->warnings);
+	conf_free(p->conf);
+	free(p);
+}
+
+/* ----------------------------------------------------------------- telling */
+
+/* Of an upstream that nothing happens to nothing is said. */
+bool
+plan_pool_text(const struct plan_pool *p, char *out, size_t size)
+{
+	if (p->close_now + p->close_later == 0 && !p->gone)
+		return false;
+	snprintf(out, size, "upstream %s: of its connections %u stay%s, %u "
+	    "close at once, %u when they are given back", p->upstream, p->stay,
+	    p->stay == 1 ? "s" : "", p->close_now, p->close_later);
+	return true;
+}
+
+void
+plan_tell(const struct plan *p, void (*say)(void *arg, const char *line),
+    void *arg)
+{
+	char line[1024];
+	size_t i;
+
+	if (p->ok && p->diff.n == 0)
+		say(arg, "nothing would change");
+	for (i = 0; i < p->diff.n; i++) {
+		snprintf(line, sizeof(line), "%s%s", p->diff.v[i].text,
+		    p->at_start[i] ? " (at the next start only)" : "");
+		say(arg, line);
+	}
+	for (i = 0; i < p->n_pools; i++) {
+		if (plan_pool_text(&p->pools[i], line, sizeof(line)))
+			say(arg, line);
+		if (p->pools[i].moved <= 0)
+			continue;
+		snprintf(line, sizeof(line), "upstream %s: %.1f %% of its keys "
+		    "go to another endpoint", p->pools[i].upstream,
+		    p->pools[i].moved * 100);
+		say(arg, line);
+	}
+}
