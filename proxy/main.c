@@ -11,13 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net/log.h"
 #include "proxy/client.h"
 #include "proxy/demo.h"
 #include "proxy/proto.h"
+#include "proxy/run.h"
 #include "proxy/runtime.h"
 #include "proxy/version.h"
 
@@ -31,6 +34,14 @@ struct options {
 	bool test, help, version;
 	char **rest;                    /* command and its arguments */
 	int n_rest;
+	char **after;                   /* "--"; NULL = there is none */
+};
+
+/* Who runs weir, and what with. */
+struct service {
+	const char *path;               /* NULL = as the demo says */
+	struct demo *demo;
+	pid_t above;                    /* ends with us; 0 = nobody does */
 };
 
 static const char usage_text[] =
@@ -41,6 +52,9 @@ static const char usage_text[] =
 "  weir                     run in the foreground (" DEFAULT_PATH ")\n"
 "  weir -t                  check the file, as `weir check`\n"
 "  weir check [--offline]   check the file and warn of what may hurt\n"
+"  weir run [--timeout 60s] [--stop-timeout 20s] [--anyway] -- COMMAND\n"
+"                           an application with weir: started when the pools\n"
+"                           are warm, stopped first\n"
 "  weir demo                run with a built-in configuration and origin\n"
 "  weir -h [config]         this help; all keys of the configuration file\n"
 "  weir -V                  version\n"
@@ -91,7 +105,11 @@ parse(int argc, char **argv, struct options *o)
 			o->help = true;
 		else if (strcmp(a, "-V") == 0 || strcmp(a, "--version") == 0)
 			o->version = true;
-		else if (a[0] == '-' && a[1] != '\0' && o->n_rest == 0)
+		else if (strcmp(a, "--") == 0 && o->n_rest > 0 &&
+		    strcmp(o->rest[0], "run") == 0) {
+			o->after = argv + i + 1;
+			break;
+		} else if (a[0] == '-' && a[1] != '\0' && o->n_rest == 0)
 			return usage_error("unknown option %s", a);
 		else
 			o->rest[o->n_rest++] = argv[i];
@@ -101,12 +119,13 @@ parse(int argc, char **argv, struct options *o)
 
 /* As many descriptors as are permitted, before anybody looks at the number. */
 static void
-raise_descriptors(void)
+raise_descriptors(struct rlimit *before)
 {
-	struct rlimit limit;
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
+	*before = limit;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
@@ -218,10 +237,38 @@ watch_signal(struct ev_signal *sig, struct runtime *rt, int number,
 	ev_signal_start(rt->main.loop, sig);
 }
 
-static int
-run(const char *path, struct demo *demo)
+/* Process 1 inherits the children of others, and has to bury them. */
+static void
+on_child(struct ev_loop *loop, struct ev_signal *sig, int revents)
 {
-	struct ev_signal hup, term, quit, intr, usr1;
+	struct runtime *rt = sig->data;
+	siginfo_t info = { 0 };
+
+	(void)loop, (void)revents;
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	    info.si_pid > 0 && info.si_pid != rt->awaited) {
+		(void)waitpid(info.si_pid, NULL, WNOHANG);
+		info.si_pid = 0;
+	}
+}
+
+/* Whoever has started us takes us along. Not sooner: a change of user makes the
+   kernel forget it. */
+static void
+end_with(pid_t above, struct runtime *rt)
+{
+	if (above == 0)
+		return;
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != above)
+		runtime_stop(rt);
+}
+
+static int
+run(const struct service *service)
+{
+	struct demo *demo = service->demo;
+	struct ev_signal hup, term, quit, intr, usr1, child;
 	struct conf_errors errors = { 0 };
 	struct runtime rt;
 	int status = EXIT_FAILED;
@@ -239,7 +286,7 @@ run(const char *path, struct demo *demo)
 	/* Nobody takes over yet, but scripts that ask for it must not kill
 	   weir. */
 	signal(SIGUSR2, SIG_IGN);
-	if (runtime_start(&rt, path, demo != NULL ? demo->config : NULL,
+	if (runtime_start(&rt, service->path, demo != NULL ? demo->config : NULL,
 	    &errors) < 0 || (demo != NULL && demo_serve(demo, &rt) < 0)) {
 		print_errors(&errors);
 		goto out;
@@ -249,12 +296,15 @@ run(const char *path, struct demo *demo)
 	watch_signal(&quit, &rt, SIGQUIT, on_term);
 	watch_signal(&intr, &rt, SIGINT, on_int);
 	watch_signal(&usr1, &rt, SIGUSR1, on_usr1);
+	if (getpid() == 1)
+		watch_signal(&child, &rt, SIGCHLD, on_child);
 	sigprocmask(SIG_UNBLOCK, &ours, NULL);
 	log_info(NULL, "weir %s runs: %zu listeners, %zu upstreams, %zu "
 	    "worker%s", WEIR_VERSION, rt.gen->conf->n_listeners,
 	    rt.gen->conf->n_upstreams, rt.n_lanes, rt.n_lanes == 1 ? "" : "s");
 	if (demo != NULL)
 		demo_print(demo);
+	end_with(service->above, &rt);
 	runtime_run(&rt);
 	log_info(NULL, "ended");
 	status = EXIT_OK;
@@ -270,19 +320,41 @@ static int
 run_demo(void)
 {
 	struct demo demo = { .origin_fd = -1 };
+	const struct service service = { .demo = &demo };
 
 	if (demo_prepare(&demo) < 0) {
 		fprintf(stderr, "weir: the demo cannot listen: %s\n",
 		    strerror(errno));
 		return EXIT_FAILED;
 	}
-	return run(NULL, &demo);
+	return run(&service);
+}
+
+static int
+serve(void *service)
+{
+	return run(service);
+}
+
+static int
+run_with(const struct options *o, const char *path,
+    const struct rlimit *descriptors)
+{
+	struct run_options options = { .command = o->after,
+	    .descriptors = *descriptors };
+	struct service service = { .path = path, .above = getpid() };
+
+	if (run_parse(&options, o->n_rest - 1, o->rest + 1) < 0)
+		return EXIT_USAGE;
+	return run_command(&options, serve, &service);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct options o = { 0 };
+	struct rlimit descriptors = { RLIM_INFINITY, RLIM_INFINITY };
+	struct service service = { 0 };
 	const char *path, *command;
 	int status;
 
@@ -291,8 +363,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	fill_standard_descriptors();
-	raise_descriptors();
-	path = o.path != NULL ? o.path : DEFAULT_PATH;
+	raise_descriptors(&descriptors);
+	service.path = path = o.path != NULL ? o.path : DEFAULT_PATH;
 	command = o.n_rest > 0 ? o.rest[0] : NULL;
 	if (o.help && command != NULL && strcmp(command, "config") == 0) {
 		conf_help(stdout, proto_table);
@@ -311,7 +383,9 @@ main(int argc, char **argv)
 	} else if (o.test || (command != NULL && strcmp(command, "check") == 0))
 		status = check(path, o.n_rest, o.rest);
 	else if (command == NULL)
-		status = run(path, NULL);
+		status = run(&service);
+	else if (strcmp(command, "run") == 0)
+		status = run_with(&o, path, &descriptors);
 	else if (strcmp(command, "demo") == 0 && o.n_rest == 1)
 		status = run_demo();
 	else if (client_has(command))

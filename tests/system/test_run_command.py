@@ -1,0 +1,333 @@
+"""`weir run -- COMMAND`: the application starts when the pools are warm, is
+stopped first, and its exit status is that of the whole.
+"""
+# SPDX-License-Identifier: MIT
+import os
+import pty
+import resource
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import case as cases
+from case import SLOW, WAIT, case, check, eq, later, port, put, run, until
+from manager import Manager
+from origin import Origin
+from weir import BINARY, Weir, command, one
+from web import HttpOrigin, ok, once
+
+PYTHON = sys.executable
+
+
+def paths():
+    """Names of files that an application may write, new in each case."""
+    n = time.monotonic_ns()
+    return [os.path.join(cases.temp_dir(), "%s%d" % (name, n))
+            for name in ("begun", "ended", "more")]
+
+
+def shell(text):
+    return ["--", "sh", "-c", text]
+
+
+def under(conf, *argv, **more):
+    """weir run with those words; it is up, its own process is .inner."""
+    w = Weir(conf, argv=["run", *argv], **more)
+    w.inner = w.stats()["pid"]
+    check(w.inner != w.pid, "weir is the process itself")
+    return w
+
+
+def gone(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
+@case
+def it_starts_when_warm_and_its_status_is_returned():
+    begun, _, _ = paths()
+    number = port()
+    w = under(one(number, pool="min_idle = 2;"),
+              *shell("echo x >%s; exit 7" % begun))
+    eq(w.get("/readyz")[0], 503, "/readyz")
+    check(not os.path.exists(begun), "started while nothing was warm")
+    o = HttpOrigin(number=number)
+    eq(w.exited(), 7, "exit status")
+    check(os.path.exists(begun), "did not run")
+    check(gone(w.inner), "weir lives on")
+    o.had(2)
+
+
+@case
+def logged_in_is_what_warm_means():
+    """A server that has been connected to, and has not let weir in yet."""
+    begun, _, _ = paths()
+    gate = threading.Event()
+
+    def script(link):
+        while link.more():
+            gate.wait(3 * WAIT)
+            # An answer for each command.
+            link.send(b"+OK\r\n" * link.take(len(link.buf)).count(b"*"))
+    o = Origin(script)
+    w = under(one(o, protocol="redis", pool="min_idle = 1;",
+                  up='redis = { user = "u"; password = "secret"; };'),
+              *shell("echo x >%s" % begun))
+    until(lambda: o.received > 0, "the login is there")
+    eq(w.get("/readyz")[0], 503, "/readyz")
+    check(not os.path.exists(begun), "started")
+    gate.set()
+    eq(w.exited(), 0, "exit status")
+    check(os.path.exists(begun), "not started")
+
+
+@case
+def a_signal_ends_the_application_first_and_it_is_served_meanwhile():
+    begun, ended, _ = paths()
+    o = HttpOrigin()
+    conf = one(o)
+    p = conf.listener("front").ports["front"]
+    w = under(conf, "--", PYTHON, "-c", """
+import signal, sys, urllib.request
+def end(number, frame):
+    body = urllib.request.urlopen("http://127.0.0.1:%d/last").read()
+    open(%r, "w").write("%%d bytes" %% len(body))
+    sys.exit(5)
+signal.signal(signal.SIGTERM, end)
+open(%r, "w")
+while True:
+    signal.pause()
+""" % (p, ended, begun))
+    until(lambda: os.path.exists(begun), "the application runs")
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 5, "exit status")
+    check("bytes" in read(ended), "what it got in its end")
+    eq(o.seen[-1].target, "/last", "last request")
+
+
+@case
+def one_that_does_not_end_is_killed_with_its_children():
+    begun, _, _ = paths()
+    w = under(one(HttpOrigin()), "--stop-timeout", "%dms" % (300 * SLOW),
+              *shell("trap '' TERM; sleep 1000 & echo $! >%s; wait; "
+                     "sleep 1000" % begun))
+    until(lambda: os.path.exists(begun) and read(begun), "it runs")
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 128 + 9, "exit status")
+    until(lambda: gone(int(read(begun))), "its child is gone")
+    check("sh has not ended within" in w.log(), w.log())
+
+
+@case
+def a_second_signal_does_not_wait():
+    begun, _, _ = paths()
+    w = under(one(HttpOrigin()), "--stop-timeout", "1h", *shell(
+        "trap '' TERM; echo x >%s; while :; do sleep 1000; done" % begun))
+    until(lambda: os.path.exists(begun), "it runs")
+    w.signal(signal.SIGTERM)
+    w.signal(signal.SIGINT)
+    eq(w.exited(), 128 + 9, "exit status")
+
+
+@case
+def not_warm_in_time_it_is_not_started():
+    begun, _, _ = paths()
+    w = under(one(port(), pool="min_idle = 1;"), "--timeout",
+              "%dms" % (500 * SLOW), *shell("echo x >%s" % begun))
+    eq(w.exited(), 1, "exit status")
+    check("not warm within 0 s: " in w.log() and "back" in w.log() and
+          "sh is not started" in w.log(), w.log())
+    check(not os.path.exists(begun), "it was started")
+
+
+@case
+def or_it_is_with_anyway():
+    begun, _, _ = paths()
+    w = under(one(port(), pool="min_idle = 1;"), "--timeout",
+              "%dms" % (500 * SLOW), "--anyway",
+              *shell("echo x >%s; exit 3" % begun))
+    eq(w.exited(), 3, "exit status")
+    check(os.path.exists(begun), "it was not started")
+
+
+@case
+def a_signal_before_the_start_ends_weir():
+    begun, _, _ = paths()
+    w = under(one(port(), pool="min_idle = 1;"), *shell("echo x >%s" % begun))
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 128 + 15, "exit status")
+    check(not os.path.exists(begun), "it was started")
+
+
+@case
+def statuses_of_the_shell():
+    for text, status in (("kill -KILL $$", 137), ("exit 0", 0)):
+        w = under(one(port()), *shell("sleep 0.3; " + text))
+        eq(w.exited(), status, text)
+    plain = put("plain", "x")
+    for name, status, why in (
+            ("/nowhere/to/be/found", 127, "No such file"),
+            (plain, 126, "Permission denied")):
+        w = Weir(one(port()), argv=["run", "--", name], wait=False)
+        eq(w.exited(), status, name)
+        check("cannot run %s: %s" % (name, why) in w.log(), w.log())
+
+
+@case
+def a_file_with_mistakes_starts_nothing():
+    begun, _, _ = paths()
+    r = command("-c", put("bad.conf", "workers = x;"), "run",
+                *shell("echo x >%s" % begun))
+    eq(r.returncode, 1, "exit status")
+    check("bad.conf:1:" in r.stderr, r.stderr)
+    check(not os.path.exists(begun), "it was started")
+
+
+@case
+def mistakes_of_the_command_line():
+    for words, why in (([], "needs -- and"), (["--"], "needs -- and"),
+                       (["sh"], "does not expect sh"),
+                       (["--timeout"], "--timeout needs a value"),
+                       (["--timeout", "5", "--", "sh"], "duration")):
+        r = command("run", *words)
+        eq(r.returncode, 2, repr(words))
+        check(why in r.stderr and "usage: " in r.stderr, r.stderr)
+
+
+@case
+def hup_is_a_reload_and_winch_is_the_applications():
+    begun, ended, _ = paths()
+    o = HttpOrigin()
+    w = under(one(o), *shell(
+        "trap 'echo w >%s' WINCH; trap 'exit 9' HUP USR1; echo x >%s; "
+        "while [ ! -e %s ]; do sleep 0.02; done; sleep 0.3; exit 4" % (
+            ended, begun, ended)))
+    until(lambda: os.path.exists(begun), "it runs")
+    w.signal(signal.SIGHUP)
+    w.signal(signal.SIGUSR1)
+    w.wait_log("reload: generation 2")
+    ok(once(w.conf.ports["front"]))
+    w.signal(signal.SIGWINCH)
+    eq(w.exited(), 4, "exit status")
+
+
+@case
+def without_weir_the_application_is_ended():
+    begun, ended, _ = paths()
+    w = under(one(HttpOrigin()), *shell(
+        "trap 'echo x >%s; exit 0' TERM; echo x >%s; "
+        "while :; do sleep 0.02; done" % (ended, begun)))
+    until(lambda: os.path.exists(begun), "it runs")
+    os.kill(w.inner, signal.SIGKILL)
+    eq(w.exited(), 1, "exit status")
+    check(os.path.exists(ended), "it was not told")
+    check("ended by signal 9" in w.log(), w.log())
+
+
+@case
+def weir_stop_ends_both():
+    begun, _, _ = paths()
+    w = under(one(HttpOrigin()), *shell(
+        "trap 'exit 6' TERM; echo x >%s; while :; do sleep 0.02; done" %
+        begun))
+    until(lambda: os.path.exists(begun), "it runs")
+    eq(w.post("/stop")[0], 200, "POST /stop")
+    eq(w.exited(), 6, "exit status")
+
+
+@case
+def nobody_is_left_when_it_is_killed():
+    begun, _, _ = paths()
+    w = under(one(HttpOrigin()), *shell(
+        "echo $$ >%s; exec sleep 1000" % begun))
+    until(lambda: os.path.exists(begun) and read(begun), "it runs")
+    w.signal(signal.SIGKILL)
+    eq(w.exited(), -9, "exit status")
+    until(lambda: gone(w.inner), "weir is gone")
+    until(lambda: gone(int(read(begun))), "the application is gone")
+
+
+@case
+def the_application_has_what_was_there_before():
+    begun, _, _ = paths()
+    m = Manager()
+    resource_was = resource.getrlimit(resource.RLIMIT_NOFILE)
+    w = under(one(HttpOrigin()), "--", PYTHON, "-c", """
+import os, resource
+fds = sorted(int(n) for n in os.listdir("/proc/self/fd"))
+status = dict(l.split(":", 1) for l in open("/proc/self/status"))
+with open(%r, "w") as f:
+    print(fds[:3], len(fds), file=f)
+    print(resource.getrlimit(resource.RLIMIT_NOFILE), file=f)
+    for name in ("SigBlk", "Seccomp", "NoNewPrivs"):
+        print(name, status[name].strip(), file=f)
+    print([n for n in os.environ if n.startswith(("NOTIFY", "WATCHDOG",
+                                                  "LISTEN_"))], file=f)
+os.rename(%r, %r)
+""" % (begun + ".new", begun + ".new", begun), env=m.env)
+    eq(w.exited(), 0, "exit status")
+    # The fourth descriptor is that of the folder which is read.
+    eq(read(begun), "[0, 1, 2] 4\n%r\nSigBlk %s\nSeccomp 0\n"
+       "NoNewPrivs 0\n[]\n" % (resource_was, "0" * 16), "its state")
+    m.wait("READY", "1")
+
+
+@case
+def the_terminal_is_the_applications():
+    """Ctrl-C is for it alone, and once."""
+    begun, ended, _ = paths()
+    conf = one(HttpOrigin())
+    file = put("terminal.conf", conf.text())
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(BINARY, [BINARY, "-c", file, "run", "--", "sh", "-c",
+                 "trap 'echo x >>%s' INT; trap 'exit 8' QUIT; echo x >%s; "
+                 "while :; do sleep 0.02; done" % (ended, begun)])
+    later(lambda: os.close(fd))
+    until(lambda: os.path.exists(begun), "it runs")
+    os.write(fd, b"\x03")
+    until(lambda: os.path.exists(ended), "it was interrupted")
+    os.write(fd, b"\x1c")
+    status = until(lambda: [s for p, s in [os.waitpid(pid, os.WNOHANG)] if p],
+                   "the end")[0]
+    eq(os.waitstatus_to_exitcode(status), 8, "exit status")
+    eq(read(ended), "x\n", "interrupts")
+
+
+@case
+def ctrl_z_stops_both_and_fg_goes_on():
+    begun, ended, _ = paths()
+    conf = one(HttpOrigin())
+    file = put("job.conf", conf.text())
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(BINARY, [BINARY, "-c", file, "run", "--", "sh", "-c",
+                 "trap 'exit 8' QUIT; echo x >%s; "
+                 "while :; do sleep 0.02; done" % begun])
+    later(lambda: os.close(fd))
+    until(lambda: os.path.exists(begun), "it runs")
+
+    def stopped():
+        p, s = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
+        return p and os.WIFSTOPPED(s)
+    os.write(fd, b"\x1a")
+    until(stopped, "it is stopped")
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: os.tcgetpgrp(fd) != pid, "it has the terminal again")
+    os.write(fd, b"\x1c")
+    status = until(lambda: [s for p, s in [os.waitpid(pid, os.WNOHANG)] if p],
+                   "the end")[0]
+    eq(os.waitstatus_to_exitcode(status), 8, "exit status")
+
+
+run()
