@@ -65,7 +65,7 @@ def no_zombies(pid):
 @case
 def it_serves_reloads_and_ends():
     o = HttpOrigin()
-    w = contained(one(o, pool="min_idle = 1;"))
+    w = contained(one(o))
     for name in ("CapPrm", "CapEff", "CapBnd", "CapInh"):
         eq(int(status(w.first, name), 16), 0, name)
     check(status(w.first, "Uid").split()[0] != "0", "Uid")
