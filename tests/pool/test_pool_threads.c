@@ -356,7 +356,7 @@ begin(unsigned workers, int64_t max, int64_t min_idle)
 		.max_per_endpoint = CONF_OFF,
 		.queue_timeout_ms = PATIENCE_MS,
 		.idle_timeout_ms = CONF_OFF, .max_lifetime_ms = 50,
-		.tcp_keepalive_ms = CONF_OFF };
+		.tcp_keepalive_ms = CONF_OFF, .leak_after_ms = CONF_OFF };
 	conf.timeouts.connect_ms = PATIENCE_MS;
 	peer = (struct peer_ops){ 0 };
 	if (shares) {

@@ -40,7 +40,8 @@ scene_begin(struct scene *s, unsigned workers, unsigned ends)
 		.failover_hold_ms = CONF_OFF, .max_per_user = CONF_OFF, .max_per_database = CONF_OFF,
 		.max_waiting = 1000, .queue_timeout_ms = 2000,
 		.idle_timeout_ms = CONF_OFF, .max_lifetime_ms = CONF_OFF,
-		.tcp_keepalive_ms = CONF_OFF, .shared = 1, .max_pinned = 100 };
+		.tcp_keepalive_ms = CONF_OFF, .leak_after_ms = CONF_OFF,
+		.shared = 1, .max_pinned = 100 };
 	s->conf.timeouts.connect_ms = 1000;
 	s->conf.balance = CONF_ROUND_ROBIN;
 }
