@@ -64,7 +64,8 @@ copy_text(char *out, size_t size, const char *text, size_t len)
 		while (len > 0 && (text[len] & 0xc0) == 0x80)
 			len--;
 	}
-	memcpy(out, text, len);
+	if (len > 0)
+		memcpy(out, text, len);
 	out[len] = '\0';
 }
 
@@ -112,6 +113,8 @@ copy_words(struct slow_entry *e, const struct exchange *x)
 		x->s->front->words(x, &words);
 	if (words.request != NULL)
 		slow_request(words.request, words.request_len, e->request);
+	copy_text(e->id, sizeof(e->id), words.id, words.id_len);
+	copy_text(e->trace, sizeof(e->trace), words.trace, words.trace_len);
 }
 
 /* Of what is left of the whole. */

@@ -19,7 +19,7 @@ enum {
 					   not push out the others */
 	SLOW_MOST = 2 * SLOW_SLOWEST + SLOW_FAILED + SLOW_CLIENTS,
 	SLOW_SPAN_S = 300,
-	SLOW_NAME = 64, SLOW_REQUEST = 128, SLOW_ID = 64
+	SLOW_NAME = 64, SLOW_REQUEST = 128, SLOW_ID = 72
 };
 
 /* What an exchange waited for when it could not have a connection at once. */

@@ -130,6 +130,12 @@ http_words(const struct exchange *x, struct access_words *w)
 	const char *at = hx->raw, *end = hx->raw + hx->raw_len;
 	unsigned i;
 
+	w->id = hx->trace.id;
+	w->id_len = hx->trace.id_len;
+	if (hx->trace.parent_len > 0) {
+		w->trace = hx->trace.parent + TRACE_ID_AT;
+		w->trace_len = TRACE_ID_LEN;
+	}
 	/* Empty lines may stand before it (RFC 9112 2.2). */
 	while (at < end && (*at == '\r' || *at == '\n'))
 		at++;

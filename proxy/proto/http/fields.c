@@ -162,9 +162,11 @@ http_field_id(const char *name, size_t len)
 	case 10:
 		TRY('c', "connection", HTTP_F_CONNECTION);
 		TRY('k', "keep-alive", HTTP_F_KEEP_ALIVE);
+		TRY('t', "tracestate", HTTP_F_TRACESTATE);
 		break;
 	case 11:
 		TRY('r', "retry-after", HTTP_F_RETRY_AFTER);
+		TRY('t', "traceparent", HTTP_F_TRACEPARENT);
 		break;
 	case 14:
 		TRY('c', "content-length", HTTP_F_CONTENT_LENGTH);

@@ -33,6 +33,7 @@ http_lane_init(void *own, unsigned index)
 	struct http_lane *lane = own;
 
 	(void)index;
+	trace_dice_init(&lane->dice);
 	back2_lane_init(&lane->back);
 	pile_init(&lane->streams, sizeof(struct http2_stream), STREAMS_KEPT);
 	if (nghttp2_option_new(&lane->option) != 0) {

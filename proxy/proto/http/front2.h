@@ -32,6 +32,7 @@ struct http_lane {
 	nghttp2_option *option;
 	struct h2_fields fields;        /* what is being sent */
 	struct back2_lane back;
+	struct trace_dice dice;
 };
 
 void http_lane_init(void *own, unsigned index);

@@ -218,6 +218,17 @@ is_our_socket(const struct http2_stream *st)
 	    9) == 0;
 }
 
+/* Its id, in place of what the upstream may call by that name. */
+static void
+set_id(struct h2_fields *f, const struct exchange *x)
+{
+	const struct http_listener_conf *conf = x->policy->own;
+	const struct trace *t = &http_of(x)->trace;
+
+	if (t->id_len > 0)
+		h2_fields_set(f, conf->id_field, t->id, t->id_len);
+}
+
 /* The answer's bytes are readable only now. */
 static int
 give_head(struct http2_stream *st)
@@ -235,6 +246,7 @@ give_head(struct http2_stream *st)
 	if (a->status == 101)
 		socket_fields(f);
 	if (final) {
+		set_id(f, x);
 		x->answered = true;
 		x->status = a->status == 101 ? 200 : a->status;
 		x->outcome = http_outcome(x->status);
@@ -307,7 +319,7 @@ say_failure(struct http2_stream *st, unsigned status, const char *name,
 	bool bodiless = http_of(x)->head->method == HTTP_M_HEAD &&
 	    http_of(x)->taking != TAKING_HEAD;
 
-	http_failure_words(&say, status, name, text, x->retry_after_ns);
+	http_failure_words(&say, x, status, name, text, x->retry_after_ns);
 	h2_fields_init(f);
 	h2_fields_add(f, ":status", say.status, strlen(say.status));
 	h2_fields_add(f, "content-type", "text/plain", 10);
@@ -318,6 +330,7 @@ say_failure(struct http2_stream *st, unsigned status, const char *name,
 		    strlen(say.retry_after));
 	if (status == 405)
 		h2_fields_add(f, "allow", HTTP_ALLOW, sizeof(HTTP_ALLOW) - 1);
+	set_id(f, x);
 	if (!bodiless && buf_append(exchange_blocks(x), &st->rest, say.body,
 	    strlen(say.body)) < 0)
 		return -1;
@@ -332,6 +345,8 @@ say_call_failed(struct http2_stream *st, enum fail why)
 	char text[256];
 
 	grpc_fields_of_failure(f, why, text, sizeof(text));
+	trace_begin(st->x);
+	set_id(f, st->x);
 	return submit_head(st, f, true, true);
 }
 

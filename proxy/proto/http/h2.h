@@ -118,12 +118,17 @@ struct h2_fields {
 	nghttp2_nv nv[HTTP_FIELDS_MAX + 8];
 	/* Private: names in small letters, and numbers. */
 	size_t used;
-	char   bytes[HTTP_HEAD_MAX + 64];
+	char   bytes[HTTP_HEAD_MAX + 128];
 };
 
 void h2_fields_init(struct h2_fields *f);
 /* One more; the bytes are the caller's and stay while f is in use. */
 void h2_fields_add(struct h2_fields *f, const char *name, const char *value,
+    size_t value_len);
+
+/* In place of others of that name; which is put into small letters, and is not
+   longer than TRACE_NAME_MOST. */
+void h2_fields_set(struct h2_fields *f, const char *name, const char *value,
     size_t value_len);
 
 /*

@@ -49,6 +49,20 @@ push_small(struct h2_fields *f, const char *name, size_t name_len,
 	push(f, to, name_len, value, value_len);
 }
 
+void
+h2_fields_set(struct h2_fields *f, const char *name, const char *value,
+    size_t value_len)
+{
+	size_t len = strlen(name), n = 0, i;
+
+	for (i = 0; i < f->n; i++)
+		if (f->nv[i].namelen != len || !http_same_word(
+		    (const char *)f->nv[i].name, name, len))
+			f->nv[n++] = f->nv[i];
+	f->n = n;
+	push_small(f, name, len, value, value_len);
+}
+
 static void
 push_field(struct h2_fields *f, const char *raw, const struct http_field *field)
 {

@@ -261,6 +261,43 @@ put_forwarded(struct pen *pen, const struct exchange *x, bool believed)
 	}
 }
 
+/* Is it the one that carries the request's id? */
+static inline bool
+is_id_field(const struct exchange *x, const char *raw,
+    const struct http_field *f)
+{
+	return http_of(x)->trace.id_len > 0 &&
+	    span_is(raw, f->name, listener_conf(x)->id_field);
+}
+
+static void
+put_id(struct pen *pen, const struct exchange *x)
+{
+	const struct trace *t = &http_of(x)->trace;
+
+	if (t->id_len == 0)
+		return;
+	put_text(pen, listener_conf(x)->id_field);
+	PUT(pen, ": ");
+	put(pen, t->id, t->id_len);
+	PUT(pen, "\r\n");
+}
+
+static void
+put_ids(struct pen *pen, const struct exchange *x)
+{
+	const struct http_upstream_conf *conf = upstream_conf(x);
+	const struct trace *t = &http_of(x)->trace;
+
+	if (t->restarted && !is_configured(conf, "traceparent")) {
+		PUT(pen, "traceparent: ");
+		put(pen, t->parent, t->parent_len);
+		PUT(pen, "\r\n");
+	}
+	if (t->id_len > 0 && !is_configured(conf, listener_conf(x)->id_field))
+		put_id(pen, x);
+}
+
 static void
 put_request_fields(struct pen *pen, const struct exchange *x, bool believed)
 {
@@ -292,10 +329,19 @@ put_request_fields(struct pen *pen, const struct exchange *x, bool believed)
 			if (!off && !believed)
 				continue;
 			break;
+		case HTTP_F_TRACEPARENT:
+		case HTTP_F_TRACESTATE:
+			/* Trace Context 3.3.1: without the one the other says
+			   nothing. */
+			if (hx->trace.restarted)
+				continue;
+			break;
 		default:
 			break;
 		}
 		if (replaces && is_replaced(conf, hx->raw, f->name))
+			continue;
+		if (is_id_field(x, hx->raw, f))
 			continue;
 		if (certs && client_cert_is_field(listener_conf(x), hx->raw +
 		    f->name.at, f->name.len))
@@ -352,7 +398,7 @@ request_bound(const struct exchange *x, const struct upconn *u)
 {
 	const struct http_upstream_conf *conf = upstream_conf(x);
 	const struct http_head *h = http_of(x)->head;
-	size_t n = 512, i;
+	size_t n = 512 + TRACE_BOUND, i;
 
 	/* Each field by itself may grow by the space behind its colon; Host
 	   comes up to three times. */
@@ -391,6 +437,8 @@ http_write_request(struct exchange *x, struct upconn *u, struct buf *out)
 	put_request_fields(&pen, x, believed);
 	if (forwarded != HTTP_FORWARDED_OFF)
 		put_forwarded(&pen, x, believed);
+	if (hx->trace.begun)
+		put_ids(&pen, x);
 	put_framing(&pen, hx->head);
 	put_connection(&pen, hx);
 	PUT(&pen, "\r\n");
@@ -441,8 +489,9 @@ http_write_answer(struct exchange *x)
 	const struct http_head *a = hx->answer;
 	struct buf *out = &x->s->conn.out;
 	char *from = reserve(exchange_blocks(x), out,
-	    a->size + a->n_fields * 2u + 256u);
+	    a->size + a->n_fields * 2u + 256u + TRACE_BOUND);
 	struct pen pen = { .at = from };
+	bool final = a->status >= 200 || a->status == 101;
 	unsigned i;
 
 	if (from == NULL)
@@ -456,10 +505,13 @@ http_write_answer(struct exchange *x)
 		const struct http_field *f = &a->field[i];
 
 		if (!f->hop && f->id != HTTP_F_CONTENT_LENGTH &&
-		    f->id != HTTP_F_TRANSFER_ENCODING)
+		    f->id != HTTP_F_TRANSFER_ENCODING &&
+		    !is_id_field(x, hx->answer_raw, f))
 			put_line(&pen, hx->answer_raw, f);
 	}
 	end_run(&pen);
+	if (final)
+		put_id(&pen, x);
 	put_answer_framing(&pen, hx);
 	PUT(&pen, "\r\n");
 	buf_commit(exchange_blocks(x), out, (size_t)(pen.at - from));
@@ -490,13 +542,37 @@ reason_of(unsigned status)
 	}
 }
 
-void
-http_failure_words(struct http_failure *f, unsigned status, const char *name,
-    const char *text, int64_t retry_after_ns)
+/* " (request ID, trace ID)", of those that there are; so that whoever sees the
+   answer can name it. */
+static void
+say_ids(struct exchange *x, char *out, size_t size)
 {
-	int n = snprintf(f->body, sizeof(f->body), "%u %s: %s\n", status, name,
-	    text);
+	const struct trace *t;
 
+	out[0] = '\0';
+	if (x == NULL)
+		return;
+	trace_begin(x);
+	t = &http_of(x)->trace;
+	if (t->begun)
+		snprintf(out, size, " (%s%.*s%s%s%.*s)",
+		    t->id_len > 0 ? "request " : "", t->id_len, t->id,
+		    t->id_len > 0 && t->parent_len > 0 ? ", " : "",
+		    t->parent_len > 0 ? "trace " : "",
+		    t->parent_len > 0 ? TRACE_ID_LEN : 0,
+		    t->parent_len > 0 ? t->parent + TRACE_ID_AT : "");
+}
+
+void
+http_failure_words(struct http_failure *f, struct exchange *x, unsigned status,
+    const char *name, const char *text, int64_t retry_after_ns)
+{
+	char ids[TRACE_BOUND];
+	int n;
+
+	say_ids(x, ids, sizeof(ids));
+	n = snprintf(f->body, sizeof(f->body), "%u %s: %.180s%s\n", status,
+	    name, text, ids);
 	snprintf(f->status, sizeof(f->status), "%u", status);
 	snprintf(f->length, sizeof(f->length), "%d", n);
 	f->retry_after[0] = '\0';
@@ -526,7 +602,7 @@ http_write_refusal(enum limit why, int64_t retry_after_ns, char *out,
 	char line[64];
 	int n;
 
-	http_failure_words(&f, row->status, row->name, row->text,
+	http_failure_words(&f, NULL, row->status, row->name, row->text,
 	    retry_after_ns > 0 ? retry_after_ns : NS_PER_S);
 	n = snprintf(out, size, "HTTP/1.1 %s %s\r\nContent-Type: text/plain\r\n"
 	    "Content-Length: %s\r\nCache-Control: no-store\r\n%s"
@@ -542,7 +618,7 @@ http_write_plain(char *out, size_t size)
 	struct http_failure f;
 	int n;
 
-	http_failure_words(&f, 400, row->name, "this port speaks TLS (https), "
+	http_failure_words(&f, NULL, 400, row->name, "this port speaks TLS (https), "
 	    "and plain HTTP came", 0);
 	n = snprintf(out, size, "HTTP/1.1 %s %s\r\nContent-Type: text/plain\r\n"
 	    "Content-Length: %s\r\nConnection: close\r\n\r\n%s", f.status,
@@ -556,15 +632,17 @@ http_write_failure(struct exchange *x, unsigned status, const char *name,
 {
 	const struct http_exchange *hx = http_of(x);
 	struct http_failure f;
-	char head[512], line[64];
+	char head[512 + TRACE_BOUND], line[64], id[TRACE_BOUND];
+	struct pen pen = { .at = id };
 	int head_len;
 
-	http_failure_words(&f, status, name, text, x->retry_after_ns);
+	http_failure_words(&f, x, status, name, text, x->retry_after_ns);
+	put_id(&pen, x);
 	head_len = snprintf(head, sizeof(head), "HTTP/1.1 %s %s\r\n"
 	    "Content-Type: text/plain\r\nContent-Length: %s\r\n"
-	    "Cache-Control: no-store\r\n%s%s%s\r\n", f.status,
+	    "Cache-Control: no-store\r\n%s%s%.*s%s\r\n", f.status,
 	    reason_of(status), f.length, again(&f, line), status == 405 ?
-	    "Allow: " HTTP_ALLOW "\r\n" : "",
+	    "Allow: " HTTP_ALLOW "\r\n" : "", (int)(pen.at - id), id,
 	    !hx->keep ? "Connection: close\r\n" : hx->head->minor == 0 ?
 	    "Connection: keep-alive\r\n" : "");
 	if (buf_append(exchange_blocks(x), &x->s->conn.out, head,

@@ -64,6 +64,12 @@ check_name(const char *name, const char **why)
 	return 0;
 }
 
+static int
+check_request_id(const char *name, const char **why)
+{
+	return trace_name_check(name, why) < 0 ? -1 : check_name(name, why);
+}
+
 static const struct conf_key listener_keys[] = {
 	{ .name = "forwarded", .type = CONF_ENUM,
 	  .offset = offsetof(struct http_listener_conf, forwarded),
@@ -79,6 +85,17 @@ static const struct conf_key listener_keys[] = {
 	  .help = "fields towards upstreams that say who the client is by its "
 	      "certificate: verify, subject, issuer, serial, san, fingerprint "
 	      "or certificate; taken out of what clients send" },
+	{ .name = "trace", .type = CONF_BOOL,
+	  .offset = offsetof(struct http_listener_conf, trace),
+	  .def = "false",
+	  .help = "whether each request has a traceparent (W3C Trace Context): "
+	      "the client's if it is valid, else a new one" },
+	{ .name = "request_id", .type = CONF_STRING,
+	  .offset = offsetof(struct http_listener_conf, request_id),
+	  .def = "off", .check = check_request_id,
+	  .help = "field for an id of each request, such as \"X-Request-Id\", "
+	      "or off: a trusted sender's is kept, else one is made; upstream "
+	      "and client are told it" },
 	{ .name = "http2", .type = CONF_BOOL,
 	  .offset = offsetof(struct http_listener_conf, http2),
 	  .def = "true",
@@ -177,11 +194,13 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 static void
 prepare(struct conf_listener *l, conf_say_fn *say, void *arg)
 {
-	const struct http_listener_conf *http = l->own;
+	struct http_listener_conf *http = l->own;
 	struct conf_names *alpn = &l->tls.common.alpn;
 	size_t n = 0, i;
 
 	(void)say, (void)arg;
+	http->id_field = strcmp(http->request_id, "off") != 0 ?
+	    http->request_id : NULL;
 	for (i = 0; i < alpn->n; i++)
 		if (http->http2 || strcmp(alpn->v[i], "h2") != 0)
 			alpn->v[n++] = alpn->v[i];

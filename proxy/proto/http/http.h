@@ -11,6 +11,7 @@
 #include "proxy/exchange.h"
 #include "proxy/proto.h"
 #include "proxy/proto/http/parse.h"
+#include "proxy/proto/http/trace.h"
 
 /* ----------------------------------------------------------- configuration */
 
@@ -23,6 +24,9 @@ struct http_listener_conf {
 	bool http2;
 	int64_t max_streams;
 	int64_t max_wasted;
+	bool trace;
+	char *request_id;               /* the field's name, or "off" */
+	const char *id_field;           /* likewise; NULL = off */
 };
 
 struct http_upstream_conf {
@@ -98,6 +102,7 @@ struct http_exchange {
 					   failures in its own way */
 	const uint64_t *sent;           /* counts what the client takes of it */
 	uint64_t sent_in_all;           /* HTTP/2: in place of it, at the end */
+	struct trace trace;
 
 	/* The answer. */
 	uint8_t giving;                 /* enum http_giving */
@@ -119,6 +124,7 @@ struct http_exchange {
 					   taken when the deadline was set */
 
 	/* Not zeroed from here. */
+	char made[TRACE_MADE];          /* ids of weir's: traceparent, request */
 	char inline_head[HTTP_HEAD_SIZE(HTTP_FIELDS_INLINE)]
 	    __attribute__((aligned(8)));
 };
@@ -199,11 +205,13 @@ bool http_is_trusted(const struct exchange *x);
 struct http_failure {
 	char status[4], length[12];
 	char retry_after[24];           /* in seconds; empty = not to be said */
-	char body[256];                 /* one line of text */
+	char body[384];                 /* one line of text */
 };
 
-void http_failure_words(struct http_failure *f, unsigned status,
-    const char *name, const char *text, int64_t retry_after_ns);
+/* x: what it is about, with its ids, if it has such; NULL = no request. */
+void http_failure_words(struct http_failure *f, struct exchange *x,
+    unsigned status, const char *name, const char *text,
+    int64_t retry_after_ns);
 
 /* weir's own answer: one line of text. */
 int http_write_failure(struct exchange *x, unsigned status, const char *name,

@@ -27,6 +27,7 @@ http_dispatch(struct exchange *x)
 	const struct conf_upstream *to;
 	const struct conf_route *route;
 
+	trace_begin(x);
 	if (h->method == HTTP_M_CONNECT || h->method == HTTP_M_TRACE) {
 		exchange_fail(x, FAIL_METHOD);
 		return;
