@@ -37,8 +37,10 @@ _weir_labels() {
 # What an argument or a value is called in the usage, turned into words.
 _weir_words() {
 	case $1 in
-	UPSTREAM)	_weir_labels upstream '' "${weir[@]}" ;;
+	UPSTREAM*)	_weir_labels upstream '' "${weir[@]}" ;;
 	ENDPOINT)	_weir_labels endpoint "${plain[0]}" "${weir[@]}" ;;
+	ID)		"${weir[@]}" get /connections 2>/dev/null |
+				grep -o '"id": *[0-9]*' | tr -dc '0-9\n' ;;
 	LEVEL)		echo error warn info debug ;;
 	PATH)		echo /config /connections /dns /drift /healthz /metrics \
 				/readyz /slow /stats ;;

@@ -74,10 +74,13 @@ end
 # What an argument or a value is called in the usage, turned into words.
 function __weir_words
     switch "$argv[1]"
-        case UPSTREAM
+        case 'UPSTREAM*'
             __weir_labels upstream
         case ENDPOINT
             __weir_labels endpoint $__weir_plain[1]
+        case ID
+            $__weir_run get /connections 2>/dev/null |
+                grep -o '"id": *[0-9]*' | tr -dc '0-9\n'
         case LEVEL
             printf '%s\n' error warn info debug
         case PATH

@@ -10,11 +10,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-import yaml
-from case import Aside, case, check, eq, later, need, port, temp_dir
+from case import Aside, Skip, case, check, eq, need, port, temp_dir, until
 from case import run as run_cases
 from programs import run, start
 from weir import BINARY, Conf, Weir, command
+from web import HttpOrigin
 
 TREE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PACKAGING = os.path.join(TREE, "packaging")
@@ -30,6 +30,10 @@ def read(*path):
 
 
 def documents(*path):
+    try:
+        import yaml
+    except ImportError:
+        raise Skip("python3-yaml is not installed") from None
     return list(yaml.safe_load_all(read(*path)))
 
 
@@ -75,11 +79,11 @@ def the_unit_starts_and_reloads_the_program_as_installed():
     def told(key):
         line = re.search(r"^%s=(.*)$" % key, unit, re.M)[1]
         return line.replace("/usr/bin/weir", BINARY).replace(
-            "/etc/weir/weir.conf", w.path).split()
-    eq(told("ExecStart"), [BINARY, "-c", w.path], "ExecStart")
+            "/etc/weir/weir.conf", w.file).split()
+    eq(told("ExecStart"), [BINARY, "-c", w.file], "ExecStart")
     run(*told("ExecReload"))
     eq(w.stats()["generation"], 2, "generation")
-    with open(w.path, "a") as f:
+    with open(w.file, "a") as f:
         f.write("nonsense = 1;\n")
     r = subprocess.run(told("ExecReload"), capture_output=True, text=True)
     eq(r.returncode, 1, "ExecReload of a wrong file")
@@ -136,19 +140,27 @@ def bash_completes_every_command_and_option():
 
 @case
 def bash_completes_names_of_the_running_program():
-    number = port()
-    w = Weir(Conf().listener("front", "one").upstream("one", number)
+    origin = HttpOrigin()
+    number = origin.number
+    w = Weir(Conf().listener("front", "one").listener("other", "two")
+             .upstream("one", origin, pool="min_idle = 1;")
              .upstream("two", '{ name = "far"; address = "127.0.0.1:%d"; }' %
                        number))
+    until(lambda: w.get("/readyz")[0] == 200, "the connection kept open")
     to = "--admin 127.0.0.1:%d " % w.conf.admin_port
-    names, endpoints, others, begun, states = completed(
-        to + "endpoint ", to + "endpoint two ", "-c %s endpoint one " % w.path,
-        to + "endpoint one 127.0.0.1:", to + "endpoint two far ")
+    names, endpoints, others, begun, states, ids = completed(
+        to + "endpoint ", to + "endpoint two ", "-c %s endpoint one " % w.file,
+        to + "endpoint one 127.0.0.1:", to + "endpoint two far ",
+        to + "kill ")
     eq(names[:2], ["one", "two"], "upstreams")
     eq(endpoints[:1], ["far"], "endpoints of two")
     eq(others[:1], ["127.0.0.1:%d" % number], "endpoints of one")
     eq(begun, [str(number)], "behind the colon, where bash begins a word")
     eq(states[:4], ["up", "drain", "down", "conf"], "states")
+    open_ids = [str(c["id"]) for c in json.loads(
+        w.get("/connections")[1])["connections"]]
+    eq(len(open_ids), 1, "connections")
+    eq(ids[:1], open_ids, "ids of connections")
 
 
 @case
