@@ -1,0 +1,263 @@
+"""weir plan and POST /plan: what a reload would change is said in words and
+numbers, then comes about exactly so; asking changes nothing.
+"""
+# SPDX-License-Identifier: MIT
+import json
+import os
+import socket
+import sys
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from case import case, check, eq, port, put, run, temp_dir, until
+from weir import Conf, Weir, command, listening, one
+from web import HttpOrigin, answer, ok, once, request
+from wire import Client
+
+
+def admin(w):
+    return "127.0.0.1:%d" % w.admin[1]
+
+
+def plan(w, text, *options):
+    """weir plan of a text; (exit status, lines it prints, lines of errors)."""
+    r = command("plan", "-c", put("new.conf", text), "--admin", admin(w),
+                *options)
+    return r.returncode, r.stdout.splitlines(), r.stderr.splitlines()
+
+
+def posted(w, text, name="new.conf"):
+    status, body, _ = w.admin_request(
+        "POST", "/plan?name=" + urllib.parse.quote(name), body=text.encode())
+    eq(status, 200, "/plan")
+    return json.loads(body)
+
+
+def becomes(w, change):
+    """The file's text with a change made to it."""
+    was, now = change
+    text = w.conf.text()
+    check(was in text, "%r is not in the file" % was)
+    return text.replace(was, now)
+
+
+@case
+def a_changed_key_is_said_with_what_it_was_and_will_be():
+    o = HttpOrigin()
+    w = Weir(one(o, pool="max = 64; max_idle = 9; max_pinned = 1;"))
+    status, out, err = plan(w, becomes(w, ("max = 64;", "max = 32;")))
+    eq((status, out, err), (0, ["upstream back: pool.max 64 -> 32"], []),
+       "weir plan")
+    j = posted(w, becomes(w, ("max = 64;", "max = 32;")))
+    eq(j["result"], "ok", "result")
+    eq(j["generation"], 1, "generation")
+    eq(j["text"], out, "text")
+    eq(j["changes"], [{
+        "kind": "limit", "name": "back", "in": "back", "change": "changed",
+        "path": "upstreams.back.pool.max", "from": "64", "to": "32",
+        "text": out[0], "line": 10, "place": "new.conf:10"}], "changes")
+    eq(w.stats()["generation"], 1, "generation after plans")
+    eq(w.pool()["max"], 64, "max after plans")
+    ok(once(w.conf.ports["front"]))
+
+
+@case
+def nothing_to_change_is_said():
+    o = HttpOrigin()
+    w = Weir(one(o))
+    eq(plan(w, w.conf.text()), (0, ["nothing would change"], []), "weir plan")
+    eq(plan(w, "# a comment\n" + w.conf.text())[1], ["nothing would change"],
+       "weir plan with a comment")
+    # Its own file, by an empty body.
+    eq(json.loads(w.post("/plan")[1])["result"], "same", "own file")
+    w.write(becomes(w, ("workers = 1;", "workers = 2;")))
+    j = json.loads(w.post("/plan")[1])
+    eq((j["result"], j["restart"]), ("ok", ["workers"]), "own file, changed")
+    eq(j["text"], ["workers 1 -> 2 (at the next start only)"], "text")
+
+
+@case
+def listeners_upstreams_and_endpoints_come_and_go():
+    o, p = HttpOrigin(), HttpOrigin()
+    conf = one(o).listener("gone", "old").upstream("old", o)
+    w = Weir(conf)
+    before = dict(conf.ports)
+    conf.listeners.pop("gone"), conf.upstreams.pop("old")
+    conf.listener("fresh", "made").upstream("made", p)
+    conf.upstream("back", o, '{ name = "b"; address = "%s"; weight = 3; }' %
+                  p.address)
+    status, out, err = plan(w, conf.text())
+    eq(status, 0, "exit status")
+    eq(out, [
+        "listener gone removed (127.0.0.1:%d, http)" % before["gone"],
+        "listener fresh added (127.0.0.1:%d, http)" % conf.ports["fresh"],
+        "upstream old removed (http, 1 endpoint)",
+        "upstream back: endpoint b added (%s)" % p.address,
+        "upstream made added (http, 1 endpoint)",
+        "upstream old: of its connections 0 stay, 0 close at once, 0 when "
+        "they are given back"], "what it says")
+    check(not listening(conf.ports["fresh"]), "plan binds nothing")
+    # An address that is not free binds nothing either, and hurts nobody.
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        conf.listener("fresh", "made",
+                      bind='"127.0.0.1:%d"' % s.getsockname()[1])
+        eq(posted(w, conf.text())["result"], "ok", "with a taken address")
+    eq(w.stats()["generation"], 1, "generation")
+
+
+def stays(w, text):
+    """(stay, close now, close later) of back by the plan of a text."""
+    c = posted(w, text)["connections"]
+    eq([x["upstream"] for x in c], ["back"], "upstreams")
+    return c[0]["stay"], c[0]["close_now"], c[0]["close_later"]
+
+
+@case
+def connections_close_as_the_plan_has_said():
+    o = HttpOrigin(lambda q, link: link.send(answer(q))
+                   if q.path == "/" else link.hold())
+    w = Weir(one(o, pool="min_idle = 6; max = 8;"))
+    w.wait_pool(idle=6)
+    held = [Client(w.conf.ports["front"]) for _ in range(2)]
+    for c in held:
+        c.send(request("GET", "/hold"))
+    w.wait_pool(leased=2, open=8)
+    eq(stays(w, w.conf.text()), (8, 0, 0), "of no change")
+    eq(stays(w, becomes(w, ("min_idle = 6; max = 8;",
+                            "min_idle = 1; max = 5;"))), (5, 3, 0),
+       "of a lower max")
+    eq(stays(w, becomes(w, ("min_idle = 6; max = 8;",
+                            "min_idle = 1; max = 1;"))), (1, 6, 1),
+       "of a max below what is leased")
+    eq(stays(w, becomes(w, ("min_idle = 6; max = 8;",
+                            "min_idle = 1; max = 8; max_idle = 4;"))), (6, 2, 0),
+       "of a lower max_idle")
+    eq(stays(w, becomes(w, ("endpoints = ( ", "send_proxy_protocol = \"v2\"; "
+                            "endpoints = ( "))), (0, 6, 2),
+       "of another identity")
+    eq(stays(w, becomes(w, ('"%s"' % o.address, '"127.0.0.1:1"'))), (0, 6, 2),
+       "of another endpoint")
+    # And so it comes about.
+    text = becomes(w, ("min_idle = 6; max = 8;", "min_idle = 1; max = 5;"))
+    said = plan(w, text)[1]
+    check("upstream back: of its connections 5 stay, 3 close at once, 0 when "
+          "they are given back" in said, said)
+    w.write(text)
+    w.reload()
+    w.wait_pool(open=5, leased=2, idle=3)
+    eq(w.upstream()["discarded_total"]["surplus"], 3, "closed as surplus")
+    for c in held:
+        c.close()
+
+
+@case
+def how_many_keys_move_is_said():
+    def text(conf, n, ring="ketama"):
+        ends = ['{ name = "s%d"; address = "127.0.0.1:%d"; }' % (i, 7000 + i)
+                for i in range(n)]
+        conf.upstream("back", *ends, extra='balance = "key_hash"; key_hash = '
+                      '{ ring = "%s"; };' % ring)
+        return conf.text()
+    conf = Conf().listener("front", "back", "redis")
+    text(conf, 4)
+    w = Weir(conf)
+    moved = posted(w, text(conf, 5))["connections"][0]["keys_moved"]
+    check(0.1 < moved < 0.3, "a fifth server takes a fifth: %s" % moved)
+    check(any(" % of its keys go to another endpoint" in line
+              for line in plan(w, text(conf, 5))[1]), "it is printed")
+    moved = posted(w, text(conf, 4, "modula"))["connections"][0]["keys_moved"]
+    check(0.6 < moved < 0.9, "another ring moves three of four: %s" % moved)
+    eq(posted(w, text(conf, 4))["connections"][0]["keys_moved"], 0, "of none")
+
+
+@case
+def errors_are_those_of_check_and_nothing_changes():
+    o = HttpOrigin()
+    w = Weir(one(o))
+    bad = becomes(w, ("workers = 1;", "workres = 1;\ndrain_delay = 5;"))
+    status, out, err = plan(w, bad)
+    name = os.path.join(temp_dir(), "new.conf")
+    wanted = command("check", "-c", put("new.conf", bad)).stderr.splitlines()
+    eq(status, 1, "exit status")
+    eq(out, [], "standard output")
+    eq(err[:-1], wanted, "errors")
+    eq(len(wanted), 2, "errors")
+    check(all(line.startswith(name + ":") for line in wanted), wanted)
+    j = posted(w, bad, name)
+    eq((j["result"], j["errors"]), ("invalid", wanted), "by /plan")
+    r = command("plan", "-c", name, "--admin", admin(w), "--json")
+    eq((r.returncode, json.loads(r.stdout)["result"]), (1, "invalid"),
+       "with --json")
+    eq(w.stats()["generation"], 1, "generation")
+    eq(w.stats()["reload"]["last"], "ok", "no reload has failed")
+    r = command("plan", "-c", w.file, "--admin", "127.0.0.1:%d" % port())
+    eq(r.returncode, 1, "exit status when there is nobody")
+
+
+@case
+def includes_are_the_askers_and_relative_paths_the_askeds():
+    o = HttpOrigin()
+    w = Weir(one(o, pool="max = 64; max_idle = 1; max_pinned = 1;"))
+    folder = os.path.join(temp_dir(), "edit")
+    os.makedirs(os.path.join(folder, "d"), exist_ok=True)
+    text = w.conf.text().replace("max = 64;", "max = 63;")
+    head, tail = text.split("listeners = (", 1)
+    with open(os.path.join(folder, "d", "rest.conf"), "w") as f:
+        f.write("listeners = (" + tail)
+    with open(os.path.join(folder, "main.conf"), "w") as f:
+        f.write(head + '@include "d/rest.conf"\n')
+    name = os.path.join(folder, "main.conf")
+    r = command("plan", "-c", name, "--admin", admin(w), "--json")
+    eq(r.returncode, 0, "exit status: " + r.stderr)
+    j = json.loads(r.stdout)
+    eq(j["text"], ["upstream back: pool.max 64 -> 63"], "through an include")
+    eq(j["changes"][0]["place"],
+       os.path.join(folder, "d", "rest.conf") + ":5", "place")
+    # The server reads no file for who sends: not even its own folder's.
+    put("secret", "the_secret_text")
+    j = posted(w, '@include "secret"\n')
+    eq(j["result"], "invalid", "an include that is sent")
+    check("@include in a text that is sent" in j["errors"][0], j["errors"])
+    check("the_secret_text" not in json.dumps(j), "what it holds")
+    # Relative to weir's own folder, wherever the text is from.
+    text = w.conf.text().replace(
+        'protocol = "http";', 'protocol = "http"; http = { };').replace(
+        "pool =", 'http = { set_headers = { X-Secret = "${file:secret}"; }; '
+        '}; pool =')
+    with open(name, "w") as f:
+        f.write(text)
+    r = command("plan", "-c", name, "--admin", admin(w))
+    eq(r.stdout.splitlines(), ["upstream back: http.set_headers.X-Secret is "
+                               "set now (secret)"], "relative to weir's file")
+    check("the_secret_text" not in r.stdout + r.stderr, "the secret")
+
+
+@case
+def bodies_are_held_to_their_limits():
+    o = HttpOrigin()
+    w = Weir(one(o))
+
+    def status(body, fields=None):
+        return w.admin_request("POST", "/plan", fields, body)[0]
+    big = b"#" * (4 * 1024 * 1024)
+    eq(status(big), 200, "of 4 MiB")
+    eq(w.admin_request("POST", "/plan", None, big + b"#")[0], 413,
+       "of one byte more")
+    eq(status(b"workers = 1;\0"), 400, "with a NUL")
+    eq(w.post("/plan?nane=x")[0], 400, "with a word that is not known")
+    eq(w.admin_request("GET", "/plan")[0], 405, "as GET")
+    # Bodies that never come in full hold a place each, of few.
+    slow = []
+    for _ in range(4):
+        c = Client(w.admin[1])
+        c.send(b"POST /plan HTTP/1.1\r\nHost: localhost\r\n"
+               b"Content-Length: 100\r\n\r\n#")
+        slow.append(c)
+    until(lambda: status(b"#") == 503, "no room for a fifth")
+    for c in slow:
+        c.close()
+    until(lambda: status(b"#") == 200, "room again")
+    ok(once(w.conf.ports["front"]))
+
+
+run()
