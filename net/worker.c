@@ -276,17 +276,24 @@ worker_stop(struct worker *w)
 }
 
 void
-worker_fini(struct worker *w)
+worker_drop_mail(struct worker *w)
 {
 	struct mail *m, *next;
-	struct late *l;
 
-	if (w->loop == NULL)
-		return;
 	for (m = inbox_take(w); m != NULL; m = next) {
 		next = m->next;
 		m->drop(m);
 	}
+}
+
+void
+worker_fini(struct worker *w)
+{
+	struct late *l;
+
+	if (w->loop == NULL)
+		return;
+	worker_drop_mail(w);
 	while ((l = w->late) != NULL) {
 		w->late = l->next;
 		l->release(w, l);

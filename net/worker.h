@@ -104,6 +104,10 @@ void worker_fini(struct worker *w);
 void worker_run(struct worker *w);
 void worker_stop(struct worker *w);
 
+/* At the end: drop what is in the mailbox. What is posted after that is dropped
+   by worker_fini(). */
+void worker_drop_mail(struct worker *w);
+
 /* From any thread. Takes m over. */
 void worker_post(struct worker *w, struct mail *m);
 

@@ -13,6 +13,7 @@
 #include "net/proxy_header.h"
 #include "net/tls_client.h"
 #include "net/tls_problem.h"
+#include "pool/handover.h"
 #include "pool/site.h"
 
 /* --------------------------------------------------------- TLS and greeting */
@@ -249,4 +250,60 @@ fail:
 	free(u);
 	errno = error;
 	return NULL;
+}
+
+/* ------------------------------------------------- made by another process */
+
+/* Is it as it was left? A server that speaks first may have said more. */
+static bool
+is_as_left(const struct pool *p, struct upconn *u)
+{
+	return u->uses == 0 && p->conf->pool.span == CONF_SPAN_SESSION ?
+	    !conn_is_reset(&u->conn) : conn_is_quiet(&u->conn);
+}
+
+struct upconn *
+upconn_adopt(struct site *site, const struct handed *h)
+{
+	struct pool *p = site->pool;
+	const struct peer_ops *peer = p->upstream->peer;
+	struct shelf *sh = shelf_get(site, NULL, 0, 0);
+	struct upconn *u = calloc(1, sizeof(*u) + peer->state_size);
+	int64_t now = p->worker->now_ns;
+
+	if (sh == NULL || u == NULL) {
+		free(u);
+		return NULL;
+	}
+	conn_open(&u->conn, p->worker, h->fd, WORKER_PRI_FAR, &upconn_ops);
+	u->uses = h->uses;
+	if (!is_as_left(p, u) || buf_append(&p->worker->blocks, &u->conn.in,
+	    h->bytes, h->len) < 0) {
+		conn_detach(&u->conn);
+		free(u);
+		return NULL;
+	}
+	u->conn.hear_out = true;
+	u->pool = p;
+	u->shelf = sh;
+	u->identity = p->identity;
+	u->doom = DISCARD_BROKEN;
+	u->id = h->id != 0 ? h->id :
+	    atomic_fetch_add(p->upstream->last_id, 1) + 1;
+	u->born_ns = now - h->age_ms * NS_PER_MS;
+	u->since_ns = now - h->idle_ms * NS_PER_MS;
+	u->retire_ns = u->born_ns + lifetime_ns(&p->conf->pool, u->id);
+	u->idle_hint_ms = h->hint_ms;
+	u->state = UPCONN_IDLE;
+	list_init(&u->link);
+	list_init(&u->riders);
+	list_init(&u->shared);
+	list_append(&p->upconns, &u->all);
+	sh->open++;
+	site->open++;
+	upconn_count(u, UPCONN_IDLE, 1);
+	deadline_init(&u->deadline, too_slow);
+	if (peer->adopt != NULL)
+		peer->adopt(u);
+	return u;
 }

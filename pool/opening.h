@@ -17,6 +17,14 @@ void upconn_count(struct upconn *u, enum upconn_state state, int change);
 void upconn_give_up(struct upconn *u, enum refusal why, int error,
     const char *said);
 
+struct handed;
+
+/* One that another process had: IDLE, and on no shelf's list; upconn_settle() is
+   due. The caller has taken both slots, and h's socket is u's. NULL when out of
+   memory or where it is no more as it was left: all is as before. */
+struct upconn *upconn_adopt(struct site *site, const struct handed *h)
+    MUST_CHECK;
+
 /* conn_ops of it. */
 extern const char upconn_what[];
 void upconn_input(struct conn *c);

@@ -57,6 +57,10 @@ struct peer_ops {
 	void    (*wash)(struct upconn *u);
 	/* Last polite bytes before a close; must not wait. */
 	void    (*bye)(struct upconn *u);
+	/* Keyless and idle, it has come from another process, which greeted it:
+	   make the state as greet() leaves it. NULL = those with a state or a
+	   greeting cannot go over, for what they are is not known here. */
+	void    (*adopt)(struct upconn *u);
 	/* The groups that a key belongs to: fills out[] by the enum above and
 	   returns how many of it. From any thread, for the keyless too
 	   (len 0). conf_proto.groups says that it is there. NULL = none. */

@@ -170,7 +170,7 @@ upconn_overdue(const struct upconn *u)
 		return DISCARD_LIFETIME;
 	if (conf->max_requests > 0 && u->uses >= (uint64_t)conf->max_requests)
 		return DISCARD_MAX_REQUESTS;
-	if (atomic_load_explicit(&p->upstream->open, memory_order_relaxed) >
+	if (upstream_open(p->upstream) >
 	    atomic_load_explicit(&p->upstream->most, memory_order_relaxed))
 		return DISCARD_SURPLUS;
 	/* Last: it is the one reason that does not hold for who still waits. */

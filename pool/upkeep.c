@@ -10,6 +10,7 @@
 
 #include "pool/adapt.h"
 #include "pool/balance.h"
+#include "pool/handover.h"
 #include "pool/leak.h"
 #include "pool/lease.h"
 #include "pool/quota.h"
@@ -277,7 +278,18 @@ static bool
 keeps_warm(const struct pool *p)
 {
 	return p->conf != NULL && p->conf->pool.min_idle > 0 && !p->retired &&
-	    p->roster != NULL;
+	    p->roster != NULL && !atomic_load_explicit(&p->upstream->leaving,
+	    memory_order_relaxed);
+}
+
+/* Our part of min_idle, less what is going to come from another process. */
+static unsigned
+wanted_here(const struct pool *p)
+{
+	int64_t coming = handover_coming(p->upstream);
+	int64_t least = p->conf->pool.min_idle;
+
+	return pool_share(p, coming < least ? least - coming : 0);
 }
 
 /* False: nor is there a place for others. */
@@ -309,7 +321,7 @@ upkeep_warm(struct pool *p)
 
 	if (!keeps_warm(p))
 		return;
-	want = pool_share(p, p->conf->pool.min_idle);
+	want = wanted_here(p);
 	for (i = 0; warm_at(p->upstream, p->conf, i, &k) &&
 	    warm_up(p, &k, want); i++)
 		;

@@ -14,6 +14,7 @@
 
 #include "conf/conf.h"
 #include "net/err.h"
+#include "pool/cap.h"
 #include "pool/endpoint.h"
 #include "pool/peer.h"
 
@@ -30,8 +31,17 @@ struct upstream {
 	char *name;
 	const struct peer_ops *peer;
 	_Atomic unsigned open;          /* connections, all workers, connecting
-					   included; <= most but for a moment
-					   after a reload lowered it */
+					   included */
+	struct cap      *cap;           /* where two processes count together,
+					   during an upgrade, too; its total is
+					   <= most but for a moment after a
+					   reload lowered it. NULL = `open` is
+					   that. Set before any pool runs */
+	unsigned         side;          /* of cap, ours */
+	bool             alike;         /* connections of the other process are
+					   as good as ours, likewise set */
+	_Atomic bool     leaving;       /* another process takes over: nothing
+					   is kept warm */
 	_Atomic unsigned most;          /* pool.max, or less; see adapt.h */
 	_Atomic unsigned max;           /* pool.max */
 	_Atomic unsigned crowded;       /* refusals of the server in a row, for
@@ -85,11 +95,30 @@ void upstream_slot_free(struct upstream *up);
 bool upstream_pin_take(struct upstream *up);
 void upstream_pin_free(struct upstream *up);
 
+/* A connection goes over to the other process, and its place with it: it has
+   been sent, and it has come. */
+void upstream_slot_send(struct upstream *up);
+void upstream_slot_receive(struct upstream *up);
+
+/* What counts for the cap: also what another process has. */
+static inline unsigned
+upstream_open(const struct upstream *up)
+{
+	return atomic_load(up->cap != NULL ? &up->cap->total : &up->open);
+}
+
+/* Of it, what another process has. */
+static inline unsigned
+upstream_elsewhere(const struct upstream *up)
+{
+	return up->cap != NULL ? atomic_load(&up->cap->own[!up->side]) : 0;
+}
+
 /* There is none at the moment. */
 static inline bool
 upstream_is_full(const struct upstream *up)
 {
-	return atomic_load(&up->open) >= atomic_load(&up->most);
+	return upstream_open(up) >= atomic_load(&up->most);
 }
 
 #endif

@@ -24,6 +24,12 @@ memcached_greet(struct upconn *u)
 	return true;
 }
 
+static void
+memcached_adopt(struct upconn *u)
+{
+	pipeline_open(u, &memcached_pipeline);
+}
+
 /* ----------------------------------------------------------------- requests */
 
 _Static_assert(sizeof(struct memcached_ask) <=
@@ -224,5 +230,6 @@ const struct peer_ops memcached_peer = {
 	.greet = memcached_greet,
 	.bytes = pipeline_input,
 	.room = pipeline_room,
+	.adopt = memcached_adopt,
 	.fini = pipeline_fini
 };

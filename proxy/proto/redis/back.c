@@ -124,6 +124,13 @@ redis_greet(struct upconn *u)
 	return pipe_of(u)->first == NULL;
 }
 
+/* Of the empty key, so nothing was set up but what say_hello() does. */
+static void
+redis_adopt(struct upconn *u)
+{
+	pipeline_open(u, &redis_pipeline);
+}
+
 /* RESET of Redis 6.2 undoes whatever a client can do to a connection. An older
    server does not know it, and the connection is closed for that. */
 static void
@@ -761,5 +768,6 @@ const struct peer_ops redis_peer = {
 	.bytes = pipeline_input,
 	.room = pipeline_room,
 	.wash = redis_wash,
+	.adopt = redis_adopt,
 	.fini = pipeline_fini
 };

@@ -1,0 +1,106 @@
+/*
+ * Shared counts. See cap.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pool/cap.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TABLE_BYTES (CAP_MOST * sizeof(struct cap))
+
+static int
+map(struct cap_table *t)
+{
+	void *v = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    t->fd, 0);
+
+	if (v == MAP_FAILED)
+		return -1;
+	t->v = v;
+	return 0;
+}
+
+void
+cap_table_init(struct cap_table *t)
+{
+	memset(t, 0, sizeof(*t));
+	/* Pages of it that nobody counts in take no memory. */
+	t->fd = memfd_create("weir-caps", MFD_CLOEXEC);
+	if (t->fd < 0)
+		return;
+	if (ftruncate(t->fd, TABLE_BYTES) < 0 || map(t) < 0)
+		cap_table_fini(t);
+}
+
+int
+cap_table_join(struct cap_table *t, int fd, unsigned side)
+{
+	struct stat st;
+
+	memset(t, 0, sizeof(*t));
+	t->fd = fd;
+	t->side = side;
+	/* Behind the end of a shorter one there is a SIGBUS. */
+	if (side < CAP_SIDES && fstat(fd, &st) == 0 &&
+	    st.st_size == (off_t)TABLE_BYTES && map(t) == 0)
+		return 0;
+	cap_table_fini(t);
+	return -1;
+}
+
+void
+cap_table_fini(struct cap_table *t)
+{
+	if (t->v != NULL)
+		(void)munmap(t->v, TABLE_BYTES);
+	if (t->fd >= 0)
+		close(t->fd);
+	t->v = NULL;
+	t->fd = -1;
+}
+
+struct cap *
+cap_take(struct cap_table *t, int number)
+{
+	int i = number < 0 ? 0 : number;
+
+	if (t->v == NULL || number >= CAP_MOST)
+		return NULL;
+	/* One that was given back may still be counted in by the other. */
+	while (number < 0 && i < CAP_MOST && (t->taken[i] ||
+	    atomic_load(&t->v[i].total) > 0))
+		i++;
+	if (i == CAP_MOST || t->taken[i])
+		return NULL;
+	t->taken[i] = true;
+	return &t->v[i];
+}
+
+void
+cap_give(struct cap_table *t, struct cap *cap)
+{
+	if (cap != NULL)
+		t->taken[cap_number(t, cap)] = false;
+}
+
+void
+cap_bury(struct cap_table *t)
+{
+	unsigned other = !t->side;
+	size_t i;
+
+	for (i = 0; t->v != NULL && i < CAP_MOST; i++) {
+		struct cap *cap = &t->v[i];
+
+		/* Read first: a page that was never touched stays so. */
+		if (atomic_load(&cap->own[other]) > 0)
+			atomic_fetch_sub(&cap->total,
+			    atomic_exchange(&cap->own[other], 0));
+		if (atomic_load(&cap->waiting[other]) > 0)
+			atomic_store(&cap->waiting[other], 0);
+	}
+}

@@ -1,0 +1,61 @@
+/*
+ * Counts of connections that two processes share while one takes over from the
+ * other: pool.max is kept over both, by the one atomic that both count in.
+ *
+ * The table lies in memory that has a descriptor. The process that comes maps
+ * it too, counts on the other side, and is told which entry is which
+ * upstream's. When one of them is gone, the other buries what it had.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_CAP_H
+#define POOL_CAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/err.h"
+
+enum { CAP_MOST = 2048, CAP_SIDES = 2 };
+
+/* Of one upstream; by side where a process has a side. */
+struct cap {
+	_Alignas(64) _Atomic unsigned total;    /* connections, both sides */
+	_Atomic unsigned own[CAP_SIDES];        /* of them */
+	_Atomic unsigned waiting[CAP_SIDES];    /* asks for which there is none;
+						   published now and then */
+};
+
+/* Main's alone; the entries are everybody's. */
+struct cap_table {
+	struct cap *v;                  /* NULL = there is no such memory */
+	int fd;                         /* -1 likewise */
+	unsigned side;                  /* this process's */
+	bool taken[CAP_MOST];
+};
+
+/* A table of its own. Without such memory every process counts for itself. */
+void cap_table_init(struct cap_table *t);
+
+/* One that another process has made; takes fd over, also on -1: that is no such
+   table. */
+int cap_table_join(struct cap_table *t, int fd, unsigned side) MUST_CHECK;
+void cap_table_fini(struct cap_table *t);
+
+/* The entry of that number, or with -1 any that is free. NULL: there is none. */
+struct cap *cap_take(struct cap_table *t, int number);
+/* Nobody of this process counts in it any more. */
+void cap_give(struct cap_table *t, struct cap *cap);
+
+static inline int
+cap_number(const struct cap_table *t, const struct cap *cap)
+{
+	return (int)(cap - t->v);
+}
+
+/* The other process has ended: what it still had is gone. */
+void cap_bury(struct cap_table *t);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * Idle connections that go from one process to another, when one weir takes
+ * over from the other: out of a pool here, into a pool there. What carries them
+ * is somebody else's.
+ *
+ * Only keyless ones go, whose protocol leaves nothing on an idle connection that
+ * one has to know (peer_ops.adopt), and none that are encrypted.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef POOL_HANDOVER_H
+#define POOL_HANDOVER_H
+
+#include "pool/pool.h"
+
+enum {
+	HANDOVER_BYTES_MOST = 16 * 1024,        /* that the server has said to
+						   its first client */
+	HANDOVER_NAME_MOST = 512
+};
+
+/* One that is under way. Its place under the cap goes with it. */
+struct handed {
+	struct list link;
+	struct upstream *upstream;
+	char name[HANDOVER_NAME_MOST];  /* of its endpoint */
+	struct addr addr;               /* and where that is */
+	int fd;
+	uint64_t id;                    /* 0 = is to be given one */
+	uint64_t uses;
+	int64_t age_ms, idle_ms;
+	int64_t hint_ms;                /* upconn.idle_hint_ms */
+	size_t len;                     /* bytes that wait to be read */
+	char bytes[];
+};
+
+/* Room for len bytes; NULL when out of memory. */
+struct handed *handed_new(size_t len) MUST_CHECK;
+
+/* It goes nowhere: closed, and its place is free. */
+void handed_drop(struct handed *h);
+/* It has been sent: the other process has it, and its place. */
+void handed_sent(struct handed *h);
+
+/* On its worker: take out connections that may go and have been idle for so long,
+   at most so many, and append them to out. */
+void handover_take_out(struct pool *p, unsigned most, int64_t idle_ms,
+    struct list *out);
+
+/* On its worker: close idle ones that may not go, at most so many, for their
+   places. */
+void handover_make_room(struct pool *p, unsigned most);
+
+/* On its worker: h has come, with its place, and belongs to p, if it is of use
+   there; else it is closed. Takes it over. */
+void handover_adopt(struct pool *p, struct handed *h);
+
+/* May connections of it go at all? */
+bool handover_is_possible(const struct pool *p);
+
+/* How many connections another process has that may come here yet. */
+unsigned handover_coming(const struct upstream *up);
+
+#endif
