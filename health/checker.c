@@ -383,6 +383,32 @@ checker_suspect(void *checker, struct endpoint *e)
 	worker_post(c->main, &s->mail);
 }
 
+int64_t
+checker_ejected_ms(struct checker *c, const struct endpoint *e)
+{
+	const struct watch *w = watch_of(c, e);
+	int64_t left_ns;
+
+	if (w == NULL || !w->ejection.out || !deadline_armed(&w->back))
+		return 0;
+	left_ns = w->back.at_ns - c->main->now_ns;
+	return left_ns > 0 ? left_ns / NS_PER_MS : 0;
+}
+
+void
+checker_eject(struct checker *c, struct endpoint *e, int64_t ms)
+{
+	struct watch *w = watch_of(c, e);
+
+	if (w == NULL || c->conf == NULL || c->conf->outlier.failures <= 0 ||
+	    w->forced || !is_usable(w) || !may_eject(w))
+		return;
+	(void)ejection_begin(&w->ejection, c->conf->outlier.eject_for_ms,
+	    c->main->now_ns);
+	deadline_set_ns(c->main, &w->back, ms * NS_PER_MS);
+	(void)endpoint_bar(e, BAR_EJECTED, true, c->main->now_ns);
+}
+
 /* ----------------------------------------------------------------- watching */
 
 static struct watch *

@@ -46,6 +46,13 @@ void checker_leave(struct checker *c);
  */
 void checker_hand(struct checker *c, struct endpoint *e, bool forced);
 
+/* For how many ms yet is e ejected? 0 = it is not. */
+int64_t checker_ejected_ms(struct checker *c, const struct endpoint *e);
+
+/* It was ejected before this process began, and stays so for so long. Does not
+   call changed(). */
+void checker_eject(struct checker *c, struct endpoint *e, int64_t ms);
+
 /* endpoint.suspect of all its endpoints, with the checker as arg: from any
    worker; e has failed eject_after times in a row. */
 void checker_suspect(void *checker, struct endpoint *e);

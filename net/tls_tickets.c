@@ -101,6 +101,27 @@ secrets_get(struct secret out[N_SECRETS])
 	return status;
 }
 
+_Static_assert(sizeof(secrets.v) == TLS_TICKETS_SECRETS, "it is what is taken");
+
+void
+tls_tickets_copy(uint8_t out[TLS_TICKETS_SECRETS])
+{
+	pthread_mutex_lock(&secrets.lock);
+	memcpy(out, secrets.v, sizeof(secrets.v));
+	pthread_mutex_unlock(&secrets.lock);
+}
+
+int
+tls_tickets_take(const uint8_t *bytes, size_t len)
+{
+	if (len != sizeof(secrets.v))
+		return -1;
+	pthread_mutex_lock(&secrets.lock);
+	memcpy(secrets.v, bytes, sizeof(secrets.v));
+	pthread_mutex_unlock(&secrets.lock);
+	return 0;
+}
+
 void
 tls_tickets_age(int64_t seconds)
 {

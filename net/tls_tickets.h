@@ -12,6 +12,7 @@
 #ifndef NET_TLS_TICKETS_H
 #define NET_TLS_TICKETS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <openssl/types.h>
@@ -31,6 +32,15 @@ enum {
  */
 int tls_tickets_use(SSL_CTX *ctx, const uint8_t identity[TLS_IDENTITY_SIZE])
     MUST_CHECK;
+
+/*
+ * The secrets themselves, for a process that goes on in place of this one on the
+ * same machine. Taken over before any context is made; -1: of another shape,
+ * there are none then.
+ */
+enum { TLS_TICKETS_SECRETS = 3 * 48 };
+void tls_tickets_copy(uint8_t out[TLS_TICKETS_SECRETS]);
+int tls_tickets_take(const uint8_t *secrets, size_t len) MUST_CHECK;
 
 /* For tests: as if so much time had passed. */
 void tls_tickets_age(int64_t seconds);
