@@ -64,11 +64,11 @@ bound_at(struct runtime *rt, const struct addr *addr,
 }
 
 static void
-close_fds(struct runtime *rt, struct live_socket *sock)
+close_fds(struct live_socket *sock)
 {
 	size_t i;
 
-	for (i = 0; sock->fds != NULL && i < rt->n_lanes; i++)
+	for (i = 0; sock->fds != NULL && i < sock->n; i++)
 		if (sock->fds[i] >= 0)
 			close(sock->fds[i]);
 	free(sock->fds);
@@ -84,6 +84,11 @@ bind_lanes(struct runtime *rt, struct live_socket *sock,
 	    .reuse_port = rt->n_lanes > 1 };
 	size_t i, n = sock->shared ? 1 : rt->n_lanes;
 
+	for (i = 0; sock->inherited && i < sock->n; i++)
+		sock->fds[i] = inherit_take(&rt->inherited, &sock->addr,
+		    &sock->foreign);
+	if (sock->inherited)
+		return 0;
 	if (o.reuse_port && listen_try(&sock->addr, why, size) < 0)
 		return -1;
 	for (i = 0; i < n; i++) {
@@ -96,12 +101,12 @@ bind_lanes(struct runtime *rt, struct live_socket *sock,
 
 /* The address goes over to another listener: the queue behind it stays. */
 static int
-duplicate(struct runtime *rt, struct live_socket *sock,
-    const struct live_socket *from, char *why, size_t size)
+duplicate(struct live_socket *sock, const struct live_socket *from, char *why,
+    size_t size)
 {
 	size_t i;
 
-	for (i = 0; i < rt->n_lanes; i++) {
+	for (i = 0; i < from->n; i++) {
 		if (from->live[i] < 0)
 			continue;
 		sock->fds[i] = fcntl(from->live[i], F_DUPFD_CLOEXEC, 0);
@@ -111,6 +116,25 @@ duplicate(struct runtime *rt, struct live_socket *sock,
 		}
 	}
 	return 0;
+}
+
+/* How many there will be, and whether they are enough for all lanes. */
+static void
+measure_socket(const struct runtime *rt, struct live_socket *sock,
+    const struct live_socket *there)
+{
+	size_t n = inherit_count(&rt->inherited, &sock->addr);
+
+	sock->n = n > rt->n_lanes ? n : rt->n_lanes;
+	sock->inherited = n > 0;
+	sock->shared = rt->n_lanes > 1 && (n > 0 ? n < rt->n_lanes :
+	    sock->addr.sa.sa_family == AF_UNIX);
+	if (there == NULL)
+		return;
+	sock->n = there->n;
+	sock->inherited = there->inherited;
+	sock->shared = there->shared;
+	sock->foreign = there->foreign;
 }
 
 static int
@@ -124,26 +148,25 @@ prepare_socket(struct change *c, struct new_listener *nl,
 	size_t i;
 
 	sock->addr = bind->addr;
-	sock->shared = bind->addr.sa.sa_family == AF_UNIX && rt->n_lanes > 1;
-	sock->live = malloc(rt->n_lanes * sizeof(*sock->live));
+	measure_socket(rt, sock, there);
+	sock->live = malloc(sock->n * sizeof(*sock->live));
 	if (sock->live == NULL)
 		goto no_memory;
-	for (i = 0; i < rt->n_lanes; i++)
+	for (i = 0; i < sock->n; i++)
 		sock->live[i] = -1;
 	if (there != NULL && owner == nl->ll) {
-		memcpy(sock->live, there->live,
-		    rt->n_lanes * sizeof(*sock->live));
+		memcpy(sock->live, there->live, sock->n * sizeof(*sock->live));
 		return 0;
 	}
-	sock->fds = malloc(rt->n_lanes * sizeof(*sock->fds));
+	sock->fds = malloc(sock->n * sizeof(*sock->fds));
 	if (sock->fds == NULL)
 		goto no_memory;
-	for (i = 0; i < rt->n_lanes; i++)
+	for (i = 0; i < sock->n; i++)
 		sock->fds[i] = -1;
-	if ((there != NULL ? duplicate(rt, sock, there, why, size) :
+	if ((there != NULL ? duplicate(sock, there, why, size) :
 	    bind_lanes(rt, sock, bind, why, size)) < 0)
 		return -1;
-	memcpy(sock->live, sock->fds, rt->n_lanes * sizeof(*sock->live));
+	memcpy(sock->live, sock->fds, sock->n * sizeof(*sock->live));
 	return 0;
 no_memory:
 	snprintf(why, size, "out of memory");
@@ -197,7 +220,7 @@ static int
 prepare_orders(struct change *c)
 {
 	struct runtime *rt = c->rt;
-	size_t doors = 0, sockets = 0, pools = 0, i;
+	size_t doors = 0, sockets = 0, pools = 0, i, j;
 	struct list *l, *tmp;
 
 	list_each(l, tmp, &rt->listeners) {
@@ -208,7 +231,8 @@ prepare_orders(struct change *c)
 	list_each(l, tmp, &rt->upstreams)
 		pools++;
 	for (i = 0; i < c->gen->conf->n_listeners; i++)
-		sockets += c->listeners[i].n_sockets;
+		for (j = 0; j < c->listeners[i].n_sockets; j++)
+			sockets += c->listeners[i].sockets[j].n;
 	c->orders = calloc(rt->n_lanes, sizeof(*c->orders));
 	if (c->orders == NULL)
 		return -1;
@@ -273,10 +297,10 @@ abandon_listener(struct change *c, struct new_listener *nl)
 
 		/* What was bound for this change alone leaves no file. */
 		if (sock->fds != NULL && sock->fds[0] >= 0 &&
-		    sock->addr.sa.sa_family == AF_UNIX &&
+		    !sock->inherited && sock->addr.sa.sa_family == AF_UNIX &&
 		    bound_at(c->rt, &sock->addr, &owner) == NULL)
 			(void)unlink(sock->addr.un.sun_path);
-		close_fds(c->rt, sock);
+		close_fds(sock);
 		free(sock->live);
 	}
 	free(nl->sockets);
@@ -338,15 +362,16 @@ static void
 order_socket(struct change *c, struct live_listener *ll,
     const struct live_socket *sock, const int *fds)
 {
-	size_t i;
+	size_t i, n = fds != NULL ? sock->n : c->rt->n_lanes;
 
-	for (i = 0; i < c->rt->n_lanes; i++) {
-		struct order *o = c->orders[i];
+	for (i = 0; i < n; i++) {
+		size_t lane = i % c->rt->n_lanes;
+		struct order *o = c->orders[lane];
 
 		if (fds != NULL && fds[i] < 0)
 			continue;
 		o->sockets[o->n_sockets++] = (struct socket_order){
-		    .door = ll->listener->doors[i], .addr = sock->addr,
+		    .door = ll->listener->doors[lane], .addr = sock->addr,
 		    .fd = fds != NULL ? fds[i] : -1, .shared = sock->shared };
 	}
 }
@@ -433,7 +458,7 @@ close_old_sockets(struct change *c, struct live_listener *ll,
 
 		if (!has_socket(nl, &sock->addr))
 			order_socket(c, ll, sock, NULL);
-		if (sock->addr.sa.sa_family == AF_UNIX &&
+		if (sock->addr.sa.sa_family == AF_UNIX && !sock->foreign &&
 		    !is_wanted(c, &sock->addr))
 			(void)unlink(sock->addr.un.sun_path);
 		free(sock->live);
@@ -465,8 +490,9 @@ commit_listeners(struct change *c)
 		for (j = 0; j < ll->n_sockets; j++) {
 			struct live_socket *sock = &ll->sockets[j];
 
-			if (sock->fds != NULL)
-				order_socket(c, ll, sock, sock->fds);
+			if (sock->fds == NULL || c->rt->withheld)
+				continue;
+			order_socket(c, ll, sock, sock->fds);
 			free(sock->fds);
 			sock->fds = NULL;
 		}
@@ -490,7 +516,8 @@ change_commit(struct change *c)
 	struct runtime *rt = c->rt;
 	size_t i;
 
-	c->gen->number = rt->gen != NULL ? rt->gen->number + 1 : 1;
+	c->gen->number = rt->gen != NULL ? rt->gen->number + 1 :
+	    rt->number_before + 1;
 	list_append(&rt->generations, &c->gen->link);
 	commit_upstreams(c);
 	commit_listeners(c);
@@ -501,17 +528,45 @@ change_commit(struct change *c)
 }
 
 void
+change_open_doors(struct runtime *rt)
+{
+	struct list *l, *tmp;
+	size_t i, k;
+
+	rt->withheld = false;
+	list_each(l, tmp, &rt->listeners) {
+		struct live_listener *ll =
+		    container_of(l, struct live_listener, link);
+
+		for (i = 0; i < ll->n_sockets; i++) {
+			struct live_socket *sock = &ll->sockets[i];
+
+			for (k = 0; sock->fds != NULL && k < sock->n; k++)
+				if (sock->fds[k] >= 0)
+					lane_post_socket(rt->lanes[k %
+					    rt->n_lanes], ll->listener,
+					    sock->fds[k], sock);
+			free(sock->fds);
+			sock->fds = NULL;
+		}
+	}
+}
+
+void
 change_unlink_sockets(struct runtime *rt)
 {
 	struct list *l, *tmp;
 	size_t i;
 
+	if (!rt->owns_files)
+		return;
 	list_each(l, tmp, &rt->listeners) {
 		struct live_listener *ll =
 		    container_of(l, struct live_listener, link);
 
 		for (i = 0; i < ll->n_sockets; i++)
-			if (ll->sockets[i].addr.sa.sa_family == AF_UNIX)
+			if (ll->sockets[i].addr.sa.sa_family == AF_UNIX &&
+			    !ll->sockets[i].foreign)
 				(void)unlink(
 				    ll->sockets[i].addr.un.sun_path);
 	}

@@ -24,6 +24,9 @@ void change_commit(struct change *c);
 /* conf is the caller's again. */
 void change_abandon(struct change *c);
 
+/* What was withheld (rt->withheld) goes to the lanes: they accept. */
+void change_open_doors(struct runtime *rt);
+
 /* At the end of the program: the files of Unix sockets. */
 void change_unlink_sockets(struct runtime *rt);
 

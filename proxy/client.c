@@ -13,7 +13,7 @@
 #include "proxy/commands.h"
 #include "proxy/proto.h"
 
-enum { WAIT_MS = 60 * 1000, STOP_MS = 10 * 60 * 1000 };
+enum { WAIT_MS = 60 * 1000, UPGRADE_MS = 2 * WAIT_MS, STOP_MS = 10 * 60 * 1000 };
 
 struct command {
 	const char *name;
@@ -60,6 +60,9 @@ static const struct command commands[] = {
 	{ "reload", "[--drop-overrides] [--json]",
 	    "load the file again: all of it or nothing", { NULL }, 0,
 	    OPTION_JSON | OPTION_DROP, 0, run_reload },
+	{ "upgrade", "[--timeout 2m] [--json]",
+	    "let the new binary take over without loss", { NULL }, 0,
+	    OPTION_JSON | OPTION_TIMEOUT, UPGRADE_MS, run_upgrade },
 	{ "wait", "[--for warm|listeners] [--timeout 60s]",
 	    "return when it is ready", { NULL }, 0,
 	    OPTION_FOR | OPTION_TIMEOUT, WAIT_MS, run_wait },

@@ -76,6 +76,7 @@ int run_resume(struct order *o);
 int run_log(struct order *o);
 int run_plan(struct order *o);
 int run_reload(struct order *o);
+int run_upgrade(struct order *o);
 int run_wait(struct order *o);
 int run_ready(struct order *o);
 int run_stop(struct order *o);

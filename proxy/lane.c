@@ -14,6 +14,7 @@
 #include "proxy/arrival.h"
 #include "proxy/exchange.h"
 #include "proxy/generation.h"
+#include "proxy/live.h"
 #include "proxy/pipeline.h"
 #include "proxy/session.h"
 #include "proxy/slow.h"
@@ -275,6 +276,51 @@ order_arrived(struct worker *w, struct mail *m)
 	generation_switch(lane, o->gen);
 	generation_leave(lane, o->gen);
 	order_free(o);
+}
+
+/* ------------------------------------------------------------------ sockets */
+
+struct socket_mail {
+	struct mail mail;
+	struct socket_order order;
+};
+
+static void
+socket_arrived(struct worker *w, struct mail *m)
+{
+	struct socket_mail *sm = container_of(m, struct socket_mail, mail);
+
+	(void)w;
+	carry_out_socket(&sm->order);
+	free(sm);
+}
+
+static void
+socket_dropped(struct mail *m)
+{
+	struct socket_mail *sm = container_of(m, struct socket_mail, mail);
+
+	close(sm->order.fd);
+	free(sm);
+}
+
+void
+lane_post_socket(struct lane *lane, struct listener *l, int fd,
+    const struct live_socket *sock)
+{
+	struct socket_mail *sm = patient_alloc(sizeof(*sm));
+
+	if (sm == NULL) {
+		log_error(l->name, "out of memory: a socket is not listened "
+		    "on");
+		close(fd);
+		return;
+	}
+	*sm = (struct socket_mail){ .mail = { .deliver = socket_arrived,
+	    .drop = socket_dropped }, .order = { .addr = sock->addr,
+	    .door = l->doors[lane->worker.index], .fd = fd,
+	    .shared = sock->shared } };
+	worker_post(&lane->worker, &sm->mail);
 }
 
 /* ------------------------------------------------------------------ rosters */

@@ -67,6 +67,11 @@ void lane_post_drain(struct lane *lane, int64_t grace_ms);
 /* From main: cut what is left and end the thread. */
 void lane_post_end(struct lane *lane);
 
+/* From main: its part of the listener has one more socket, fd, taken over. */
+struct live_socket;
+void lane_post_socket(struct lane *lane, struct listener *l, int fd,
+    const struct live_socket *sock);
+
 /* From main: its doors leave every lane's list; it is about to be freed. */
 void lane_post_forget(struct runtime *rt, struct listener *l);
 

@@ -415,6 +415,7 @@ void
 door_close(struct door *d)
 {
 	struct list *l, *tmp;
+	bool patient;
 
 	while ((l = list_first(&d->sockets)) != NULL)
 		close_socket(container_of(l, struct socket, link));
@@ -423,13 +424,18 @@ door_close(struct door *d)
 		return;
 	d->closed = true;
 	d->full = false;
+	patient = d->lane->runtime->handed_over && !d->listener->proto->front->
+	    redirects;
+	if (patient)
+		d->draining = &d->lane->runtime->parting;
 	if (!door_is_empty(d) && d->gen != NULL) {
 		(void)generation_use(d->lane, d->gen);
 		d->holds_gen = true;
 	}
-	list_each(l, tmp, &d->sessions) {
+	for (l = d->sessions.next; !patient && l != &d->sessions; l = tmp) {
 		struct session *s = container_of(l, struct session, link);
 
+		tmp = l->next;
 		s->leaving = true;
 		if (s->opened && s->front->bye != NULL)
 			s->front->bye(s);

@@ -13,11 +13,13 @@
 #include "net/log.h"
 #include "net/patient.h"
 #include "pool/adapt.h"
+#include "pool/handover.h"
 #include "pool/upkeep.h"
 #include "proxy/failover.h"
 #include "proxy/lane.h"
 #include "proxy/leaks.h"
 #include "proxy/override.h"
+#include "proxy/upgrade.h"
 
 enum { WHO_MAX = 400 };
 
@@ -300,6 +302,21 @@ inherit(struct live_endpoint *le, struct live_endpoint *old, size_t n_old)
 	}
 }
 
+/* The weir before knew it. */
+static void
+know(struct live_endpoint *le)
+{
+	size_t n = 0;
+	struct addr *addrs = upgrade_find_name(le->owner->runtime,
+	    le->owner->conf->name, le->key, &n);
+
+	if (addrs == NULL)
+		return;
+	free(le->addrs);
+	le->addrs = addrs;
+	le->n_addrs = n;
+}
+
 void
 live_upstream_look_up(struct live_upstream *lu)
 {
@@ -345,6 +362,8 @@ live_upstream_configure(struct live_upstream *lu,
 		}
 		if (now[i].follow != NULL)
 			inherit(&now[i], old, n_old);
+		if (now[i].follow != NULL && now[i].n_addrs == 0)
+			know(&now[i]);
 	}
 	lu->endpoints = now;
 	lu->n_endpoints = i;
@@ -374,6 +393,8 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	lu->runtime = rt;
 	lu->upstream = upstream_new(conf->name, proto_of(conf->proto)->peer,
 	    workers, rt->n_lanes);
+	if (lu->upstream != NULL)
+		upgrade_find_cap(rt, conf, lu->upstream);
 	lu->checker = checker_new(&rt->main, conf->name, usable_changed, lu);
 	if (lu->upstream == NULL || lu->checker == NULL)
 		goto fail;
@@ -385,8 +406,10 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	list_append(&rt->upstreams, &lu->link);
 	return lu;
 fail:
-	if (lu != NULL && lu->upstream != NULL)
+	if (lu != NULL && lu->upstream != NULL) {
+		cap_give(&rt->caps, lu->upstream->cap);
 		upstream_free(lu->upstream);
+	}
 	if (lu != NULL && lu->checker != NULL)
 		checker_free(lu->checker);
 	free(workers);
@@ -420,6 +443,7 @@ live_upstream_free(struct live_upstream *lu)
 	checker_free(lu->checker);
 	roster_drop(lu->roster);
 	list_remove(&lu->link);
+	cap_give(&lu->runtime->caps, lu->upstream->cap);
 	upstream_free(lu->upstream);
 	free(lu);
 }
@@ -522,6 +546,12 @@ live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
 		return true;
 	if (lacks_endpoint(lu, missing, size))
 		return false;
+	/* Another weir has some for us, or every place that there is. */
+	if (upstream_elsewhere(lu->upstream) > 0) {
+		warm += handover_coming(lu->upstream);
+		if (upstream_is_full(lu->upstream))
+			warm = wanted;
+	}
 	if (warm < wanted) {
 		snprintf(missing, size, "upstream %s: %u of %u connections "
 		    "are open", conf->name, warm, wanted);

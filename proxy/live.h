@@ -43,14 +43,21 @@ struct live_upstream {
 	unsigned rolls;                 /* left: how many have come back */
 };
 
-/* One bound address: a socket for each lane, or one that deals clients out. */
+/* One bound address: a socket for each lane, or fewer that deal clients out. Of
+   those that another process had there may be more than lanes: each has a queue
+   of its own, so none is given up. */
 struct live_socket {
 	struct addr addr;
-	bool shared;                    /* Unix: lane 0 accepts for all */
-	int *fds;                       /* by lane, not yet given to the lanes;
-					   -1 = none there; NULL = given */
-	int *live;                      /* by lane: the same numbers, to copy
-					   from while it is bound */
+	bool shared;                    /* too few: they accept for all */
+	bool foreign;                   /* a Unix socket's file is a service
+					   manager's */
+	bool inherited;                 /* bound by another process */
+	size_t n;                       /* places below, at least one a lane;
+					   i is lane i % n_lanes' */
+	int *fds;                       /* not yet given to the lanes; -1 =
+					   none there; NULL = given */
+	int *live;                      /* the same numbers, to copy from while
+					   it is bound */
 };
 
 struct live_listener {

@@ -22,6 +22,7 @@
 #include "proxy/proto.h"
 #include "proxy/run.h"
 #include "proxy/runtime.h"
+#include "proxy/upgrade.h"
 #include "proxy/version.h"
 
 #define DEFAULT_PATH "/etc/weir/weir.conf"
@@ -42,6 +43,8 @@ struct service {
 	const char *path;               /* NULL = as the demo says */
 	struct demo *demo;
 	pid_t above;                    /* ends with us; 0 = nobody does */
+	char **argv;                    /* for an upgrade; NULL = there is
+					   none */
 };
 
 static const char usage_text[] =
@@ -68,7 +71,7 @@ static const char usage_end[] =
 "  --admin ADDR   the admin port of the running weir; otherwise as in the file\n"
 "\n"
 "Signals: HUP reload, TERM and QUIT drain and end (a second one at once),\n"
-"INT end at once, USR1 reopen logs.\n";
+"INT end at once, USR1 reopen logs, USR2 upgrade.\n";
 
 /* -------------------------------------------------------------- command line */
 
@@ -229,6 +232,17 @@ on_usr1(struct ev_loop *loop, struct ev_signal *sig, int revents)
 }
 
 static void
+on_usr2(struct ev_loop *loop, struct ev_signal *sig, int revents)
+{
+	char why[512];
+	pid_t pid;
+
+	(void)loop, (void)revents;
+	if (upgrade_begin(sig->data, &pid, why, sizeof(why)) < 0)
+		log_warn("upgrade", "%s", why);
+}
+
+static void
 watch_signal(struct ev_signal *sig, struct runtime *rt, int number,
     void (*f)(struct ev_loop *, struct ev_signal *, int))
 {
@@ -268,7 +282,7 @@ static int
 run(const struct service *service)
 {
 	struct demo *demo = service->demo;
-	struct ev_signal hup, term, quit, intr, usr1, child;
+	struct ev_signal hup, term, quit, intr, usr1, usr2, child;
 	struct conf_errors errors = { 0 };
 	struct runtime rt;
 	int status = EXIT_FAILED;
@@ -281,21 +295,22 @@ run(const struct service *service)
 	sigaddset(&ours, SIGTERM);
 	sigaddset(&ours, SIGQUIT);
 	sigaddset(&ours, SIGUSR1);
+	sigaddset(&ours, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &ours, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	/* Nobody takes over yet, but scripts that ask for it must not kill
-	   weir. */
-	signal(SIGUSR2, SIG_IGN);
 	if (runtime_start(&rt, service->path, demo != NULL ? demo->config : NULL,
 	    &errors) < 0 || (demo != NULL && demo_serve(demo, &rt) < 0)) {
 		print_errors(&errors);
+		upgrade_not_started(&rt, &errors);
 		goto out;
 	}
+	upgrade_set_program(&rt, service->argv);
 	watch_signal(&hup, &rt, SIGHUP, on_hup);
 	watch_signal(&term, &rt, SIGTERM, on_term);
 	watch_signal(&quit, &rt, SIGQUIT, on_term);
 	watch_signal(&intr, &rt, SIGINT, on_int);
 	watch_signal(&usr1, &rt, SIGUSR1, on_usr1);
+	watch_signal(&usr2, &rt, SIGUSR2, on_usr2);
 	if (getpid() == 1)
 		watch_signal(&child, &rt, SIGCHLD, on_child);
 	sigprocmask(SIG_UNBLOCK, &ours, NULL);
@@ -307,7 +322,7 @@ run(const struct service *service)
 	end_with(service->above, &rt);
 	runtime_run(&rt);
 	log_info(NULL, "ended");
-	status = EXIT_OK;
+	status = upgrade_was_deserted(&rt) ? EXIT_FAILED : EXIT_OK;
 out:
 	conf_errors_fini(&errors);
 	if (demo != NULL)
@@ -364,6 +379,7 @@ main(int argc, char **argv)
 	}
 	fill_standard_descriptors();
 	raise_descriptors(&descriptors);
+	service.argv = argv;
 	service.path = path = o.path != NULL ? o.path : DEFAULT_PATH;
 	command = o.n_rest > 0 ? o.rest[0] : NULL;
 	if (o.help && command != NULL && strcmp(command, "config") == 0) {

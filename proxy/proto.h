@@ -65,6 +65,9 @@ struct front_ops {
 	    enum fail why);
 	/* s->deadline passed. */
 	void (*late)(struct session *s);
+	/* Its clients can be told, beside an answer, to go on by another
+	   connection: none loses a request for that. */
+	bool redirects;
 	/* Draining: take leave as soon as it does no harm. */
 	void (*bye)(struct session *s);
 	/* s, which has no exchange, is closed when its output is out: what is

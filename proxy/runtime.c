@@ -31,6 +31,7 @@
 #include "proxy/process.h"
 #include "proxy/live.h"
 #include "proxy/relief.h"
+#include "proxy/upgrade.h"
 
 enum {
 	SWEEP_S = 1, FDS_OF_OUR_OWN = 32, FEW_FDS = 48,
@@ -267,6 +268,9 @@ runtime_start(struct runtime *rt, const char *path, const char *text,
 		    strerror(errno));
 		return -1;
 	}
+	rt->owns_files = true;
+	if (upgrade_init(rt, errors) < 0)
+		return -1;
 	rt->path = path != NULL ? strdup(path) : NULL;
 	rt->builtin = text != NULL ? strdup(text) : NULL;
 	rt->started_ns = rt->main.now_ns;
@@ -283,6 +287,7 @@ runtime_start(struct runtime *rt, const char *path, const char *text,
 	rt->sweep.data = rt;
 	ev_timer_start(rt->main.loop, &rt->sweep);
 	notify_start(rt);
+	upgrade_started(rt);
 	return 0;
 }
 
@@ -380,9 +385,10 @@ int
 runtime_reload(struct runtime *rt, struct conf_errors *errors)
 {
 	struct conf *conf;
+	const char *why = "weir is draining";
 
-	if (rt->draining) {
-		errors_add(errors, "weir is draining: nothing is reloaded");
+	if (rt->draining || upgrade_is_under_way(rt, &why)) {
+		errors_add(errors, "%s: nothing is reloaded", why);
 		reloaded(rt, errors, false);
 		return -1;
 	}
@@ -414,13 +420,32 @@ end_lanes(struct runtime *rt)
 	worker_stop(&rt->main);
 }
 
+/* One that goes sends what it has first. */
+static void
+end_or_finish(struct runtime *rt)
+{
+	if (!upgrade_finish(rt, end_lanes))
+		end_lanes(rt);
+}
+
 static void
 drain_timed_out(struct deadline *d)
 {
 	struct runtime *rt = container_of(d, struct runtime, drain);
 
 	log_warn(NULL, "drain_timeout has passed: what still runs is cut");
-	end_lanes(rt);
+	end_or_finish(rt);
+}
+
+/* Idle clients go after so long. */
+static int64_t
+grace_ms(const struct runtime *rt)
+{
+	int64_t most = rt->gen->conf->drain_timeout_ms;
+
+	if (rt->handed_over)
+		return most - most / 4;
+	return most / 4 < IDLE_GRACE_MS ? most / 4 : IDLE_GRACE_MS;
 }
 
 static void
@@ -432,8 +457,7 @@ doors_close(struct deadline *d)
 
 	rt->lanes_busy = rt->n_lanes;
 	for (i = 0; i < rt->n_lanes; i++)
-		lane_post_drain(rt->lanes[i], most / 4 < IDLE_GRACE_MS ?
-		    most / 4 : IDLE_GRACE_MS);
+		lane_post_drain(rt->lanes[i], grace_ms(rt));
 	deadline_init(&rt->drain, drain_timed_out);
 	deadline_set(&rt->main, &rt->drain, most);
 }
@@ -443,6 +467,7 @@ runtime_drain(struct runtime *rt)
 {
 	if (rt->draining)
 		return;
+	upgrade_cancel(rt);
 	rt->draining = true;
 	notify_stopping(rt);
 	log_info(NULL, "draining");
@@ -450,11 +475,27 @@ runtime_drain(struct runtime *rt)
 	deadline_set(&rt->main, &rt->drain, rt->gen->conf->drain_delay_ms);
 }
 
+static void
+part(struct deadline *d)
+{
+	container_of(d, struct runtime, patience)->parting = true;
+}
+
+void
+runtime_leave(struct runtime *rt)
+{
+	rt->handed_over = true;
+	rt->draining = true;
+	deadline_init(&rt->patience, part);
+	deadline_set_ns(&rt->main, &rt->patience, grace_ms(rt) * NS_PER_MS);
+	doors_close(&rt->drain);
+}
+
 void
 runtime_lane_empty(struct runtime *rt)
 {
 	if (--rt->lanes_busy == 0)
-		end_lanes(rt);
+		end_or_finish(rt);
 }
 
 void
@@ -513,6 +554,7 @@ runtime_run(struct runtime *rt)
 {
 	worker_run(&rt->main);
 	join_lanes(rt);
+	upgrade_last_words(rt);
 }
 
 void
@@ -526,8 +568,10 @@ runtime_fini(struct runtime *rt)
 	/* A start that failed half way has lanes that run. */
 	end_lanes(rt);
 	join_lanes(rt);
+	worker_drop_mail(&rt->main);
 	admin_stop(rt);
 	process_finder_free(rt->finder);
+	upgrade_fini(rt);
 	change_unlink_sockets(rt);
 	writer_end(rt->writer);
 	watchdog_end(rt);
@@ -544,6 +588,8 @@ runtime_fini(struct runtime *rt)
 	free(rt->reload.error);
 	free(rt->path);
 	free(rt->builtin);
+	inherit_end(&rt->inherited);
+	cap_table_fini(&rt->caps);
 	ev_timer_stop(rt->main.loop, &rt->sweep);
 	worker_fini(&rt->main);
 }

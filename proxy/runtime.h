@@ -15,6 +15,7 @@
 #include "net/writer.h"
 #include "pool/pool.h"
 #include "proxy/access.h"
+#include "proxy/inherit.h"
 #include "proxy/listener.h"
 #include "proxy/notify.h"
 #include "proxy/pressure.h"
@@ -23,6 +24,7 @@
 struct admin;
 struct process_finder;
 struct runtime;
+struct upgrade;
 
 /*
  * A configuration with the live things that its names stand for. Immutable;
@@ -73,6 +75,7 @@ struct runtime {
 	char *path;                     /* configuration file; NULL = built in */
 	char *builtin;                  /* text of a built-in configuration */
 	struct generation *gen;         /* current */
+	uint64_t number_before;         /* of the weir before this one */
 	struct list generations;        /* all that still live */
 	struct list upstreams;          /* struct live_upstream, live.h */
 	struct list listeners;          /* struct live_listener, live.h */
@@ -81,13 +84,21 @@ struct runtime {
 	struct admin *admin;
 	struct process_finder *finder;  /* see process.h */
 	struct reload_result reload;
-	uint64_t reloads_ok, reloads_bad;
-	uint64_t tls_files_ok, tls_files_bad;   /* that have changed */
+	counter reloads_ok, reloads_bad;
+	counter tls_files_ok, tls_files_bad;    /* that have changed */
+	counter log_dropped;            /* by the weirs before this one */
 	int64_t started_ns;
 	_Atomic uint64_t last_id;       /* of upstream connections */
+	uint64_t ids_before;            /* so far the weir before this one had
+					   given them */
 	_Atomic bool draining;          /* read by lanes: answers are the last */
 	bool stopping;
+	bool handed_over;               /* another weir serves: clients that
+					   cannot be told to go there may stay
+					   for a while */
+	_Atomic bool parting;           /* that while is over; read by lanes */
 	struct deadline drain;          /* the next step of it */
+	struct deadline patience;       /* then parting begins */
 	size_t lanes_busy;              /* draining, not yet empty */
 	struct ev_timer sweep;
 	struct notify notify;           /* who started weir */
@@ -101,6 +112,12 @@ struct runtime {
 					   this number makes an idle one leave
 					   or is refused: the rest is for
 					   upstreams and weir */
+	struct inheritance inherited;   /* sockets that others have made */
+	bool withheld;                  /* nothing is accepted yet: the weir
+					   before does */
+	bool owns_files;                /* of Unix sockets: they go with us */
+	struct cap_table caps;
+	struct upgrade *upgrade;
 	size_t n_lanes;
 	struct lane **lanes;
 };
@@ -125,6 +142,9 @@ int runtime_reload(struct runtime *rt, struct conf_errors *errors) MUST_CHECK;
 /* Begin to drain: unready at once, listeners close after drain_delay, whatever
    runs has drain_timeout to end, then the loop ends. Twice is fine. */
 void runtime_drain(struct runtime *rt);
+/* Likewise where another weir has taken over: at once, and who cannot be told
+   without losing a request stays until most of drain_timeout has passed. */
+void runtime_leave(struct runtime *rt);
 /* End now. */
 void runtime_stop(struct runtime *rt);
 

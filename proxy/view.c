@@ -268,7 +268,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	v->ready = live_upstream_ready(live, missing, sizeof(missing));
 	v->cap = atomic_load(&up->most);
 	v->paused = atomic_load(&up->paused);
-	v->open = atomic_load(&up->open);
+	v->open = upstream_open(up);
 	for (i = 0; i < up->n_pools; i++)
 		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);
 	v->pin_names = up->peer != NULL ? up->peer->pins : NULL;
@@ -301,10 +301,12 @@ take_program(struct view *v, struct runtime *rt, const struct history *h)
 	v->reload_ok = rt->reload.ok;
 	v->reload_error = rt->reload.ok ? NULL : rt->reload.error;
 	v->reload_at_s = rt->reload.at_s;
+	v->upgrade = upgrade_result(rt);
 	v->reloads_ok = rt->reloads_ok;
 	v->reloads_bad = rt->reloads_bad;
 	v->overrides = override_count(rt);
-	v->log_dropped = rt->writer != NULL ? writer_dropped(rt->writer) : 0;
+	v->log_dropped = rt->log_dropped + (rt->writer != NULL ?
+	    writer_dropped(rt->writer) : 0);
 	v->memory_budget = pressure_budget(&rt->pressure);
 	v->pressure = (uint64_t)atomic_load(&rt->pressure_level);
 	v->kernel_tls = tls_kernel();

@@ -12,6 +12,7 @@
 #include "pool/pool.h"
 #include "proxy/listener.h"
 #include "proxy/runtime.h"
+#include "proxy/upgrade.h"
 #include "proxy/usage.h"
 
 struct history;
@@ -98,6 +99,7 @@ struct view {
 	uint64_t    reload_ok, reloads_ok, reloads_bad;
 	const char *reload_error;       /* NULL when reload_ok */
 	int64_t     reload_at_s;        /* the last one, whatever came of it */
+	struct upgrade_result upgrade;
 	int64_t     config_at_s;        /* the running one's */
 	const char *config_hash;
 	uint64_t    overrides;          /* endpoints changed by hand */

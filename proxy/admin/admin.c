@@ -31,6 +31,7 @@ struct gate {
 	struct addr addr;
 	struct deadline pause;          /* out of descriptors: accept again */
 	bool probe;                     /* probe_bind */
+	bool foreign, inherited;        /* see struct live_socket */
 	bool wanted;                    /* by the change that is committed */
 };
 
@@ -87,7 +88,8 @@ gate_again(struct deadline *d)
 }
 
 static struct gate *
-gate_bind(const struct conf_bind *bind, char *why, size_t size)
+gate_bind(struct runtime *rt, const struct conf_bind *bind, char *why,
+    size_t size)
 {
 	const struct listen_options options = {
 		.backlog = bind->backlog,
@@ -102,7 +104,10 @@ gate_bind(const struct conf_bind *bind, char *why, size_t size)
 		snprintf(why, size, "out of memory");
 		return NULL;
 	}
-	fd = listen_open(&bind->addr, &options, why, size);
+	fd = inherit_take(&rt->inherited, &bind->addr, &g->foreign);
+	g->inherited = fd >= 0;
+	if (fd < 0)
+		fd = listen_open(&bind->addr, &options, why, size);
 	if (fd < 0) {
 		free(g);
 		return NULL;
@@ -122,7 +127,8 @@ gate_open(struct gate *g, struct admin *a)
 	g->admin = a;
 	list_remove(&g->link);
 	list_append(&a->gates, &g->link);
-	ev_io_start(a->rt->main.loop, &g->io);
+	if (!a->rt->withheld)
+		ev_io_start(a->rt->main.loop, &g->io);
 }
 
 static void
@@ -132,7 +138,12 @@ gate_close(struct gate *g)
 	deadline_clear(&g->pause);
 	if (g->admin != NULL)
 		ev_io_stop(g->admin->rt->main.loop, &g->io);
-	listen_close(g->io.fd, &g->addr);
+	/* Of what is not served yet, or not any more, somebody else does. */
+	if (g->foreign || (g->admin != NULL && !g->admin->rt->owns_files) ||
+	    (g->admin == NULL && g->inherited))
+		close(g->io.fd);
+	else
+		listen_close(g->io.fd, &g->addr);
 	free(g);
 }
 
@@ -163,16 +174,17 @@ gate_find(const struct list *gates, const struct addr *addr)
 
 /* What is bound already stays as it is; what is new is bound. */
 static int
-prepare_bind(const struct admin *a, struct admin_change *change,
+prepare_bind(struct runtime *rt, struct admin_change *change,
     const struct conf_bind *bind, char *why, size_t size)
 {
+	const struct admin *a = rt->admin;
 	char text[256];
 	struct gate *g;
 
 	if (bind == NULL || (a != NULL &&
 	    gate_find(&a->gates, &bind->addr) != NULL))
 		return 0;
-	g = gate_bind(bind, text, sizeof(text));
+	g = gate_bind(rt, bind, text, sizeof(text));
 	if (g == NULL) {
 		snprintf(why, size, "admin: %s", text);
 		return -1;
@@ -193,9 +205,8 @@ admin_prepare(struct runtime *rt, const struct conf *next, char *why,
 	}
 	change->conf = next;
 	list_init(&change->gates);
-	if (prepare_bind(rt->admin, change, next->admin.bind, why, size) < 0 ||
-	    prepare_bind(rt->admin, change, next->admin.probe_bind, why,
-	    size) < 0) {
+	if (prepare_bind(rt, change, next->admin.bind, why, size) < 0 ||
+	    prepare_bind(rt, change, next->admin.probe_bind, why, size) < 0) {
 		admin_abandon(change);
 		return NULL;
 	}
@@ -261,6 +272,40 @@ admin_abandon(struct admin_change *change)
 		return;
 	gates_close(&change->gates);
 	free(change);
+}
+
+/* ------------------------------------------------------------------ upgrades */
+
+void
+admin_rest(struct runtime *rt, bool on)
+{
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &rt->admin->gates) {
+		struct gate *g = container_of(l, struct gate, link);
+
+		deadline_clear(&g->pause);
+		if (on)
+			ev_io_stop(rt->main.loop, &g->io);
+		else
+			ev_io_start(rt->main.loop, &g->io);
+	}
+	list_each(l, tmp, &rt->admin->callers)
+		if (on)
+			caller_close(container_of(l, struct caller, link));
+}
+
+void
+admin_each_gate(struct runtime *rt, void (*each)(void *arg,
+    const struct addr *addr, int fd, bool foreign), void *arg)
+{
+	struct list *l;
+
+	for (l = rt->admin->gates.next; l != &rt->admin->gates; l = l->next) {
+		const struct gate *g = container_of(l, struct gate, link);
+
+		each(arg, &g->addr, g->io.fd, g->foreign);
+	}
 }
 
 /* ------------------------------------------------------- beginning and end */

@@ -8,11 +8,13 @@
 #ifndef PROXY_ADMIN_ADMIN_H
 #define PROXY_ADMIN_ADMIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "conf/conf.h"
 #include "net/err.h"
 
+struct addr;
 struct admin_change;
 struct runtime;
 
@@ -32,6 +34,12 @@ struct admin_change *admin_prepare(struct runtime *rt, const struct conf *next,
     char *why, size_t why_size) MUST_CHECK;
 void admin_commit(struct runtime *rt, struct admin_change *change);
 void admin_abandon(struct admin_change *change);
+
+/* While another weir takes over nobody is answered, and who is connected is let
+   go; who connects waits for whoever it is that goes on. */
+void admin_rest(struct runtime *rt, bool on);
+void admin_each_gate(struct runtime *rt, void (*each)(void *arg,
+    const struct addr *addr, int fd, bool foreign), void *arg);
 
 /* Closes everything, removes socket files. Fine without admin_start(). */
 void admin_stop(struct runtime *rt);

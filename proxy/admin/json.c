@@ -335,6 +335,19 @@ reload(const struct view *v)
 	return o;
 }
 
+static json_t *
+upgrade_json(const struct upgrade_result *r)
+{
+	json_t *o = json_object();
+
+	put_number(o, "count", r->count);
+	put_text(o, "last", r->last);
+	put_text(o, "state", r->state);
+	put_number(o, "at", (uint64_t)r->at_s);
+	put_text(o, "error", r->error);
+	return o;
+}
+
 json_t *
 json_stats(const struct view *v)
 {
@@ -351,6 +364,7 @@ json_stats(const struct view *v)
 	put_number(o, "window_s", VIEW_WINDOW_S);
 	put(o, "reload", reload(v));
 	put(o, "watchdog", watchdog(v));
+	put(o, "upgrade", upgrade_json(&v->upgrade));
 	put(o, "process", process(v));
 	put(o, "tls", tls(v));
 	rows = json_array();

@@ -20,6 +20,7 @@
 #include "proxy/admin/slow.h"
 #include "proxy/admin/target.h"
 #include "proxy/admin/trend.h"
+#include "proxy/admin/upgrades.h"
 #include "proxy/history.h"
 #include "proxy/view.h"
 
@@ -167,6 +168,7 @@ static const struct page pages[] = {
 	{ "/key", false, false, keys_get },
 	{ "/reload", true, false, order_reload },
 	{ "/plan", true, false, plans_plan },
+	{ "/upgrade", true, false, upgrades_begin },
 	{ "/drain", true, false, order_drain },
 	{ "/stop", true, false, order_stop },
 	{ "/log", true, false, order_log },

@@ -611,6 +611,7 @@ const struct front_ops http1_front = {
 	.drained = front_drained,
 	.fail = front_fail,
 	.late = front_late,
+	.redirects = true,
 	.refuse = http_write_refusal,
 	.plain = http_write_plain,
 	.asks = http_asks,

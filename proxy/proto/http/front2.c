@@ -594,6 +594,7 @@ front_parting(struct session *s)
 
 const struct front_ops http2_front = {
 	.bytes = front_bytes,
+	.redirects = true,
 	.leased = front_leased,
 	.reply = http2_reply,
 	.unchoke = front_unchoke,

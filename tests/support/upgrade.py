@@ -1,0 +1,158 @@
+"""A weir that is replaced by another while it runs, and is still the same Weir.
+
+The one that took over is no child of the test until the one before has ended;
+then it is, for the test is its subreaper (prctl(2)).
+
+SPDX-License-Identifier: MIT
+"""
+import ctypes
+import json
+import os
+import signal
+import threading
+import time
+
+import case
+import weir
+from case import SLOW, WAIT, Failed, check, eq, later, until
+from web import HttpOrigin, ask, ok
+from wire import Client, Ended
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Adopted:
+    """What Popen is to a child, for one that another process has started."""
+
+    def __init__(self, pid):
+        self.pid, self.returncode = pid, None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:       # not ours yet
+                if not os.path.exists("/proc/%d" % self.pid):
+                    self.returncode = -1
+                return self.returncode
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout=None):
+        until(lambda: self.poll() is not None, "the end of process %d" %
+              self.pid, timeout)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+class Successive(weir.Weir):
+    """A Weir that can be upgraded. `program` is a link to the binary, which a
+    case may point elsewhere."""
+
+    def __init__(self, conf, argv=None, env=None):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.program = os.path.join(case.temp_dir(), "weir%d" %
+                                    conf.admin_port)
+        self.point_at(weir.BINARY)
+        before, weir.BINARY = weir.BINARY, self.program
+        try:
+            super().__init__(conf, argv, env)
+        finally:
+            weir.BINARY = before
+
+    def point_at(self, target):
+        if os.path.lexists(self.program):
+            os.unlink(self.program)
+        os.symlink(target, self.program)
+
+    def script(self, text):
+        """Instead of a new weir that is started next: a shell script, in which
+        $WEIR is the real one."""
+        path = case.put("not%d" % time.monotonic_ns(),
+                        "#!/bin/sh\nWEIR=%s\n%s\n" % (weir.BINARY, text))
+        os.chmod(path, 0o755)
+        self.point_at(path)
+
+    def order(self):
+        """Run `weir upgrade`: its status and all that it said."""
+        done = weir.command("upgrade", "--admin", "127.0.0.1:%d" %
+                            self.admin[1], timeout=90)
+        return done.returncode, done.stdout + done.stderr
+
+    def upgrade(self, ended=True):
+        """Upgrade well; with `ended`, wait until the one before has."""
+        status, said = self.order()
+        if status != 0:
+            raise Failed("weir upgrade: %d %s\n%s" % (
+                status, said, self.log()[-3000:]))
+        return self.follow(ended)
+
+    def follow(self, ended=True):
+        """The process that answers now is this weir from here on."""
+        pid = self.stats()["pid"]
+        check(pid != self.pid, "the same process answers")
+        before, self.process, self.pid = self.process, Adopted(pid), pid
+        if ended:
+            eq(before.wait(2 * WAIT), 0, "status of the one that left")
+            self.base_fds = min(self._beside() for _ in range(3))
+        else:
+            later(lambda: before.wait(2 * WAIT))
+        return before
+
+    def refused(self):
+        """Upgrade in vain: what was said."""
+        pid, count = self.pid, self.stats()["upgrade"]["count"]
+        status, said = self.order()
+        eq(status, 1, "status of weir upgrade (%s)" % said)
+        s = self.stats()
+        eq((s["pid"], s["upgrade"]["count"], s["upgrade"]["last"],
+            s["upgrade"]["state"], s["draining"]),
+           (pid, count, "failed", "idle", False), "afterwards")
+        check(s["upgrade"]["error"] in said, "%r is not in %r" % (
+            s["upgrade"]["error"], said))
+        return said
+
+
+class Load:
+    """Clients that ask over HTTP without pause; every failure is kept."""
+
+    def __init__(self, number, clients=4):
+        self.number, self.stop, self.failures = number, False, []
+        self.done = [0] * clients
+        self.threads = [threading.Thread(target=self._go, args=(n,),
+                                         daemon=True) for n in range(clients)]
+        for t in self.threads:
+            t.start()
+
+    def _go(self, n):
+        try:
+            while not self.stop:
+                c = Client(self.number)
+                while not self.stop:
+                    r = ok(ask(c))
+                    self.done[n] += 1
+                    if (r.get("Connection") or "").lower() == "close":
+                        break
+                c.close()
+        except (Failed, Ended, OSError) as e:
+            self.failures.append(e)
+
+    def more(self):
+        """Until every client has asked again."""
+        seen = list(self.done)
+        until(lambda: self.failures or all(
+            d > s for d, s in zip(self.done, seen)), "requests")
+
+    def end(self):
+        self.stop = True
+        for t in self.threads:
+            t.join(3 * WAIT)
+        eq(self.failures, [], "failures under load")
+        return sum(self.done)
