@@ -180,6 +180,7 @@ struct pool {
 	counter connects, closes, requests, reused, retries, exhausted_us;
 	counter waiting_max;
 	counter leaked;                 /* leases that ever were leaks */
+	counter injected;               /* exchanges that had a fault by hand */
 	counter discards[N_DISCARDS];
 	counter pins[POOL_PINS_MOST];   /* by index in peer_ops.pins */
 	counter errors[POOL_ERRORS_MOST];       /* in peer_ops.errors */

@@ -70,6 +70,12 @@ struct upstream {
 	/* Likewise: that lease has just become a leak. NULL = nobody. */
 	void           (*leaked)(void *arg, const struct lease *l);
 	void            *leaked_arg;
+	struct {                        /* by hand, see proxy/inject.h: written
+					   by main, read by all workers */
+		_Atomic unsigned per_million;   /* exchanges; 0 = none */
+		_Atomic unsigned what;          /* enum inject_what */
+		_Atomic int64_t  delay_ns;
+	} inject;
 	struct quotas   *quotas;        /* NULL = the protocol has no groups */
 	_Atomic uint64_t *last_id;      /* of connections, for people: where all
 					   upstreams share one, none is given

@@ -41,6 +41,11 @@ static const struct command commands[] = {
 	    OPTION_JSON, 0, run_why },
 	{ "kill", "ID [--json]", "close one of them", { "ID" }, 1, OPTION_JSON,
 	    0, run_kill },
+	{ "fault", "UPSTREAM [--delay 200ms] [--reset | --error] --percent 5 "
+	    "[--for 5m] | --off", "faults for a share of it, for a time",
+	    { "UPSTREAM" }, 1, OPTION_JSON | OPTION_DELAY | OPTION_RESET |
+	    OPTION_ERROR | OPTION_PERCENT | OPTION_FOR | OPTION_OFF, 0,
+	    run_fault },
 	{ "dns", "[UPSTREAM] [--json]", "names, their addresses and age",
 	    { "UPSTREAM" }, 0, OPTION_JSON, 0, run_dns },
 	{ "key", "UPSTREAM KEY [--json]", "which endpoint a key goes to",
@@ -120,7 +125,12 @@ static const struct {
 	{ "--timeout", OPTION_TIMEOUT, true },
 	{ "--older", OPTION_OLDER, true },
 	{ "--weight", OPTION_WEIGHT, true },
-	{ "--drop-overrides", OPTION_DROP, false }
+	{ "--drop-overrides", OPTION_DROP, false },
+	{ "--delay", OPTION_DELAY, true },
+	{ "--reset", OPTION_RESET, false },
+	{ "--error", OPTION_ERROR, false },
+	{ "--percent", OPTION_PERCENT, true },
+	{ "--off", OPTION_OFF, false }
 };
 
 static int
@@ -192,6 +202,10 @@ take_option(struct order *o, int argc, char **argv, int *i)
 			return take_duration(c, name, value, &o->timeout_ms);
 		else if (options[k].option == OPTION_OLDER)
 			return take_duration(c, name, value, &o->older_ms);
+		else if (options[k].option == OPTION_DELAY)
+			o->delay = value;
+		else if (options[k].option == OPTION_PERCENT)
+			o->percent = value;
 		else if (options[k].option == OPTION_WEIGHT)
 			return take_weight(c, value, &o->weight);
 	}
@@ -237,6 +251,29 @@ check_endpoint(const struct order *o)
 	return CLIENT_OK;
 }
 
+/* The program knows what they may be; here, what they are without which there is
+   nothing to say. */
+static int
+check_fault(const struct order *o)
+{
+	const unsigned some = OPTION_DELAY | OPTION_RESET | OPTION_ERROR;
+	const struct command *c = o->command;
+	int64_t ms;
+
+	if (o->options & OPTION_OFF)
+		return (o->options & (some | OPTION_PERCENT | OPTION_FOR)) == 0
+		    ? CLIENT_OK : usage(c, "--off", "stands alone");
+	if ((o->options & some) == 0)
+		return usage(c, "needs", "--delay, --reset, --error or --off");
+	if (o->percent == NULL)
+		return usage(c, "needs", "--percent N");
+	if (o->delay != NULL &&
+	    take_duration(c, "--delay", o->delay, &ms) != CLIENT_OK)
+		return CLIENT_USAGE;
+	return o->what == NULL ? CLIENT_OK :
+	    take_duration(c, "--for", o->what, &ms);
+}
+
 /* Likewise of all the others. */
 static int
 check_words(struct order *o)
@@ -254,6 +291,8 @@ check_words(struct order *o)
 			return usage(c, "needs", c->words[i]);
 	if (c->run == run_endpoint)
 		return check_endpoint(o);
+	if (c->run == run_fault)
+		return check_fault(o);
 	if (c->run == run_get && !is_path(word))
 		return usage(c, "PATH has to begin with \"/\", not as", word);
 	if (c->run == run_kill && word[strspn(word, "0123456789")] != '\0')

@@ -25,7 +25,12 @@ enum option {
 	OPTION_LEASED = 16,
 	OPTION_OLDER = 32,
 	OPTION_WEIGHT = 64,
-	OPTION_DROP = 128
+	OPTION_DROP = 128,
+	OPTION_DELAY = 1 << 16,
+	OPTION_RESET = 1 << 17,
+	OPTION_ERROR = 1 << 18,
+	OPTION_PERCENT = 1 << 19,
+	OPTION_OFF = 1 << 20
 };
 
 enum { WORDS_MOST = 3 };
@@ -39,6 +44,7 @@ struct order {
 	const char *conf_path, *admin;
 	unsigned options;               /* those given */
 	const char *what;               /* --for */
+	const char *delay, *percent;    /* of `weir fault`, as written */
 	int64_t timeout_ms, older_ms, weight;
 	struct call_target target;
 };
@@ -68,6 +74,7 @@ int run_get(struct order *o);
 int run_connections(struct order *o);
 int run_why(struct order *o);
 int run_kill(struct order *o);
+int run_fault(struct order *o);
 int run_dns(struct order *o);
 int run_key(struct order *o);
 int run_endpoint(struct order *o);

@@ -13,6 +13,7 @@
 #include "proxy/gate.h"
 #include "proxy/generation.h"
 #include "proxy/holders.h"
+#include "proxy/inject.h"
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
 #include "proxy/slow.h"
@@ -524,6 +525,52 @@ exchange_admit(struct exchange *x)
 	return why == FAIL_NONE;
 }
 
+/* It may be sent, as soon as its upstream's rate lets it. */
+static void
+set_out(struct exchange *x)
+{
+	if (x->upstream->request_rate.most >= CONF_OFF || keep_to_rate(x))
+		ask(x);
+}
+
+/* What it was made to wait for, by hand, comes. */
+static void
+befall(struct deadline *d)
+{
+	struct exchange *x = container_of(d, struct exchange, pause);
+
+	x->asked = false;
+	switch ((enum inject_what)x->injected) {
+	case INJECT_NOTHING:
+		set_out(x);
+		return;
+	case INJECT_ERROR:
+		exchange_fail(x, FAIL_INJECTED);
+		return;
+	case INJECT_RESET:
+		session_reset_for(x->s, FAIL_INJECTED);
+		return;
+	}
+}
+
+static void
+inject(struct exchange *x)
+{
+	struct injected in;
+
+	if (!inject_draw(x->ask.pool, &in)) {
+		set_out(x);
+		return;
+	}
+	x->injected = in.what;
+	if (in.delay_ns == 0) {
+		befall(&x->pause);
+		return;
+	}
+	ask_after(x, in.delay_ns);
+	x->pause.passed = befall;
+}
+
 void
 exchange_route(struct exchange *x, const struct conf_upstream *to)
 {
@@ -555,8 +602,10 @@ exchange_route(struct exchange *x, const struct conf_upstream *to)
 	pool_budget_request(x->ask.pool);
 	if (to->timeouts.total_ms < CONF_OFF)
 		deadline_set(x->s->conn.w, &x->total, to->timeouts.total_ms);
-	if (to->request_rate.most >= CONF_OFF || keep_to_rate(x))
-		ask(x);
+	if (inject_is_on(up))
+		inject(x);
+	else
+		set_out(x);
 }
 
 static bool

@@ -82,6 +82,8 @@ struct exchange {
 					   session keeps the lease, for a state
 					   that is nobody else's */
 	bool reserved : 1;              /* a token of request_rate awaits it */
+	unsigned injected : 2;          /* enum inject_what: what comes of it
+					   when its pause is over */
 	enum outcome outcome;
 	enum family family;             /* set at the end, for the pile */
 	/* the family's state follows */

@@ -91,6 +91,8 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "no byte passed in either direction" },
 	[FAIL_KILLED] = { "killed", 502,
 	    "its upstream connection was closed by hand" },
+	[FAIL_INJECTED] = { "fault_injected", 503,
+	    "this request was made to fail by hand" },
 	[FAIL_DRAINED] = { "drained", 503,
 	    "weir is shutting down and did not wait longer" },
 	[FAIL_OVERLOADED] = { "overloaded", 503,

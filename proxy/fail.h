@@ -58,6 +58,7 @@ enum fail {
 	FAIL_TUNNEL_TIMEOUT,
 	/* of somebody's hand */
 	FAIL_KILLED,                    /* its upstream connection was closed */
+	FAIL_INJECTED,                  /* see inject.h */
 	/* of weir */
 	FAIL_DRAINED,                   /* drain_timeout ran out */
 	FAIL_OVERLOADED,                /* memory or descriptors near the end */

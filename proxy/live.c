@@ -402,6 +402,7 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	lu->upstream->leaked = leaks_tell;
 	lu->upstream->leaked_arg = rt;
 	failover_init(lu);
+	inject_init(lu);
 	free(workers);
 	list_append(&rt->upstreams, &lu->link);
 	return lu;
@@ -428,6 +429,7 @@ live_upstream_leave(struct live_upstream *lu)
 	lu->endpoints = NULL;
 	lu->n_endpoints = 0;
 	override_clear(lu);
+	inject_end(lu);
 	failover_fini(lu);
 	checker_leave(lu->checker);
 	/* Who waits is served by what is left; its pools are retired next. */

@@ -382,6 +382,12 @@ session_reset(struct session *s)
 	end(s, FAIL_CLIENT_GONE, true);
 }
 
+void
+session_reset_for(struct session *s, enum fail why)
+{
+	end(s, why, true);
+}
+
 bool
 session_still_takes(struct session *s, int64_t ms)
 {

@@ -10,6 +10,7 @@
 #include "net/proxy_header.h"
 #include "net/worker.h"
 #include "pool/lease.h"
+#include "proxy/fail.h"
 #include "proxy/listener.h"
 
 /*
@@ -92,6 +93,8 @@ void session_close(struct session *s);
 void session_cut(struct session *s);
 /* Likewise with a RST: the client must not take what it got for all. */
 void session_reset(struct session *s);
+/* Likewise, and what is under way counts as that. */
+void session_reset_for(struct session *s, enum fail why);
 
 /*
  * Hold a lease beyond its exchange, for the next one of the same pool and key;

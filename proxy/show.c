@@ -80,6 +80,20 @@ millis(long long ms, char out[SHORT])
 	return out;
 }
 
+/* The date too, when it is not of today. */
+static const char *
+moment(long long at_s, char out[SHORT])
+{
+	time_t at = (time_t)at_s, now = time(NULL);
+	struct tm then, today;
+
+	localtime_r(&at, &then);
+	localtime_r(&now, &today);
+	strftime(out, SHORT, then.tm_yday == today.tm_yday &&
+	    then.tm_year == today.tm_year ? "%H:%M:%S" : "%F %H:%M:%S", &then);
+	return out;
+}
+
 /* ------------------------------------------------------------------- stats */
 
 /* The rest of its line: what there is to say of it. */
@@ -197,6 +211,32 @@ show_paused(FILE *out, const json_t *rows)
 	}
 }
 
+/* Those of whose exchanges some are made to fail. */
+static void
+show_faults(FILE *out, const json_t *rows)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++) {
+		const json_t *u = json_array_get(rows, i);
+		const json_t *f = json_object_get(u, "fault");
+		char delay[SHORT], until[SHORT];
+
+		if (!json_is_object(f))
+			continue;
+		fprintf(out, "%s has faults by hand until %s: of %g %%%s%s%s, "
+		    "so far %lld\n", text_of(u, "name"),
+		    moment(number_of(f, "until"), until),
+		    json_number_value(json_object_get(f, "percent")),
+		    number_of(f, "delay_ms") > 0 ? " a delay of " : "",
+		    number_of(f, "delay_ms") > 0 ? millis(number_of(f,
+		    "delay_ms"), delay) : "",
+		    json_is_true(json_object_get(f, "error")) ? " an error" :
+		    json_is_true(json_object_get(f, "reset")) ? " a reset" : "",
+		    number_of(f, "hit_total"));
+	}
+}
+
 static void
 show_pools(FILE *out, const json_t *rows)
 {
@@ -224,6 +264,7 @@ show_pools(FILE *out, const json_t *rows)
 	}
 	table_end(&t, out);
 	show_paused(out, rows);
+	show_faults(out, rows);
 }
 
 static void
@@ -333,20 +374,6 @@ endpoint_heads(bool with_address)
 		NULL };
 
 	return with_address ? resolved : plain;
-}
-
-/* The date too, when it is not of today. */
-static const char *
-moment(long long at_s, char out[SHORT])
-{
-	time_t at = (time_t)at_s, now = time(NULL);
-	struct tm then, today;
-
-	localtime_r(&at, &then);
-	localtime_r(&now, &today);
-	strftime(out, SHORT, then.tm_yday == today.tm_yday &&
-	    then.tm_year == today.tm_year ? "%H:%M:%S" : "%F %H:%M:%S", &then);
-	return out;
 }
 
 static void

@@ -213,6 +213,7 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 		*lease_ns = lent;
 	v->leaks += atomic_load(&p->leaks);
 	v->leaked += count_read(&p->leaked);
+	v->injected += count_read(&p->injected);
 	v->waiting_max += count_read(&p->waiting_max);
 	v->connects += count_read(&p->connects);
 	v->closes += count_read(&p->closes);
@@ -252,6 +253,22 @@ mode_name(enum conf_span span)
 	return "";
 }
 
+static void
+take_fault(struct view_upstream *v, const struct live_upstream *live,
+    const struct now *now)
+{
+	const struct injection *in = &live->injection;
+
+	if (in->wish.per_million == 0)
+		return;
+	v->fault.per_million = in->wish.per_million;
+	v->fault.delay_ms = (uint64_t)in->wish.delay_ms;
+	v->fault.what = in->wish.what;
+	v->fault.hits = inject_hits(live);
+	v->fault.until_s = (in->until_ns - now->mono_ns + now->wall_ns +
+	    NS_PER_S / 2) / NS_PER_S;
+}
+
 static int
 take_upstream(struct view_upstream *v, struct live_upstream *live,
     const struct now *now, const struct history *h)
@@ -280,6 +297,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	history_times(h, "queue", v->name, &v->queue);
 	history_times(h, "connect", v->name, &v->connect);
 	history_times(h, "first_byte", v->name, &v->first_byte);
+	take_fault(v, live, now);
 	return take_endpoints(v, live, now);
 }
 

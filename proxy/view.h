@@ -78,6 +78,13 @@ struct view_upstream {
 	uint64_t    max, cap, open, idle, leased, connecting, pinned;
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
 	uint64_t    leaks, leaked;      /* now, and ever */
+	uint64_t    injected;           /* exchanges that had a fault by hand */
+	struct {                        /* by hand, now */
+		uint64_t per_million;   /* exchanges; 0 = none */
+		uint64_t delay_ms, what;        /* enum inject_what */
+		uint64_t hits;          /* since it began */
+		int64_t  until_s;       /* wall clock */
+	} fault;
 	uint64_t    connects, closes, requests, reused, retries, exhausted_us;
 	uint64_t    discards[N_DISCARDS];
 	const char *const *pin_names;   /* NULL-terminated; NULL = none */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/admin/json_pool.h"
 #include "proxy/live.h"
 
 json_t *
@@ -260,6 +261,8 @@ upstream(const struct view_upstream *v)
 	put_number(o, "retries_total", v->retries);
 	put_number(o, "reused_total", v->reused);
 	put_number(o, "leaked_total", v->leaked);
+	put_number(o, "faults_injected_total", v->injected);
+	put(o, "fault", json_fault(v));
 	put(o, "exhausted_seconds_total",
 	    json_real((double)v->exhausted_us / 1e6));
 	put(o, "pinned_total", named(v->pin_names, v->pins));

@@ -12,8 +12,10 @@ struct caller;
 /* As target_part() wants it. */
 #define ORDER_KILL    "/connections/ID/kill"
 #define ORDER_KILL_OF "/upstreams/NAME/connections/ID/kill"
+#define ORDER_FAULT   "/upstreams/NAME/fault"
 
 void order_kill(struct caller *c);
 void order_kill_of(struct caller *c);
+void order_fault(struct caller *c);
 
 #endif

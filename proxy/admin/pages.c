@@ -164,6 +164,7 @@ static const struct page pages[] = {
 	{ "/slow", false, false, slow_get },
 	{ ORDER_KILL, true, false, order_kill },
 	{ ORDER_KILL_OF, true, false, order_kill_of },
+	{ ORDER_FAULT, true, false, order_fault },
 	{ "/dns", false, false, get_dns },
 	{ "/key", false, false, keys_get },
 	{ "/reload", true, false, order_reload },

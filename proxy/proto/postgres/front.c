@@ -355,6 +355,8 @@ code_of(enum fail why)
 		return "08P01";         /* protocol_violation */
 	case FAIL_BAD_REQUEST:
 		return "08P01";
+	case FAIL_INJECTED:
+		return "58000";         /* system_error */
 	case FAIL_CANCELLED:
 		return "57014";         /* query_canceled */
 	case FAIL_TRANSACTION_IDLE:
