@@ -30,12 +30,12 @@ struct access_words {
 	const char *request; size_t request_len; /* request line or command */
 	const char *host;    size_t host_len;
 	const char *agent;   size_t agent_len;   /* User-Agent, client name */
-	const char *id;      size_t id_len;      /* of the request */
-	const char *trace;   size_t trace_len;   /* that it is part of */
 	/* Where several exchanges share the session's bytes: those of this
 	   one alone. */
 	bool counted;
 	uint64_t received, sent;
+	const char *id;      size_t id_len;      /* of the request */
+	const char *trace;   size_t trace_len;   /* that it is part of */
 };
 
 struct front_ops {

@@ -51,8 +51,10 @@ static const struct front_ops silent_front = { .words = NULL };
 static void
 say(const char *request, const char *host, const char *agent)
 {
-	words = (struct access_words){ request, strlen(request), host,
-	    strlen(host), agent, strlen(agent), false, 0, 0 };
+	words = (struct access_words){ .request = request,
+	    .request_len = strlen(request), .host = host,
+	    .host_len = strlen(host), .agent = agent,
+	    .agent_len = strlen(agent) };
 }
 
 static int64_t
@@ -396,8 +398,9 @@ random_bytes_make_valid_lines(void **state)
 				bytes[j][k] = (char)(rand() % 4 ? rand() :
 				    rand() % 32);
 		}
-		words = (struct access_words){ bytes[0], n[0], bytes[1], n[1],
-		    bytes[2], n[2], false, 0, 0 };
+		words = (struct access_words){ .request = bytes[0],
+		    .request_len = n[0], .host = bytes[1], .host_len = n[1],
+		    .agent = bytes[2], .agent_len = n[2] };
 		/* A NUL is escaped, and json_loads() takes it as an error. */
 		for (j = 0; j < 3; j++) {
 			char *nul;
@@ -422,15 +425,15 @@ long_words_are_cut_with_a_mark(void **state)
 
 	(void)state;
 	memset(many, 'a', sizeof(many));
-	words = (struct access_words){ many, 2048, many, 256, many, 512,
-	    false, 0, 0 };
+	words = (struct access_words){ .request = many, .request_len = 2048,
+	    .host = many, .host_len = 256, .agent = many, .agent_len = 512 };
 	o = json();
 	assert_int_equal(strlen(string(o, "request")), 2048);
 	assert_int_equal(strlen(string(o, "host")), 256);
 	assert_int_equal(strlen(string(o, "agent")), 512);
 	json_decref(o);
-	words = (struct access_words){ many, 2049, many, 257, many, 8000,
-	    false, 0, 0 };
+	words = (struct access_words){ .request = many, .request_len = 2049,
+	    .host = many, .host_len = 257, .agent = many, .agent_len = 8000 };
 	o = json();
 	assert_int_equal(strlen(string(o, "request")), 2051);
 	assert_string_equal(string(o, "request") + 2046, "aa...");

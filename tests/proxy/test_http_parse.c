@@ -356,8 +356,8 @@ known_fields_are_found_by_id(void **state)
 		"Host", "HTTP2-Settings", "Keep-Alive", "Proxy-Authenticate",
 		"Proxy-Authorization", "Proxy-Connection", "Retry-After",
 		"Server", "TE", "traceparent", "Tracestate", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Via", "X-Forwarded-For", "X-Forwarded-Host",
-		"X-Forwarded-Proto"
+		"Transfer-Encoding", "Upgrade", "Via", "X-Forwarded-For",
+		"X-Forwarded-Host", "X-Forwarded-Proto"
 	};
 	struct http_head *h = head_new();
 	char head[256];
