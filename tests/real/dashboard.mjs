@@ -281,6 +281,30 @@ const cases = {
 		await says(page, '✓ ready');
 	},
 
+	// For tests/bench/dashboard.py: how smooth is it?
+	async watch(browser) {
+		const page = await open(browser);
+
+		await says(page, '✓ ready');
+		console.log('open');
+		const frames = await page.evaluate((ms) => new Promise((done) => {
+			const deltas = [], begin = performance.now();
+			let before = begin;
+			const next = (now) => {
+				deltas.push(now - before);
+				before = now;
+				if (now - begin < ms)
+					requestAnimationFrame(next);
+				else
+					done(deltas.slice(2));
+			};
+			requestAnimationFrame(next);
+		}), given.seconds * 1000);
+		console.log(JSON.stringify({ frames: frames.length,
+			longest_ms: Math.round(Math.max(...frames)),
+			over_50_ms: frames.filter((f) => f > 50).length }));
+	},
+
 	async h2(browser) {
 		const page = await open(browser);
 

@@ -100,8 +100,8 @@ function tell(s) {
 }
 
 function title(found) {
-  document.title = found.length && found[0].level > NOTE ?
-    `${SIGNS[found[0].level]} weir: ${found[0].text}` : 'weir';
+  const worst = found.find(t => t.level > NOTE && !t.ago);
+  document.title = worst ? `${SIGNS[worst.level]} weir: ${worst.text}` : 'weir';
 }
 
 function draw(s, found, at) {

@@ -168,13 +168,13 @@ function allWell(s) {
 
 // The line at the top, and a link to each thing that is wrong.
 function summarize(s, found) {
-  const worst = found.length ? found[0].level : -1;
-  const wrong = found.filter(t => t.level > NOTE).length;
+  const wrong = found.filter(t => t.level > NOTE && !t.ago);
+  const worst = wrong.length ? wrong[0].level : NOTE;
   const first = $('summary').querySelector('.first');
   dress($('summary'), 'summary ' + (worst < WARN ? 'good' : LEVELS[worst]));
   say(first.querySelector('.sign'), worst < WARN ? '✓' : SIGNS[worst]);
-  say(first.querySelector('.said'), worst < WARN ? allWell(s) :
-    wrong === 1 ? 'One thing is not as it should be' : wrong + ' things are not as they should be');
+  say(first.querySelector('.said'), worst < WARN ? allWell(s) : wrong.length === 1 ?
+    'One thing is not as it should be' : wrong.length + ' things are not as they should be');
   const rows = found.slice(0, TROUBLES_MOST);
   if (found.length > rows.length) rows.push({ level: NOTE, at: 'upstreams-head',
     text: `and ${found.length - rows.length} more, marked below` });
