@@ -343,8 +343,8 @@ run:
 # file; weir@.service is made of it.
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
-EXAMPLES := $(addprefix packaging/,systemd/weir.socket container kubernetes \
-	compose prometheus grafana)
+EXAMPLES := $(addprefix packaging/,systemd/weir.socket recipes container \
+	kubernetes compose prometheus grafana)
 UNIT = sed -e 's|@BINDIR@|$(PREFIX)/bin|; s|@CONF@|$(SYSCONFDIR)/weir/$(1)|; $\
 	s|@NAME@|$(2)|' packaging/systemd/weir.service
 PUT = $(INSTALL) -D -m 644
