@@ -24,7 +24,7 @@ _weir_commands() {
 	END { out() }'
 }
 
-# Values of a label in /metrics; those of an upstream's endpoints if it is named.
+# Values of a label in /metrics; of that upstream only, if it is named.
 # Arguments: LABEL UPSTREAM COMMAND-THAT-RUNS-WEIR ...
 _weir_labels() {
 	local label=$1 of=$2

@@ -60,7 +60,7 @@ function __weir_read
     end
 end
 
-# Values of a label in /metrics; those of an upstream's endpoints if it is named.
+# Values of a label in /metrics; of that upstream only, if it is named.
 function __weir_labels -a label of
     set -l where weir_endpoint_up
     if test -n "$of"
