@@ -98,13 +98,18 @@ def every_key_is_there_with_its_bounds_and_default():
         eq(there[key], kind, "weir.conf.5: %s of %s" % (key[1], key[0]))
 
 
-@case
-def every_command_and_option_is_there():
+def commands_of_help():
     r = command("-h")
     eq(r.returncode, 0, "exit status")
     commands = set(re.findall(r"^  weir (?:\[[^\]]*\] )*([a-z]+)\b",
                               r.stdout, re.M)) - {"run"}
     check(len(commands) > 6, "commands read from -h: %r" % commands)
+    return commands
+
+
+@case
+def every_command_and_option_is_there():
+    commands = commands_of_help()
     page = Page("weir.8")
     missing = commands - page.of("COMMANDS")
     check(not missing, "weir.8 lacks the commands %s" % sorted(missing))
@@ -209,6 +214,21 @@ def examples_of_the_manual_are_good():
     for text in examples:
         r = command("check", "--offline", "-c", "/dev/stdin", stdin=text)
         eq(r.returncode, 0, "example: %s%s" % (text, r.stderr[:500]))
+
+
+@case
+def commands_in_examples_are_there():
+    told, shown = commands_of_help() | {"run"}, 0
+    for name in ("weir.8", "weir-admin.7"):
+        with open(os.path.join(PAGES, name)) as f:
+            blocks = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", f.read(),
+                                re.M | re.S)
+        for line in re.findall(r"^weir .*", "".join(blocks), re.M):
+            words = re.sub(r" (-c|--admin) \S+| -[th]\b| &$", "", line).split()
+            shown += 1
+            check(len(words) < 2 or words[1] in told,
+                  "%s shows %s" % (name, line))
+    check(shown >= 5, "%d commands in examples" % shown)
 
 
 @case
