@@ -30,6 +30,9 @@ enum {
 	IDLE_MS = 50,                   /* what was idle for so long nobody here
 					   is about to use */
 	COUNT_EVERY = 10,               /* sweeps */
+	ANSWER_STEP_MS = 5,
+	ANSWER_MS = 300,                /* that an answer of the admin port may
+					   hold it up */
 	LAST_MS = 2000
 };
 
@@ -298,9 +301,11 @@ sweep(struct deadline *d)
 	if (!channel_is_open(&up->to_new))
 		return;
 	upgrade_publish(rt);
-	if (!up->sparing)
-		up->sparing = spare_connections(rt, &up->to_new, IDLE_MS,
-		    spared, up);
+	if (!up->sparing) {
+		up->sparing = true;
+		if (!spare_connections(rt, &up->to_new, IDLE_MS, spared, up))
+			up->sparing = false;
+	}
 	if (up->counts != NULL && ++up->sweeps % COUNT_EVERY == 0)
 		counts_tell(up->counts, rt, say, up);
 	deadline_set(&rt->main, d, UPGRADE_SWEEP_MS);
@@ -377,12 +382,31 @@ given(void *arg)
 	up->sparing = false;
 	if (up->phase != UPGRADE_GIVING)
 		return;
+	admin_dismiss(rt);
 	state_tell(rt, say, up);
 	counts_tell(up->counts, rt, say, up);
 	up->phase = UPGRADE_GOING;
 	say(up, json_pack("{s:s,s:I}", "is", "go", "log_dropped",
 	    (json_int_t)(writer_dropped(rt->writer) + rt->log_dropped)));
 	deadline_set(&rt->main, &up->limit, GO_MS);
+}
+
+/* Those who ask for numbers have been answered. */
+static void
+give(struct deadline *d)
+{
+	struct upgrade *up = container_of(d, struct upgrade, again);
+	struct runtime *rt = up->rt;
+
+	if (admin_owes(rt) && up->sweeps++ < ANSWER_MS / ANSWER_STEP_MS) {
+		deadline_set(&rt->main, d, ANSWER_STEP_MS);
+		return;
+	}
+	up->counts = counts_new();
+	up->sparing = up->counts != NULL && spare_connections(rt, &up->to_new,
+	    IDLE_MS, given, up);
+	if (!up->sparing && up->phase == UPGRADE_GIVING)
+		fail(up, "out of memory");
 }
 
 static void
@@ -395,12 +419,10 @@ new_is_ready(struct upgrade *up)
 	/* Nobody may read numbers here that are newer than what he reads there
 	   next. */
 	admin_rest(rt, true);
-	up->counts = counts_new();
+	up->sweeps = 0;
+	up->again.passed = give;
 	deadline_set(&rt->main, &up->limit, GO_MS);
-	up->sparing = up->counts != NULL && spare_connections(rt, &up->to_new,
-	    IDLE_MS, given, up);
-	if (!up->sparing && up->phase == UPGRADE_GIVING)
-		fail(up, "out of memory");
+	deadline_set(&rt->main, &up->again, 0);
 }
 
 static bool
@@ -553,9 +575,9 @@ upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 	channel_init(&up->to_new, fds[0], came, new_ended);
 	channel_attach(&up->to_new, &rt->main);
 	deadline_set(&rt->main, &up->limit, UPGRADE_LIMIT_MS);
+	/* One that could not be told all of it does not become ready, and one
+	   that has ended already is noticed by that. */
 	tell_beginning(up);
-	if (up->to_new.failed && channel_is_open(&up->to_new))
-		fail(up, "the new weir could not be told what it needs");
 	*pid = up->pid;
 	return 0;
 }

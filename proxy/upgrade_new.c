@@ -171,9 +171,12 @@ look_again(struct deadline *d)
 	if (!channel_is_open(&up->to_old))
 		return;
 	upgrade_publish(up->rt);
-	if (!up->sparing_back)
-		up->sparing_back = spare_connections(up->rt, &up->to_old,
-		    INT64_MAX, spared, up);
+	if (!up->sparing_back) {
+		up->sparing_back = true;
+		if (!spare_connections(up->rt, &up->to_old, INT64_MAX, spared,
+		    up))
+			up->sparing_back = false;
+	}
 	deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
 }
 

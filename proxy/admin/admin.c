@@ -281,6 +281,7 @@ admin_rest(struct runtime *rt, bool on)
 {
 	struct list *l, *tmp;
 
+	rt->admin->rests = on;
 	list_each(l, tmp, &rt->admin->gates) {
 		struct gate *g = container_of(l, struct gate, link);
 
@@ -290,9 +291,47 @@ admin_rest(struct runtime *rt, bool on)
 		else
 			ev_io_start(rt->main.loop, &g->io);
 	}
+}
+
+/* Is a request to be answered, or to come on a connection that is new? */
+static bool
+is_owed(const struct caller *c)
+{
+	switch (c->state) {
+	case CALLER_IDLE:
+		return c->conn.sent == 0;
+	case CALLER_HEAD:
+	case CALLER_BODY:
+	case CALLER_WAITING:
+	case CALLER_WRITING:
+		return true;
+	case CALLER_STREAMING:
+	case CALLER_LINGERING:
+	case CALLER_CLOSED:
+		return false;
+	}
+	return false;
+}
+
+bool
+admin_owes(const struct runtime *rt)
+{
+	const struct list *l;
+
+	for (l = rt->admin->callers.next; l != &rt->admin->callers;
+	    l = l->next)
+		if (is_owed(container_of(l, const struct caller, link)))
+			return true;
+	return false;
+}
+
+void
+admin_dismiss(struct runtime *rt)
+{
+	struct list *l, *tmp;
+
 	list_each(l, tmp, &rt->admin->callers)
-		if (on)
-			caller_close(container_of(l, struct caller, link));
+		caller_close(container_of(l, struct caller, link));
 }
 
 void

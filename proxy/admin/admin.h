@@ -35,9 +35,13 @@ struct admin_change *admin_prepare(struct runtime *rt, const struct conf *next,
 void admin_commit(struct runtime *rt, struct admin_change *change);
 void admin_abandon(struct admin_change *change);
 
-/* While another weir takes over nobody is answered, and who is connected is let
-   go; who connects waits for whoever it is that goes on. */
+/* While another weir takes over nobody new is let in: who connects waits for
+   whoever it is that goes on. */
 void admin_rest(struct runtime *rt, bool on);
+/* Is somebody to be answered yet? */
+bool admin_owes(const struct runtime *rt);
+/* All who are connected are let go. */
+void admin_dismiss(struct runtime *rt);
 void admin_each_gate(struct runtime *rt, void (*each)(void *arg,
     const struct addr *addr, int fd, bool foreign), void *arg);
 

@@ -413,7 +413,7 @@ take_head(struct caller *c, const char *bytes)
 	    c->guarded, h, bytes);
 	bool fits = take_target(c, bytes);
 
-	c->keep = h->keep_alive && h->minor == 1;
+	c->keep = h->keep_alive && h->minor == 1 && !c->admin->rests;
 	c->page = fits ? page_find(c->path) : NULL;
 	buf_drop(&c->conn.w->blocks, &c->conn.in, h->size);
 	if (verdict != VERDICT_PASS && !(verdict == VERDICT_TOKEN && fits &&

@@ -54,6 +54,7 @@ struct admin {
 					   listens */
 	struct deadline quieten;        /* the log's level goes back */
 	double started_s;               /* wall clock */
+	bool rests;                     /* another weir takes over */
 };
 
 enum caller_state {

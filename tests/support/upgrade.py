@@ -80,6 +80,11 @@ class Successive(weir.Weir):
         os.chmod(path, 0o755)
         self.point_at(path)
 
+    @staticmethod
+    def sleep_until(seconds):
+        """Give the new one that long: at another moment each time."""
+        time.sleep(seconds)
+
     def order(self):
         """Run `weir upgrade`: its status and all that it said."""
         done = weir.command("upgrade", "--admin", "127.0.0.1:%d" %

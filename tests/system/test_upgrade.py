@@ -2,19 +2,25 @@
 no new connection where the old weir had one to give, and numbers go on.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import re
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import Failed, case, check, eq, run, until
+import redis
+from case import SLOW, case, check, eq, put, run, temp_dir, until
 from origin import Origin, echo, greet
+from tls import Ca, TlsClient, client_context
 from upgrade import Load, Successive
-from weir import one
-from web import HttpOrigin, ask, ok, once
+from weir import Conf, listening, one
+from web import HttpOrigin, answer, ask, ok, once
 from wire import Client
 
+
+# ------------------------------------------------------------ what goes over
 
 @case
 def idle_connections_and_numbers_go_over():
@@ -22,38 +28,383 @@ def idle_connections_and_numbers_go_over():
     w = Successive(one(o, pool="min_idle = 3; max = 3;"))
     w.wait_pool(idle=3)
     ok(once(w.conf.ports["front"]))
-    before = w.stats()
-    w.upgrade()
-    s = w.stats()
-    eq((o.accepted, o.open), (3, 3), "the origin's connections")
-    w.wait_pool(idle=3, open=3)
-    u, was = s["upstreams"][0], before["upstreams"][0]
-    for name in ("connects_total", "closes_total", "requests_total"):
-        eq(u[name], was[name], name)
-    eq(s["generation"], before["generation"] + 1, "generation")
-    eq((s["upgrade"]["count"], s["upgrade"]["last"]), (1, "ok"), "upgrade")
+    before, fds = w.stats(), w.base_fds
+    for n in (1, 2):
+        w.upgrade()
+        s = w.stats()
+        eq((o.accepted, o.open), (3, 3), "the origin's connections")
+        w.wait_pool(idle=3, open=3)
+        u, was = s["upstreams"][0], before["upstreams"][0]
+        for name in ("connects_total", "closes_total", "requests_total"):
+            eq(u[name], was[name], name)
+        eq(s["generation"], before["generation"] + n, "generation")
+        eq((s["upgrade"]["count"], s["upgrade"]["last"]), (n, "ok"),
+           "upgrade")
+        check(w.base_fds <= fds, "%d descriptors, and there were %d" % (
+            w.base_fds, fds))
     ok(once(w.conf.ports["front"]))
     eq(w.listener()["requests_total"], 2, "requests_total")
     w.balanced(o)
     eq(o.accepted, 3, "connections")
 
 
+def totals(w):
+    """Every counter of /metrics."""
+    return {name: float(value) for name, value in re.findall(
+        r"^(weir_\S*(?:_total|_count|_sum|_bucket)(?:\{[^\n]*\})?) (\S+)$",
+        w.metrics(), re.M)}
+
+
 @case
-def under_load_nothing_fails():
+def no_counter_goes_back():
+    o = HttpOrigin(lambda q, link: answer(q) if q.target == "/" else False)
+    w = Successive(one(o, 9, pool="min_idle = 2;", up='retry = { '
+                       'max_retries = 0; }; outlier = { failures = 1000; };'))
+    front = w.conf.ports["front"]
+    seen = totals(w)
+    for _ in range(3):
+        for target in ("/", "/close", "/"):
+            once(front, target=target)
+        c = Client(front)
+        c.send("GARBAGE\r\n\r\n").read_to_end()
+        c.close()
+        w.post("/reload")
+        now = totals(w)
+        check(sum(now.values()) > sum(seen.values()), "nothing was counted")
+        w.upgrade()
+        after = totals(w)
+        # What depends on the process, of a server that was not asked for
+        # connections anew.
+        lower = {k: (v, after.get(k)) for k, v in now.items()
+                 if v and after.get(k, -1) < v}
+        eq(lower, {}, "counters that went back")
+        seen = after
+
+
+@case
+def what_was_changed_by_hand_stays():
+    o, other = HttpOrigin(), HttpOrigin()
+    conf = Conf().listener("front").listener("second", "calm") \
+        .upstream("back", '{ name = "a"; address = "%s"; }' % o.address,
+                  '{ name = "b"; address = "%s"; }' % other.address) \
+        .upstream("calm", '{ name = "c"; address = "%s"; }' % o.address)
+    w = Successive(conf)
+    w.post("/upstreams/back/endpoints/a?state=drain&for=1h")
+    w.post("/upstreams/back/endpoints/b?weight=7")
+    w.post("/upstreams/calm/pause")
+    before = w.upstream()["endpoints"]
+    w.upgrade()
+    rows = w.upstream()["endpoints"]
+    for was, row in zip(before, rows):
+        eq((row["state"], row["weight"], row["since"]),
+           (was["state"], was["weight"], was["since"]), row["name"])
+    check(abs(rows[0]["override"]["until"] -
+              before[0]["override"]["until"]) <= 1, "until when")
+    eq(rows[1]["override"], before[1]["override"], "override of b")
+    check(w.upstream("calm")["paused"], "it is not paused")
+    for _ in range(4):
+        ok(once(w.conf.ports["front"]))
+    eq((o.accepted, other.accepted), (0, 1), "connections")
+
+
+@case
+def an_ejected_endpoint_stays_out():
+    bad = HttpOrigin(lambda q, link: False)
+    good = HttpOrigin()
+    w = Successive(one(bad, good, up='outlier = { failures = 1; eject_for = '
+                       '"1h"; };'))
+    until(lambda: once(w.conf.ports["front"]) and
+          w.upstream()["endpoints"][0]["state"] == "ejected", "ejection")
+    n = bad.accepted
+    w.upgrade()
+    e = w.upstream()["endpoints"][0]
+    eq((e["state"], e["ejections_total"]), ("ejected", 1), "endpoint")
+    for _ in range(4):
+        ok(once(w.conf.ports["front"]))
+    eq(bad.accepted, n, "connections there")
+
+
+@case
+def clients_resume_their_tls_sessions():
+    ca = Ca()
+    cert = ca.cert("a.test")
+    w = Successive(one(HttpOrigin(), front=" tls = { %s };" % cert.conf()))
+    context = client_context(ca)
+
+    def visit(session=None):
+        c = TlsClient(w.conf.ports["front"], context, "a.test", session)
+        ok(ask(c))
+        got, reused = c.sock.session, c.sock.session_reused
+        c.close()
+        return got, reused
+    session, _ = visit()
+    check(visit(session)[1], "sessions are not resumed at all")
+    w.upgrade()
+    check(visit(session)[1], "not resumed by the new one")
+    eq(w.listener()["tls"]["resumed_total"], 2, "resumed_total")
+
+
+@case
+def what_a_server_has_said_to_its_first_client_goes_along():
+    o = Origin(greet(b"hello %d\n"))
+    w = Successive(one(o, protocol="tcp", pool="min_idle = 2; max = 2;"))
+    w.wait_pool(idle=2)
+    w.upgrade()
+    w.wait_pool(idle=2)
+    eq(o.accepted, 2, "connections")
+    said = set()
+    clients = [Client(w.conf.ports["front"]) for _ in range(2)]
+    for c in clients:
+        said.add(bytes(c.read_until(b"\n")))
+        c.send("echo")
+        eq(bytes(c.read_exact(4)), b"echo", "the rest")
+    eq(said, {b"hello 1\n", b"hello 2\n"}, "what was said")
+
+
+# ------------------------------------------------------------------ under load
+
+def loaded(workers, upgrades=4):
     o = HttpOrigin(keep=False)
-    w = Successive(one(o, pool="min_idle = 4; max = 4;"))
+    w = Successive(one(o, pool="min_idle = 4; max = 4;", workers=workers[0]))
     w.wait_pool(idle=4)
     load = Load(w.conf.ports["front"])
-    for _ in range(5):
+    for n in range(upgrades):
         load.more()
+        w.conf.workers = workers[n % len(workers)]
+        w.write()
         w.upgrade()
     load.more()
     n = load.end()
     u = w.upstream()
-    eq((o.accepted, u["connects_total"], u["closes_total"]), (4, 4, 0),
-       "upstream connections")
     eq((u["requests_total"], w.listener()["requests_total"]), (n, n),
        "requests")
     eq(w.failures(), {}, "failures")
     w.balanced(o)
+    return o, u
+
+
+@case
+def under_load_nothing_fails():
+    o, u = loaded([1])
+    eq((o.accepted, u["connects_total"], u["closes_total"]), (4, 4, 0),
+       "upstream connections")
+
+
+@case
+def with_two_workers_nothing_fails():
+    o, u = loaded([2])
+    eq((o.accepted, u["connects_total"], u["closes_total"]), (4, 4, 0),
+       "upstream connections")
+
+
+@case
+def the_number_of_workers_may_change():
+    loaded([2, 1, 3])
+
+
+# ---------------------------------------------------------------------- the cap
+
+def redis_back(most):
+    o = redis.RedisOrigin(lambda args, play: args[1])
+    w = Successive(one(o, protocol="redis", pool="max = %d; min_idle = 0;" %
+                       most))
+    w.conf.drain_timeout = "%ds" % (20 * SLOW)
+    return o, w
+
+
+@case
+def one_connection_serves_clients_of_both():
+    """The old weir keeps its client, the new one has the only connection, and
+    they pass it to and fro."""
+    o, w = redis_back(1)
+    w.write()
+    w.reload()
+    old = redis.Client(w.conf.ports["front"])
+    eq(old.ask("ECHO", "1"), b"1", "an answer")
+    leaving = w.upgrade(ended=False)
+    new = redis.Client(w.conf.ports["front"])
+    for n in range(4):
+        eq(old.ask("ECHO", n), b"%d" % n, "by the old one")
+        eq(new.ask("ECHO", n), b"%d" % n, "by the new one")
+    eq((o.accepted, o.open), (1, 1), "connections")
+    old.close()
+    eq(leaving.wait(), 0, "its status")
+    new.close()
+    w.wait_pool(open=1, idle=1)
+
+
+@case
+def the_cap_holds_for_both_where_nothing_can_be_passed():
+    """Connections of a database are closed for those who wait elsewhere, and
+    never is there a second one."""
+    most = []
+
+    def answering(args, play):
+        most.append(o.open)
+        return args[1]
+    o = redis.RedisOrigin(answering)
+    w = Successive(one(o, protocol="redis", pool="max = 1; min_idle = 0;"))
+    w.conf.drain_timeout = "%ds" % (20 * SLOW)
+    w.write()
+    w.reload()
+    old = redis.Client(w.conf.ports["front"]).ok("SELECT", 1)
+    eq(old.ask("ECHO", "1"), b"1", "an answer")
+    leaving = w.upgrade(ended=False)
+    new = redis.Client(w.conf.ports["front"]).ok("SELECT", 2)
+    for n in range(3):
+        eq(new.ask("ECHO", n), b"%d" % n, "by the new one")
+        eq(old.ask("ECHO", n), b"%d" % n, "by the old one")
+        check(w.pool()["open"] <= 1, "open: %d" % w.pool()["open"])
+    check(max(most) <= 2, "%d connections at once" % max(most))
+    old.close()
+    eq(leaving.wait(), 0, "its status")
+    eq(new.ask("ECHO", "x"), b"x", "the last")
+    new.close()
+    w.wait_pool(open=1, idle=1)
+
+
+# ------------------------------------------------------------------ it fails
+
+@case
+def one_that_does_not_come_up_changes_nothing():
+    o = HttpOrigin()
+    w = Successive(one(o, pool="min_idle = 2; max = 2;"))
+    w.wait_pool(idle=2)
+    c = Client(w.conf.ports["front"])
+    ok(ask(c))
+    good = w.conf.text()
+    w.write(good + "oops = ;\n")
+    check(re.search(r"weir\d+\.conf:\d+: ", w.refused()), "where it is wrong")
+    w.write(good)
+    for text, word in (("exit 3", "status 3"), ("kill -9 $$", "signal 9"),
+                       ("echo hm", "status 0")):
+        w.script(text)
+        check(word in w.refused(), "%s is not told" % word)
+    os.unlink(w.program)
+    status, said = w.order()
+    eq(status, 1, "status")
+    check("No such file" in said, said)
+    w.conf.listener("second", bind='"127.0.0.1:%d"' % o.number)
+    w.write()
+    w.script('exec $WEIR "$@"')
+    check(str(o.number) in w.refused(), "the address that is in use")
+    ok(ask(c))
+    c.close()
+    w.wait_pool(idle=2)
+    eq(o.accepted, 2, "connections")
+    w.write(good)
+    w.upgrade()
+    eq((o.accepted, w.stats()["upgrade"]["count"]), (2, 1), "at last")
+    w.balanced(o)
+
+
+def state_of(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "X"
+
+
+@case
+def killed_at_any_moment_it_costs_no_request():
+    o = HttpOrigin(keep=False)
+    w = Successive(one(o, pool="min_idle = 2; max = 4;", workers=2))
+    w.wait_pool(idle=2)
+    load = Load(w.conf.ports["front"], 3)
+    killed = taken = 0
+    for step in range(14):
+        status, body = w.post("/upgrade")
+        eq(status, 202, "/upgrade")
+        pid = json.loads(body)["pid"]
+        w.sleep_until(step * 0.004 * SLOW)
+        # Stopped, it has either begun to serve or will not.
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: state_of(pid) in "TZX", "its stop")
+        if "process %d serves" % pid in w.log() or \
+                re.search(r"took over from process %d\n" % w.pid, w.log()):
+            os.kill(pid, signal.SIGCONT)
+            w.follow()
+            taken += 1
+        else:
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: w.stats()["upgrade"]["state"] == "idle", "its end")
+            s = w.stats()
+            eq((s["pid"], s["upgrade"]["last"], s["draining"]),
+               (w.pid, "failed", False), "afterwards")
+            killed += 1
+        load.more()
+    check(killed > 2, "%d were killed, %d took over" % (killed, taken))
+    load.end()
+    eq(w.failures(), {}, "failures")
+    w.balanced(o)
+
+
+@case
+def only_one_at_a_time_and_no_reload_meanwhile():
+    w = Successive(one(HttpOrigin()))
+    w.script("sleep 300 & wait")
+    eq(w.post("/upgrade")[0], 202, "/upgrade")
+    eq(w.stats()["upgrade"]["state"], "starting", "state")
+    status, body = w.post("/upgrade")
+    check(status == 409 and "under way" in body, "%d %s" % (status, body))
+    status, body = w.post("/reload")
+    check(status == 422 and "under way" in body, "%d %s" % (status, body))
+    # It is told to end: the new one does not stay behind.
+    w.stop()
+
+
+@case
+def it_can_be_asked_for_by_a_signal():
+    w = Successive(one(HttpOrigin()))
+    w.signal(signal.SIGUSR2)
+    until(lambda: w.stats()["pid"] != w.pid, "another process")
+    w.follow()
+    ok(once(w.conf.ports["front"]))
+
+
+# ------------------------------------------------------------------- the sockets
+
+@case
+def unix_sockets_stay_and_those_that_left_the_file_go():
+    o = HttpOrigin()
+    path, gone = (os.path.join(temp_dir(), n) for n in ("f.sock", "g.sock"))
+    conf = Conf(workers=2).listener("front", bind='"unix:%s"' % path) \
+        .upstream("back", o, pool="max = 2;")
+    kept = conf.text()
+    conf.listener("other", bind='"unix:%s"' % gone)
+    w = Successive(conf)
+    inode = os.stat(path).st_ino
+    load = Load("unix:" + path, 2)
+    for n in range(3):
+        load.more()
+        if n == 1:
+            w.write(kept)
+        w.upgrade()
+        eq(os.stat(path).st_ino, inode, "the socket file")
+        eq(os.path.exists(gone), n == 0, "the file of the other")
+    load.more()
+    load.end()
+    w.stop()
+    check(not os.path.exists(path), "the socket file stays behind")
+
+
+@case
+def an_old_client_is_told_to_come_again():
+    o = HttpOrigin()
+    w = Successive(one(o, pool="max = 1;"))
+    w.conf.drain_timeout = "%ds" % (20 * SLOW)
+    w.write()
+    w.reload()
+    c = Client(w.conf.ports["front"])
+    ok(ask(c))
+    leaving = w.upgrade(ended=False)
+    r = ok(ask(c))
+    eq(((r.get("Connection") or "").lower(), r.conn), ("close", 1),
+       "Connection, who served")
+    eq(bytes(c.read_to_end()), b"", "before its end")
+    eq(leaving.wait(), 0, "its status")
+    o.had(1)
+
+
 run()
