@@ -10,8 +10,6 @@
 #include "proxy/runtime.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +28,7 @@
 #include "proxy/lane.h"
 #include "proxy/process.h"
 #include "proxy/live.h"
+#include "proxy/privileges.h"
 #include "proxy/relief.h"
 #include "proxy/upgrade.h"
 
@@ -90,28 +89,6 @@ open_access(const struct conf *conf, struct sink **out, char *why, size_t size)
 		return 0;
 	*out = sink_open(conf->log.access, why, size);
 	return *out != NULL ? 0 : -1;
-}
-
-/* access: the log's file, which is to be opened again later; or NULL. */
-static int
-drop_privileges(const struct conf *conf, struct sink *access,
-    struct conf_errors *errors)
-{
-	const struct passwd *pw = conf->user ? getpwnam(conf->user) : NULL;
-	const struct group *gr = conf->group ? getgrnam(conf->group) : NULL;
-	gid_t gid = gr != NULL ? gr->gr_gid : pw != NULL ? pw->pw_gid : 0;
-
-	if (geteuid() != 0 || (pw == NULL && gr == NULL))
-		return 0;
-	if (access != NULL)
-		sink_give(access, pw != NULL ? pw->pw_uid : (uid_t)-1, gid);
-	if (setgroups(0, NULL) < 0 || setgid(gid) < 0 ||
-	    (pw != NULL && setuid(pw->pw_uid) < 0)) {
-		errors_add(errors, "cannot become user %s: %s",
-		    conf->user ? conf->user : "", strerror(errno));
-		return -1;
-	}
-	return 0;
 }
 
 static enum resolve_families
@@ -195,7 +172,8 @@ prepare_start(struct runtime *rt, struct conf *conf, struct sink **access,
 {
 	struct change *change;
 
-	if (open_access(conf, access, why, size) < 0)
+	if (sandbox_may_start(conf, why, size) < 0 ||
+	    open_access(conf, access, why, size) < 0)
 		return NULL;
 	change = change_prepare(rt, conf, why, size);
 	if (change == NULL)
@@ -231,7 +209,9 @@ start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 		return -1;
 	}
 	change_commit(change);
-	if (drop_privileges(conf, access, errors) < 0) {
+	if (privileges_drop(conf, access, why, sizeof(why)) < 0 ||
+	    sandbox_enter(&rt->sandbox, conf, why, sizeof(why)) < 0) {
+		errors_add(errors, "%s", why);
 		if (access != NULL)
 			sink_close(access);
 		return -1;
@@ -243,6 +223,7 @@ start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 		    strerror(errno));
 		return -1;
 	}
+	sandbox_seal(&rt->sandbox);
 	if (watchdog_start(rt) < 0) {
 		errors_add(errors, "cannot start: out of memory");
 		return -1;
@@ -341,6 +322,9 @@ warn_of_fixed(const struct conf *was, const struct conf *now)
 	if ((was->group == NULL) != (now->group == NULL) ||
 	    (was->group != NULL && strcmp(was->group, now->group) != 0))
 		log_warn("reload", "group takes effect at the next start");
+	if (was->security.sandbox != now->security.sandbox)
+		log_warn("reload", "security.sandbox takes effect at the next "
+		    "start");
 }
 
 static int
@@ -355,7 +339,8 @@ reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 	struct sink *access = NULL;
 	char why[512];
 
-	if (same || open_access(conf, &access, why, sizeof(why)) == 0)
+	if (sandbox_permits(&rt->sandbox, conf, why, sizeof(why)) == 0 &&
+	    (same || open_access(conf, &access, why, sizeof(why)) == 0))
 		change = change_prepare(rt, conf, why, sizeof(why));
 	if (change != NULL)
 		admin = admin_prepare(rt, conf, why, sizeof(why));
@@ -575,6 +560,7 @@ runtime_fini(struct runtime *rt)
 	change_unlink_sockets(rt);
 	writer_end(rt->writer);
 	watchdog_end(rt);
+	sandbox_fini(&rt->sandbox);
 	for (i = 0; i < rt->n_lanes; i++)
 		lane_free(rt->lanes[i]);
 	list_each(l, tmp, &rt->listeners)

@@ -19,6 +19,7 @@
 #include "proxy/listener.h"
 #include "proxy/notify.h"
 #include "proxy/pressure.h"
+#include "proxy/sandbox.h"
 #include "proxy/watchdog.h"
 
 struct admin;
@@ -103,6 +104,7 @@ struct runtime {
 	struct ev_timer sweep;
 	struct notify notify;           /* who started weir */
 	struct watchdog watchdog;
+	struct sandbox sandbox;
 	pid_t awaited;                  /* a child whose end somebody looks at;
 					   0 = none */
 	struct pressure_watch pressure;

@@ -333,6 +333,7 @@ take_program(struct view *v, struct runtime *rt, const struct history *h)
 	v->stuck = rt->watchdog.stuck;
 	v->stuck_total = rt->watchdog.stuck_total;
 	v->stuck_last = rt->watchdog.last;
+	v->sandbox = &rt->sandbox;
 	usage_read(&v->usage);
 	for (i = 0; i < rt->n_lanes; i++)
 		hist_sum_add(&v->lag.all, &rt->lanes[i]->worker.lag);

@@ -117,6 +117,7 @@ struct view {
 	uint64_t    tls_files_ok, tls_files_bad;        /* that have changed */
 	uint64_t    stuck, stuck_total; /* workers; proxy/watchdog.h */
 	const char *stuck_last;         /* what was said of the last; "" */
+	const struct sandbox *sandbox;
 	struct usage usage;
 	struct view_hist lag;           /* of the lanes' loops */
 	struct view_listener *listeners; size_t n_listeners;

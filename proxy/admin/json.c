@@ -326,6 +326,19 @@ watchdog(const struct view *v)
 }
 
 static json_t *
+sandbox(const struct sandbox *s)
+{
+	json_t *o = json_object();
+
+	put_text(o, "state", s->state);
+	put_text(o, "seccomp", s->seccomp);
+	put_text(o, "landlock", s->landlock);
+	put(o, "no_new_privs", json_boolean(s->no_new_privs));
+	put_text(o, "user", s->user);
+	return o;
+}
+
+static json_t *
 reload(const struct view *v)
 {
 	json_t *o = json_object();
@@ -368,6 +381,7 @@ json_stats(const struct view *v)
 	put(o, "reload", reload(v));
 	put(o, "watchdog", watchdog(v));
 	put(o, "upgrade", upgrade_json(&v->upgrade));
+	put(o, "sandbox", sandbox(v->sandbox));
 	put(o, "process", process(v));
 	put(o, "tls", tls(v));
 	rows = json_array();

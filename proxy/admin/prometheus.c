@@ -152,6 +152,13 @@ build(FILE *out, const struct metric *m, const struct view *v)
 }
 
 static void
+sandbox(FILE *out, const struct metric *m, const struct view *v)
+{
+	print_sample(out, m, (struct label[]){ { "state", v->sandbox->state },
+	    { "user", v->sandbox->user }, { 0 } }, 1);
+}
+
+static void
 reloads(FILE *out, const struct metric *m, const struct view *v)
 {
 	print_sample(out, m, (struct label[]){ { "result", "ok" }, { 0 } },
@@ -524,6 +531,9 @@ static const struct metric metrics[] = {
 	/* The program. */
 	{ "weir_build_info", "gauge", "1, with the version as a label.",
 	    build, 0, PLAIN },
+	{ "weir_sandbox_info", "gauge",
+	    "1, with the state of the sandbox and weir's user as labels.",
+	    sandbox, 0, PLAIN },
 	{ "weir_ready", "gauge", "1 when /readyz answers 200.",
 	    PROGRAM(ready), PLAIN },
 	{ "weir_draining", "gauge", "1 once it has been told to end.",

@@ -18,6 +18,7 @@ struct sample {
 	struct view_endpoint endpoints[3];
 	struct view_listener listeners[2];
 	struct view_upstream upstream;
+	struct sandbox sandbox;
 	struct view view;
 };
 
@@ -122,6 +123,9 @@ sample_init(struct sample *s)
 	v->reload_at_s = v->config_at_s = 1700000001;
 	v->config_hash = "0123456789abcdef";
 	v->kernel_tls = "available";
+	v->sandbox = &s->sandbox;
+	s->sandbox = (struct sandbox){ .state = "on", .seccomp = "on",
+	    .landlock = "on", .no_new_privs = true, .user = "weir" };
 	v->stuck_total = 21;
 	v->stuck_last = "worker 0 has not turned";
 	v->overrides = 2;
