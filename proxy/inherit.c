@@ -41,6 +41,14 @@ look_at(int fd, struct addr *addr, char *why, size_t size)
 	return -1;
 }
 
+bool
+inherit_is_given(int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+}
+
 /* As listen_open() would have left it. */
 static int
 set_up(int fd, int family)
@@ -110,6 +118,11 @@ inherit_from_manager(struct inheritance *in)
 		n = FDS_MOST;
 	}
 	for (fd = FIRST_FD; fd < FIRST_FD + n; fd++) {
+		if (!inherit_is_given(fd)) {
+			log_warn(NULL, "LISTEN_FDS tells of a descriptor %d, "
+			    "and there is none", fd);
+			continue;
+		}
 		if (inherit_add(in, fd, NULL, true, false, why,
 		    sizeof(why)) == 0)
 			continue;

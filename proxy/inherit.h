@@ -28,6 +28,10 @@ struct inheritance {
 	size_t n;
 };
 
+/* Is it open, and was so when this program began? What weir opens itself is
+   closed by exec(), so a number that is a lie is not mistaken for a gift. */
+bool inherit_is_given(int fd);
+
 /*
  * One more, which is taken over: what accepts no stream connections is refused.
  * addr NULL = ask the socket. -1 with a sentence in why; then fd is still the

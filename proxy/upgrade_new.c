@@ -302,7 +302,7 @@ upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
 {
 	struct upgrade *up = rt->upgrade;
 
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+	if (!inherit_is_given(fd) || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
 		complain(errors, UPGRADE_VARIABLE " names no descriptor: it "
 		    "is for weir alone");
 		return -1;

@@ -56,14 +56,14 @@ class Successive(weir.Weir):
     """A Weir that can be upgraded. `program` is a link to the binary, which a
     case may point elsewhere."""
 
-    def __init__(self, conf, argv=None, env=None):
+    def __init__(self, conf, argv=None, env=None, **more):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.program = os.path.join(case.temp_dir(), "weir%d" %
                                     conf.admin_port)
         self.point_at(weir.BINARY)
         before, weir.BINARY = weir.BINARY, self.program
         try:
-            super().__init__(conf, argv, env)
+            super().__init__(conf, argv, env, **more)
         finally:
             weir.BINARY = before
 

@@ -135,7 +135,8 @@ def _binary():
 
 
 class Weir:
-    def __init__(self, conf=None, argv=None, env=None, wait=True, before=()):
+    def __init__(self, conf=None, argv=None, env=None, wait=True, before=(),
+                 pass_fds=()):
         """before: a command put in front, such as prlimit and its options."""
         _binary()
         self.conf = conf
@@ -150,7 +151,7 @@ class Weir:
             self.process = subprocess.Popen(
                 [*before, BINARY, *argv], stdin=subprocess.DEVNULL,
                 stdout=err, stderr=err, preexec_fn=case.die_with_parent,
-                env={**os.environ, **(env or {})})
+                env={**os.environ, **(env or {})}, pass_fds=pass_fds)
         self.pid = self.process.pid
         self.status = None
         later(self.end)
