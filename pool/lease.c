@@ -601,6 +601,8 @@ lease_ask(struct ask *a)
 {
 	enum asked got;
 
+	if (!pool_shares(a->pool))
+		demand_ask(a->pool);
 	ask_begin(a);
 	if (a->lasts && !a->share && a->with == NULL) {
 		if (!list_empty(&a->pool->pin_asks) ||
@@ -639,6 +641,9 @@ lease_return(struct lease **lp)
 	struct upconn *u = l->u;
 
 	*lp = NULL;
+	if (!pool_shares(u->pool))
+		hist_add(&u->pool->demand.held,
+		    u->pool->worker->now_ns - l->since_ns);
 	list_remove(&l->ride);
 	pile_put(&u->pool->leases, l);
 	if (list_empty(&u->riders) && !u->busy)

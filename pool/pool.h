@@ -19,6 +19,7 @@
 #include "net/deadline.h"
 #include "net/list.h"
 #include "net/pile.h"
+#include "pool/demand.h"
 #include "pool/upstream.h"
 
 struct shards;
@@ -174,6 +175,8 @@ struct pool {
 	_Atomic unsigned pinned;        /* of the leased */
 	_Atomic int64_t  oldest_lease_ns;       /* since when; INT64_MAX = none */
 	_Atomic unsigned opening;       /* connecting, greeting, washing */
+	_Atomic int64_t  closes_ms;     /* habit: the server closes idle ones at
+					   about this age; 0 = not known */
 	_Atomic unsigned leaks;         /* leases held beyond leak_after, when
 					   upkeep last looked */
 
@@ -194,6 +197,7 @@ struct pool {
 		uint64_t requests[2], retries[2];
 	} budget;
 	struct hist queue, connect, first_byte;
+	struct demand demand;
 };
 
 enum { POOL_SPAN_S = 10 };              /* of the retry budget */

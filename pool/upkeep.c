@@ -89,6 +89,7 @@ upkeep_closed_by_server(struct upconn *u)
 	if (high - low > high / 10 + 10)
 		return;
 	p->habit.learned_ms = low - low / 10;
+	atomic_store_explicit(&p->closes_ms, low, memory_order_relaxed);
 	p->habit.until_ns = p->worker->now_ns + HABIT_FOR_MS * NS_PER_MS;
 }
 
@@ -459,8 +460,11 @@ tick(struct deadline *d)
 {
 	struct pool *p = container_of(d, struct pool, upkeep);
 
-	if (p->habit.learned_ms > 0 && p->worker->now_ns > p->habit.until_ns)
-		p->habit.learned_ms = 0, p->habit.n = 0;
+	if (p->habit.learned_ms > 0 && p->worker->now_ns > p->habit.until_ns) {
+		p->habit.learned_ms = 0;
+		p->habit.n = 0;
+		atomic_store_explicit(&p->closes_ms, 0, memory_order_relaxed);
+	}
 	if (p->conf != NULL) {
 		keep_alive(p);
 		adapt_tick(p);

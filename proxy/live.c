@@ -403,6 +403,7 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	lu->upstream->leaked_arg = rt;
 	failover_init(lu);
 	inject_init(lu);
+	lu->advisor.begun_ns = rt->main.now_ns;
 	free(workers);
 	list_append(&rt->upstreams, &lu->link);
 	return lu;
@@ -442,6 +443,7 @@ void
 live_upstream_free(struct live_upstream *lu)
 {
 	live_upstream_leave(lu);
+	advisor_fini(lu);
 	checker_free(lu->checker);
 	roster_drop(lu->roster);
 	list_remove(&lu->link);
@@ -685,9 +687,13 @@ live_sweep(struct runtime *rt)
 {
 	struct list *l, *tmp;
 
-	list_each(l, tmp, &rt->upstreams)
-		sweep_upstream(rt,
-		    container_of(l, struct live_upstream, link));
+	list_each(l, tmp, &rt->upstreams) {
+		struct live_upstream *lu =
+		    container_of(l, struct live_upstream, link);
+
+		advisor_look(lu);
+		sweep_upstream(rt, lu);
+	}
 	list_each(l, tmp, &rt->listeners)
 		sweep_listener(rt,
 		    container_of(l, struct live_listener, link));

@@ -9,6 +9,7 @@
 
 #include "health/checker.h"
 #include "net/resolve.h"
+#include "proxy/advisor.h"
 #include "proxy/inject.h"
 #include "proxy/runtime.h"
 
@@ -38,6 +39,7 @@ struct live_upstream {
 	struct deadline failover;       /* demoted ones are readmitted */
 	struct override *overrides;     /* made by hand; see override.h */
 	struct injection injection;     /* likewise */
+	struct advisor advisor;
 	bool was_ready;                 /* ready = "start": once is enough */
 	bool stays;                     /* change.c: it is in the new file */
 	uint64_t last_number;           /* left: the last snapshot that had it */

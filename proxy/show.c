@@ -267,6 +267,27 @@ show_pools(FILE *out, const json_t *rows)
 	show_faults(out, rows);
 }
 
+/* What the pools should be, by what was wanted of late. */
+static void
+show_advice(FILE *out, const json_t *rows)
+{
+	size_t i, k;
+
+	for (i = 0; i < json_array_size(rows); i++) {
+		const json_t *u = json_array_get(rows, i);
+		const json_t *texts = json_object_get(json_object_get(u,
+		    "advice"), "text");
+
+		for (k = 0; k < json_array_size(texts); k++) {
+			const char *text = json_string_value(
+			    json_array_get(texts, k));
+
+			if (text != NULL)
+				table_note(out, text_of(u, "name"), text);
+		}
+	}
+}
+
 static void
 show_traffic(FILE *out, const json_t *rows)
 {
@@ -550,6 +571,7 @@ show_stats(FILE *out, const json_t *s, const struct show_filter *f)
 	show_listeners(out, json_object_get(s, "listeners"));
 	show_pools(out, json_object_get(s, "upstreams"));
 	show_traffic(out, json_object_get(s, "upstreams"));
+	show_advice(out, json_object_get(s, "upstreams"));
 	show_limits(out, s);
 	show_endpoints(out, json_object_get(s, "upstreams"));
 }

@@ -269,6 +269,15 @@ take_fault(struct view_upstream *v, const struct live_upstream *live,
 	    NS_PER_S / 2) / NS_PER_S;
 }
 
+static void
+take_advice(struct view_upstream *v, const struct live_upstream *live)
+{
+	v->advice_s = advisor_take(live, &v->advice);
+	v->advised_max = v->advice.max;
+	v->keep_alive_ms = advisor_keep_alive_ms(live);
+	v->idle_timeout_ms = live->conf->pool.idle_timeout_ms;
+}
+
 static int
 take_upstream(struct view_upstream *v, struct live_upstream *live,
     const struct now *now, const struct history *h)
@@ -298,6 +307,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	history_times(h, "connect", v->name, &v->connect);
 	history_times(h, "first_byte", v->name, &v->first_byte);
 	take_fault(v, live, now);
+	take_advice(v, live);
 	return take_endpoints(v, live, now);
 }
 

@@ -10,6 +10,7 @@
 #include "net/addr.h"
 #include "net/count.h"
 #include "pool/pool.h"
+#include "proxy/advice.h"
 #include "proxy/listener.h"
 #include "proxy/runtime.h"
 #include "proxy/upgrade.h"
@@ -79,6 +80,11 @@ struct view_upstream {
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
 	uint64_t    leaks, leaked;      /* now, and ever */
 	uint64_t    injected;           /* exchanges that had a fault by hand */
+	struct advice advice;
+	double      advice_s;           /* seconds that it is by; 0 = none */
+	uint64_t    advised_max;        /* 0 = not known, or none is enough */
+	int64_t     keep_alive_ms;      /* of its server's; 0 = not known */
+	int64_t     idle_timeout_ms;    /* pool.idle_timeout; CONF_OFF */
 	struct {                        /* by hand, now */
 		uint64_t per_million;   /* exchanges; 0 = none */
 		uint64_t delay_ms, what;        /* enum inject_what */

@@ -263,6 +263,7 @@ upstream(const struct view_upstream *v)
 	put_number(o, "leaked_total", v->leaked);
 	put_number(o, "faults_injected_total", v->injected);
 	put(o, "fault", json_fault(v));
+	put(o, "advice", json_advice(v));
 	put(o, "exhausted_seconds_total",
 	    json_real((double)v->exhausted_us / 1e6));
 	put(o, "pinned_total", named(v->pin_names, v->pins));

@@ -5,6 +5,9 @@
  */
 #include "proxy/admin/json_pool.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "proxy/inject.h"
 
 static void
@@ -33,5 +36,141 @@ json_fault(const struct view_upstream *v)
 	put(o, "percent", json_real((double)v->fault.per_million / 1e4));
 	put(o, "until", json_integer(v->fault.until_s));
 	put(o, "hit_total", number(v->fault.hits));
+	return o;
+}
+
+/* ------------------------------------------------------------------- advice */
+
+static json_t *
+number_or_null(uint64_t n)
+{
+	return n > 0 ? number(n) : json_null();
+}
+
+static json_t *
+row_json(const struct advice_row *row)
+{
+	json_t *o = json_object();
+
+	put(o, "max", number(row->max));
+	put(o, "queued_share", json_real(row->queued_share));
+	/* null: for ever, it could not keep up. */
+	put(o, "queue_us", row->queue_us == UINT64_MAX ? json_null() :
+	    number(row->queue_us));
+	return o;
+}
+
+static void say(json_t *texts, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void
+say(json_t *texts, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	(void)json_array_append_new(texts, json_string(text));
+}
+
+/* "0.3 % of requests for 4 ms", "no request" */
+static void
+print_queued(char *out, size_t size, const struct advice_row *row)
+{
+	double percent = row->queued_share * 100;
+
+	if (row->queue_us == UINT64_MAX)
+		snprintf(out, size, "more and more requests");
+	else if (percent < 0.01)
+		snprintf(out, size, "no request");
+	else if (row->queue_us >= 1000)
+		snprintf(out, size, "%.*f %% of requests for %.*f ms",
+		    percent < 1 ? 2 : percent < 10 ? 1 : 0, percent,
+		    row->queue_us < 10000 ? 1 : 0,
+		    (double)row->queue_us / 1e3);
+	else
+		snprintf(out, size, "%.*f %% of requests for %llu us",
+		    percent < 1 ? 2 : percent < 10 ? 1 : 0, percent,
+		    (unsigned long long)row->queue_us);
+}
+
+static void
+say_rows(json_t *texts, const struct view_upstream *v)
+{
+	const struct advice *a = &v->advice;
+	char queued[96];
+	unsigned i;
+
+	for (i = 0; i < a->n_rows; i++) {
+		const struct advice_row *row = &a->rows[i];
+
+		print_queued(queued, sizeof(queued), row);
+		if (row->max == a->max)
+			say(texts, "max = %u would have queued %s", row->max,
+			    queued);
+		else if (row->max == v->max && row->max < a->max)
+			say(texts, "max = %u, as it is, queues %s", row->max,
+			    queued);
+	}
+	if (a->known && a->max == 0)
+		say(texts, "no max up to %d would have kept up: requests come "
+		    "faster than they end", ADVICE_MAX_MOST);
+	else if (a->known)
+		say(texts, "min_idle = %u would have had %d of 100 requests "
+		    "find a connection open", a->min_idle, ADVICE_WARM);
+}
+
+static void
+say_keep_alive(json_t *texts, const struct view_upstream *v)
+{
+	double s = (double)v->keep_alive_ms / 1e3;
+
+	if (v->keep_alive_ms == 0 || v->idle_timeout_ms <= v->keep_alive_ms)
+		return;
+	if (v->idle_timeout_ms == CONF_OFF)
+		say(texts, "the server closes idle connections after %.3g s: "
+		    "set pool.idle_timeout, which is off, to less", s);
+	else
+		say(texts, "the server closes idle connections after %.3g s: "
+		    "set pool.idle_timeout, which is %.3g s, to less", s,
+		    (double)v->idle_timeout_ms / 1e3);
+}
+
+static void
+put_demand(json_t *o, const struct view_upstream *v)
+{
+	const struct advice *a = &v->advice;
+	json_t *rows = json_array();
+	unsigned i;
+
+	put(o, "window_s", json_integer((json_int_t)(v->advice_s + 0.5)));
+	put(o, "arrivals_per_s", json_real(a->arrivals_per_s));
+	put(o, "holding_us", json_pack("{s:o,s:o}", "mean",
+	    number(a->held_mean_us), "p99", number(a->held_p99_us)));
+	put(o, "busy", json_pack("{s:f,s:i}", "mean", a->busy_mean, "max",
+	    (int)a->busy_max));
+	put(o, "percentile", number(ADVICE_PERCENTILE));
+	for (i = 0; i < a->n_rows; i++)
+		(void)json_array_append_new(rows, row_json(&a->rows[i]));
+	put(o, "rows", rows);
+	put(o, "max", number_or_null(a->max));
+	put(o, "min_idle", number_or_null(a->min_idle));
+}
+
+json_t *
+json_advice(const struct view_upstream *v)
+{
+	json_t *o, *texts;
+
+	if (!v->advice.known && v->keep_alive_ms == 0)
+		return json_null();
+	o = json_object();
+	texts = json_array();
+	put_demand(o, v);
+	put(o, "keep_alive_ms", number_or_null((uint64_t)v->keep_alive_ms));
+	say_rows(texts, v);
+	say_keep_alive(texts, v);
+	put(o, "text", texts);
 	return o;
 }

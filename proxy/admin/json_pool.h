@@ -14,4 +14,7 @@
 /* null when there is none. */
 json_t *json_fault(const struct view_upstream *v);
 
+/* null until enough was seen. */
+json_t *json_advice(const struct view_upstream *v);
+
 #endif

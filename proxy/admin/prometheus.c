@@ -625,6 +625,9 @@ static const struct metric metrics[] = {
 	    UPSTREAM(paused), PLAIN },
 	{ "weir_pool_max_connections", "gauge",
 	    "The cap on connections to the upstream.", UPSTREAM(max), PLAIN },
+	{ "weir_pool_advised_max_connections", "gauge",
+	    "What pool.max would have been enough of late; 0 = not known.",
+	    UPSTREAM(advised_max), PLAIN },
 	{ "weir_pool_cap", "gauge",
 	    "The cap in effect: less than that when the server has too many "
 	    "clients.", UPSTREAM(cap), PLAIN },
