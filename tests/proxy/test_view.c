@@ -150,7 +150,8 @@ make_upstream(void)
 	w.conf_upstream = (struct conf_upstream){ .name = name,
 	    .proto = &w.proto.conf,
 	    .pool = { .span = CONF_SPAN_REQUEST, .max = 64 } };
-	w.live_upstream = (struct live_upstream){ .upstream = w.upstream,
+	w.live_upstream = (struct live_upstream){ .runtime = &w.rt,
+	    .upstream = w.upstream,
 	    .conf = &w.conf_upstream, .endpoints = w.live_endpoints,
 	    .n_endpoints = 2, .roster = r };
 	list_append(&w.rt.upstreams, &w.live_upstream.link);
