@@ -41,6 +41,26 @@ enum conf_on_down { CONF_ON_DOWN_FAIL, CONF_ON_DOWN_REHASH };
 enum conf_all_down { CONF_ALL_DOWN_FAIL, CONF_ALL_DOWN_TRY };
 enum conf_access_when { CONF_ACCESS_ALWAYS, CONF_ACCESS_FAILED,
 	CONF_ACCESS_SLOW };
+/* What a line of the access log may say; rows in conf/log_fields.c. */
+enum conf_log_field_name {
+	CONF_FIELD_TIME, CONF_FIELD_CLIENT, CONF_FIELD_CLIENT_IP,
+	CONF_FIELD_LISTENER, CONF_FIELD_UPSTREAM, CONF_FIELD_ENDPOINT,
+	CONF_FIELD_WORKER, CONF_FIELD_REQUEST, CONF_FIELD_HOST,
+	CONF_FIELD_AGENT, CONF_FIELD_REQUEST_ID, CONF_FIELD_TRACE_ID,
+	CONF_FIELD_STATUS, CONF_FIELD_OUTCOME, CONF_FIELD_FAILURE,
+	CONF_FIELD_RECEIVED, CONF_FIELD_SENT, CONF_FIELD_ARRIVE_US,
+	CONF_FIELD_PAUSE_US, CONF_FIELD_QUEUE_US, CONF_FIELD_CONNECT_US,
+	CONF_FIELD_TLS_US, CONF_FIELD_FIRST_BYTE_US, CONF_FIELD_CLIENT_US,
+	CONF_FIELD_TOTAL_US, CONF_FIELD_REUSED, CONF_FIELD_RETRIES,
+	CONF_FIELD_HEADER,              /* the last: of a name that is given */
+	CONF_N_FIELDS
+};
+enum { CONF_LOG_HEADERS_MOST = 4 };      /* of "header:NAME" */
+struct conf_log_field {
+	enum conf_log_field_name what;
+	const char *name;               /* as written */
+	const char *header;             /* CONF_FIELD_HEADER: the field's name */
+};
 enum conf_ready { CONF_READY_START, CONF_READY_ALWAYS, CONF_READY_IGNORE };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
@@ -314,6 +334,9 @@ struct conf {
 					   or a path */
 		enum conf_access_when access_when;
 		int64_t slow_ms;        /* access_when "slow": from here on */
+		struct conf_names names;        /* `fields` as written */
+		struct conf_log_field *fields; size_t n_fields; /* 0 = the
+					   usual line */
 	} log;
 	struct {
 		enum conf_sandbox sandbox;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "conf/log_fields.h"
 #include "conf/rate.h"
 #include "conf/schema.h"
 #include "conf/value.h"
@@ -175,6 +176,7 @@ void
 conf_help(FILE *out, const struct conf_proto *const *protos)
 {
 	const struct schema_section *s;
+	size_t i;
 
 	for (s = schema_sections; s->path != NULL; s++)
 		section(out, s->path, s->prefix, s->help, s->keys, protos);
@@ -184,6 +186,10 @@ conf_help(FILE *out, const struct conf_proto *const *protos)
 		own_section(out, *protos, "upstreams[]",
 		    (*protos)->upstream_keys);
 	}
+	fputs("\nFields of log.fields:\n", out);
+	for (i = 0; i < CONF_N_FIELDS; i++)
+		fprintf(out, "  %-16s%s\n", log_field_rows[i].name,
+		    log_field_rows[i].help);
 	fputs("\nDurations are \"250ms\" \"2s\" \"5m\" \"1h\", sizes \"512B\" "
 	    "\"16KiB\" \"1MiB\",\nrates \"100/s\" \"6000/m\" \"10/h\".\n"
 	    "Texts may hold ${NAME}, ${NAME:-default} and "

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "conf/expand.h"
+#include "conf/log_fields.h"
 #include "conf/read.h"
 #include "conf/schema.h"
 #include "conf/sent.h"
@@ -176,6 +177,7 @@ read_top(struct load *w, const struct spot *top)
 	(void)read_group(w, top, "watchdog", schema_watchdog);
 	log = read_group(w, top, "log", schema_log);
 	place_access_log(w, &log);
+	log_fields_read(w, &log);
 	check_people(w, top);
 	if (w->c->workers == 0)
 		w->c->workers = count_cpus();

@@ -249,6 +249,8 @@ const struct conf_key schema_log[] = {
 	    .words = access_whens, HELP("which requests get a line")),
 	ROW("slow", DURATION, TOP(log.slow_ms), DEF("1s"), RANGE(1, DAY),
 	    HELP("from here on a request is slow to access_when")),
+	ROW("fields", NAMES, TOP(log.names), DEF("()"), HELP("what a line of "
+	    "the access log says, in this order; () is the usual line")),
 	LAST
 };
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "net/patient.h"
+#include "proxy/access_fields.h"
 
 struct generation *
 generation_new(struct runtime *rt, struct conf *conf)
@@ -19,7 +20,10 @@ generation_new(struct runtime *rt, struct conf *conf)
 	if (g == NULL)
 		return NULL;
 	g->upstreams = calloc(conf->n_upstreams + 1, sizeof(*g->upstreams));
-	if (g->upstreams == NULL) {
+	g->access = access_plan_new(conf);
+	if (g->upstreams == NULL || g->access == NULL) {
+		access_plan_free(g->access);
+		free(g->upstreams);
 		free(g);
 		return NULL;
 	}
@@ -38,6 +42,7 @@ generation_free(struct generation *g)
 		return;
 	list_remove(&g->link);
 	conf_free(g->conf);
+	access_plan_free(g->access);
 	free(g->upstreams);
 	free(g);
 }

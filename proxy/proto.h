@@ -96,6 +96,10 @@ struct front_ops {
 	    bool *is_line);
 	/* For the access log; *w is zeroed. NULL = has no words. */
 	void (*words)(const struct exchange *x, struct access_words *w);
+	/* Likewise a field of the request by its name: the first one's value,
+	   or NULL and 0. NULL = the protocol has no fields. */
+	const char *(*header)(const struct exchange *x, const char *name,
+	    size_t *len);
 };
 
 struct back_ops {

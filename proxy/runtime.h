@@ -36,6 +36,7 @@ struct generation {
 	uint64_t number;
 	struct conf *conf;
 	struct upstream **upstreams;    /* by index in conf->upstreams */
+	struct access_plan *access;     /* what a line of the log says */
 	int64_t at_s;                   /* wall clock */
 	_Atomic unsigned lanes;         /* that may still use it */
 	struct runtime *runtime;

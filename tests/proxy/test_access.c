@@ -17,7 +17,9 @@
 
 #include <cmocka.h>
 
+#include "conf/log_fields.h"
 #include "net/ring.h"
+#include "proxy/access_fields.h"
 #include "proxy/exchange.h"
 #include "proxy/runtime.h"
 
@@ -45,7 +47,17 @@ fake_words(const struct exchange *of, struct access_words *to)
 	*to = words;
 }
 
-static const struct front_ops fake_front = { .words = fake_words };
+/* A request's field "Referer"; it has no others. */
+static const char *
+fake_header(const struct exchange *of, const char *name, size_t *len)
+{
+	assert_ptr_equal(of, &x);
+	*len = strcmp(name, "Referer") == 0 ? 9 : 0;
+	return *len > 0 ? "\"there\" \n" : NULL;
+}
+
+static const struct front_ops fake_front = { .words = fake_words,
+	.header = fake_header };
 static const struct front_ops silent_front = { .words = NULL };
 
 static void
@@ -98,6 +110,7 @@ begin(void **state)
 	    .begun_ns = lane.worker.now_ns - 2345 * 1000,
 	    .queue_ns = 12000, .connect_ns = 9999, .first_ns = 1500999,
 	    .reused = true };
+	conf.log.n_fields = 0;
 	say("GET /a?b=c HTTP/1.1", "example.com", "curl/8.0");
 	return 0;
 }
@@ -107,6 +120,7 @@ end(void **state)
 {
 	(void)state;
 	ring_free(lane.access);
+	access_plan_free(gen->access);
 	free(listener);
 	free(gen);
 	return 0;
@@ -119,6 +133,9 @@ logged(void)
 	const char *at;
 	size_t len;
 
+	access_plan_free(gen->access);
+	gen->access = access_plan_new(&conf);
+	assert_non_null(gen->access);
 	access_log(&x);
 	len = ring_front(lane.access, &at);
 	if (len == 0)
@@ -222,6 +239,16 @@ json_has_every_fact(void **state)
 	assert_string_equal(string(o, "failure"), "");
 	assert_int_equal(strlen(string(o, "time")), 24);
 	json_decref(o);
+	/* Byte for byte: people have parsers for it. */
+	assert_string_equal(strstr(line, ",\"client"),
+	    ",\"client\":\"10.0.200.7:54321\",\"listener\":\"web\","
+	    "\"upstream\":\"app\",\"endpoint\":\"b\","
+	    "\"request\":\"GET /a?b=c HTTP/1.1\","
+	    "\"host\":\"example.com\",\"agent\":\"curl/8.0\","
+	    "\"status\":200,\"outcome\":\"2xx\",\"received\":100,"
+	    "\"sent\":1000,\"queue_us\":12,\"connect_us\":9,"
+	    "\"first_byte_us\":1500,\"total_us\":2345,\"reused\":true,"
+	    "\"retries\":0,\"failure\":\"\"}");
 }
 
 /* It never got as far as an upstream, and the protocol has no words. */
@@ -454,6 +481,133 @@ long_words_are_cut_with_a_mark(void **state)
 	json_decref(o);
 }
 
+/* ------------------------------------------------------------------- fields */
+
+static struct conf_log_field fields[CONF_N_FIELDS];
+
+/* log.fields, of the names that end with NULL. */
+static void
+wish(const char *const *names)
+{
+	size_t n = 0, i;
+
+	for (; *names != NULL; names++, n++) {
+		for (i = 0; i < CONF_FIELD_HEADER; i++)
+			if (strcmp(*names, log_field_rows[i].name) == 0)
+				break;
+		fields[n] = (struct conf_log_field){
+		    .what = (enum conf_log_field_name)i, .name = *names,
+		    .header = i == CONF_FIELD_HEADER ? *names + 7 : NULL };
+	}
+	conf.log.fields = fields;
+	conf.log.n_fields = n;
+}
+
+static void
+fields_stand_in_the_order_of_the_file(void **state)
+{
+	static const char *const names[] = { "status", "total_us", "request",
+		"client_ip", "listener", "header:Referer", "worker", NULL };
+
+	(void)state;
+	lane.worker.index = 3;
+	session.conn.w = &lane.worker;
+	wish(names);
+	assert_string_equal(text(), "200 2345 \"GET /a?b=c HTTP/1.1\" "
+	    "10.0.200.7 web \"\\\"there\\\" \\x0a\" 3");
+	conf.log.format = CONF_LOG_JSON;
+	assert_string_equal(logged(), "{\"status\":200,\"total_us\":2345,"
+	    "\"request\":\"GET /a?b=c HTTP/1.1\","
+	    "\"client_ip\":\"10.0.200.7\",\"listener\":\"web\","
+	    "\"header:Referer\":\"\\\"there\\\" \\u000a\",\"worker\":3}");
+}
+
+/* By hand, so that no name can have another one's number. */
+static void
+each_field_says_what_it_is_for(void **state)
+{
+	static const struct { const char *name, *text, *json; } forms[] = {
+		{ "client", "10.0.200.7:54321", "\"10.0.200.7:54321\"" },
+		{ "client_ip", "10.0.200.7", "\"10.0.200.7\"" },
+		{ "listener", "web", "\"web\"" },
+		{ "upstream", "app", "\"app\"" },
+		{ "endpoint", "b", "\"b\"" },
+		{ "worker", "3", "3" },
+		{ "request", "\"GET /a?b=c HTTP/1.1\"",
+		    "\"GET /a?b=c HTTP/1.1\"" },
+		{ "host", "\"example.com\"", "\"example.com\"" },
+		{ "agent", "\"curl/8.0\"", "\"curl/8.0\"" },
+		{ "request_id", "a_b", "\"a b\"" },
+		{ "trace_id", "4bf9", "\"4bf9\"" },
+		{ "status", "504", "504" },
+		{ "outcome", "5xx", "\"5xx\"" },
+		{ "failure", "stalled", "\"stalled\"" },
+		{ "received", "100", "100" },
+		{ "sent", "1000", "1000" },
+		{ "arrive_us", "345", "345" },
+		{ "pause_us", "21", "21" },
+		{ "queue_us", "12", "12" },
+		{ "connect_us", "9", "9" },
+		{ "tls_us", "5", "5" },
+		{ "first_byte_us", "1500", "1500" },
+		{ "client_us", "77", "77" },
+		{ "total_us", "2345", "2345" },
+		{ "reused", "reused", "true" },
+		{ "retries", "2", "2" },
+		{ "header:Referer", "\"\\\"there\\\" \\x0a\"",
+		    "\"\\\"there\\\" \\u000a\"" },
+		{ "header:Other", "\"-\"", "\"\"" }
+	};
+	char want[256];
+	size_t i;
+
+	(void)state;
+	lane.worker.index = 3;
+	session.conn.w = &lane.worker;
+	x.status = 504;
+	x.outcome = OUTCOME_5XX;
+	x.why = FAIL_STALLED;
+	x.retries = 2;
+	x.routed_ns = x.begun_ns + 345 * 1000;
+	x.paused_ns = 21 * 1000;
+	x.tls_ns = 5 * 1000;
+	x.full_ns = 70 * 1000;
+	x.full_since_ns = lane.worker.now_ns - 7 * 1000;
+	words.id = "a b";
+	words.id_len = 3;
+	words.trace = "4bf9";
+	words.trace_len = 4;
+	/* And the time, and one header more than there are rows. */
+	assert_int_equal(NELEMS(forms) + 1, CONF_N_FIELDS + 1);
+	for (i = 0; i < NELEMS(forms); i++) {
+		const char *const names[] = { forms[i].name, NULL };
+
+		wish(names);
+		assert_string_equal(text(), forms[i].text);
+		conf.log.format = CONF_LOG_JSON;
+		snprintf(want, sizeof(want), "{\"%s\":%s}", forms[i].name,
+		    forms[i].json);
+		assert_string_equal(logged(), want);
+	}
+}
+
+static void
+what_a_protocol_has_not_is_empty(void **state)
+{
+	static const char *const names[] = { "request", "request_id",
+		"trace_id", "header:Referer", "failure", "status", NULL };
+
+	(void)state;
+	session.front = &silent_front;
+	x.status = 0;
+	wish(names);
+	assert_string_equal(text(), "\"-\" - - \"-\" - -");
+	conf.log.format = CONF_LOG_JSON;
+	assert_string_equal(logged(), "{\"request\":\"\",\"request_id\":\"\","
+	    "\"trace_id\":\"\",\"header:Referer\":\"\",\"failure\":\"\","
+	    "\"status\":0}");
+}
+
 /* --------------------------------------------------------------------- when */
 
 static void
@@ -501,6 +655,7 @@ off_logs_nothing(void **state)
 	conf.log.access = target_log;
 	lane.access = NULL;
 	access_log(&x);
+	assert_non_null(gen->access);
 	lane.access = ring;
 	assert_true(ring_is_empty(ring));
 	assert_string_not_equal(text(), "");
@@ -512,6 +667,7 @@ full_ring_costs_lines_and_nothing_else(void **state)
 	int i;
 
 	(void)state;
+	gen->access = access_plan_new(&conf);
 	for (i = 0; i < 5000; i++)
 		access_log(&x);
 	assert_true(ring_dropped(lane.access) > 0);
@@ -533,6 +689,9 @@ main(void)
 		TEST(nobody_forges_a_line_or_a_field),
 		TEST(random_bytes_make_valid_lines),
 		TEST(long_words_are_cut_with_a_mark),
+		TEST(fields_stand_in_the_order_of_the_file),
+		TEST(each_field_says_what_it_is_for),
+		TEST(what_a_protocol_has_not_is_empty),
 		TEST(access_when_chooses),
 		TEST(off_logs_nothing),
 		TEST(full_ring_costs_lines_and_nothing_else),

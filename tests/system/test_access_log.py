@@ -678,4 +678,33 @@ def syslog_gets_a_message_for_each():
     until(comes, "a message to the new daemon")
 
 
+@case
+def fields_are_those_of_the_file_and_a_reload_changes_them():
+    o, path = HttpOrigin(), new_path()
+    w = start(o, path, "json", 'fields = ( "status", "request", '
+              '"header:Referer", "client_ip", "upstream" );')
+    front = w.conf.ports["front"]
+    ok(once(front, target="/a?b", fields=[("Referer", "\"x\" y")]))
+    first = until(lambda: lines(path), "a line")[0]
+    eq(list(json.loads(first).items()), [
+        ("status", 200), ("request", "GET /a?b HTTP/1.1"),
+        ("header:Referer", '"x" y'), ("client_ip", "127.0.0.1"),
+        ("upstream", "back")], "the line")
+    w.conf.log = log_keys(path, "text", 'fields = ( "endpoint", "status", '
+                          '"header:X-None", "retries" );')
+    w.write()
+    w.reload()
+    ok(once(front))
+    eq(until(lambda: lines(path)[1:], "a second line")[0].decode(),
+       '%s 200 "-" 0' % o.address, "after a reload")
+    w.conf.log = log_keys(path)
+    w.write()
+    w.reload()
+    ok(once(front))
+    third = until(lambda: lines(path)[2:], "a third line")[0]
+    eq(set(json.loads(third)), KEYS, "the usual line again")
+    w.balanced(o)
+    eq(o.accepted, 1, "upstream connections")
+
+
 run()

@@ -71,9 +71,11 @@ def keys_of_help():
     eq(r.returncode, 0, "exit status")
     keys, section, key = {}, None, None
     for line in r.stdout.split("\n"):
-        m = re.match(r"Keys of ([^:]*)", line)
+        m = re.match(r"(Keys|Fields) of ([^:]*)", line)
+        if m and m[1] == "Fields":
+            break                       # what is no key follows
         if m:
-            section, key = m[1], None
+            section, key = m[2], None
         elif not line.startswith("  "):
             continue
         elif line.startswith("      "):
@@ -96,6 +98,18 @@ def every_key_is_there_with_its_bounds_and_default():
     differences(set(keys), set(there), "weir.conf.5")
     for key, kind in keys.items():
         eq(there[key], kind, "weir.conf.5: %s of %s" % (key[1], key[0]))
+
+
+@case
+def every_field_of_the_access_log_is_there():
+    said = command("-h", "config").stdout.split("Fields of log.fields:\n")[1]
+    fields = dict(re.findall(r"^  (\S+) +(.+)$", said.split("\n\n")[0], re.M))
+    check(len(fields) > 20, "fields: %r" % fields)
+    page = Page("weir.conf.5")
+    differences(set(fields), page.of("Fields of log.fields"), "weir.conf.5")
+    for name, text in fields.items():
+        eq(page.items["Fields of log.fields", name].lower(),
+           text.lower() + ".", "weir.conf.5: " + name)
 
 
 def commands_of_help():

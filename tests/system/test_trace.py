@@ -8,7 +8,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, port, run, temp_dir
+from case import case, check, eq, port, run, temp_dir, until
 from h2 import Client2, head
 from h2_origin import serve
 from weir import Conf, Weir, command, one
@@ -33,6 +33,16 @@ def sent(o, w, *fields):
     """(request as the upstream had it, answer) of one with these fields."""
     r = ok(once(w.conf.ports["front"], fields=fields))
     return o.seen[-1], r
+
+
+def logged(path, n):
+    def lines():
+        if not os.path.exists(path):
+            return None
+        with open(path) as f:
+            text = f.read().split("\n")[:-1]
+        return text if len(text) >= n else None
+    return [json.loads(x) for x in until(lines, "%d lines of the log" % n)]
 
 
 @case
@@ -118,8 +128,11 @@ def the_configuration_of_an_upstream_comes_first():
 
 
 @case
-def failures_name_them():
+def failures_and_logs_name_them():
+    path = os.path.join(temp_dir(), "access.log")
     conf = one(port(), front="http = { %s };" % BOTH)
+    conf.log = 'format = "json"; access = "%s"; ' \
+        'fields = ( "status", "request_id", "trace_id" );' % path
     w = Weir(conf)
     r = once(conf.ports["front"], fields=[("traceparent", PARENT)])
     refused(r, 502, "connect_failed")
@@ -132,9 +145,13 @@ def failures_name_them():
     eq(bad.status, 400, "status")
     check(ID.match(bad.get("X-Request-Id")), bad.raw)
     c.close()
+    first, second = logged(path, 2)
+    eq(first, {"status": 502, "request_id": number, "trace_id": TRACE},
+       "the log")
+    eq(second["request_id"], bad.get("X-Request-Id"), "the other's")
     rows = json.loads(w.get("/slow")[1])["exchanges"]
     eq([(x["id"], x["trace"]) for x in rows],
-       [(bad.get("X-Request-Id"), rows[0]["trace"]), (number, TRACE)],
+       [(second["request_id"], second["trace_id"]), (number, TRACE)],
        "in /slow")
     w.balanced()
 

@@ -122,13 +122,35 @@ http_client_key(const struct exchange *x)
 
 /* ----------------------------------------------------------------- the log */
 
+const char *
+http_header(const struct exchange *x, const char *name, size_t *len)
+{
+	const struct http_exchange *hx = http_of(x);
+	const struct http_head *h = hx->head;
+	size_t name_len = strlen(name);
+	unsigned i;
+
+	*len = 0;
+	if (hx->taking == TAKING_HEAD)
+		return NULL;            /* refused: its fields are not known */
+	for (i = 0; i < h->n_fields; i++) {
+		const struct http_field *f = &h->field[i];
+
+		if (f->name.len != name_len ||
+		    strncasecmp(hx->raw + f->name.at, name, name_len) != 0)
+			continue;
+		*len = f->value.len;
+		return hx->raw + f->value.at;
+	}
+	return NULL;
+}
+
 void
 http_words(const struct exchange *x, struct access_words *w)
 {
 	const struct http_exchange *hx = http_of(x);
 	const struct http_head *h = hx->head;
 	const char *at = hx->raw, *end = hx->raw + hx->raw_len;
-	unsigned i;
 
 	w->id = hx->trace.id;
 	w->id_len = hx->trace.id_len;
@@ -149,17 +171,7 @@ http_words(const struct exchange *x, struct access_words *w)
 		return;                 /* refused: its fields are not known */
 	w->host = hx->raw + h->host.at;
 	w->host_len = h->host.len;
-	for (i = 0; i < h->n_fields; i++) {
-		const struct http_field *f = &h->field[i];
-
-		if (f->name.len != sizeof("User-Agent") - 1 ||
-		    strncasecmp(hx->raw + f->name.at, "User-Agent",
-		    f->name.len) != 0)
-			continue;
-		w->agent = hx->raw + f->value.at;
-		w->agent_len = f->value.len;
-		return;
-	}
+	w->agent = http_header(x, "User-Agent", &w->agent_len);
 }
 
 const char *

@@ -615,5 +615,6 @@ const struct front_ops http1_front = {
 	.refuse = http_write_refusal,
 	.plain = http_write_plain,
 	.asks = http_asks,
-	.words = http_words
+	.words = http_words,
+	.header = http_header
 };

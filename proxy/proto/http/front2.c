@@ -605,5 +605,6 @@ const struct front_ops http2_front = {
 	.parting = front_parting,
 	.refuse = http_write_refusal,
 	.asks = http_asks,
-	.words = http2_words
+	.words = http2_words,
+	.header = http_header
 };

@@ -237,6 +237,8 @@ struct client_key http_client_key(const struct exchange *x);
 /* For the access log: front_ops.words. */
 void http_words(const struct exchange *x, struct access_words *w);
 const char *http_asks(const struct exchange *x, size_t *len, bool *is_line);
+const char *http_header(const struct exchange *x, const char *name,
+    size_t *len);
 
 /* An answer's Retry-After, in ms from now; 0 = has none that is valid
    (RFC 9110 10.2.3). */
