@@ -562,6 +562,7 @@ inject(struct exchange *x)
 		set_out(x);
 		return;
 	}
+	x->hit = true;
 	x->injected = in.what;
 	if (in.delay_ns == 0) {
 		befall(&x->pause);

@@ -51,6 +51,7 @@ struct exchange {
 					   waited, so many connections were */
 	uint8_t waits;                  /* enum slow_wait; for what */
 	bool uploads : 1;               /* a body comes, or came */
+	bool hit : 1;                   /* by a fault by hand: inject.h */
 	bool tunnels : 1;               /* a session: its length says nothing */
 	int64_t retry_after_ns;         /* limited: when to come again; 0 */
 	const struct endpoint *endpoint;        /* the one asked last; valid

@@ -108,9 +108,13 @@ static void
 copy_words(struct slow_entry *e, const struct exchange *x)
 {
 	struct access_words words = { 0 };
+	bool is_line = false;
 
 	if (x->s->front->words != NULL)
 		x->s->front->words(x, &words);
+	if (words.request == NULL && x->s->front->asks != NULL)
+		words.request = x->s->front->asks(x, &words.request_len,
+		    &is_line);
 	if (words.request != NULL)
 		slow_request(words.request, words.request_len, e->request);
 	copy_text(e->id, sizeof(e->id), words.id, words.id_len);
@@ -231,6 +235,7 @@ fill(struct slow_entry *e, const struct exchange *x, int64_t now_ns)
 	e->waited_for = x->waits;
 	e->status = x->status;
 	e->reused = x->reused;
+	e->hit = x->hit;
 	e->lasts = is_lasting(x);
 	e->retries = x->retries;
 	e->behind = x->behind;

@@ -68,6 +68,7 @@ struct slow_entry {
 	enum outcome outcome;
 	enum slow_wait waited_for;
 	uint16_t status;
+	bool hit;                       /* by a fault by hand */
 	bool reused, came, lasts;       /* came: a first byte; lasts: a session or
 					   tunnel, whose total says nothing */
 	unsigned retries;

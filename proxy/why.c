@@ -69,6 +69,12 @@ is_retrying(const struct slow_entry *e)
 }
 
 static bool
+is_hit(const struct slow_entry *e)
+{
+	return is_pausing(e) && e->hit;
+}
+
+static bool
 was_tried_again(const struct slow_entry *e)
 {
 	return e->retries > 0;
@@ -206,6 +212,9 @@ const struct why_rule why_rules[] = {
 	    "spent {pause} of {total} in pauses before {retries} more: find "
 	    "out why {upstream} failed first, or lower "
 	    "upstreams.{upstream}.retry.backoff" },
+	{ FAIL_NONE, "fault", is_hit,
+	    "was made to wait {pause} of {total} by hand: weir fault {upstream} "
+	    "--off ends that" },
 	{ FAIL_NONE, "limit", is_pausing,
 	    "was held back for {pause} of {total} by the limits of upstream "
 	    "{upstream} or a Retry-After of its server: raise "
@@ -462,6 +471,10 @@ const struct why_rule why_rules[] = {
 	    "upstreams.{upstream}.timeouts.tunnel bounds that" },
 
 	/* Of weir. */
+	{ FAIL_KILLED, "killed", NULL,
+	    "its connection to {endpoint} was closed by hand (weir kill)" },
+	{ FAIL_INJECTED, "fault", NULL,
+	    "was made to fail by hand: weir fault {upstream} --off ends that" },
 	{ FAIL_DRAINED, "drained", NULL,
 	    "weir was shutting down and drain_timeout was over: raise it, if "
 	    "such exchanges are to end by themselves" },
