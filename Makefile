@@ -78,9 +78,9 @@ BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -DWEIR_VERSION='"$(VERSION)"' \
 	-pthread $(WARNINGS)
 # libev brings no .pc file; xxhash may be used inline.
 LIBS := -lev $(shell pkg-config --libs libconfig libcares jansson libssl \
-	libcrypto libnghttp2 libidn libseccomp 2>/dev/null || \
+	libcrypto libnghttp2 libidn libseccomp ncursesw 2>/dev/null || \
 	echo -lconfig -lcares -ljansson -lssl -lcrypto -lnghttp2 -lidn \
-	-lseccomp) \
+	-lseccomp -lncursesw -ltinfo) \
 	-lxxhash -ldl -lm
 
 # Found out once for each compiler; not on the way to install one.

@@ -31,6 +31,8 @@ struct command {
 static const struct command commands[] = {
 	{ "stats", "[--json]", "the live numbers, once", { NULL }, 0,
 	    OPTION_JSON, 0, run_stats },
+	{ "top", "[--json]", "the live numbers, every second; ? shows its keys",
+	    { NULL }, 0, OPTION_JSON, 0, run_top },
 	{ "get", "PATH", "any page of the admin port", { "PATH" }, 1,
 	    OPTION_JSON, 0, run_get },
 	{ "connections", "[UPSTREAM] [--leased] [--older 30s] [--json]",

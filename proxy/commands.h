@@ -70,6 +70,7 @@ enum { COMMAND_CALL_MS = 10 * 1000 };
 
 /* Each does what its name says and returns the exit status. */
 int run_stats(struct order *o);
+int run_top(struct order *o);
 int run_get(struct order *o);
 int run_connections(struct order *o);
 int run_why(struct order *o);

@@ -67,6 +67,7 @@ static void
 get_stream(struct caller *c)
 {
 	caller_stream(c);
+	caller_flush(c);        /* who has unsent bytes misses a frame */
 	/* At once for the new one; those who listen get one more. */
 	pages_beat(c->admin);
 }
