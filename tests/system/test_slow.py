@@ -10,6 +10,9 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import WAIT, case, check, eq, port, run, until
 from origin import Origin, echo
+from postgres import Client as PgClient, query
+from postgres import through as pg_through
+from postgres_origin import PgOrigin
 from redis import RedisServer, through
 from redis import Client as RedisClient
 from tls import Ca, TlsOrigin
@@ -263,6 +266,31 @@ def sessions_and_waits_by_design_are_not_slow():
     a.close()
     b.close()
     w.balanced(server)
+
+
+@case
+def a_transaction_left_open_is_its_clients():
+    o = PgOrigin()
+    w = pg_through(o, pool='max = 1; queue_timeout = "20s";')
+    a = PgClient(w.conf.ports["front"])
+    b = PgClient(w.conf.ports["front"])
+    a.ok("BEGIN", "SELECT 'hunter2'")
+    b.write(query("SELECT 'waits', 'hunter2'"))
+    w.wait_pool(waiting=1)
+    threading.Event().wait(A_WHILE)
+    a.ok("COMMIT")
+    b.result()
+    r = row(w, "COMMIT")
+    longest(r, "idle_us")
+    eq(r["cause"], "client_idles", "cause")
+    waited = [r for r in slow(w) if r["cause"] == "pool_full"]
+    eq(len(waited), 1, "exchanges that waited")
+    longest(waited[0], "queue_us")
+    check("SELECT" in waited[0]["request"], waited[0]["request"])
+    check("hunter2" not in w.get("/slow")[1], "a value is told")
+    a.quit()
+    b.quit()
+    w.balanced(o)
 
 
 @case
