@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "proxy/admin/json_pool.h"
+#include "proxy/admin/spell.h"
 #include "proxy/live.h"
 
 json_t *
@@ -41,8 +42,8 @@ json_spell(json_t *j, bool pretty)
 
 	if (j == NULL)
 		return NULL;
-	bare = json_dumps(j, (pretty ? JSON_INDENT(2) : JSON_COMPACT) |
-	    JSON_REAL_PRECISION(15));
+	bare = pretty ? json_dumps(j, JSON_INDENT(2) |
+	    JSON_REAL_PRECISION(15)) : spell_compact(j);
 	json_decref(j);
 	if (bare == NULL)
 		return NULL;

@@ -178,6 +178,12 @@ async function connections(page) {
 	await until(page, 'a row', () =>
 	    document.querySelectorAll('dialog tbody tr').length > 0);
 	await shot(page, 'connections');
+	await page.getByRole('button', { name: /^Kill connection/ }).first()
+	    .click();
+	await page.getByRole('button', { name: 'Kill it' }).click();
+	await says(page, 'is closed');
+	await until(page, 'the row to go', () =>
+	    document.querySelectorAll('dialog tbody tr').length === 0);
 	await page.keyboard.press('Escape');
 	await page.locator('dialog').waitFor({ state: 'detached' });
 }

@@ -166,9 +166,14 @@ def a_token_guards_a_bind_that_is_not_loopback():
                    {"Authorization": "Bearer s3cret-toke"},
                    {"Authorization": "Basic s3cret-token"},
                    {"Authorization": "s3cret-token"}):
-        for path in ("/stats", "/", "/metrics", "/config", "/healthz"):
-            eq(get(w, path, **fields), 401, "%r %s" % (fields, path))
+        for path in ("/stats", "/stats/stream", "/metrics", "/config",
+                     "/healthz", "/?stats", "/index.html"):
+            eq(get(w, path, **fields), 200 if path == "/?stats" else 401,
+               "%r %s" % (fields, path))
         eq(w.admin_request("POST", "/reload", fields)[0], 401, "POST")
+        # The page itself holds nothing; it asks for the token.
+        eq(get(w, "/", **fields), 200, "%r /" % fields)
+        eq(w.admin_request("POST", "/", fields)[0], 405, "POST /")
     good = {"Authorization": "Bearer s3cret-token"}
     eq(get(w, **good), 200, "with the token")
     status, body, _ = w.admin_request("GET", "/config", good)
@@ -357,9 +362,11 @@ def the_dashboard_asks_for_nothing_outside():
     eq(outside, set(), "addresses in the page")
     check("innerHTML" not in page and "document.write" not in page,
           "what comes from elsewhere may become markup")
-    check("default-src 'none'" in fields["content-security-policy"],
-          "policy: %r" % fields)
-    check(len(page) < 30000, "%d bytes" % len(page))
+    policy = fields["content-security-policy"]
+    check("default-src 'none'" in policy, "policy: " + policy)
+    check(re.search("script-src 'sha256-[^' ]+';", policy) and
+          "unsafe" not in policy, "policy: " + policy)
+    check(len(page) < 100000, "%d bytes" % len(page))
     o.had(0)
 
 

@@ -98,8 +98,8 @@ async function reload() {
     const plan = await call('POST', 'plan');
     text.replaceChildren(el('p', plan.result === 'invalid' ? 'error' : '', PLANS[plan.result] ||
       'The file would change this:'), ...planLines(plan));
-    show(back.e, plan.result === 'ok');
-    canWait = plan.result === 'ok';
+    canWait = plan.result === 'ok' && 'confirm_until' in last.reload;
+    show(back.e, canWait);
     m.yes.disabled = plan.result === 'invalid';
   } catch (e) {
     // One that has no plans says so, and can still reload.

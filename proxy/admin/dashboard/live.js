@@ -76,7 +76,8 @@ function state(text, cls) {
 // How bad it is at each place, for the cards there.
 function spread(s, found) {
   const worst = new Map();
-  for (const t of found) worst.set(t.at, Math.max(t.level, worst.get(t.at) ?? NOTE));
+  for (const t of found)
+    if (!t.ago) worst.set(t.at, Math.max(t.level, worst.get(t.at) ?? NOTE));
   for (const l of s.listeners) l.worst = worst.get(listenerAt(l.name));
   for (const u of s.upstreams) u.worst = worst.get(upstreamAt(u.name));
 }
