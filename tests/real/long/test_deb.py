@@ -118,13 +118,28 @@ def the_package_is_put_in_runs_is_renewed_and_goes():
     if shutil.which("logrotate", path="/usr/sbin:/usr/bin"):
         check("access.log.1" in out, "rotated: " + out)
 
-    # The file is the administrator's now, and stays.
-    out = inside(r"""
+    # The file is the administrator's now, and stays; and who runs goes on in
+    # the new program. There is no systemd here to say that it does.
+    out = inside(START + r"""
 	echo foreign >/etc/weir/own.pem; echo foreign >/var/log/weir/notes
+	ip link set lo up
+	mkdir -p /run/systemd/system
+	printf '#!/bin/sh\n' >/usr/local/bin/systemctl
+	chmod 755 /usr/local/bin/systemctl
+	$as $exec_start 2>/tmp/err & pid=$!
+	weir wait --for listeners --timeout 10s
 	dpkg -i new.deb; dpkg -s weir | grep ^Version
+	rm /usr/local/bin/systemctl
 	grep -c 127.0.0.1:80\" /etc/weir/weir.conf
-    """)
-    check("Version: 99.0" in out and out.endswith("\n1\n"), "renewed: " + out)
+	cat /tmp/err >&2
+	now=$(weir get /stats | sed 's/.*"pid": *\([0-9]*\).*/\1/')
+	[ $now != $pid ] && echo another
+	grep -E '^(CapEff|Uid)' /proc/$now/status
+	weir stop
+	""")
+    check("Version: 99.0" in out and "\n1\n" in out, "renewed: " + out)
+    check("another\n" in out and re.search(r"^CapEff:\t0*400$", out, re.M),
+          "in the new program: " + out)
 
     inside("dpkg -r weir; test -e /etc/weir/weir.conf; dpkg -P weir")
     upper = os.path.join(temp_dir(), "scratch", "upper")
