@@ -38,6 +38,10 @@ struct change {
 	struct new_listener *listeners; /* by index in conf */
 	struct new_upstream *upstreams;
 	struct order **orders;          /* by lane */
+	const struct change *after;     /* while it is prepared: this one will
+					   have been committed by then */
+	const struct change *back;      /* while it is committed: what this one
+					   has stays */
 };
 
 /* ----------------------------------------------------------------- sockets */
@@ -61,6 +65,27 @@ bound_at(struct runtime *rt, const struct addr *addr,
 			}
 	}
 	return NULL;
+}
+
+/* Likewise, when c->after has been committed. */
+static struct live_socket *
+bound_then(struct change *c, const struct addr *addr,
+    struct live_listener **owner)
+{
+	const struct change *after = c->after;
+	size_t i, j;
+
+	for (i = 0; after != NULL && i < after->gen->conf->n_listeners; i++)
+		for (j = 0; j < after->listeners[i].n_sockets; j++) {
+			struct live_socket *sock =
+			    &after->listeners[i].sockets[j];
+
+			if (addr_equal(&sock->addr, addr)) {
+				*owner = after->listeners[i].ll;
+				return sock;
+			}
+		}
+	return bound_at(c->rt, addr, owner);
 }
 
 static void
@@ -144,7 +169,7 @@ prepare_socket(struct change *c, struct new_listener *nl,
 {
 	struct runtime *rt = c->rt;
 	struct live_listener *owner = NULL;
-	struct live_socket *there = bound_at(rt, &bind->addr, &owner);
+	struct live_socket *there = bound_then(c, &bind->addr, &owner);
 	size_t i;
 
 	sock->addr = bind->addr;
@@ -233,6 +258,10 @@ prepare_orders(struct change *c)
 	for (i = 0; i < c->gen->conf->n_listeners; i++)
 		for (j = 0; j < c->listeners[i].n_sockets; j++)
 			sockets += c->listeners[i].sockets[j].n;
+	for (i = 0; c->after != NULL && i < c->after->gen->conf->n_listeners;
+	    i++)
+		for (j = 0; j < c->after->listeners[i].n_sockets; j++)
+			sockets += c->after->listeners[i].sockets[j].n;
 	c->orders = calloc(rt->n_lanes, sizeof(*c->orders));
 	if (c->orders == NULL)
 		return -1;
@@ -244,8 +273,9 @@ prepare_orders(struct change *c)
 	return 0;
 }
 
-struct change *
-change_prepare(struct runtime *rt, struct conf *conf, char *why, size_t size)
+static struct change *
+prepare(struct runtime *rt, struct conf *conf, const struct change *after,
+    char *why, size_t size)
 {
 	struct change *c = calloc(1, sizeof(*c));
 	size_t i;
@@ -254,6 +284,7 @@ change_prepare(struct runtime *rt, struct conf *conf, char *why, size_t size)
 	if (c == NULL)
 		return NULL;
 	c->rt = rt;
+	c->after = after;
 	c->gen = generation_new(rt, conf);
 	c->listeners = calloc(conf->n_listeners + 1, sizeof(*c->listeners));
 	c->upstreams = calloc(conf->n_upstreams + 1, sizeof(*c->upstreams));
@@ -271,10 +302,93 @@ change_prepare(struct runtime *rt, struct conf *conf, char *why, size_t size)
 		snprintf(why, size, "out of memory");
 		goto fail;
 	}
+	c->after = NULL;
 	return c;
 fail:
 	change_abandon(c);
 	return NULL;
+}
+
+struct change *
+change_prepare(struct runtime *rt, struct conf *conf, char *why, size_t size)
+{
+	return prepare(rt, conf, NULL, why, size);
+}
+
+struct change *
+change_prepare_back(struct runtime *rt, struct conf *conf,
+    const struct change *after, char *why, size_t size)
+{
+	return prepare(rt, conf, after, why, size);
+}
+
+/* ------------------------------------------------------- what is to be held */
+
+static const struct new_listener *
+listener_in(const struct change *c, const struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; c != NULL && i < c->gen->conf->n_listeners; i++)
+		if (c->listeners[i].ll == ll)
+			return &c->listeners[i];
+	return NULL;
+}
+
+static bool
+has_upstream(const struct change *c, const struct live_upstream *lu)
+{
+	size_t i;
+
+	for (i = 0; c != NULL && i < c->gen->conf->n_upstreams; i++)
+		if (c->upstreams[i].lu == lu)
+			return true;
+	return false;
+}
+
+static bool is_wanted(const struct change *c, const struct addr *addr);
+static bool has_socket(const struct new_listener *nl, const struct addr *addr);
+
+/* One that ll has, and will go on to have. */
+static int
+hold_socket(struct new_listener *nl, const struct live_socket *from)
+{
+	struct live_socket *more = realloc(nl->sockets,
+	    (nl->n_sockets + 1) * sizeof(*more));
+	int *live;
+
+	if (more == NULL)
+		return -1;
+	nl->sockets = more;
+	live = malloc(from->n * sizeof(*live));
+	if (live == NULL)
+		return -1;
+	memcpy(live, from->live, from->n * sizeof(*live));
+	more[nl->n_sockets] = *from;
+	more[nl->n_sockets].live = live;
+	more[nl->n_sockets++].fds = NULL;
+	return 0;
+}
+
+int
+change_hold(struct change *c, const struct change *back)
+{
+	size_t i, j;
+
+	for (i = 0; i < c->gen->conf->n_listeners; i++) {
+		struct new_listener *nl = &c->listeners[i];
+		const struct new_listener *was = listener_in(back, nl->ll);
+
+		for (j = 0; was != NULL && j < nl->ll->n_sockets; j++) {
+			const struct live_socket *sock = &nl->ll->sockets[j];
+
+			if (!is_wanted(c, &sock->addr) &&
+			    has_socket(was, &sock->addr) &&
+			    hold_socket(nl, sock) < 0)
+				return -1;
+		}
+	}
+	return 0;
 }
 
 static void
@@ -377,7 +491,7 @@ order_socket(struct change *c, struct live_listener *ll,
 }
 
 static void
-order_door(struct change *c, struct live_listener *ll)
+order_door(struct change *c, struct live_listener *ll, bool hold)
 {
 	size_t i;
 
@@ -385,7 +499,8 @@ order_door(struct change *c, struct live_listener *ll)
 		struct order *o = c->orders[i];
 
 		o->doors[o->n_doors++] = (struct door_order){
-		    .door = ll->listener->doors[i], .conf = ll->conf };
+		    .door = ll->listener->doors[i], .conf = ll->conf,
+		    .hold = hold };
 	}
 }
 
@@ -414,7 +529,7 @@ commit_upstreams(struct change *c)
 		struct live_upstream *lu =
 		    container_of(l, struct live_upstream, link);
 
-		if (lu->stays || lu->conf == NULL)
+		if (lu->stays || lu->conf == NULL || has_upstream(c->back, lu))
 			continue;
 		lu->last_number = gen->number - 1;
 		live_upstream_leave(lu);
@@ -459,13 +574,33 @@ close_old_sockets(struct change *c, struct live_listener *ll,
 		if (!has_socket(nl, &sock->addr))
 			order_socket(c, ll, sock, NULL);
 		if (sock->addr.sa.sa_family == AF_UNIX && !sock->foreign &&
-		    !is_wanted(c, &sock->addr))
+		    !is_wanted(c, &sock->addr) &&
+		    (c->back == NULL || !is_wanted(c->back, &sock->addr)))
 			(void)unlink(sock->addr.un.sun_path);
 		free(sock->live);
 	}
 	free(ll->sockets);
 	ll->sockets = NULL;
 	ll->n_sockets = 0;
+}
+
+/* It stays open, but for the addresses that have gone over to others. */
+static void
+hold_listener(struct change *c, struct live_listener *ll)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < ll->n_sockets; i++) {
+		struct live_socket *sock = &ll->sockets[i];
+
+		if (is_wanted(c, &sock->addr)) {
+			order_socket(c, ll, sock, NULL);
+			free(sock->live);
+		} else
+			ll->sockets[n++] = *sock;
+	}
+	ll->n_sockets = n;
+	order_door(c, ll, true);
 }
 
 static void
@@ -486,7 +621,7 @@ commit_listeners(struct change *c)
 		close_old_sockets(c, ll, nl);
 		ll->sockets = nl->sockets;
 		ll->n_sockets = nl->n_sockets;
-		order_door(c, ll);
+		order_door(c, ll, false);
 		for (j = 0; j < ll->n_sockets; j++) {
 			struct live_socket *sock = &ll->sockets[j];
 
@@ -503,21 +638,45 @@ commit_listeners(struct change *c)
 
 		if (ll->stays || ll->conf == NULL)
 			continue;
+		if (listener_in(c->back, ll) != NULL) {
+			hold_listener(c, ll);
+			continue;
+		}
 		ll->conf = NULL;
 		ll->last_number = gen->number - 1;
 		close_old_sockets(c, ll, NULL);
-		order_door(c, ll);
+		order_door(c, ll, false);
+	}
+}
+
+/* Of the same facts as the one before it is the same snapshot to people. */
+static void
+number(struct generation *gen, const struct runtime *rt)
+{
+	const struct generation *before = rt->gen;
+
+	if (before == NULL)
+		gen->number = rt->number_before + 1;
+	else if (before->conf != gen->conf)
+		gen->number = before->number + 1;
+	else {
+		gen->number = before->number;
+		gen->at_s = before->at_s;
 	}
 }
 
 void
-change_commit(struct change *c)
+change_commit(struct change *c, const struct change *back)
 {
 	struct runtime *rt = c->rt;
 	size_t i;
 
-	c->gen->number = rt->gen != NULL ? rt->gen->number + 1 :
-	    rt->number_before + 1;
+	c->back = back;
+	number(c->gen, rt);
+	/* Until lanes have left this snapshot, pools and doors that are not in
+	   it go by the one that had them. */
+	if (back != NULL)
+		c->gen->held = conf_keep(back->gen->conf);
 	list_append(&rt->generations, &c->gen->link);
 	commit_upstreams(c);
 	commit_listeners(c);

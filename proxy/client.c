@@ -64,9 +64,13 @@ static const struct command commands[] = {
 	    { "LEVEL" }, 1, OPTION_FOR, 0, run_log },
 	{ "plan", "[--json]", "what a reload of the file would change", { NULL },
 	    0, OPTION_JSON, 0, run_plan },
-	{ "reload", "[--drop-overrides] [--json]",
+	{ "reload", "[--confirm 60s] [--drop-overrides] [--json]",
 	    "load the file again: all of it or nothing", { NULL }, 0,
-	    OPTION_JSON | OPTION_DROP, 0, run_reload },
+	    OPTION_JSON | OPTION_DROP | OPTION_CONFIRM, 0, run_reload },
+	{ "confirm", "[--json]", "what was reloaded with --confirm stays",
+	    { NULL }, 0, OPTION_JSON, 0, run_confirm },
+	{ "drift", "[--json]", "what runs otherwise than the file says",
+	    { NULL }, 0, OPTION_JSON, 0, run_drift },
 	{ "upgrade", "[--timeout 2m] [--json]",
 	    "let the new binary take over without loss", { NULL }, 0,
 	    OPTION_JSON | OPTION_TIMEOUT, UPGRADE_MS, run_upgrade },
@@ -132,7 +136,8 @@ static const struct {
 	{ "--reset", OPTION_RESET, false },
 	{ "--error", OPTION_ERROR, false },
 	{ "--percent", OPTION_PERCENT, true },
-	{ "--off", OPTION_OFF, false }
+	{ "--off", OPTION_OFF, false },
+	{ "--confirm", OPTION_CONFIRM, true }
 };
 
 static int
@@ -157,6 +162,23 @@ take_duration(const struct command *c, const char *name, const char *text,
 	if (value_parse(&row, text, text, ms, why) == 0)
 		return CLIENT_OK;
 	return usage(c, name, why);
+}
+
+/* Read by the other side; seen here first for a better answer. */
+static int
+take_confirm(struct order *o, const char *text)
+{
+	const struct conf_key row = {
+		.name = "--confirm", .type = CONF_DURATION, .min = 1,
+		.max = 24 * 3600 * 1000
+	};
+	char why[VALUE_WHY_MAX];
+	int64_t ms;
+
+	o->confirm = text;
+	if (value_parse(&row, text, text, &ms, why) == 0)
+		return CLIENT_OK;
+	return usage(o->command, "--confirm", why);
 }
 
 static int
@@ -200,6 +222,8 @@ take_option(struct order *o, int argc, char **argv, int *i)
 		o->options |= options[k].option;
 		if (options[k].option == OPTION_FOR)
 			o->what = value;
+		else if (options[k].option == OPTION_CONFIRM)
+			return take_confirm(o, value);
 		else if (options[k].option == OPTION_TIMEOUT)
 			return take_duration(c, name, value, &o->timeout_ms);
 		else if (options[k].option == OPTION_OLDER)

@@ -21,7 +21,6 @@
 
 /* Milliseconds. */
 enum {
-	RELOAD_MS = 120 * 1000,         /* resolves users, reads certificates */
 	PROBE_MS = 5 * 1000,
 	POLL_MS = 100
 };
@@ -174,47 +173,6 @@ command_errors(const json_t *errors)
 
 		fprintf(stderr, "%s\n", text != NULL ? text : "?");
 	}
-}
-
-static void
-print_reloaded(const json_t *j)
-{
-	long long changed = (long long)json_integer_value(json_object_get(j,
-	    "overrides"));
-
-	printf("reloaded: configuration #%lld", (long long)
-	    json_integer_value(json_object_get(j, "generation")));
-	if (changed > 0)
-		printf("; %lld endpoint%s still changed by hand", changed,
-		    changed == 1 ? " is" : "s are");
-	putchar('\n');
-}
-
-int
-run_reload(struct order *o)
-{
-	char *body = NULL, why[512];
-	int status = call_whole(&o->target, "POST",
-	    o->options & OPTION_DROP ? "/reload?drop_overrides=1" : "/reload",
-	    RELOAD_MS, &body, why, sizeof(why));
-	json_t *j = status > 0 ? json_loads(body, 0, NULL) : NULL;
-	const char *error = json_string_value(json_object_get(j, "error"));
-
-	if (status < 0)
-		client_complain("%s", why);
-	else if (o->options & OPTION_JSON)
-		fputs(body, stdout);
-	else if (status == 200)
-		print_reloaded(j);
-	else if (json_array_size(json_object_get(j, "errors")) > 0) {
-		command_errors(json_object_get(j, "errors"));
-		client_complain("the reload was refused, nothing has changed");
-	} else
-		client_complain("/reload: %d: %s", status,
-		    error != NULL ? error : body);
-	json_decref(j);
-	free(body);
-	return status == 200 ? CLIENT_OK : CLIENT_FAILED;
 }
 
 /* RFC 3986 2.1, 2.3 */

@@ -26,6 +26,7 @@ enum option {
 	OPTION_OLDER = 32,
 	OPTION_WEIGHT = 64,
 	OPTION_DROP = 128,
+	OPTION_CONFIRM = 1 << 12,
 	OPTION_DELAY = 1 << 16,
 	OPTION_RESET = 1 << 17,
 	OPTION_ERROR = 1 << 18,
@@ -45,6 +46,7 @@ struct order {
 	unsigned options;               /* those given */
 	const char *what;               /* --for */
 	const char *delay, *percent;    /* of `weir fault`, as written */
+	const char *confirm;            /* --confirm */
 	int64_t timeout_ms, older_ms, weight;
 	struct call_target target;
 };
@@ -83,6 +85,8 @@ int run_pause(struct order *o);
 int run_resume(struct order *o);
 int run_log(struct order *o);
 int run_plan(struct order *o);
+int run_confirm(struct order *o);
+int run_drift(struct order *o);
 int run_reload(struct order *o);
 int run_upgrade(struct order *o);
 int run_wait(struct order *o);

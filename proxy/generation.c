@@ -41,6 +41,7 @@ generation_free(struct generation *g)
 	if (g == NULL)
 		return;
 	list_remove(&g->link);
+	conf_free(g->held);
 	conf_free(g->conf);
 	access_plan_free(g->access);
 	free(g->upstreams);

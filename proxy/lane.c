@@ -236,6 +236,10 @@ carry_out_door(struct lane *lane, struct door_order *dorder,
 		door_close(d);
 		return;
 	}
+	if (dorder->hold) {
+		door_hold(d);
+		return;
+	}
 	door_reopen(d);
 	d->conf = dorder->conf;
 	d->gen = gen;

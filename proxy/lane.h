@@ -18,6 +18,8 @@
 struct door_order {
 	struct door *door;
 	const struct conf_listener *conf;       /* NULL = close it */
+	bool hold;                      /* it is not in the new snapshot and
+					   goes on as it is */
 };
 
 /* A socket to open (fd >= 0) or to close (-1). */

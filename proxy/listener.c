@@ -339,6 +339,21 @@ let_generation_go(struct door *d)
 	generation_leave(d->lane, d->gen);
 }
 
+static void
+hold_generation(struct door *d)
+{
+	if (d->holds_gen || d->gen == NULL)
+		return;
+	(void)generation_use(d->lane, d->gen);
+	d->holds_gen = true;
+}
+
+void
+door_hold(struct door *d)
+{
+	hold_generation(d);
+}
+
 void
 door_reopen(struct door *d)
 {
@@ -428,10 +443,10 @@ door_close(struct door *d)
 	    redirects;
 	if (patient)
 		d->draining = &d->lane->runtime->parting;
-	if (!door_is_empty(d) && d->gen != NULL) {
-		(void)generation_use(d->lane, d->gen);
-		d->holds_gen = true;
-	}
+	if (door_is_empty(d))
+		let_generation_go(d);
+	else
+		hold_generation(d);
 	for (l = d->sessions.next; !patient && l != &d->sessions; l = tmp) {
 		struct session *s = container_of(l, struct session, link);
 

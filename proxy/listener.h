@@ -58,7 +58,8 @@ struct door {
 	unsigned told_late;             /* ever; see gate_flood_ms() */
 	struct list link;               /* lane->doors */
 	bool closed;                    /* accepts no more */
-	bool holds_gen;                 /* closed, with sessions left */
+	bool holds_gen;                 /* closed, with sessions left; or open,
+					   but not in the running one */
 	struct deadline pause;          /* out of descriptors: accept again */
 	bool full;                      /* accepting has paused: no descriptors */
 	counter handshakes, resumed;    /* of TLS, that went well */
@@ -102,6 +103,8 @@ void door_close_socket(struct door *d, const struct addr *addr);
 /* All its sockets; sessions are told to take leave, and go on under the
    snapshot that they know. */
 void door_close(struct door *d);
+/* The running snapshot has it not, but it stays open under the one that had. */
+void door_hold(struct door *d);
 /* The listener is back in the file. */
 void door_reopen(struct door *d);
 /* Has it neither sessions nor arrivals? */

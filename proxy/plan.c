@@ -22,6 +22,7 @@ static const char *const at_start[] = {
 	"workers",
 	"user",
 	"group",
+	"security.sandbox",
 	"listeners.*.bind[[]*].backlog",
 	"listeners.*.bind[[]*].mode",
 	"listeners.*.bind[[]*].owner",

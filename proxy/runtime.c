@@ -1,21 +1,15 @@
 /*
- * The running program: start, reload, drain. See runtime.h.
- *
- * A reload is load, check, prepare, commit. Preparing may fail and touches
- * nothing that is live; committing cannot fail, except for memory, which is
- * taken beforehand.
+ * The running program: start, drain. See runtime.h; reloads are in reload.c.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "proxy/runtime.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,10 +24,11 @@
 #include "proxy/live.h"
 #include "proxy/privileges.h"
 #include "proxy/relief.h"
+#include "proxy/settings.h"
 #include "proxy/upgrade.h"
 
 enum {
-	SWEEP_S = 1, FDS_OF_OUR_OWN = 32, FEW_FDS = 48,
+	SWEEP_S = 1,
 	IDLE_GRACE_MS = 1000            /* draining: an idle client may be
 					   sending a request just now */
 };
@@ -55,72 +50,14 @@ errors_add(struct conf_errors *e, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* ----------------------------------------------------------------- the system */
-
-/* A part of the descriptors is kept for upstreams, so that clients alone can
-   never use them up. */
-static void
-plan_descriptors(struct runtime *rt, const struct conf *conf)
-{
-	struct rlimit limit = { 1024, 1024 };
-	int64_t upstreams = FDS_OF_OUR_OWN;
-	size_t i;
-
-	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur > INT32_MAX)
-		limit.rlim_cur = INT32_MAX;
-	for (i = 0; i < conf->n_upstreams; i++)
-		upstreams += conf->upstreams[i].pool.max;
-	if (upstreams > (int64_t)limit.rlim_cur / 2)
-		upstreams = (int64_t)limit.rlim_cur / 2;
-	rt->client_fds = (int)((int64_t)limit.rlim_cur - upstreams);
-	if (rt->client_fds < FEW_FDS)
-		log_warn(NULL, "%llu descriptors are permitted, of which %d "
-		    "are for clients and weir itself: hardly enough",
-		    (unsigned long long)limit.rlim_cur, rt->client_fds);
-}
-
-/* "off" gives *out NULL. */
-static int
-open_access(const struct conf *conf, struct sink **out, char *why, size_t size)
-{
-	*out = NULL;
-	if (strcmp(conf->log.access, "off") == 0)
-		return 0;
-	*out = sink_open(conf->log.access, why, size);
-	return *out != NULL ? 0 : -1;
-}
-
-static enum resolve_families
-families_of(const struct conf *conf)
-{
-	switch (conf->dns.families) {
-	case CONF_FAMILIES_IPV4:
-		return RESOLVE_IPV4;
-	case CONF_FAMILIES_IPV6:
-		return RESOLVE_IPV6;
-	case CONF_FAMILIES_ANY:
-		break;
-	}
-	return RESOLVE_ANY;
-}
-
-static struct resolver_options
-resolver_options_of(const struct conf *conf)
-{
-	return (struct resolver_options){ .families = families_of(conf),
-	    .max_ttl_ms = conf->dns.max_ttl_ms };
-}
-
 /* --------------------------------------------------------------------- start */
 
-static struct conf *
-load(struct runtime *rt, struct conf_errors *errors)
+struct conf_input
+runtime_input(const struct runtime *rt)
 {
-	struct conf_input in = { .path = rt->path != NULL ? rt->path :
-	    "(built in)", .text = rt->builtin, .protos = proto_table };
-
-	return conf_load(&in, errors);
+	return (struct conf_input){ .path = rt->path != NULL ? rt->path :
+	    "(built in)", .text = rt->builtin, .protos = proto_table,
+	    .live = true };
 }
 
 static void
@@ -173,7 +110,7 @@ prepare_start(struct runtime *rt, struct conf *conf, struct sink **access,
 	struct change *change;
 
 	if (sandbox_may_start(conf, why, size) < 0 ||
-	    open_access(conf, access, why, size) < 0)
+	    settings_open_access(conf, access, why, size) < 0)
 		return NULL;
 	change = change_prepare(rt, conf, why, size);
 	if (change == NULL)
@@ -188,12 +125,12 @@ prepare_start(struct runtime *rt, struct conf *conf, struct sink **access,
 static int
 start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 {
-	struct resolver_options options = resolver_options_of(conf);
+	struct resolver_options options = settings_resolver(conf);
 	struct sink *access = NULL;
 	struct change *change;
 	char why[512];
 
-	plan_descriptors(rt, conf);
+	settings_descriptors(rt, conf);
 	rt->resolver = resolver_new(rt->main.loop, &options);
 	if (rt->resolver == NULL || make_lanes(rt, conf) < 0) {
 		errors_add(errors, "cannot start: %s", strerror(errno));
@@ -208,7 +145,7 @@ start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 		conf_free(conf);
 		return -1;
 	}
-	change_commit(change);
+	change_commit(change, NULL);
 	if (privileges_drop(conf, access, why, sizeof(why)) < 0 ||
 	    sandbox_enter(&rt->sandbox, conf, why, sizeof(why)) < 0) {
 		errors_add(errors, "%s", why);
@@ -236,6 +173,7 @@ int
 runtime_start(struct runtime *rt, const char *path, const char *text,
     struct conf_errors *errors)
 {
+	struct conf_input in;
 	struct conf *conf;
 
 	memset(rt, 0, sizeof(*rt));
@@ -257,7 +195,8 @@ runtime_start(struct runtime *rt, const char *path, const char *text,
 	rt->started_ns = rt->main.now_ns;
 	rt->reload.ok = true;
 	rt->reload.at_s = (int64_t)time(NULL);
-	conf = load(rt, errors);
+	in = runtime_input(rt);
+	conf = conf_load(&in, errors);
 	if (conf == NULL)
 		return -1;
 	log_set((enum log_level)conf->log.level,
@@ -270,124 +209,6 @@ runtime_start(struct runtime *rt, const char *path, const char *text,
 	notify_start(rt);
 	upgrade_started(rt);
 	return 0;
-}
-
-/* -------------------------------------------------------------------- reload */
-
-static char *
-joined(const struct conf_errors *errors)
-{
-	size_t i, size = 1;
-	char *text, *at;
-
-	for (i = 0; i < errors->n; i++)
-		size += strlen(errors->v[i]) + 1;
-	text = at = malloc(size);
-	if (text == NULL)
-		return NULL;
-	for (i = 0; i < errors->n; i++)
-		at += sprintf(at, "%s%s", i > 0 ? "\n" : "", errors->v[i]);
-	*at = '\0';
-	return text;
-}
-
-static void
-reloaded(struct runtime *rt, const struct conf_errors *errors, bool ok)
-{
-	size_t i;
-
-	free(rt->reload.error);
-	rt->reload.error = ok ? NULL : joined(errors);
-	rt->reload.ok = ok;
-	rt->reload.at_s = (int64_t)time(NULL);
-	if (ok)
-		rt->reloads_ok++;
-	else
-		rt->reloads_bad++;
-	for (i = 0; !ok && i < errors->n; i++)
-		log_error("reload refused", "%s", errors->v[i]);
-	notify_reloaded(rt, ok ? NULL : errors->n > 0 ? errors->v[0] : "");
-}
-
-/* What only a restart can change is said, not silently ignored. */
-static void
-warn_of_fixed(const struct conf *was, const struct conf *now)
-{
-	if (was->workers != now->workers)
-		log_warn("reload", "workers = %lld takes effect at the next "
-		    "start", (long long)now->workers);
-	if ((was->user == NULL) != (now->user == NULL) ||
-	    (was->user != NULL && strcmp(was->user, now->user) != 0))
-		log_warn("reload", "user takes effect at the next start");
-	if ((was->group == NULL) != (now->group == NULL) ||
-	    (was->group != NULL && strcmp(was->group, now->group) != 0))
-		log_warn("reload", "group takes effect at the next start");
-	if (was->security.sandbox != now->security.sandbox)
-		log_warn("reload", "security.sandbox takes effect at the next "
-		    "start");
-}
-
-static int
-reload_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
-{
-	struct resolver_options options = resolver_options_of(conf);
-	struct admin_change *admin = NULL;
-	struct change *change = NULL;
-	/* The same target stays open: a file that was rotated and given to
-	   somebody else must not make every reload fail. */
-	bool same = strcmp(conf->log.access, rt->gen->conf->log.access) == 0;
-	struct sink *access = NULL;
-	char why[512];
-
-	if (sandbox_permits(&rt->sandbox, conf, why, sizeof(why)) == 0 &&
-	    (same || open_access(conf, &access, why, sizeof(why)) == 0))
-		change = change_prepare(rt, conf, why, sizeof(why));
-	if (change != NULL)
-		admin = admin_prepare(rt, conf, why, sizeof(why));
-	if (admin == NULL) {
-		errors_add(errors, "%s", why);
-		if (change != NULL)
-			change_abandon(change);
-		if (access != NULL)
-			sink_close(access);
-		return -1;
-	}
-	warn_of_fixed(rt->gen->conf, conf);
-	plan_descriptors(rt, conf);
-	log_set((enum log_level)conf->log.level,
-	    conf->log.format == CONF_LOG_JSON);
-	resolver_set(rt->resolver, &options);
-	if (!same)
-		writer_set_access(rt->writer, &access);
-	relief_configure(rt, conf);
-	watchdog_configure(conf);
-	change_commit(change);
-	admin_commit(rt, admin);
-	return 0;
-}
-
-int
-runtime_reload(struct runtime *rt, struct conf_errors *errors)
-{
-	struct conf *conf;
-	const char *why = "weir is draining";
-
-	if (rt->draining || upgrade_is_under_way(rt, &why)) {
-		errors_add(errors, "%s: nothing is reloaded", why);
-		reloaded(rt, errors, false);
-		return -1;
-	}
-	notify_reloading(rt);
-	conf = load(rt, errors);
-	if (conf != NULL && reload_with(rt, conf, errors) == 0) {
-		reloaded(rt, errors, true);
-		log_info("reload", "generation %llu",
-		    (unsigned long long)rt->gen->number);
-		return 0;
-	}
-	conf_free(conf);
-	reloaded(rt, errors, false);
-	return -1;
 }
 
 /* --------------------------------------------------------------------- drain */
@@ -456,6 +277,7 @@ runtime_drain(struct runtime *rt)
 	rt->draining = true;
 	notify_stopping(rt);
 	log_info(NULL, "draining");
+	reload_end(rt);
 	deadline_init(&rt->drain, doors_close);
 	deadline_set(&rt->main, &rt->drain, rt->gen->conf->drain_delay_ms);
 }
@@ -488,6 +310,7 @@ runtime_stop(struct runtime *rt)
 {
 	rt->draining = true;
 	notify_stopping(rt);
+	reload_end(rt);
 	end_lanes(rt);
 }
 
@@ -553,6 +376,7 @@ runtime_fini(struct runtime *rt)
 	/* A start that failed half way has lanes that run. */
 	end_lanes(rt);
 	join_lanes(rt);
+	reload_end(rt);
 	worker_drop_mail(&rt->main);
 	admin_stop(rt);
 	process_finder_free(rt->finder);
@@ -571,6 +395,8 @@ runtime_fini(struct runtime *rt)
 	while ((l = list_first(&rt->generations)) != NULL)
 		generation_free(container_of(l, struct generation, link));
 	free(rt->lanes);
+	reloads_fini(&rt->reloads);
+	drift_fini(&rt->pending);
 	free(rt->reload.error);
 	free(rt->path);
 	free(rt->builtin);

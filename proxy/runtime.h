@@ -15,10 +15,13 @@
 #include "net/writer.h"
 #include "pool/pool.h"
 #include "proxy/access.h"
+#include "proxy/drift.h"
 #include "proxy/inherit.h"
 #include "proxy/listener.h"
 #include "proxy/notify.h"
 #include "proxy/pressure.h"
+#include "proxy/reload.h"
+#include "proxy/reloads.h"
 #include "proxy/sandbox.h"
 #include "proxy/watchdog.h"
 
@@ -35,6 +38,10 @@ struct upgrade;
 struct generation {
 	uint64_t number;
 	struct conf *conf;
+	struct conf *held;              /* of the snapshot that a confirmation
+					   is awaited to leave: what it had and
+					   this one has not still runs by it;
+					   NULL = none; a reference */
 	struct upstream **upstreams;    /* by index in conf->upstreams */
 	struct access_plan *access;     /* what a line of the log says */
 	int64_t at_s;                   /* wall clock */
@@ -86,6 +93,9 @@ struct runtime {
 	struct admin *admin;
 	struct process_finder *finder;  /* see process.h */
 	struct reload_result reload;
+	struct reloads reloads;         /* the last ones */
+	struct confirm confirm;         /* of the last one, if it is awaited */
+	struct drift_pending pending;   /* what they changed for the next start */
 	counter reloads_ok, reloads_bad;
 	counter tls_files_ok, tls_files_bad;    /* that have changed */
 	counter log_dropped;            /* by the weirs before this one */
@@ -132,13 +142,17 @@ struct runtime {
 int runtime_start(struct runtime *rt, const char *path, const char *text,
     struct conf_errors *errors) MUST_CHECK;
 
+/* What a reload reads: for conf_load(). */
+struct conf_input runtime_input(const struct runtime *rt);
+
 /* Runs main's loop until everything has drained or runtime_stop(). */
 void runtime_run(struct runtime *rt);
 void runtime_fini(struct runtime *rt);
 
 /*
- * Load the file again and take it over: all or nothing. 0, or -1 with every
- * error; then all is as it was. Logged and kept in rt->reload either way.
+ * Load the file again and take it over, for good: all or nothing. 0, or -1 with
+ * every error; then all is as it was. Logged and kept in rt->reload either way.
+ * See reload.h.
  */
 int runtime_reload(struct runtime *rt, struct conf_errors *errors) MUST_CHECK;
 

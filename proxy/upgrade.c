@@ -529,6 +529,9 @@ hindrance(const struct upgrade *up)
 		return "weir is draining";
 	if (up->phase != UPGRADE_IDLE)
 		return "an upgrade is under way";
+	/* The new one would read the file, and nothing could go back. */
+	if (reload_awaits(rt) != 0)
+		return "a reload awaits its confirmation";
 	if (channel_is_open(&up->to_old))
 		return up->going ? "the weir that this one took over from "
 		    "still drains: try again when it has ended" :

@@ -113,6 +113,8 @@ struct view {
 	const char *reload_error;       /* NULL when reload_ok */
 	int64_t     reload_at_s;        /* the last one, whatever came of it */
 	struct upgrade_result upgrade;
+	int64_t     confirm_until_s;    /* 0 = it awaits no confirmation */
+	const struct reloads *reloads;
 	int64_t     config_at_s;        /* the running one's */
 	const char *config_hash;
 	uint64_t    overrides;          /* endpoints changed by hand */

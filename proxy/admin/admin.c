@@ -238,21 +238,39 @@ want(struct admin *a, const struct conf_bind *bind, bool probe)
 	g->probe = probe;
 }
 
+/* As it is, whatever it is for. */
+static void
+hold(struct admin *a, const struct conf_bind *bind)
+{
+	struct gate *g = bind != NULL ? gate_find(&a->gates, &bind->addr) :
+	    NULL;
+
+	if (g != NULL)
+		g->wanted = true;
+}
+
 void
-admin_commit(struct runtime *rt, struct admin_change *change)
+admin_commit(struct runtime *rt, struct admin_change *change,
+    const struct conf *back)
 {
 	struct admin *a = rt->admin;
 	struct list *l, *tmp;
 
 	if (!list_empty(&change->gates))
 		say_where(change->conf);
+	/* The file's level has been set; a stay in another one is over. Not so
+	   when all that comes is a confirmation. */
+	if (a->conf != change->conf)
+		deadline_clear(&a->quieten);
 	a->conf = change->conf;
-	/* The file's level has been set; a stay in another one is over. */
-	deadline_clear(&a->quieten);
 	list_each(l, tmp, &change->gates)
 		gate_open(container_of(l, struct gate, link), a);
 	want(a, a->conf->admin.bind, false);
 	want(a, a->conf->admin.probe_bind, true);
+	if (back != NULL) {
+		hold(a, back->admin.bind);
+		hold(a, back->admin.probe_bind);
+	}
 	list_each(l, tmp, &a->gates) {
 		struct gate *g = container_of(l, struct gate, link);
 
@@ -408,7 +426,7 @@ admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 	deadline_init(&a->beat, beat);
 	deadline_init(&a->quieten, quieten);
 	rt->admin = a;
-	admin_commit(rt, change);
+	admin_commit(rt, change, NULL);
 	deadline_set(&rt->main, &a->record, HISTORY_STEP_S * 1000);
 	return 0;
 fail:
@@ -439,4 +457,12 @@ admin_stop(struct runtime *rt)
 	trend_free(a->trend);
 	free(a);
 	rt->admin = NULL;
+}
+
+int64_t
+admin_quieten_ns(const struct runtime *rt)
+{
+	const struct deadline *d = &rt->admin->quieten;
+
+	return deadline_armed(d) ? d->at_ns : INT64_MAX;
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "conf/conf.h"
 #include "net/err.h"
@@ -32,7 +33,9 @@ int admin_start(struct runtime *rt, const struct conf *conf, char *why,
  */
 struct admin_change *admin_prepare(struct runtime *rt, const struct conf *next,
     char *why, size_t why_size) MUST_CHECK;
-void admin_commit(struct runtime *rt, struct admin_change *change);
+/* Addresses of `back` stay open, too; NULL: none does. */
+void admin_commit(struct runtime *rt, struct admin_change *change,
+    const struct conf *back);
 void admin_abandon(struct admin_change *change);
 
 /* While another weir takes over nobody new is let in: who connects waits for
@@ -44,6 +47,10 @@ bool admin_owes(const struct runtime *rt);
 void admin_dismiss(struct runtime *rt);
 void admin_each_gate(struct runtime *rt, void (*each)(void *arg,
     const struct addr *addr, int fd, bool foreign), void *arg);
+
+/* When the log's level goes back to the file's, of main's clock; INT64_MAX = not by
+   itself. */
+int64_t admin_quieten_ns(const struct runtime *rt);
 
 /* Closes everything, removes socket files. Fine without admin_start(). */
 void admin_stop(struct runtime *rt);

@@ -348,6 +348,8 @@ reload(const struct view *v)
 	put_text(o, "last", v->reload_ok ? "ok" :
 	    v->reload_error != NULL ? v->reload_error : "failed");
 	put_number(o, "at", (uint64_t)v->reload_at_s);
+	put(o, "confirm_until", v->confirm_until_s == 0 ? json_null() :
+	    json_integer(v->confirm_until_s));
 	put_text(o, "file_hash", v->config_hash);
 	put_number(o, "overrides", v->overrides);
 	return o;
@@ -381,6 +383,7 @@ json_stats(const struct view *v)
 	put_text(o, "missing", v->missing);
 	put_number(o, "window_s", VIEW_WINDOW_S);
 	put(o, "reload", reload(v));
+	put(o, "reloads", json_reloads(v->reloads));
 	put(o, "watchdog", watchdog(v));
 	put(o, "upgrade", upgrade_json(&v->upgrade));
 	put(o, "sandbox", sandbox(v->sandbox));

@@ -29,6 +29,9 @@ json_t *json_errors(const struct conf_errors *errors) MUST_CHECK;
 struct diff;
 json_t *json_changes(const struct diff *d, const struct conf *conf) MUST_CHECK;
 
+/* The last reloads, as /stats has them. NULL is none. */
+json_t *json_reloads(const struct reloads *r) MUST_CHECK;
+
 /* {"error": text} */
 json_t *json_error(const char *text) MUST_CHECK;
 

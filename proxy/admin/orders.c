@@ -51,44 +51,6 @@ order_query_value(struct caller *c, const struct conf_key *row, int64_t *n)
 
 /* ------------------------------------------------------------- the program */
 
-/* ?drop_overrides=1: 1 or 0, -1 = neither, and c has been answered. */
-static int
-wants_drop(struct caller *c)
-{
-	char word[8];
-	const char *value = caller_query(c, "drop_overrides", word,
-	    sizeof(word));
-
-	if (value == NULL || strcmp(value, "0") == 0)
-		return 0;
-	if (*value == '\0' || strcmp(value, "1") == 0)
-		return 1;
-	caller_reply_error(c, 400, "drop_overrides: expected 1 or 0");
-	return -1;
-}
-
-void
-order_reload(struct caller *c)
-{
-	static const char *const known[] = { "drop_overrides", NULL };
-	struct conf_errors errors = { 0 };
-	struct runtime *rt = c->admin->rt;
-	int drop;
-
-	if (!order_query_is_known(c, known) || (drop = wants_drop(c)) < 0)
-		return;
-	if (runtime_reload(rt, &errors) < 0)
-		caller_reply_json(c, 422, json_errors(&errors));
-	else {
-		if (drop)
-			override_drop_all(rt);
-		caller_reply_json(c, 200, json_pack("{s:s,s:I,s:I}", "result",
-		    "ok", "generation", (json_int_t)rt->gen->number,
-		    "overrides", (json_int_t)override_count(rt)));
-	}
-	conf_errors_fini(&errors);
-}
-
 /* Both may end the process in this very turn: the answer goes first. */
 void
 order_drain(struct caller *c)

@@ -26,7 +26,6 @@ struct live_upstream;
    has been answered. known ends with NULL. */
 bool order_query_is_known(struct caller *c, const char *const *known);
 
-void order_reload(struct caller *c);
 void order_drain(struct caller *c);
 void order_stop(struct caller *c);
 void order_log(struct caller *c);

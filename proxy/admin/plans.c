@@ -1,17 +1,22 @@
 /*
- * Plans as JSON. See plans.h.
+ * What changes, as JSON. See plans.h.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "proxy/admin/plans.h"
 
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/admin/caller.h"
 #include "proxy/admin/json.h"
 #include "proxy/admin/orders.h"
+#include "proxy/drift.h"
+#include "proxy/override.h"
 #include "proxy/plan.h"
+#include "proxy/reload.h"
 
 enum { NAME_MOST = 1024 };
 
@@ -158,4 +163,197 @@ plans_plan(struct caller *c)
 	else
 		caller_reply_json(c, 200, spelled(p, c->admin->rt));
 	plan_free(p);
+}
+
+/* ---------------------------------------------------- /reload and /confirm */
+
+/* ?drop_overrides=1: 1 or 0, -1 = neither, and c has been answered. */
+static int
+wants_drop(struct caller *c)
+{
+	char word[8];
+	const char *value = caller_query(c, "drop_overrides", word,
+	    sizeof(word));
+
+	if (value == NULL || strcmp(value, "0") == 0)
+		return 0;
+	if (*value == '\0' || strcmp(value, "1") == 0)
+		return 1;
+	caller_reply_error(c, 400, "drop_overrides: expected 1 or 0");
+	return -1;
+}
+
+static json_t *
+diff_texts(const struct diff *d)
+{
+	json_t *a = json_array();
+	size_t i;
+
+	for (i = 0; i < d->n; i++)
+		say(a, d->v[i].text);
+	return a;
+}
+
+static json_t *
+time_or_null(int64_t at_s)
+{
+	return at_s != 0 ? json_integer(at_s) : json_null();
+}
+
+static void
+answer_reloaded(struct caller *c, const struct reload_done *done, bool drop)
+{
+	struct runtime *rt = c->admin->rt;
+
+	/* That cannot be taken back: it waits for the confirmation, too. */
+	if (drop && done->confirm_until_s != 0)
+		reload_drop_overrides(rt);
+	else if (drop)
+		override_drop_all(rt);
+	caller_reply_json(c, 200, json_pack("{s:s,s:I,s:I,s:o,s:o}", "result",
+	    "ok", "generation", (json_int_t)rt->gen->number,
+	    "overrides", (json_int_t)override_count(rt),
+	    "changes", diff_texts(&done->diff),
+	    "confirm_until", time_or_null(done->confirm_until_s)));
+}
+
+void
+plans_reload(struct caller *c)
+{
+	static const char *const known[] = { "confirm", "drop_overrides",
+		NULL };
+	static const struct conf_key row = {
+		.name = "confirm", .type = CONF_DURATION, .min = 1,
+		.max = 24 * 3600 * 1000
+	};
+	struct conf_errors errors = { 0 };
+	struct reload_done done;
+	int64_t confirm_ms = 0;
+	int drop;
+
+	if (!order_query_is_known(c, known) || (drop = wants_drop(c)) < 0 ||
+	    order_query_value(c, &row, &confirm_ms) < 0)
+		return;
+	if (reload_take(c->admin->rt, confirm_ms, &errors, &done) < 0)
+		caller_reply_json(c, 422, json_errors(&errors));
+	else
+		answer_reloaded(c, &done, drop != 0);
+	diff_fini(&done.diff);
+	conf_errors_fini(&errors);
+}
+
+void
+plans_confirm(struct caller *c)
+{
+	static const char *const known[] = { NULL };
+	struct runtime *rt = c->admin->rt;
+	const char *why;
+
+	if (!order_query_is_known(c, known))
+		return;
+	if (reload_confirm(rt, &why) == 0)
+		caller_reply_json(c, 200, json_pack("{s:s,s:I}", "result", "ok",
+		    "generation", (json_int_t)rt->gen->number));
+	else if (why != NULL)
+		caller_reply_error(c, 503, why);
+	else
+		caller_reply_error(c, 409, "no reload awaits a confirmation");
+}
+
+json_t *
+json_reloads(const struct reloads *r)
+{
+	json_t *a = json_array(), *o, *each;
+	const struct reload_entry *e;
+	size_t i, j;
+
+	for (i = 0; r != NULL && i < r->n; i++) {
+		e = &r->v[i];
+		o = json_object();
+		each = json_array();
+		for (j = 0; j < e->n_texts; j++)
+			say(each, e->texts[j]);
+		(void)json_object_set_new(o, "at", json_integer(e->at_s));
+		(void)json_object_set_new(o, "result",
+		    json_text(reload_ends[e->end]));
+		(void)json_object_set_new(o, "generation",
+		    json_integer((json_int_t)e->generation));
+		(void)json_object_set_new(o, "changes", each);
+		(void)json_object_set_new(o, "changes_left_out",
+		    json_integer((json_int_t)e->left_out));
+		(void)json_object_set_new(o, "error",
+		    json_text(e->error != NULL ? e->error : ""));
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+/* ------------------------------------------------------------------ /drift */
+
+struct drifting {
+	json_t *rows, *text;
+};
+
+static void
+say_drift(void *arg, const char *what, const char *text)
+{
+	struct drifting *d = arg;
+	json_t *o = json_object();
+	char *line = NULL;
+
+	(void)json_object_set_new(o, "what", json_text(what));
+	(void)json_object_set_new(o, "text", json_text(text));
+	(void)json_array_append_new(d->rows, o);
+	if (asprintf(&line, "%s: %s", what, text) < 0)
+		return;
+	say(d->text, line);
+	free(line);
+}
+
+static json_t *
+file_now(const struct plan *p, json_t *text)
+{
+	json_t *o = json_object();
+	char *line = NULL;
+	size_t i;
+
+	(void)json_object_set_new(o, "result", json_text(!p->ok ? "invalid" :
+	    p->diff.n == 0 ? "same" : "ok"));
+	(void)json_object_set_new(o, "changes",
+	    json_changes(&p->diff, p->conf));
+	(void)json_object_set_new(o, "errors", texts(&p->errors));
+	for (i = 0; i < p->errors.n; i++)
+		if (asprintf(&line, "file: %s", p->errors.v[i]) >= 0) {
+			say(text, line);
+			free(line);
+		}
+	for (i = 0; i < p->diff.n; i++)
+		if (asprintf(&line, "file: %s", p->diff.v[i].text) >= 0) {
+			say(text, line);
+			free(line);
+		}
+	return o;
+}
+
+void
+plans_drift(struct caller *c)
+{
+	struct plan *p = plan_make(c->admin->rt, NULL, NULL);
+	struct drifting d;
+	json_t *o;
+
+	if (p == NULL) {
+		caller_reply_error(c, 503, "out of memory");
+		return;
+	}
+	d = (struct drifting){ json_array(), json_array() };
+	o = json_object();
+	(void)json_object_set_new(o, "file", file_now(p, d.text));
+	plan_free(p);
+	drift_list(c->admin->rt, say_drift, &d);
+	if (json_array_size(d.text) == 0)
+		say(d.text, "nothing differs from the file");
+	(void)json_object_set_new(o, "overrides", d.rows);
+	(void)json_object_set_new(o, "text", d.text);
+	caller_reply_json(c, 200, o);
 }

@@ -1,5 +1,5 @@
 /*
- * The pages about what changes: /plan, /confirm, /drift. Each answers c once.
+ * The pages about what changes: /plan, /reload, /confirm, /drift. Each answers c once.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,5 +14,8 @@ struct caller;
 enum { PLAN_BODY_BYTES = SENT_MAX_BYTES };
 
 void plans_plan(struct caller *c);
+void plans_reload(struct caller *c);
+void plans_confirm(struct caller *c);
+void plans_drift(struct caller *c);
 
 #endif
