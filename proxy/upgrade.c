@@ -567,8 +567,10 @@ upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 			close(fds[0]);
 	}
 	if (error != 0) {
-		snprintf(why, size, "cannot start %s: %s", up->argv[0],
-		    strerror(error));
+		snprintf(why, size, "cannot start %s: %s%s", up->argv[0],
+		    strerror(error), error == EACCES ? "; within the sandbox "
+		    "only what lies in the folder of the one that runs can "
+		    "be" : "");
 		note_result(up, why);
 		log_error("upgrade failed", "%s", why);
 		return -1;

@@ -236,8 +236,7 @@ take_message(struct upgrade *up, const struct message *m)
 		if (!up->ready || up->going || lane_roll_call(rt, go, up) < 0)
 			return false;
 	} else if (strcmp(m->is, "bye") == 0)
-		log_info("upgrade", "process %ld has drained",
-		    (long)up->old_pid);
+		up->parted = true;
 	else if (!up->going)
 		state_take(rt, m);
 	return true;
@@ -272,6 +271,8 @@ old_ended(struct channel *c)
 	if (up->going) {
 		/* Places that it had are free now. */
 		upgrade_publish(rt);
+		log_info("upgrade", "process %ld has %s", (long)up->old_pid,
+		    up->parted ? "drained" : "ended before it had drained");
 		return;
 	}
 	log_error("upgrade", "the weir that this one was to take over from "

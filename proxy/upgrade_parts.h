@@ -69,6 +69,7 @@ struct upgrade {
 					   read has come */
 	bool ready, going;
 	bool deserted;
+	bool parted;                    /* the other one has said all */
 	pid_t old_pid;
 	int64_t started_ns;
 	struct deadline look;           /* is it warm? then: who waits? */

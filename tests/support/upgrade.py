@@ -106,6 +106,8 @@ class Successive(weir.Weir):
         before, self.process, self.pid = self.process, Adopted(pid), pid
         if ended:
             eq(before.wait(2 * WAIT), 0, "status of the one that left")
+            # It notices a moment later that the other one has gone.
+            self.wait_log(r"process %d has drained" % before.pid)
             self.base_fds = min(self._beside() for _ in range(3))
         else:
             later(lambda: before.wait(2 * WAIT))
