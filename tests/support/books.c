@@ -623,7 +623,7 @@ has_to_give(const struct upstream *up, const struct pool *p, bool places)
 
 		if (u->state == UPCONN_IDLE &&
 		    (books_takes(p, u->shelf->site->endpoint) || (places &&
-		    atomic_load(&up->open) >= atomic_load(&up->most))))
+		    upstream_open(up) >= atomic_load(&up->most))))
 			return true;
 	}
 	return false;
@@ -636,7 +636,7 @@ check_head(const struct upstream *up, struct pool *p, const struct ask *a)
 	const struct list *l;
 	size_t i;
 
-	if (atomic_load(&up->open) < atomic_load(&up->most) &&
+	if (upstream_open(up) < atomic_load(&up->most) &&
 	    room_somewhere(p, a, NULL))
 		fail_msg("an ask waits beside a free place");
 	for (l = p->upconns.next; l != &p->upconns; l = l->next) {
@@ -644,7 +644,7 @@ check_head(const struct upstream *up, struct pool *p, const struct ask *a)
 		    container_of(l, const struct upconn, all);
 
 		if (u->state == UPCONN_IDLE &&
-		    atomic_load(&up->open) <= atomic_load(&up->most) &&
+		    upstream_open(up) <= atomic_load(&up->most) &&
 		    room_somewhere(p, a, u->shelf->site))
 			fail_msg("an ask waits for the place of an idle "
 			    "connection that does not fit");
