@@ -192,7 +192,7 @@ describe(const struct runtime *rt, const struct lane *lane,
 	const struct worker *w = &lane->worker;
 	const char *doing = atomic_load(&w->doing);
 	int64_t cpu_ms = (cpu_ns_of(lane) - v->cpu_ns) / NS_PER_MS;
-	char name[128], wait[192];
+	char name[96], wait[160];
 
 	describe_name(rt, atomic_load(&w->about), name, sizeof(name));
 	describe_wait(atomic_load(&w->tid), state, wait, sizeof(wait));

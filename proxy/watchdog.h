@@ -24,7 +24,7 @@
 struct conf;
 struct runtime;
 
-enum { WATCHDOG_TEXT_MAX = 400, WATCHDOG_FRAMES = 24 };
+enum { WATCHDOG_TEXT_MAX = 480, WATCHDOG_FRAMES = 24 };
 
 /* Where a thread stands, as it has written itself; see watchdog.c. */
 struct watchdog_trace {

@@ -328,7 +328,8 @@ form_is_right(void **state)
 static void
 nothing_configured_is_still_right(void **state)
 {
-	struct view v = { .config_hash = "" };
+	struct sandbox sandbox = { .state = "off" };
+	struct view v = { .config_hash = "", .sandbox = &sandbox };
 	char *text = print_view(&v);
 
 	(void)state;
