@@ -612,7 +612,9 @@ upconn_kill(struct upconn *u)
 		upconn_doom(u, DISCARD_KILLED, "closed by hand");
 		conn_fail(&u->conn, ECANCELED);
 	}
-	/* Who answers in his turn may have it yet: he gives it back then. */
-	if (u->state != UPCONN_LEASED || list_empty(&u->riders))
+	/* Who answers in his turn may have it yet: he gives it back then. Who
+	   has gone may have taken shelf and site with him. */
+	if (u->state != UPCONN_CLOSED &&
+	    (u->state != UPCONN_LEASED || list_empty(&u->riders)))
 		upconn_close(u, DISCARD_KILLED);
 }

@@ -133,7 +133,7 @@ static const struct hist_row door_hists[] = { HIST(door, latency) };
 static const struct row pool_rows[] = {
 	ONE(pool, connects), ONE(pool, closes), ONE(pool, requests),
 	ONE(pool, reused), ONE(pool, retries), ONE(pool, exhausted_us),
-	ONE(pool, waiting_max),
+	ONE(pool, waiting_max), ONE(pool, leaked), ONE(pool, injected),
 	MANY(pool, discards, N_DISCARDS, discard_word),
 	MANY(pool, pins, POOL_PINS_MOST, pin_word),
 	MANY(pool, errors, POOL_ERRORS_MOST, error_word),
