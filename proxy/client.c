@@ -33,7 +33,7 @@ static const struct command commands[] = {
 	    OPTION_JSON, 0, run_stats },
 	{ "top", "[--json]", "the live numbers, every second; ? shows its keys",
 	    { NULL }, 0, OPTION_JSON, 0, run_top },
-	{ "get", "PATH", "any page of the admin port", { "PATH" }, 1,
+	{ "get", "PATH [--json]", "any page of the admin port", { "PATH" }, 1,
 	    OPTION_JSON, 0, run_get },
 	{ "connections", "[UPSTREAM] [--leased] [--older 30s] [--json]",
 	    "upstream connections, one by one", { "UPSTREAM" }, 0,
@@ -60,8 +60,8 @@ static const struct command commands[] = {
 	    { "UPSTREAM" }, 1, OPTION_JSON, 0, run_pause },
 	{ "resume", "UPSTREAM [--json]", "serve those who wait again",
 	    { "UPSTREAM" }, 1, OPTION_JSON, 0, run_resume },
-	{ "log", "LEVEL [--for 5m]", "log more or less for a while",
-	    { "LEVEL" }, 1, OPTION_FOR, 0, run_log },
+	{ "log", "LEVEL [--for 5m] [--json]", "log more or less for a while",
+	    { "LEVEL" }, 1, OPTION_JSON | OPTION_FOR, 0, run_log },
 	{ "plan", "[--json]", "what a reload of the file would change", { NULL },
 	    0, OPTION_JSON, 0, run_plan },
 	{ "reload", "[--confirm 60s] [--drop-overrides] [--json]",
@@ -74,13 +74,14 @@ static const struct command commands[] = {
 	{ "upgrade", "[--timeout 2m] [--json]",
 	    "let the new binary take over without loss", { NULL }, 0,
 	    OPTION_JSON | OPTION_TIMEOUT, UPGRADE_MS, run_upgrade },
-	{ "wait", "[--for warm|listeners] [--timeout 60s]",
-	    "return when it is ready", { NULL }, 0,
+	{ "wait", "[--for warm|listeners] [--timeout 60s] [--json]",
+	    "return when it is ready", { NULL }, 0, OPTION_JSON |
 	    OPTION_FOR | OPTION_TIMEOUT, WAIT_MS, run_wait },
-	{ "ready", "", "is it ready? Once, for health checks", { NULL }, 0, 0,
-	    0, run_ready },
-	{ "stop", "[--now] [--timeout 10m]", "drain and end, or end at once",
-	    { NULL }, 0, OPTION_NOW | OPTION_TIMEOUT, STOP_MS, run_stop }
+	{ "ready", "[--json]", "is it ready? Once, for health checks",
+	    { NULL }, 0, OPTION_JSON, 0, run_ready },
+	{ "stop", "[--now] [--timeout 10m] [--json]",
+	    "drain and end, or end at once", { NULL }, 0, OPTION_JSON |
+	    OPTION_NOW | OPTION_TIMEOUT, STOP_MS, run_stop }
 };
 
 static const struct command *

@@ -57,15 +57,15 @@ command_fetch(struct order *o, const char *method, const char *path, int64_t ms)
 	if (status == 200)
 		return body;
 	if (status < 0) {
-		client_complain("%s", why);
+		command_fail(o, "%s", why);
 		return NULL;
 	}
 	j = json_loads(body, 0, NULL);
 	if (j != NULL && json_string_value(json_object_get(j, "error")) != NULL)
-		client_complain("%.*s: %d: %s", page_len(path), path, status,
+		command_fail(o, "%.*s: %d: %s", page_len(path), path, status,
 		    json_string_value(json_object_get(j, "error")));
 	else
-		client_complain("%.*s: %d: %s", page_len(path), path, status,
+		command_fail(o, "%.*s: %d: %s", page_len(path), path, status,
 		    body);
 	json_decref(j);
 	free(body);
@@ -83,7 +83,7 @@ command_fetch_json(struct order *o, const char *path)
 		return NULL;
 	j = json_loads(body, 0, &error);
 	if (j == NULL)
-		client_complain("%s of %s is not JSON: %s", path,
+		command_fail(o, "%s of %s is not JSON: %s", path,
 		    o->target.shown, error.text);
 	else if (o->options & OPTION_JSON)
 		fputs(body, stdout);
@@ -145,6 +145,8 @@ run_get(struct order *o)
 	struct call c;
 	int64_t n;
 
+	if (o->options & OPTION_JSON)
+		return command_get_json(o);
 	if (call_begin(&c, &o->target, "GET", o->words[0], COMMAND_CALL_MS, why,
 	    sizeof(why)) < 0) {
 		client_complain("%s", why);
@@ -248,10 +250,8 @@ run_key(struct order *o)
 	char *path = key_path(o);
 	json_t *j;
 
-	if (path == NULL) {
-		client_complain("out of memory");
-		return CLIENT_FAILED;
-	}
+	if (path == NULL)
+		return command_fail(o, "out of memory");
 	j = command_fetch_json(o, path);
 	free(path);
 	if (j == NULL)
@@ -268,10 +268,8 @@ run_endpoint(struct order *o)
 	char *path = endpoint_path(o), *body;
 	json_t *j;
 
-	if (path == NULL) {
-		client_complain("out of memory");
-		return CLIENT_FAILED;
-	}
+	if (path == NULL)
+		return command_fail(o, "out of memory");
 	body = command_fetch(o, "POST", path, COMMAND_CALL_MS);
 	free(path);
 	if (body == NULL)
@@ -360,8 +358,12 @@ run_log(struct order *o)
 	snprintf(path, sizeof(path), "/log?level=%s%s%s", o->words[0],
 	    o->what != NULL ? "&for=" : "", o->what != NULL ? o->what : "");
 	body = command_fetch(o, "POST", path, COMMAND_CALL_MS);
+	if (body == NULL)
+		return CLIENT_FAILED;
+	if (o->options & OPTION_JSON)
+		fputs(body, stdout);
 	free(body);
-	return body != NULL ? CLIENT_OK : CLIENT_FAILED;
+	return CLIENT_OK;
 }
 
 /* ----------------------------------------------------------------- waiting */
@@ -449,15 +451,16 @@ run_wait(struct order *o)
 		int64_t left = until - now_ms();
 
 		if (done(o, at_most(left > 1 ? left : 1, PROBE_MS), why,
-		    sizeof(why)))
+		    sizeof(why))) {
+			command_say(o, NULL, "ready");
 			return CLIENT_OK;
+		}
 		left = until - now_ms();
 		if (left <= 0)
 			break;
 		pause_ms(at_most(left, POLL_MS));
 	}
-	client_complain("still not so at %s: %s", o->target.shown, why);
-	return CLIENT_FAILED;
+	return command_fail(o, "still not so at %s: %s", o->target.shown, why);
 }
 
 int
@@ -465,11 +468,9 @@ run_ready(struct order *o)
 {
 	char why[512];
 
-	if (!is_ready(o, PROBE_MS, why, sizeof(why))) {
-		client_complain("%s", why);
-		return CLIENT_FAILED;
-	}
-	puts("ready");
+	if (!is_ready(o, PROBE_MS, why, sizeof(why)))
+		return command_fail(o, "%s", why);
+	command_say(o, "ready", "ready");
 	return CLIENT_OK;
 }
 
@@ -507,11 +508,11 @@ run_stop(struct order *o)
 	free(body);
 	while ((now = uptime_s(o)) >= before && now >= 0) {
 		before = now;
-		if (now_ms() >= until) {
-			client_complain("%s still runs", o->target.shown);
-			return CLIENT_FAILED;
-		}
+		if (now_ms() >= until)
+			return command_fail(o, "%s still runs",
+			    o->target.shown);
 		pause_ms(POLL_MS);
 	}
+	command_say(o, NULL, "stopped");
 	return CLIENT_OK;
 }

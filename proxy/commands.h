@@ -54,6 +54,15 @@ struct order {
 /* To standard error, as "weir: ...". */
 void client_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* The same; with --json also to standard output, as {"error": ...}. Returns
+   CLIENT_FAILED. */
+int command_fail(const struct order *o, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
+/* It went well: text, or nothing when that is NULL; with --json {KEY: true}. */
+void command_say(const struct order *o, const char *text, const char *key);
+/* `weir get` with --json. Returns the exit status. */
+int command_get_json(struct order *o);
+
 /* The body of a 200, malloc'd; else what went wrong has been said, and NULL. */
 char *command_fetch(struct order *o, const char *method, const char *path,
     int64_t ms) MUST_CHECK;

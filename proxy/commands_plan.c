@@ -78,9 +78,9 @@ ask_plan(struct order *o, const char *path, const char *text)
 	int exit_status = CLIENT_FAILED;
 
 	if (status < 0)
-		client_complain("%s", why);
+		command_fail(o, "%s", why);
 	else if (status != 200)
-		client_complain("/plan: %d: %s", status, error != NULL ?
+		command_fail(o, "/plan: %d: %s", status, error != NULL ?
 		    error : body);
 	else if (o->options & OPTION_JSON) {
 		fputs(body, stdout);
@@ -108,7 +108,7 @@ run_plan(struct order *o)
 	if (path != NULL)
 		status = ask_plan(o, path, text);
 	else if (text != NULL)
-		client_complain("out of memory");
+		command_fail(o, "out of memory");
 	conf_errors_fini(&errors);
 	free(path);
 	free(text);
@@ -188,7 +188,7 @@ ask_reload(struct order *o, const char *path)
 	const char *error = json_string_value(json_object_get(j, "error"));
 
 	if (status < 0)
-		client_complain("%s", why);
+		command_fail(o, "%s", why);
 	else if (o->options & OPTION_JSON)
 		fputs(body, stdout);
 	else if (status == 200)
@@ -213,7 +213,7 @@ run_reload(struct order *o)
 	if (path != NULL)
 		status = ask_reload(o, path);
 	else
-		client_complain("out of memory");
+		command_fail(o, "out of memory");
 	free(path);
 	return status;
 }

@@ -85,10 +85,8 @@ run_fault(struct order *o)
 	char *path = fault_path(o), done[256];
 	int status;
 
-	if (path == NULL) {
-		client_complain("out of memory");
-		return CLIENT_FAILED;
-	}
+	if (path == NULL)
+		return command_fail(o, "out of memory");
 	if (o->options & OPTION_OFF)
 		snprintf(done, sizeof(done), "no more faults: %.200s",
 		    o->words[0]);

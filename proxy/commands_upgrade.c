@@ -93,8 +93,7 @@ is_over(struct order *o, const json_t *stats, long long before, int *status)
 	}
 	if (strcmp(text(upgrade, "state"), "idle") != 0)
 		return false;
-	*status = CLIENT_FAILED;
-	client_complain("not upgraded: %s", text(upgrade, "error"));
+	*status = command_fail(o, "not upgraded: %s", text(upgrade, "error"));
 	return true;
 }
 
@@ -114,10 +113,8 @@ run_upgrade(struct order *o)
 	if (j != NULL)
 		j = ask(o, "POST", "/upgrade", COMMAND_CALL_MS, &http, why,
 		    sizeof(why));
-	if (j == NULL) {
-		client_complain("not upgraded: %s", why);
-		return CLIENT_FAILED;
-	}
+	if (j == NULL)
+		return command_fail(o, "not upgraded: %s", why);
 	json_decref(j);
 	/* While one takes over from the other nobody answers for a moment. */
 	while (now_ms() < until) {
@@ -130,7 +127,6 @@ run_upgrade(struct order *o)
 		json_decref(j);
 		pause_ms(POLL_MS);
 	}
-	client_complain("it is not known what became of the upgrade%s%s",
-	    *why != '\0' ? ": " : "", why);
-	return CLIENT_FAILED;
+	return command_fail(o, "it is not known what became of the "
+	    "upgrade%s%s", *why != '\0' ? ": " : "", why);
 }

@@ -4,11 +4,14 @@ weir, and that each kind of mistake has a clear text and the right exit status.
 # SPDX-License-Identifier: MIT
 import json
 import os
+import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, port, put, run, until
-from weir import Weir, command, one
+from case import (Failed, case, check, die_with_parent, eq, port, put, run,
+                  until)
+from weir import BINARY, Weir, command, one
 from web import HttpOrigin, ok, once, request
 from wire import Client
 
@@ -182,6 +185,74 @@ def clients_talk_to_the_running_one():
     prints(0, argv=["-c", w.file, "stop"])
     eq(w.exited(), 0, "exit status")
     o.had(1)
+
+
+def json_of(status, *argv):
+    r = command(*argv)
+    eq(r.returncode, status, "exit of weir %s: %s" % (argv, said(r)))
+    try:
+        return json.loads(r.stdout)
+    except ValueError:
+        raise Failed("weir %s says %r" % (argv, r.stdout)) from None
+
+
+@case
+def each_client_command_says_json_when_asked():
+    help_ = command("-h").stdout.split("Of a running weir:")[1]
+    names = set(re.findall(r"^  weir ([a-z]+)", help_, re.M)) - {"top"}
+    check(len(names) > 10, names)
+    for name in names:
+        # An option that there is not comes second: the first one is taken.
+        check("--nonsense" in command(name, "--json", "--nonsense").stderr,
+              "weir %s has no --json" % name)
+    o = HttpOrigin()
+    conf = one(o)
+    conf.drain_timeout = "1s"
+    w = Weir(conf)
+    ok(once(conf.ports["front"]))
+    at = "127.0.0.1:%d" % conf.admin_port
+
+    def says(status, *argv):
+        return json_of(status, "--admin", at, *argv, "--json")
+    for argv in (["stats"], ["connections"], ["why"], ["dns"],
+                 ["pause", "back"], ["resume", "back"],
+                 ["endpoint", "back", o.address, "up"],
+                 ["log", "debug", "--for", "1m"], ["get", "/stats"],
+                 ["get", "/config"], ["reload"]):
+        check("error" not in says(0, *argv), argv)
+    eq(says(0, "get", "/healthz"), {"status": 200, "text": "ok\n"}, "get")
+    check(says(0, "get", "/metrics")["text"].startswith("# HELP"), "metrics")
+    for argv in (["ready"], ["wait"], ["wait", "--for", "listeners"]):
+        eq(says(0, *argv), {"ready": True}, "weir %s" % argv)
+    for argv in (["get", "/nothing"], ["pause", "nobody"],
+                 ["key", "back", "k"], ["endpoint", "back", "nobody", "up"]):
+        check(says(BAD, *argv)["error"], argv)
+    w.write(conf.text() + "oops = = ;")
+    check(says(BAD, "reload")["errors"], "a reload that is refused")
+    w.write()
+    w.balanced(o)
+    eq(says(0, "stop"), {"stopped": True}, "stop")
+    eq(w.exited(), 0, "exit status")
+    for argv in (["stats"], ["get", "/stats"], ["get", "/stats/stream"],
+                 ["ready"], ["wait", "--timeout", "1ms"], ["reload"]):
+        check(at in says(BAD, *argv)["error"], argv)
+    o.had(1)
+
+
+@case
+def the_stream_is_an_object_a_line():
+    w = Weir(one(port()))
+    p = subprocess.Popen([BINARY, "--admin", "127.0.0.1:%d" %
+                          w.conf.admin_port, "get", "/stats/stream",
+                          "--json"], stdout=subprocess.PIPE,
+                         preexec_fn=die_with_parent)
+    try:
+        for _ in range(2):
+            eq(json.loads(p.stdout.readline())["pid"], w.pid, "pid")
+    finally:
+        p.kill()
+        p.wait()
+        p.stdout.close()
 
 
 @case
