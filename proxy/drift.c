@@ -173,6 +173,34 @@ list_paused(struct runtime *rt, drift_say *say, void *arg)
 }
 
 static void
+list_faults(struct runtime *rt, drift_say *say, void *arg)
+{
+	static const char *const whats[] = {
+		[INJECT_NOTHING] = "", [INJECT_ERROR] = ", then an error",
+		[INJECT_RESET] = ", then a reset"
+	};
+	char who[WHO_MOST], text[TEXT_MOST], end[UNTIL_MOST];
+	const struct list *l;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
+		const struct live_upstream *lu =
+		    container_of(l, const struct live_upstream, link);
+		const struct inject_wish *wish = &lu->injection.wish;
+
+		if (wish->per_million == 0)
+			continue;
+		snprintf(who, sizeof(who), "upstream %.300s",
+		    lu->upstream->name);
+		snprintf(text, sizeof(text), "faults by hand, for %g %% of its "
+		    "exchanges: %lld ms of delay%s%s",
+		    wish->per_million * 100.0 / INJECT_ALL,
+		    (long long)wish->delay_ms, whats[wish->what],
+		    until(rt, lu->injection.until_ns, end));
+		say(arg, who, text);
+	}
+}
+
+static void
 list_log_level(struct runtime *rt, drift_say *say, void *arg)
 {
 	static const char *const levels[] = {
@@ -223,6 +251,7 @@ list_pending(struct runtime *rt, drift_say *say, void *arg)
 static void (*const sources[])(struct runtime *rt, drift_say *say, void *arg) = {
 	list_overrides,
 	list_paused,
+	list_faults,
 	list_log_level,
 	list_unconfirmed,
 	list_pending

@@ -72,9 +72,13 @@ def what_was_changed_by_hand_is_named_until_it_ends():
     w.post("/log?level=debug&for=5m")
     printed(w, who + "up, weight 3 by hand", "upstream back: paused by hand",
             "log: level debug by hand" + UNTIL + ", the file says info")
-    w.post(end + "state=conf")
     w.post("/upstreams/back/resume")
     w.post("/log?level=info")
+    w.post("/upstreams/back/fault?delay=200ms&reset=1&percent=2.5&for=5m")
+    printed(w, who + "up, weight 3 by hand", "upstream back: faults by hand, "
+            "for 2.5 % of its exchanges: 200 ms of delay, then a reset" + UNTIL)
+    w.post("/upstreams/back/fault?off=1")
+    w.post(end + "state=conf")
     printed(w, NOTHING)
     w.post("/log?level=warn")
     printed(w, "log: level warn by hand, the file says info")
