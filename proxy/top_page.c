@@ -306,7 +306,7 @@ add_connections(struct top_page *p, const char *upstream, const json_t *all)
 	char since[TOP_SHORT], age[TOP_SHORT], holder[160];
 	size_t i;
 
-	page_add(p, LINE_HEAD, "%-8s %-22s %-10s %8s %8s %6s  %s", "ID",
+	page_add(p, LINE_HEAD, "%-6s %-21s %-10s %7s %7s %5s %s", "ID",
 	    "ENDPOINT", "STATE", "SINCE", "AGE", "USES", "HELD BY");
 	for (i = 0; i < json_array_size(all); i++) {
 		const json_t *c = json_array_get(all, i);
@@ -315,7 +315,7 @@ add_connections(struct top_page *p, const char *upstream, const json_t *all)
 		if (strcmp(top_text(c, "upstream"), upstream) != 0)
 			continue;
 		page_add(p, leaked ? LINE_BAD : LINE_PLAIN,
-		    "%-8lld %-22.40s %s%-9s %8s %8s %6lld  %s",
+		    "%-6lld %-21.40s %s%-9s %7s %7s %5lld %s",
 		    top_number(c, "id"), top_text(c, "endpoint"),
 		    leaked ? "!" : " ", top_text(c, "state"),
 		    top_micros(top_number(c, "state_ms") * 1000, since),

@@ -4,6 +4,7 @@
 const BAD = 2, WARN = 1, NOTE = 0;
 const SIGNS = ['i', '!', '✕'], LEVELS = ['note', 'warn', 'bad'];
 const LATELY_S = 60;
+const STEP_S = 5;               // so often totals are remembered
 const LONG_WAIT_US = 200e3;
 const STAYS_S = 10;             // what comes and goes stays so long
 
@@ -14,23 +15,23 @@ const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed
   'client_wastes', 'cancelled', 'transaction_idle', 'limited', 'bad_proxy_header',
   'proxy_header_timeout']);
 
-const frames = new Map();       // name of a row -> [{ at, row }] of a minute
+const totalsOf = new Map();     // a row's name -> [{ at, its totals }] of a minute
 
 // What the totals of a row grew by in the last minute, or since the page knows
 // it; { failures, limited, requests }, the first two by reason.
 function lately(kind, row, at) {
   const key = kind + ' ' + row.name;
-  let list = frames.get(key);
-  if (!list) frames.set(key, list = []);
-  if (list.length && list[list.length - 1].row.requests_total > row.requests_total)
-    list.length = 0;            // the name came back with counters of its own
-  list.push({ at, row });
-  while (list.length > 2 && list[0].at < at - LATELY_S) list.shift();
-  const before = list[0].row;
-  return { requests: growth(row.requests_total, before.requests_total),
-    failures: growths(row.failures_total, before.failures_total),
-    limited: growths(row.limited_total, before.limited_total),
-    delayed: growths(row.delayed_total, before.delayed_total) };
+  const now = { at, requests: row.requests_total, failures: row.failures_total,
+    limited: row.limited_total, delayed: row.delayed_total };
+  let list = totalsOf.get(key);
+  if (!list || list[0].requests > now.requests)
+    totalsOf.set(key, list = [now]);    // new, or back with counters of its own
+  if (at - list[list.length - 1].at >= STEP_S) list.push(now);
+  while (list.length > 1 && list[0].at < at - LATELY_S) list.shift();
+  return { requests: growth(now.requests, list[0].requests),
+    failures: growths(now.failures, list[0].failures),
+    limited: growths(now.limited, list[0].limited),
+    delayed: growths(now.delayed, list[0].delayed) };
 }
 
 function onlyServers(failures) {
@@ -91,6 +92,9 @@ function ofUpstream(u, found) {
     `${number(p.cap)} of ${number(p.max)} are used`);
   if (p.leaks) add(WARN, `Upstream ${u.name}: ${plural(p.leaks, 'connection')} held ` +
     'longer than pool.leak_after');
+  // What it would take is said in the card.
+  if (u.advice && u.advice.max > p.max) add(NOTE, `Upstream ${u.name}: max = ${p.max} is small ` +
+    `for what is asked of it, ${u.advice.max} would do`);
   if (u.fault) add(WARN, `Upstream ${u.name}: faults are being made on purpose`);
   const limited = sum(u.lately.limited);
   if (limited) add(WARN, `Upstream ${u.name}: ${number(limited)} not sent for limits in ` +

@@ -190,20 +190,26 @@ function endpointTable(row) {
 
 // -------------------------------------------------------------------- advice
 
+// A sentence, and behind it what else there is to choose from.
 function advice() {
-  const text = el('div', ''), rows = el('div', 'options');
-  const e = el('details', 'advice', el('summary', '', 'Sizing advice'), text, rows);
+  const first = el('p', ''), text = el('div', ''), rows = el('div', 'options');
+  const more = el('details', '', el('summary', '', 'What other sizes would have done'),
+    text, rows);
+  const e = el('div', 'advice', first, more);
   return { e, tell(a) {
-    show(e, Boolean(a));
-    if (!a) return;
-    keep(text, (a.text || []).map((t, i) => ({ t, i })), r => r.i, () => {
+    const said = a && a.text || [];
+    show(e, said.length > 0);
+    if (!said.length) return;
+    say(first, 'Size: ' + said[0]);
+    keep(text, said.slice(1).map((t, i) => ({ t, i })), r => r.i, () => {
       const p = el('p', '');
       return { e: p, tell: r => say(p, r.t) };
     });
     keep(rows, a.rows || [], r => r.max, () => {
       const p = el('p', 'soft');
-      return { e: p, tell: r => say(p, `max = ${r.max}: ${percent(r.queued_share)} queued` +
-        (r.queued_share ? ` for ${micros(r.queue_us)}` : '')) };
+      return { e: p, tell: r => say(p, `max = ${r.max}: ` + percent(r.queued_share) +
+        (r.queued_share < 0.0005 ? '' : r.queue_us === null ? ' queued without end' :
+        ` queued for ${micros(r.queue_us)}`)) };
     });
   } };
 }
