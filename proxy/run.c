@@ -193,8 +193,11 @@ end_app(struct run *r, int number)
 static void
 not_warm(struct run *r)
 {
-	client_complain("not warm within %lld s: %s; %s is %s",
-	    (long long)(r->o->timeout_ms / 1000), r->missing,
+	char time[VALUE_TEXT_MAX];
+
+	client_complain("not warm within %s: %s; %s is %s",
+	    value_print_number(CONF_DURATION, r->o->timeout_ms, time),
+	    r->missing,
 	    r->o->command[0], r->o->anyway ? "started all the same" :
 	    "not started");
 	if (r->o->anyway)
@@ -206,13 +209,16 @@ not_warm(struct run *r)
 static void
 patience_ended(struct run *r)
 {
+	char time[VALUE_TEXT_MAX];
+
 	r->at_ms = INT64_MAX;
 	if (r->stage == RUN_WARMING) {
 		not_warm(r);
 		return;
 	}
-	client_complain("%s has not ended within %lld s: it is killed",
-	    r->o->command[0], (long long)(r->o->stop_ms / 1000));
+	client_complain("%s has not ended within %s: it is killed",
+	    r->o->command[0], value_print_number(CONF_DURATION, r->o->stop_ms,
+	    time));
 	if (r->app > 0)
 		(void)kill(-r->app, SIGKILL);
 }

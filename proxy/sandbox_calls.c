@@ -73,8 +73,8 @@ static const char *const calls[] = {
 
 /* Sanitizers look for leaks as debuggers do. */
 static const char *const sanitizer_calls[] = {
-	"ptrace", "process_vm_readv", "personality", "mincore", "msync",
-	"mlock", "munlock", "getpriority", "setitimer", "sched_setaffinity",
+	"getdents", "ptrace", "process_vm_readv", "personality", "mincore",
+	"msync", "mlock", "munlock", "getpriority", "setitimer", "sched_setaffinity",
 	"sched_getparam", "sched_getscheduler", "ftruncate", "rename", "mkdir"
 };
 

@@ -19,7 +19,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "net/log.h"
@@ -137,9 +136,9 @@ state_of(int tid)
 
 /* ", state S in pipe_read, system call 0" */
 static void
-describe_wait(int tid, char state, char *out, size_t size)
+describe_wait(int tid, char *out, size_t size)
 {
-	char where[64], call[64];
+	char state = state_of(tid), where[64], call[64];
 
 	read_task(tid, "wchan", where, sizeof(where));
 	read_task(tid, "syscall", call, sizeof(call));
@@ -153,16 +152,19 @@ describe_wait(int tid, char state, char *out, size_t size)
 
 /* ------------------------------------------------------------ what it does */
 
-static int64_t
-cpu_ns_of(const struct lane *lane)
+/* How long a thread has run, and waited to run. proc_pid_schedstat in the
+   kernel's Documentation/scheduler/sched-stats; zeros where it has none. */
+static void
+read_times(int tid, int64_t *ran_ns, int64_t *queued_ns)
 {
-	struct timespec ts;
-	clockid_t id;
+	char line[96];
+	long long ran = 0, queued = 0;
 
-	if (pthread_getcpuclockid(lane->thread, &id) != 0 ||
-	    clock_gettime(id, &ts) < 0)
-		return 0;
-	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+	read_task(tid, "schedstat", line, sizeof(line));
+	if (sscanf(line, "%lld %lld", &ran, &queued) != 2)
+		ran = queued = 0;
+	*ran_ns = ran;
+	*queued_ns = queued;
 }
 
 /*
@@ -187,21 +189,21 @@ describe_name(const struct runtime *rt, const char *name, char *out,
 
 static void
 describe(const struct runtime *rt, const struct lane *lane,
-    const struct watched *v, char state, char *out, size_t size)
+    const struct watched *v, int64_t ran_ns, char *out, size_t size)
 {
 	const struct worker *w = &lane->worker;
 	const char *doing = atomic_load(&w->doing);
-	int64_t cpu_ms = (cpu_ns_of(lane) - v->cpu_ns) / NS_PER_MS;
+	int64_t ran_ms = ran_ns / NS_PER_MS;
 	char name[96], wait[160];
 
 	describe_name(rt, atomic_load(&w->about), name, sizeof(name));
-	describe_wait(atomic_load(&w->tid), state, wait, sizeof(wait));
+	describe_wait(atomic_load(&w->tid), wait, sizeof(wait));
 	snprintf(out, size, "has not turned for %lld.%lld s: in %s%s%s, used "
 	    "%lld.%03lld s of a processor meanwhile",
 	    (long long)(v->seen_ns / NS_PER_S),
 	    (long long)(v->seen_ns % NS_PER_S / (NS_PER_S / 10)),
 	    doing != NULL ? doing : "its loop", name, wait,
-	    (long long)(cpu_ms / 1000), (long long)(cpu_ms % 1000));
+	    (long long)(ran_ms / 1000), (long long)(ran_ms % 1000));
 }
 
 /* ---------------------------------------------------------------- alarming */
@@ -222,32 +224,41 @@ end_there(const struct lane *lane, struct watched *v)
 	    SIGABRT);
 }
 
+/* A thread that wants to run and may not would run no better after an end. */
 static void
-alarm_of(struct watchdog *wd, size_t i)
+abort_unless_starved(struct watchdog *wd, size_t i, const char *who)
 {
-	struct runtime *rt = wd->runtime;
-	struct lane *lane = rt->lanes[i];
+	const struct lane *lane = wd->runtime->lanes[i];
 	struct watched *v = &wd->workers[i];
-	char state = state_of(atomic_load(&lane->worker.tid));
-	char who[32], text[WATCHDOG_TEXT_MAX - 32];
-	/* It wants to run and may not: an end would make it no better. */
-	bool starved = state == 'R' &&
-	    cpu_ns_of(lane) - v->cpu_ns < v->seen_ns / 10;
+	int64_t ran_ns, queued_ns;
+
+	read_times(atomic_load(&lane->worker.tid), &ran_ns, &queued_ns);
+	if (queued_ns - v->queued_ns <= v->seen_ns / 2) {
+		log_error(who, "watchdog.action = \"abort\"");
+		end_there(lane, v);
+	} else if (!v->spared) {
+		log_error(who, "watchdog.action = \"abort\": not yet, it waits "
+		    "for a processor");
+		v->spared = true;
+	}
+}
+
+static void
+alarm_of(struct watchdog *wd, size_t i, const char *who)
+{
+	const struct lane *lane = wd->runtime->lanes[i];
+	struct watched *v = &wd->workers[i];
+	char text[WATCHDOG_TEXT_MAX - 32];
+	int64_t ran_ns, queued_ns;
 
 	v->stuck = true;
 	wd->stuck++;
 	wd->stuck_total++;
-	worker_name(i, who);
-	describe(rt, lane, v, state, text, sizeof(text));
+	read_times(atomic_load(&lane->worker.tid), &ran_ns, &queued_ns);
+	describe(wd->runtime, lane, v, ran_ns - v->ran_ns, text, sizeof(text));
 	snprintf(wd->last, sizeof(wd->last), "%s %s", who, text);
 	log_error(who, "%s", text);
 	log_trace(lane, &v->trace, who);
-	if (rt->gen->conf->watchdog.action != CONF_STUCK_ABORT)
-		return;
-	log_error(who, starved ? "watchdog.action = \"abort\": not for one "
-	    "that is given no processor" : "watchdog.action = \"abort\"");
-	if (!starved)
-		end_there(lane, v);
 }
 
 static void
@@ -256,7 +267,7 @@ turns_again(struct watchdog *wd, size_t i)
 	struct watched *v = &wd->workers[i];
 	char who[32];
 
-	v->stuck = false;
+	v->stuck = v->spared = false;
 	wd->stuck--;
 	worker_name(i, who);
 	log_warn(who, "turns again, after more than %lld s",
@@ -270,13 +281,16 @@ look_at(struct watchdog *wd, size_t i, int64_t ran_ns, int64_t after_ms)
 	struct watched *v = &wd->workers[i];
 	int64_t since = atomic_load_explicit(&lane->worker.busy_since_ns,
 	    memory_order_relaxed);
+	char who[32];
 
 	if (since == 0 || since != v->since_ns || after_ms == CONF_OFF) {
 		if (v->stuck)
 			turns_again(wd, i);
 		v->since_ns = since;
 		v->seen_ns = 0;
-		v->cpu_ns = since != 0 ? cpu_ns_of(lane) : 0;
+		if (since != 0)
+			read_times(atomic_load(&lane->worker.tid), &v->ran_ns,
+			    &v->queued_ns);
 		return;
 	}
 	v->seen_ns += ran_ns;
@@ -284,8 +298,13 @@ look_at(struct watchdog *wd, size_t i, int64_t ran_ns, int64_t after_ms)
 		/* The signal has not got through: to a thread that the kernel
 		   holds, or because a process 1 has none by default. */
 		abort();
-	if (!v->stuck && v->seen_ns / NS_PER_MS >= after_ms)
-		alarm_of(wd, i);
+	if (v->seen_ns / NS_PER_MS < after_ms)
+		return;
+	worker_name(i, who);
+	if (!v->stuck)
+		alarm_of(wd, i, who);
+	if (wd->runtime->gen->conf->watchdog.action == CONF_STUCK_ABORT)
+		abort_unless_starved(wd, i, who);
 }
 
 static void

@@ -36,8 +36,11 @@ struct watchdog_trace {
 struct watched {
 	int64_t since_ns;               /* the turn it was in */
 	int64_t seen_ns;                /* so long, as far as main ran */
-	int64_t cpu_ns;                 /* of its thread, then */
-	bool stuck, ended;              /* ended: SIGABRT is on its way */
+	int64_t ran_ns, queued_ns;      /* its thread until then: on a processor,
+					   waiting for one */
+	bool stuck, spared;             /* spared: not aborted, for want of a
+					   processor */
+	bool ended;                     /* SIGABRT is on its way */
 	struct watchdog_trace trace;
 };
 
