@@ -109,14 +109,15 @@ print_parts(FILE *out, const json_t *row)
 			b = i;
 		}
 	}
-	if (most > 0) {
-		fprintf(out, "%s ", parts[a].name);
-		print_us(out, most);
-	}
+	if (most == 0)
+		return;
+	fprintf(out, " (%s ", parts[a].name);
+	print_us(out, most);
 	if (next > most / 20) {
 		fprintf(out, ", %s ", parts[b].name);
 		print_us(out, next);
 	}
+	putc(')', out);
 }
 
 /* Control characters have no say on a terminal. */
@@ -152,9 +153,8 @@ print_exchange(FILE *out, const json_t *row)
 		strftime(clock, sizeof(clock), "%H:%M:%SZ", &tm);
 	fprintf(to, "  %s ", clock);
 	print_us(to, number_of(row, "total_us"));
-	fputs(" (", to);
 	print_parts(to, row);
-	fputs(") ", to);
+	putc(' ', to);
 	if (number_of(row, "status") != 0)
 		fprintf(to, "%lld ", number_of(row, "status"));
 	fprintf(to, "%s %s", text_of(row, "client"), text_of(row, "request"));

@@ -319,9 +319,11 @@ foreign_json_harms_nothing(void **state)
 		"{\"upstreams\":[{\"endpoints\":[3,{},{\"override\":[],"
 		"\"health\":7}],\"limited_total\":[3]},[]],"
 		"\"listeners\":[null],"
-		"\"connections\":[[],\"a\"]}" };
+		"\"connections\":[[],\"a\"]}",
+		"{\"exchanges\":[3,{},[],{\"at\":\"x\",\"why\":7}]}",
+		"{\"exchanges\":{\"a\":1}}" };
 	static show_fn *const shows[] = { show_stats, show_connections,
-		show_dns };
+		show_dns, show_why };
 	size_t i, k;
 
 	(void)state;
@@ -350,6 +352,41 @@ names_show_age_and_addresses(void **state)
 	assert_non_null(strstr(text, "10.0.0.1:80,10.0.0.2:80"));
 	assert_non_null(strstr(text, "no such name"));
 	assert_non_null(strstr(text, "  -  "));
+	free(text);
+}
+
+/* By cause and place, the newest first, whatever a client has sent; what was
+   quick is left out. */
+static void
+causes_are_counted_and_shown_by_example(void **state)
+{
+	static const char json[] = "{\"exchanges\":["
+	    "{\"at\":3,\"failure\":\"queue_timeout\",\"cause\":\"pool_full\","
+	    "\"upstream\":\"db\",\"listener\":\"a\",\"why\":\"w1\","
+	    "\"request\":\"GET /\\u001b[2J\",\"total_us\":2500000,"
+	    "\"queue_us\":2000000,\"first_byte_us\":500000},"
+	    "{\"at\":2,\"cause\":\"quick\",\"upstream\":\"db\"},"
+	    "{\"at\":2,\"cause\":\"server_slow\",\"upstream\":\"db\","
+	    "\"listener\":\"b\",\"why\":\"w2\",\"status\":200},"
+	    "{\"at\":1,\"failure\":\"queue_timeout\",\"cause\":\"pool_full\","
+	    "\"upstream\":\"db\",\"listener\":\"b\",\"why\":\"w3\"},"
+	    "{\"at\":1,\"failure\":\"no_route\",\"cause\":\"route\","
+	    "\"upstream\":\"\",\"listener\":\"b\",\"why\":\"w4\"}]}";
+	char *text = shown(show_why, json, (struct show_filter){ 0 });
+
+	(void)state;
+	assert_string_equal(text,
+	    "2 of 3 failed: queue_timeout at upstream db: w1\n"
+	    "  00:00:03Z 2.5s (queue 2.0s, first byte 500ms)  GET /?[2J\n"
+	    "  00:00:01Z 0us  \n"
+	    "1 of 1 slow: server_slow at upstream db: w2\n"
+	    "  00:00:02Z 0us 200  \n"
+	    "1 of 3 failed: no_route at listener b: w4\n"
+	    "  00:00:01Z 0us  \n");
+	free(text);
+	text = shown(show_why, json, (struct show_filter){ .upstream = "a" });
+	assert_non_null(strstr(text, "1 of 1 failed: queue_timeout"));
+	assert_null(strstr(text, "w2"));
 	free(text);
 }
 
@@ -406,6 +443,7 @@ main(void)
 		cmocka_unit_test(shortage_is_told_of),
 		cmocka_unit_test(notes_are_broken_at_blanks),
 		cmocka_unit_test(foreign_json_harms_nothing),
+		cmocka_unit_test(causes_are_counted_and_shown_by_example),
 		cmocka_unit_test(names_show_age_and_addresses),
 		cmocka_unit_test(keys_are_told_in_a_line)
 	};
