@@ -48,6 +48,11 @@ _weir_words() {
 	esac
 }
 
+# The value that an option wants by the usage, if any: is there one?
+_weir_value() {
+	[[ $usage =~ (^|[ [])"$1 "([^][ |-][^] ]*) ]] && echo "${BASH_REMATCH[2]}"
+}
+
 _weir() {
 	local cur prev words cword
 	_get_comp_words_by_ref -n : cur prev words cword || return
@@ -63,7 +68,7 @@ _weir() {
 		--)	_command_offset $((i + 1)); return ;;
 		-c | --config | --admin)
 			takes=$word ;;
-		-*)	[[ $usage != *"[$word "* ]] || takes=$word ;;
+		-*)	_weir_value "$word" >/dev/null && takes=$word ;;
 		*)	if [[ -z $command ]]; then
 				command=$word
 				usage=$(_weir_commands "${weir[0]}" | awk -F '\t' \
@@ -79,8 +84,7 @@ _weir() {
 	--admin)	return ;;
 	-h | --help)	wanted=config ;;
 	--*)	if [[ -n $takes ]]; then
-			wanted=${usage#*"[$takes "}
-			wanted=$(_weir_words "${wanted%%]*}")
+			wanted=$(_weir_words "$(_weir_value "$takes")")
 		fi ;;
 	esac
 	if [[ -z $takes && -z $wanted && -z $command ]]; then
@@ -89,10 +93,10 @@ _weir() {
 	elif [[ -z $takes && -z $wanted ]]; then
 		local options left=$usage
 		options=$(grep -o -- '--[a-z][a-z-]*' <<<"$usage")
-		while [[ $left =~ \[--[^]]*\] ]]; do
-			left=${left/"${BASH_REMATCH[0]}"/}
+		while [[ $left =~ (^|[ [])--[a-z-]+(\ [^][ |-][^] ]*)? ]]; do
+			left=${left/"${BASH_REMATCH[0]}"/ }
 		done
-		read -ra left <<<"${left//[][]/}"
+		read -ra left <<<"${left//[][]/}"	# arguments
 		wanted="$(_weir_words "${left[${#plain[@]}]}") $options"
 	fi
 	# shellcheck disable=SC2207  # one word each

@@ -45,7 +45,7 @@ function __weir_read
             case -c --config --admin
                 set __weir_takes $word
             case '-*'
-                if string match -q -- "*[$word *" "$__weir_usage"
+                if __weir_value $word >/dev/null
                     set __weir_takes $word
                 end
             case '*'
@@ -58,6 +58,12 @@ function __weir_read
                 end
         end
     end
+end
+
+# The value that an option wants by the usage, if any: is there one?
+function __weir_value -a option
+    string match -rq "(?:^|[ [])$option (?<value>[^][ |-][^] ]*)" \
+        -- "$__weir_usage"; and echo $value
 end
 
 # Values of a label in /metrics; of that upstream only, if it is named.
@@ -99,14 +105,13 @@ function __weir_complete
         __fish_complete_path (commandline -ct)
     else if test "$__weir_takes" = --admin
     else if test -n "$__weir_takes"
-        set -l name (string escape --style=regex -- $__weir_takes)
-        __weir_words (string replace -rf ".*\[$name ([^]]*)\].*" '$1' \
-            -- $__weir_usage)
+        __weir_words (__weir_value $__weir_takes)
     else if test -z "$__weir_command"
         __weir_commands | awk -F '\t' '{ print $1 "\t" $3 }'
         printf '%s\n' -c --config --admin -t -h --help -V --version
     else
-        set -l left (string replace -ra '\[--[^]]*\]' '' -- $__weir_usage |
+        set -l left (string replace -ra '(^|[ [])--[a-z-]+( [^][ |-][^] ]*)?' \
+            ' ' -- $__weir_usage |
             string replace -ra '[][]' '' | string match -ra '\S+')
         set -l next (math (count $__weir_plain) + 1)
         if test $next -le (count $left)

@@ -127,14 +127,18 @@ def completed(*lines):
 @case
 def bash_completes_every_command_and_option():
     told = commands()
-    offered = completed("", "re", "wait --for ", "-h ", *[
+    offered = completed("", "re", "wait --for ", "-h ", "log info --for ",
+                        "log --for 5m ", "log --for 5m info ", *[
         name + " --" for name in told])
     eq(set(told) - set(offered[0]), set(), "commands not offered")
     check("ready" in offered[1] and "stats" not in offered[1],
           "for re: %r" % offered[1])
     eq(offered[2], ["warm", "listeners"], "for wait --for")
     eq(offered[3], ["config"], "for -h")
-    for name, offer in zip(told, offered[4:]):
+    eq(offered[4], ["5m"], "for log --for")
+    eq(offered[5][:4], ["error", "warn", "info", "debug"], "behind it")
+    eq(offered[6], ["--for"], "behind all")
+    for name, offer in zip(told, offered[7:]):
         options = set(re.findall(r"--[a-z][a-z-]*", told[name].split("  ")[0]))
         eq(options - set(offer), set(), "options of %s not offered" % name)
 
