@@ -175,4 +175,36 @@ def the_readme_shows_the_files_that_are_tried():
         check(shown in text, "README.md does not show %s as it is" % name)
 
 
+def names():
+    """Every key with its path, every command, as the program tells."""
+    path, found = "", {"weir", "http", "tcp", "redis", "memcached", "postgres"}
+    for line in run(BINARY, "-h", "config").split("\n"):
+        if line.startswith("Keys of "):
+            path = line[8:].split(":")[0].replace("[]", "").split(" ")[0] + "."
+        elif re.match(r"  [a-z]", line):
+            key = path + line.split()[0]
+            found |= {".".join(key.split(".")[n:])
+                      for n in range(key.count(".") + 1)}
+    return found | set(re.findall(r"^  (weir [a-z]+)", run(BINARY, "-h"),
+                                  re.M))
+
+
+@case
+def what_the_readme_says_instead_of_others_options_is_there():
+    """Tables whose second column is "weir"."""
+    known, ours = names(), False
+    check(len(known) > 200, "%d names" % len(known))
+    for line in read(os.path.join(TREE, "README.md")).split("\n"):
+        cells = [c.strip() for c in line.split(" | ")]
+        if not line.startswith("| "):
+            ours = False
+        elif cells[-1] == "weir |":
+            ours = True
+        elif ours:
+            for name in re.findall(r"`([a-z_. ]+)`", cells[-1]):
+                if name.startswith("weir "):
+                    name = " ".join(name.split()[:2])
+                check(name in known, "README.md: there is no " + name)
+
+
 run_cases()
