@@ -13,7 +13,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -659,8 +658,8 @@ conn_detach(struct conn *c)
 	ev_io_stop(c->w->loop, &c->io);
 	if (c->w->reading == c)
 		c->w->reading = NULL;
-	/* Before the socket can be anybody else's. It may not be there yet. */
-	(void)epoll_ctl(c->w->epoll_fd, EPOLL_CTL_DEL, c->io.fd, NULL);
+	/* Before the socket can be anybody else's. */
+	worker_unwatch(c->w, c->io.fd);
 	list_remove(&c->pending);
 	list_remove(&c->ahead);
 }

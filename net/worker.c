@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,6 +69,13 @@ worker_flush(struct worker *w)
 		list_remove(l);
 		conn_flush(container_of(l, struct conn, pending));
 	}
+}
+
+void
+worker_unwatch(struct worker *w, int fd)
+{
+	/* It may not be there yet. */
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static void

@@ -128,6 +128,11 @@ worker_doing(struct worker *w, const char *what, const char *about)
 	atomic_store_explicit(&w->about, about, memory_order_relaxed);
 }
 
+/* Its watcher has been stopped: the kernel is told, too. Before a socket is closed
+   that another process, or a copy of the descriptor, keeps open: it would go on
+   waking this loop, under a number that is somebody else's by then. */
+void worker_unwatch(struct worker *w, int fd);
+
 /* Write out what conns have pending: after an event that may have left some. */
 void worker_flush(struct worker *w);
 

@@ -53,7 +53,8 @@ door_new(struct listener *l, struct lane *lane)
 		return NULL;
 	d->listener = l;
 	d->lane = lane;
-	d->draining = &lane->runtime->draining;
+	d->draining = l->proto->front->redirects ? &lane->runtime->draining :
+	    &lane->runtime->parting;
 	list_init(&d->sockets);
 	list_init(&d->sessions);
 	list_init(&d->arrivals);
@@ -408,6 +409,7 @@ close_socket(struct socket *sock)
 	while (!d->full && accept_one(sock))
 		;
 	ev_io_stop(d->lane->worker.loop, &sock->io);
+	worker_unwatch(&d->lane->worker, sock->io.fd);
 	close(sock->io.fd);
 	list_remove(&sock->link);
 	free(sock);
@@ -430,7 +432,6 @@ void
 door_close(struct door *d)
 {
 	struct list *l, *tmp;
-	bool patient;
 
 	while ((l = list_first(&d->sockets)) != NULL)
 		close_socket(container_of(l, struct socket, link));
@@ -439,15 +440,13 @@ door_close(struct door *d)
 		return;
 	d->closed = true;
 	d->full = false;
-	patient = d->lane->runtime->handed_over && !d->listener->proto->front->
-	    redirects;
-	if (patient)
-		d->draining = &d->lane->runtime->parting;
+	d->patient = d->lane->runtime->handed_over &&
+	    !d->listener->proto->front->redirects;
 	if (door_is_empty(d))
 		let_generation_go(d);
 	else
 		hold_generation(d);
-	for (l = d->sessions.next; !patient && l != &d->sessions; l = tmp) {
+	for (l = d->sessions.next; !d->patient && l != &d->sessions; l = tmp) {
 		struct session *s = container_of(l, struct session, link);
 
 		tmp = l->next;

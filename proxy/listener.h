@@ -42,7 +42,7 @@ struct socket {
 struct door {
 	struct listener *listener;
 	struct lane *lane;
-	const _Atomic bool *draining;   /* the runtime's */
+	const _Atomic bool *draining;   /* the runtime's, or its parting */
 	const struct conf_listener *conf;       /* of gen */
 	struct generation *gen;         /* the running one, or the last that
 					   had this listener: then counted */
@@ -58,6 +58,8 @@ struct door {
 	unsigned told_late;             /* ever; see gate_flood_ms() */
 	struct list link;               /* lane->doors */
 	bool closed;                    /* accepts no more */
+	bool patient;                   /* and its clients, who cannot be told,
+					   stay until the runtime's parting */
 	bool holds_gen;                 /* closed, with sessions left; or open,
 					   but not in the running one */
 	struct deadline pause;          /* out of descriptors: accept again */

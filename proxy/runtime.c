@@ -274,7 +274,7 @@ runtime_drain(struct runtime *rt)
 	if (rt->draining)
 		return;
 	upgrade_cancel(rt);
-	rt->draining = true;
+	rt->draining = rt->parting = true;
 	notify_stopping(rt);
 	log_info(NULL, "draining");
 	reload_end(rt);
@@ -308,7 +308,7 @@ runtime_lane_empty(struct runtime *rt)
 void
 runtime_stop(struct runtime *rt)
 {
-	rt->draining = true;
+	rt->draining = rt->parting = true;
 	notify_stopping(rt);
 	reload_end(rt);
 	end_lanes(rt);

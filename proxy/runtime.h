@@ -103,12 +103,14 @@ struct runtime {
 	_Atomic uint64_t last_id;       /* of upstream connections */
 	uint64_t ids_before;            /* so far the weir before this one had
 					   given them */
-	_Atomic bool draining;          /* read by lanes: answers are the last */
+	_Atomic bool draining;          /* read by lanes: answers are the last,
+					   where that can be said with them */
 	bool stopping;
 	bool handed_over;               /* another weir serves: clients that
 					   cannot be told to go there may stay
 					   for a while */
-	_Atomic bool parting;           /* that while is over; read by lanes */
+	_Atomic bool parting;           /* that while is over, or there is none;
+					   read by lanes */
 	struct deadline drain;          /* the next step of it */
 	struct deadline patience;       /* then parting begins */
 	size_t lanes_busy;              /* draining, not yet empty */

@@ -316,7 +316,7 @@ session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
 		s->conn.ops = &throttled_ops;
 	count_add(&d->accepted, 1);
 	count_add(&d->active, 1);
-	s->leaving = d->closed;
+	s->leaving = d->closed && !d->patient;
 	if (d->conf->tls.server != NULL && !s->front->asks_tls)
 		shake_begin(s);
 	else

@@ -136,8 +136,10 @@ gate_close(struct gate *g)
 {
 	list_remove(&g->link);
 	deadline_clear(&g->pause);
-	if (g->admin != NULL)
+	if (g->admin != NULL) {
 		ev_io_stop(g->admin->rt->main.loop, &g->io);
+		worker_unwatch(&g->admin->rt->main, g->io.fd);
+	}
 	/* Of what is not served yet, or not any more, somebody else does. */
 	if (g->foreign || (g->admin != NULL && !g->admin->rt->owns_files) ||
 	    (g->admin == NULL && g->inherited))
