@@ -120,12 +120,6 @@ run_stats(struct order *o)
 }
 
 int
-run_connections(struct order *o)
-{
-	return show_page(o, "/connections", show_connections);
-}
-
-int
 run_why(struct order *o)
 {
 	return show_page(o, "/slow", show_why);

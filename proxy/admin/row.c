@@ -185,6 +185,15 @@ process_json(const struct process_end *e)
 }
 
 static json_t *
+addr_json(const struct addr_ip *a)
+{
+	char text[ADDR_TEXT_MAX];
+
+	return a->family == 0 ? json_null() :
+	    json_text(addr_ip_print(a, true, text));
+}
+
+static json_t *
 holder_json(const struct row_holder *h, const struct process_end *e)
 {
 	char client[ADDR_TEXT_MAX];
@@ -194,6 +203,8 @@ holder_json(const struct row_holder *h, const struct process_end *e)
 	put(o, "listener", json_text(h->listener));
 	put(o, "since_ms", json_integer(h->since_ms));
 	put(o, "request", brief_json(&h->brief));
+	put(o, "peer", addr_json(&e->peer));
+	put(o, "here", addr_json(&e->here));
 	put(o, "process", process_json(e));
 	put(o, "uid", e->uid < 0 ? json_null() : json_integer(e->uid));
 	return o;

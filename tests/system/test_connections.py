@@ -20,6 +20,8 @@ from web import HttpOrigin, answer, ok, read_response, request
 from wire import Client
 
 MINE = open("/proc/self/comm").read().strip()
+# Else weir may not look at other processes.
+OPEN = 'security = { sandbox = "off"; };'
 
 
 def rows(w, **wanted):
@@ -53,7 +55,7 @@ def mine(c, holder, listener="front"):
 @case
 def a_leased_one_tells_who_has_it_and_what_for():
     o, gate = gated()
-    w = Weir(one(o))
+    w = Weir(one(o, more=OPEN))
     c = Client(w.conf.ports["front"]).send(
         request(target="/slow/path?token=secret"))
     until(lambda: o.requests == 1, "request upstream")
@@ -78,9 +80,27 @@ def a_leased_one_tells_who_has_it_and_what_for():
 
 
 @case
+def in_the_sandbox_the_command_finds_the_process():
+    o, gate = gated()
+    w = Weir(one(o, more='security = { sandbox = "on"; };'))
+    c = Client(w.conf.ports["front"]).send(request(target="/slow"))
+    until(lambda: o.requests == 1, "request upstream")
+    h = rows(w, state="leased")[0]["holders"][0]
+    eq(h["client"], "%s:%d" % c.sock.getsockname(), "client")
+    eq((h["peer"], h["here"]), (h["client"], "%s:%d" % c.sock.getpeername()),
+       "both ends")
+    said = command("-c", w.file, "connections").stdout
+    check("%s %d" % (MINE, os.getpid()) in said, said)
+    gate.set()
+    ok(read_response(c))
+    c.close()
+    w.balanced(o)
+
+
+@case
 def who_keeps_one_between_requests_is_told_of():
     o, _ = gated()
-    w = Weir(one(o, pool='mode = "session"; max = 4;'))
+    w = Weir(one(o, pool='mode = "session"; max = 4;', more=OPEN))
     c = Client(w.conf.ports["front"]).send(request(target="/a%0Ab?c"))
     ok(read_response(c))
     w.wait_pool(leased=1)
@@ -116,7 +136,7 @@ def a_client_of_a_unix_socket_is_known_by_its_process():
 @case
 def all_who_ride_on_a_shared_one_are_told_of():
     server = RedisServer()
-    w = through(server)
+    w = through(server, more=OPEN)
     front = w.conf.ports["front"]
     pinned = redis.Client(front)
     pinned.ok("MULTI")
@@ -145,7 +165,7 @@ def all_who_ride_on_a_shared_one_are_told_of():
 @case
 def of_a_statement_its_first_words_are_told():
     o = PgOrigin()
-    w = postgres.through(o)
+    w = postgres.through(o, more=OPEN)
     c = postgres.Client(w.conf.ports["front"])
     c.ok("BEGIN", "SHOW work_mem")
     r = rows(w, state="leased")
@@ -165,7 +185,7 @@ def of_a_statement_its_first_words_are_told():
 @case
 def hundreds_at_once_are_all_found():
     o = Origin(echo)
-    w = Weir(one(o, protocol="tcp", workers=2))
+    w = Weir(one(o, protocol="tcp", workers=2, more=OPEN))
     clients = [Client(w.conf.ports["front"]).send("x") for _ in range(300)]
     for c in clients:
         eq(c.read_exact(1), b"x", "echo")
