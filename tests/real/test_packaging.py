@@ -2,16 +2,21 @@
 that will read it: units, completion, alerts, dashboard, container, manifests.
 """
 # SPDX-License-Identifier: MIT
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import Aside, Skip, case, check, eq, need, port, put, temp_dir
-from case import until
+from case import Aside, Skip, case, check, eq, later, need, port, put
+from case import temp_dir, until
 from case import run as run_cases
 from programs import run, start
 from weir import BINARY, Conf, Weir, command
@@ -344,6 +349,41 @@ def the_compose_example_counts_visits():
 
 
 @case
+def the_package_is_built_from_what_the_program_is():
+    listed = re.search(r"\tbuild\) cat <<-END\n(.*?)\tEND", read("deps"),
+                       re.S)[1]
+    needed = {line.split()[0] for line in listed.strip().split("\n")}
+    # What every package may take for granted (build-essential).
+    needed -= {"gcc", "libc6-dev", "make"}
+    told = re.search(r"^Build-Depends: (.*?)^\S", read("debian", "control"),
+                     re.M | re.S)[1]
+    told = {d.split()[0] for d in told.split(",")} - {"debhelper-compat"}
+    eq(told, needed, "Build-Depends")
+
+
+def on_a_terminal(argv, awaited, keys):
+    """Run argv on an xterm of 80x24; what it drew until it showed something.
+    Then keys are pressed, which end it."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave,
+                               env={**os.environ, "TERM": "xterm"},
+                               start_new_session=True)
+    later(process.kill)
+    drawn = b""
+
+    def shown():
+        nonlocal drawn
+        if select.select([master], [], [], 0.1)[0]:
+            drawn += os.read(master, 65536)
+        return awaited in drawn
+    until(shown, "%r on the screen" % awaited)
+    os.write(master, keys)
+    until(lambda: process.poll() is not None, "the end of " + argv[-1])
+    return drawn
+
+
+@case
 def the_image_holds_all_that_it_needs():
     if os.getuid() != 0:
         raise Aside("only root may chroot")
@@ -361,6 +401,9 @@ def the_image_holds_all_that_it_needs():
     probe = json.loads(re.search(r"CMD (\[.*\])$", text, re.M)[1])
     start("image", conf.ports["front"], inside + entry)
     eq(run(*inside, *probe).strip(), "ready", "health check")
+    # It knows terminals: what it draws for one moves the cursor.
+    drawn = on_a_terminal(inside + ["/usr/bin/weir", "top"], b"front", b"q")
+    check(re.search(rb"\x1b\[[0-9;]*H", drawn), "weir top: %r" % drawn)
     used = sum(os.path.getsize(os.path.join(d, f))
                for d, _, files in os.walk(root) for f in files)
     check(used < 20e6, "%d bytes" % used)
