@@ -334,6 +334,21 @@ compare(struct plan *p, struct runtime *rt)
 	return count_pools(p, rt);
 }
 
+/* What the sandbox does not permit a reload is refused, too. */
+static int
+fits_sandbox(struct plan *p, const struct runtime *rt)
+{
+	char why[512];
+
+	if (sandbox_permits(&rt->sandbox, p->conf, why, sizeof(why)) == 0)
+		return 0;
+	p->errors.v = calloc(1, sizeof(*p->errors.v));
+	if (p->errors.v != NULL &&
+	    asprintf(&p->errors.v[0], "%s: %s", p->conf->path, why) >= 0)
+		p->errors.n = 1;
+	return -1;
+}
+
 struct plan *
 plan_make(struct runtime *rt, const char *text, const char *name)
 {
@@ -346,7 +361,7 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 	if (p == NULL)
 		return NULL;
 	p->conf = conf_load(&in, &p->errors);
-	p->ok = p->conf != NULL;
+	p->ok = p->conf != NULL && fits_sandbox(p, rt) == 0;
 	if (!p->ok)
 		return p;
 	conf_warn(p->conf, &p->warnings);

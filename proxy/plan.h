@@ -37,7 +37,7 @@ struct plan {
 	size_t n_pools;
 	/* By index in diff: it takes effect at the next start only. */
 	bool *at_start;
-	struct conf *conf;              /* as read; NULL unless ok */
+	struct conf *conf;              /* as read; NULL: it has mistakes */
 };
 
 /*

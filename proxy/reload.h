@@ -42,7 +42,7 @@ struct runtime;
 /* A reload that awaits its confirmation. Zeroed: there is none. */
 struct confirm {
 	struct passage *back;           /* prepared; NULL = nothing is awaited */
-	int64_t until_s;                /* wall clock */
+	int64_t until_s;                /* wall clock; 0 without `back` */
 	bool drop_overrides;            /* when it is confirmed */
 	struct deadline deadline;
 };

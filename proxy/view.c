@@ -330,7 +330,7 @@ take_program(struct view *v, struct runtime *rt, const struct history *h)
 	v->reload_error = rt->reload.ok ? NULL : rt->reload.error;
 	v->reload_at_s = rt->reload.at_s;
 	v->upgrade = upgrade_result(rt);
-	v->confirm_until_s = reload_awaits(rt);
+	v->confirm_until_s = rt->confirm.until_s;
 	v->reloads = &rt->reloads;
 	v->reloads_ok = rt->reloads_ok;
 	v->reloads_bad = rt->reloads_bad;

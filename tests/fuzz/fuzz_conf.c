@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "conf/diff.h"
 #include "tests/conf/fake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -31,10 +32,14 @@ use(struct conf *c)
 {
 	struct conf_errors warnings = { NULL, 0 };
 	char *json = conf_json(c);
+	struct diff d;
 
 	if (json == NULL)
 		abort();
 	free(json);
+	if (diff_make(&d, c, c) < 0 || d.n > 0)
+		abort();
+	diff_fini(&d);
 	conf_warn(c, &warnings);
 	conf_errors_fini(&warnings);
 	conf_free(c);
@@ -44,8 +49,10 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = strndup((const char *)data, size);
+	/* One that begins with a mark, as if it had been sent. */
 	struct conf_input in = { .path = PATH, .text = text,
-	    .protos = fake_protos };
+	    .name = text != NULL && strncmp(text, "#@", 2) == 0 ? "d/a.conf" :
+	    NULL, .protos = fake_protos };
 	struct conf_errors errors = { NULL, 0 };
 	struct conf *c;
 

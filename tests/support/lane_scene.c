@@ -163,7 +163,7 @@ lane_scene_load(struct lane_scene *s, const char *listener_keys,
 	o = order_new(g, 1, 0, 1);
 	assert_non_null(o);
 	o->n_doors = o->n_pools = 1;
-	o->doors[0] = (struct door_order){ s->door, &c->listeners[0] };
+	o->doors[0] = (struct door_order){ s->door, &c->listeners[0], false };
 	o->pools[0] = (struct pool_order){ .pool = s->pool,
 	    .conf = &c->upstreams[0],
 	    .roster = s->rt.gen == NULL ? roster_keep(s->roster) : NULL };

@@ -291,6 +291,38 @@ def reloads(w):
     return done
 
 
+def ways_back(w):
+    """A plan, a reload that is confirmed, one that goes back by itself."""
+    def plan():
+        was = w.stats()["generation"]
+        status, body, _ = w.admin_request("POST", "/plan", None,
+                                          w.conf.other.text())
+        eq(w.stats()["generation"], was, "generation after a plan")
+        if status != 200 or json.loads(body)["result"] != "ok":
+            return False
+        right(any("pool.max 4 -> 6" in t for t in json.loads(body)["text"]),
+              "the plan lacks something")
+        return True
+
+    def reload(conf, confirm):
+        w.write(conf.text())
+        return w.post("/reload" + confirm)[0] == 200
+
+    def still():
+        # Whatever came of it: both files have this one.
+        return once(w.conf.ports["front"]).status == 200
+
+    def over():
+        until(lambda: w.stats()["reload"]["confirm_until"] is None, "the end")
+        return True
+    return [attempt(reload, w.conf, ""), attempt(plan),
+            attempt(lambda: w.get("/drift")[0] == 200),
+            attempt(reload, w.conf.other, "?confirm=60s"), attempt(still),
+            attempt(lambda: w.post("/confirm")[0] == 200), attempt(still),
+            attempt(reload, w.conf, "?confirm=20ms"), attempt(still), attempt(over),
+            attempt(still)]
+
+
 def exchanges_tcp(w):
     port = w.conf.ports["front"]
 
@@ -363,6 +395,18 @@ def each_allocation_of_a_reload():
         "back", o, pool="max = 6;").upstream("two", o)
     conf.origin = o
     torture(conf, o, reloads, 10, felt=False)
+
+
+@case.case
+def each_allocation_of_a_plan_and_of_ways_back():
+    o = HttpOrigin(handler, keep=False)
+    conf = one(o, pool="max = 4;").listener("less").upstream("three", o)
+    conf.other = copy.deepcopy(conf).listener("more").upstream(
+        "back", o, pool="max = 6;").upstream("two", o)
+    conf.other.listeners.pop("less")
+    conf.other.ports.pop("less")
+    conf.origin = o
+    torture(conf, o, ways_back, 10, felt=False)
 
 
 @case.case
