@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/arena.h"
-#include "conf/facts.h"
+#include "conf/tree.h"
 
 const char *const diff_kinds[DIFF_N_KINDS] = {
 	[DIFF_LISTENER] = "listener",
@@ -28,211 +27,7 @@ const char *const diff_hows[DIFF_N_HOWS] = {
 	[DIFF_CHANGED] = "changed"
 };
 
-enum { PATH_MOST = 512, LIST_WHOLE = 8 };
-
-/* ------------------------------------------------------------------- trees */
-
-/* A value, or a group or list of others; in its tree's arena. */
-struct node {
-	const char *key;                /* NULL in a list */
-	const struct conf_key *row;     /* of a value, where it has one */
-	const char *text;               /* of a value */
-	const char *shown;              /* of a secret: what may be seen */
-	bool bare;
-	char bracket;                   /* 0 = a value */
-	struct node *up, *next;
-	struct node *first, **end;
-	size_t n;
-	struct node *twin;              /* while lists are compared */
-	size_t skip, keep;              /* of a list, when it is spelled: only
-					   so many after so many; keep 0 and
-					   skip 0 = all */
-};
-
-struct tree {
-	struct arena arena;
-	struct node *top, *at;
-};
-
-static struct node *
-grow(struct tree *t, const char *key)
-{
-	struct node *n = arena_take(&t->arena, 1, sizeof(*n));
-
-	if (n == NULL)
-		return NULL;
-	n->key = key == NULL ? NULL : arena_copy(&t->arena, key);
-	n->end = &n->first;
-	n->up = t->at;
-	if (t->at == NULL)
-		return n;
-	*t->at->end = n;
-	t->at->end = &n->next;
-	t->at->n++;
-	return n;
-}
-
-static void
-tree_open(void *arg, const char *key, char bracket)
-{
-	struct tree *t = arg;
-	struct node *n = t->arena.failed ? NULL : grow(t, key);
-
-	if (n == NULL)
-		return;
-	n->bracket = bracket;
-	t->at = n;
-	if (t->top == NULL)
-		t->top = n;
-}
-
-static void
-tree_close(void *arg, char bracket)
-{
-	struct tree *t = arg;
-
-	(void)bracket;
-	if (!t->arena.failed)
-		t->at = t->at->up;
-}
-
-static void
-tree_fact(void *arg, const struct fact *f)
-{
-	struct tree *t = arg;
-	struct node *n = t->arena.failed ? NULL : grow(t, f->key);
-
-	if (n == NULL)
-		return;
-	n->row = f->row;
-	n->text = arena_copy(&t->arena, f->text);
-	n->bare = f->bare && !f->hidden;
-	if (f->hidden)
-		n->shown = arena_copy(&t->arena, f->shown != NULL ? f->shown :
-		    FACT_HIDDEN);
-}
-
-static const struct fact_ops tree_ops = {
-	.open = tree_open,
-	.close = tree_close,
-	.fact = tree_fact
-};
-
-static int
-tree_make(struct tree *t, const struct conf *c)
-{
-	*t = (struct tree){ .top = NULL };
-	conf_tell(c, &tree_ops, t);
-	return t->arena.failed ? -1 : 0;
-}
-
-static struct node *
-child(const struct node *n, const char *key)
-{
-	struct node *c;
-
-	for (c = n == NULL ? NULL : n->first; c != NULL; c = c->next)
-		if (c->key != NULL && strcmp(c->key, key) == 0)
-			return c;
-	return NULL;
-}
-
-static bool
-alike(const struct node *a, const struct node *b)
-{
-	const struct node *c, *d;
-
-	if (a->bracket != b->bracket || a->n != b->n ||
-	    (a->key == NULL) != (b->key == NULL) ||
-	    (a->key != NULL && strcmp(a->key, b->key) != 0))
-		return false;
-	if (a->bracket == 0)
-		return strcmp(a->text, b->text) == 0;
-	for (c = a->first, d = b->first; c != NULL; c = c->next, d = d->next)
-		if (!alike(c, d))
-			return false;
-	return true;
-}
-
-/* --------------------------------------------------------------- spelling */
-
-static void
-spell_text(FILE *out, const char *text)
-{
-	putc('"', out);
-	for (; *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
-			putc('\\', out);
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			fprintf(out, "\\x%02x", (unsigned char)*text);
-		else
-			putc(*text, out);
-	}
-	putc('"', out);
-}
-
-/* Of a long list the part that is the same in both is "...". */
-static void
-spell(FILE *out, const struct node *n)
-{
-	bool cut = n->n > LIST_WHOLE && n->skip + n->keep > 0;
-	const struct node *c;
-	size_t i = 0;
-
-	if (n->bracket == 0) {
-		if (n->bare)
-			fputs(n->text, out);
-		else
-			spell_text(out, n->shown != NULL ? n->shown : n->text);
-		return;
-	}
-	fputs(n->bracket == '{' ? "{" : "(", out);
-	if (cut && n->skip > 0)
-		fputs(" ...", out);
-	for (c = n->first; c != NULL; c = c->next, i++) {
-		if (cut && (i < n->skip || i >= n->skip + n->keep))
-			continue;
-		putc(' ', out);
-		if (c->key != NULL)
-			fprintf(out, "%s = ", c->key);
-		spell(out, c);
-		if (n->bracket == '{')
-			putc(';', out);
-		else if (c->next != NULL)
-			putc(',', out);
-	}
-	if (cut && n->skip + n->keep < n->n)
-		fputs(" ...", out);
-	fputs(n->bracket == '{' ? " }" : " )", out);
-}
-
-/* As a value in the file; a text by itself goes without its quotes. Malloc'd,
-   NULL when out of memory. */
-static char *
-spelled(const struct node *n)
-{
-	char *bytes = NULL;
-	size_t len;
-	FILE *out = open_memstream(&bytes, &len);
-
-	if (out == NULL)
-		return NULL;
-	if (n->bracket == 0 && strpbrk(n->text, "\"\\ ") == NULL &&
-	    *n->text != '\0' && n->shown == NULL)
-		fputs(n->text, out);
-	else
-		spell(out, n);
-	if (fclose(out) == 0)
-		return bytes;
-	free(bytes);
-	return NULL;
-}
-
-static bool
-is_secret(const struct node *n)
-{
-	return n != NULL && n->bracket == 0 && n->shown != NULL;
-}
+enum { PATH_MOST = 512 };
 
 /* ---------------------------------------------------------------- changes */
 
@@ -325,7 +120,7 @@ value_text(const struct place *p, const struct node *was,
 		return NULL;
 	put_subject(out, p);
 	fputs(p->path + p->at, out);
-	if (is_secret(was) || is_secret(now))
+	if (node_is_secret(was) || node_is_secret(now))
 		fputs(was == NULL ? " is set now (secret)" : now == NULL ?
 		    " is not set any more (secret)" : " changed (secret)", out);
 	else if (from != NULL && to != NULL && strcmp(from, to) == 0)
@@ -344,7 +139,7 @@ static void
 change_value(struct place *p, const struct node *was, const struct node *now)
 {
 	struct diff_change *c = add(p);
-	bool secret = is_secret(was) || is_secret(now);
+	bool secret = node_is_secret(was) || node_is_secret(now);
 
 	if (c == NULL)
 		return;
@@ -352,9 +147,9 @@ change_value(struct place *p, const struct node *was, const struct node *now)
 	if (is_limit(p, now != NULL ? now : was))
 		c->kind = DIFF_LIMIT;
 	if (was != NULL && !secret)
-		p->failed = (c->from = spelled(was)) == NULL || p->failed;
+		p->failed = (c->from = node_spelled(was)) == NULL || p->failed;
 	if (now != NULL && !secret)
-		p->failed = (c->to = spelled(now)) == NULL || p->failed;
+		p->failed = (c->to = node_spelled(now)) == NULL || p->failed;
 	complete(p, c, value_text(p, was, now, c->from, c->to));
 }
 
@@ -364,9 +159,9 @@ change_value(struct place *p, const struct node *was, const struct node *now)
 static const struct node *
 name_of(const struct node *n)
 {
-	const struct node *name = child(n, "name");
+	const struct node *name = node_child(n, "name");
 
-	return name != NULL ? name : child(n, "address");
+	return name != NULL ? name : node_child(n, "address");
 }
 
 static const char *
@@ -411,7 +206,7 @@ static void
 put_gist(FILE *out, const struct node *n)
 {
 	static const char *const keys[] = { "protocol", "address", "srv" };
-	const struct node *list = child(n, "bind");
+	const struct node *list = node_child(n, "bind");
 	const struct node *c;
 	const char *between = " (";
 	size_t i;
@@ -421,13 +216,13 @@ put_gist(FILE *out, const struct node *n)
 		between = ", ";
 	}
 	for (i = 0; i < NELEMS(keys); i++)
-		if ((c = child(n, keys[i])) != NULL &&
+		if ((c = node_child(n, keys[i])) != NULL &&
 		    c->text != name_of(n)->text &&
 		    strcmp(c->text, name_of(n)->text) != 0) {
 			fprintf(out, "%s%s", between, seen(c));
 			between = ", ";
 		}
-	list = child(n, "endpoints");
+	list = node_child(n, "endpoints");
 	if (list != NULL) {
 		fprintf(out, "%s%zu endpoint%s", between, list->n,
 		    list->n == 1 ? "" : "s");
@@ -599,7 +394,7 @@ common_tail(const struct node *was, const struct node *now, size_t head)
 	a = nth(was, was->n - most);
 	b = nth(now, now->n - most);
 	for (; a != NULL; a = a->next, b = b->next)
-		tail = alike(a, b) ? tail + 1 : 0;
+		tail = node_alike(a, b) ? tail + 1 : 0;
 	return tail;
 }
 
@@ -612,7 +407,7 @@ compare_values(struct place *p, struct node *was, struct node *now)
 	size_t head = 0, tail, len;
 	char index[32];
 
-	while (a != NULL && b != NULL && alike(a, b)) {
+	while (a != NULL && b != NULL && node_alike(a, b)) {
 		a = a->next;
 		b = b->next;
 		head++;
@@ -646,7 +441,7 @@ compare_key(struct place *p, const char *key, struct node *was,
 {
 	size_t len = go_to(p, "%s", key);
 
-	if (was != NULL && now != NULL && alike(was, now))
+	if (was != NULL && now != NULL && node_alike(was, now))
 		;
 	else if (was == NULL || now == NULL || was->bracket != now->bracket ||
 	    was->bracket == 0)
@@ -740,8 +535,8 @@ diff_make(struct diff *d, const struct conf *was, const struct conf *now)
 	if (good)
 		compare(p, a.top, b.top);
 	good = good && !p->failed;
-	arena_fini(&a.arena);
-	arena_fini(&b.arena);
+	tree_fini(&a);
+	tree_fini(&b);
 	free(p);
 	if (!good) {
 		diff_fini(d);
