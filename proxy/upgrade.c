@@ -20,6 +20,7 @@
 #include "pool/handover.h"
 #include "proxy/admin/admin.h"
 #include "proxy/live.h"
+#include "proxy/reload.h"
 #include "proxy/upgrade_parts.h"
 #include "proxy/upgrade_pools.h"
 #include "proxy/upgrade_state.h"
@@ -542,6 +543,9 @@ hindrance(const struct upgrade *up)
 	if (getpid() == 1)
 		return "weir is process 1 here, and when that ends, so does "
 		    "the container: start a new one instead";
+	/* The new one would take the file as it is, for good. */
+	if (reload_awaits(rt) > 0)
+		return "a reload awaits its confirmation: weir confirm first";
 	if (rt->caps.v == NULL)
 		return "there was no memory to share when weir started";
 	return NULL;

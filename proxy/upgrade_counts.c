@@ -155,7 +155,8 @@ static const struct row endpoint_rows[] = {
 
 static const struct row program_rows[] = {
 	ONE(runtime, reloads_ok), ONE(runtime, reloads_bad),
-	ONE(runtime, tls_files_ok), ONE(runtime, tls_files_bad)
+	ONE(runtime, tls_files_ok), ONE(runtime, tls_files_bad),
+	ONE(runtime, watchdog.stuck_total)
 };
 
 static const struct hist_row worker_hists[] = { HIST(worker, lag) };

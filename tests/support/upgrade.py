@@ -130,7 +130,7 @@ class Successive(weir.Weir):
 class Load:
     """Clients that ask over HTTP without pause; every failure is kept."""
 
-    def __init__(self, number, clients=4):
+    def __init__(self, number, clients=2):
         self.number, self.stop, self.failures = number, False, []
         self.done = [0] * clients
         self.threads = [threading.Thread(target=self._go, args=(n,),

@@ -167,7 +167,7 @@ def what_a_server_has_said_to_its_first_client_goes_along():
 
 # ------------------------------------------------------------------ under load
 
-def loaded(workers, upgrades=4):
+def loaded(workers, upgrades=3):
     o = HttpOrigin(keep=False)
     w = Successive(one(o, pool="min_idle = 4; max = 4;", workers=workers[0]))
     w.wait_pool(idle=4)
@@ -315,13 +315,13 @@ def killed_at_any_moment_it_costs_no_request():
     o = HttpOrigin(keep=False)
     w = Successive(one(o, pool="min_idle = 2; max = 4;", workers=2))
     w.wait_pool(idle=2)
-    load = Load(w.conf.ports["front"], 3)
+    load = Load(w.conf.ports["front"])
     killed = taken = 0
-    for step in range(14):
+    for step in range(10):
         status, body = w.post("/upgrade")
         eq(status, 202, "/upgrade")
         pid = json.loads(body)["pid"]
-        w.sleep_until(step * 0.004 * SLOW)
+        w.sleep_until(step * 0.005 * SLOW)
         # Stopped, it has either begun to serve or will not.
         os.kill(pid, signal.SIGSTOP)
         until(lambda: state_of(pid) in "TZX", "its stop")
@@ -356,6 +356,18 @@ def only_one_at_a_time_and_no_reload_meanwhile():
     check(status == 422 and "under way" in body, "%d %s" % (status, body))
     # It is told to end: the new one does not stay behind.
     w.stop()
+
+
+@case
+def none_while_a_reload_awaits_its_confirmation():
+    w = Successive(one(HttpOrigin()))
+    w.conf.log = 'level = "debug";'
+    w.write()
+    eq(w.post("/reload?confirm=60s")[0], 200, "/reload")
+    status, body = w.post("/upgrade")
+    check(status == 409 and "confirm" in body, "%d %s" % (status, body))
+    eq(w.post("/confirm")[0], 200, "/confirm")
+    w.upgrade()
 
 
 @case
