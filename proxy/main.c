@@ -255,15 +255,9 @@ watch_signal(struct ev_signal *sig, struct runtime *rt, int number,
 static void
 on_child(struct ev_loop *loop, struct ev_signal *sig, int revents)
 {
-	struct runtime *rt = sig->data;
-	siginfo_t info = { 0 };
-
-	(void)loop, (void)revents;
-	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	    info.si_pid > 0 && info.si_pid != rt->awaited) {
-		(void)waitpid(info.si_pid, NULL, WNOHANG);
-		info.si_pid = 0;
-	}
+	(void)loop, (void)sig, (void)revents;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }
 
 /* Whoever has started us takes us along. Not sooner: a change of user makes the

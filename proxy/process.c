@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proxy/scout.h"
+
 enum {
 	PASS_MS = 1500,                 /* for all processes' descriptors */
 	ANSWER_MS = 200                 /* for one socket: it is at once */
@@ -34,6 +36,7 @@ enum {
 
 struct process_finder {
 	struct worker *main;
+	int scout;                      /* who looks; -1 = the thread itself */
 	pthread_t thread;
 	bool started, ending;
 	pthread_mutex_t lock;
@@ -278,7 +281,10 @@ finder_thread(void *arg)
 	struct process_search *s;
 
 	while ((s = next_search(f)) != NULL) {
-		process_look(s->ends, s->n);
+		if (f->scout >= 0)
+			scout_look(f->scout, s->ends, s->n);
+		else
+			process_look(s->ends, s->n);
 		worker_post(f->main, &s->over);
 	}
 	return NULL;
@@ -292,9 +298,16 @@ process_finder_new(struct worker *main)
 	if (f == NULL)
 		return NULL;
 	f->main = main;
+	f->scout = -1;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->more, NULL);
 	return f;
+}
+
+void
+process_finder_use(struct process_finder *f, int scout)
+{
+	f->scout = scout;
 }
 
 static bool
@@ -352,5 +365,7 @@ process_finder_free(struct process_finder *f)
 	}
 	pthread_cond_destroy(&f->more);
 	pthread_mutex_destroy(&f->lock);
+	if (f->scout >= 0)
+		close(f->scout);
 	free(f);
 }

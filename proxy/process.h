@@ -45,6 +45,9 @@ void process_look(struct process_end *ends, size_t n);
 /* Its thread, which sends its answers to main, begins with the first search. NULL
    when out of memory. */
 struct process_finder *process_finder_new(struct worker *main) MUST_CHECK;
+/* Let the one with that socket look (scout.h) instead of its thread; -1 = none.
+   Before the first search. */
+void process_finder_use(struct process_finder *f, int scout);
 /* Before main's end: waits for the search that is under way, drops the rest. */
 void process_finder_free(struct process_finder *f);
 

@@ -24,6 +24,7 @@
 #include "proxy/live.h"
 #include "proxy/privileges.h"
 #include "proxy/relief.h"
+#include "proxy/scout.h"
 #include "proxy/settings.h"
 #include "proxy/upgrade.h"
 
@@ -122,6 +123,18 @@ prepare_start(struct runtime *rt, struct conf *conf, struct sink **access,
 	return change;
 }
 
+/* The last things that need one thread, and more rights than weir keeps. */
+static int
+confine(struct runtime *rt, const struct conf *conf, struct sink *access,
+    char *why, size_t size)
+{
+	if (privileges_drop(conf, access, why, size) < 0)
+		return -1;
+	/* Before the sandbox, which would be the scout's too. */
+	process_finder_use(rt->finder, scout_open(sandbox_will_hide(conf)));
+	return sandbox_enter(&rt->sandbox, conf, why, size);
+}
+
 static int
 start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 {
@@ -146,8 +159,7 @@ start_with(struct runtime *rt, struct conf *conf, struct conf_errors *errors)
 		return -1;
 	}
 	change_commit(change, NULL);
-	if (privileges_drop(conf, access, why, sizeof(why)) < 0 ||
-	    sandbox_enter(&rt->sandbox, conf, why, sizeof(why)) < 0) {
+	if (confine(rt, conf, access, why, sizeof(why)) < 0) {
 		errors_add(errors, "%s", why);
 		if (access != NULL)
 			sink_close(access);

@@ -118,8 +118,6 @@ struct runtime {
 	struct notify notify;           /* who started weir */
 	struct watchdog watchdog;
 	struct sandbox sandbox;
-	pid_t awaited;                  /* a child whose end somebody looks at;
-					   0 = none */
 	struct pressure_watch pressure;
 	struct deadline look;           /* at it; proxy/relief.c */
 	_Atomic int pressure_level;     /* enum pressure; read by lanes */

@@ -182,6 +182,12 @@ check_places(const struct sandbox_place *given, size_t n_given,
 	return done;
 }
 
+bool
+sandbox_will_hide(const struct conf *conf)
+{
+	return conf->security.sandbox == CONF_SANDBOX_ON;
+}
+
 int
 sandbox_may_start(const struct conf *conf, char *why, size_t size)
 {
@@ -269,7 +275,8 @@ sandbox_seal(struct sandbox *s)
 		    "on, as in the weir before" : s->state);
 		return;
 	}
-	calls = seccomp_enter(s->seals_by_log, why, sizeof(why)) == 0;
+	calls = seccomp_enter(s->seals_by_log ? SECCOMP_LOG : SECCOMP_WEIR,
+	    why, sizeof(why)) == 0;
 	snprintf(s->seccomp, sizeof(s->seccomp), calls ? "%s" :
 	    "unavailable: %s", calls ? word : why);
 	s->state = calls || s->confined ? word : "unavailable";

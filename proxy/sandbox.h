@@ -54,6 +54,9 @@ struct sandbox {
 	size_t n_places;
 };
 
+/* Will sandbox_enter() hide other processes from weir? */
+bool sandbox_will_hide(const struct conf *conf);
+
 /* -1 with why: we were started by a weir whose sandbox does not permit what this
    configuration needs. */
 int sandbox_may_start(const struct conf *conf, char *why, size_t size)
@@ -95,8 +98,15 @@ const struct sandbox_place *places_lacking(const struct sandbox_place *given,
 int landlock_enter(const struct sandbox_place *v, size_t n, bool core,
     char *why, size_t size) MUST_CHECK;
 
-/* Of all threads; log_only: nothing is refused. */
-int seccomp_enter(bool log_only, char *why, size_t size) MUST_CHECK;
+/* Which system calls are left to all threads of a process. */
+enum seccomp_set {
+	SECCOMP_WEIR,
+	SECCOMP_LOG,                    /* all; others than weir's are logged */
+	SECCOMP_SCOUT                   /* reading only; proxy/scout.h */
+};
+
+/* -1 with why. */
+int seccomp_enter(enum seccomp_set set, char *why, size_t size);
 /* Changes when the calls do. */
 uint64_t seccomp_hash(void);
 

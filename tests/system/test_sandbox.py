@@ -44,6 +44,14 @@ def sandbox(w):
     return s
 
 
+def helpers(w):
+    """Its children: one that looks at other processes for it."""
+    with open("/proc/%d/task/%d/children" % (w.pid, w.pid)) as f:
+        pids = f.read().split()
+    eq(len(pids), 1, "children")
+    return pids
+
+
 def attempts(mode, workers=2):
     """What all that came to, of main and of a worker: two dictionaries."""
     shim = Shim("intruder")
@@ -168,11 +176,25 @@ def folders_of_systemd_are_permitted():
 
 
 @case
+def its_scout_reads_and_no_more_and_ends_with_it():
+    w = Weir(one(HttpOrigin()))
+    sandbox(w)
+    scout, = helpers(w)
+    with open("/proc/%s/status" % scout) as f:
+        status = dict(line.split(":", 1) for line in f)
+    eq(status["Name"].strip(), "weir-scout", "its name")
+    eq((int(status["Seccomp"]), int(status["NoNewPrivs"])), (2, 1), "state")
+    eq(len(os.listdir("/proc/%s/fd" % scout)), 1, "descriptors")
+    w.stop()
+    until(lambda: not os.path.exists("/proc/" + scout), "its end")
+
+
+@case
 def changing_it_takes_a_restart():
     w = Weir(one(HttpOrigin()))
     w.write(w.conf.text() + 'security = { sandbox = "off"; };')
     w.reload()
-    w.wait_log("reload: security.sandbox takes effect at the next start")
+    w.wait_log("security.sandbox.* takes effect at the next start")
     eq(sandbox(w)["state"], "on", "state")
 
 
@@ -206,6 +228,8 @@ def one_that_is_started_inside_does_not_put_layer_on_layer():
     os.link(shim.path, logs + "/page")
     w = Weir(conf, env={**shim.env, "WEIR_SHIM": logs + "/page"})
     sandbox(w)
+    ok(once(w.conf.ports["front"]))
+    scouts = helpers(w)
 
     def started():
         return struct.unpack_from("i", shim.page, 8)[0]
@@ -221,6 +245,7 @@ def one_that_is_started_inside_does_not_put_layer_on_layer():
     with open("/proc/%d/status" % w.pid) as f:
         status = dict(line.split(":", 1) for line in f)
     eq(int(status["Seccomp_filters"]), 1, "filters")
+    eq(helpers(w), scouts, "who looks at other processes")
     ok(once(w.conf.ports["front"]))
     # One that would need more than it is permitted.
     w.write(logging(conf, other + "/access.log").text())
