@@ -346,12 +346,15 @@ serve(void *service)
 }
 
 static int
-run_with(const struct options *o, const char *path,
+run_with(const struct options *o, char *program, const char *path,
     const struct rlimit *descriptors)
 {
+	/* One that takes over is a weir alone: we are above it already. */
+	char option[] = "-c", *argv[] = { program, option, (char *)path, NULL };
 	struct run_options options = { .command = o->after,
 	    .descriptors = *descriptors };
-	struct service service = { .path = path, .above = getpid() };
+	struct service service = { .path = path, .argv = argv,
+	    .above = getpid() };
 
 	if (run_parse(&options, o->n_rest - 1, o->rest + 1) < 0)
 		return EXIT_USAGE;
@@ -395,7 +398,7 @@ main(int argc, char **argv)
 	else if (command == NULL)
 		status = run(&service);
 	else if (strcmp(command, "run") == 0)
-		status = run_with(&o, path, &descriptors);
+		status = run_with(&o, argv[0], path, &descriptors);
 	else if (strcmp(command, "demo") == 0 && o.n_rest == 1)
 		status = run_demo();
 	else if (client_has(command))

@@ -538,8 +538,7 @@ hindrance(const struct upgrade *up)
 		    "still drains: try again when it has ended" :
 		    "this weir is taking over from another";
 	if (up->argv == NULL || rt->path == NULL)
-		return "weir demo and weir run are not upgraded: end them and "
-		    "start them again";
+		return "weir demo is not upgraded: end it and start it again";
 	if (getpid() == 1)
 		return "weir is process 1 here, and when that ends, so does "
 		    "the container: start a new one instead";

@@ -236,6 +236,28 @@ def without_weir_the_application_is_ended():
 
 
 @case
+def weir_is_upgraded_under_it():
+    begun, _, _ = paths()
+    o = HttpOrigin()
+    w = under(one(o, pool="min_idle = 1;"), *shell(
+        "trap 'exit 6' TERM; echo x >>%s; while :; do sleep 0.02; done" %
+        begun))
+    until(lambda: os.path.exists(begun), "it runs")
+    for _ in range(2):
+        w.signal(signal.SIGUSR2)
+        until(lambda: w.stats()["pid"] != w.inner, "the new one")
+        until(lambda: gone(w.inner), "the old one is gone")
+        w.inner = w.stats()["pid"]
+        ok(once(w.conf.ports["front"]))
+    eq(read(begun), "x\n", "starts of the application")
+    w.signal(signal.SIGHUP)
+    w.wait_log("reload: generation")
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 6, "exit status")
+    check(gone(w.inner), "weir lives on")
+
+
+@case
 def weir_stop_ends_both():
     begun, _, _ = paths()
     w = under(one(HttpOrigin()), *shell(
