@@ -246,7 +246,7 @@ fill(struct slow_entry *e, const struct exchange *x, int64_t now_ns)
 	copy_name(e->listener, x->policy->name);
 	if (x->upstream != NULL)
 		copy_name(e->upstream, x->upstream->name);
-	if (x->asked_once)
+	if (x->ask.pool != NULL)
 		copy_pool(&e->pool, x);
 	if (x->endpoint != NULL) {
 		copy_name(e->endpoint, x->endpoint->name);
