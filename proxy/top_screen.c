@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { ESCAPE_MS = 25, ESCAPE = 27, RUBOUT = 127, BACKSPACE = 8 };
+enum { ESCAPE_MS = 100, ESCAPE = 27, RUBOUT = 127, BACKSPACE = 8 };
 
 struct screen {
 	SCREEN *terminal;

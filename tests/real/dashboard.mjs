@@ -210,10 +210,29 @@ async function a_bad_file(page) {
 	writeFileSync(given.file, given.good);
 }
 
+// The value of another moment, by mouse and by keyboard.
+async function a_chart(page) {
+	const chart = page.locator('svg.chart').first();
+
+	await chart.hover({ position: { x: 100, y: 20 } });
+	await says(page, ' s ago');
+	await page.mouse.move(0, 0);
+	await chart.focus();
+	for (let i = 0; i < 3; i++)
+		await page.keyboard.press('ArrowLeft');
+	await says(page, '15 s ago');
+	await page.keyboard.press('End');
+	await until(page, 'the present', () =>
+	    !document.getElementById('charts').innerText.includes('s ago'));
+}
+
 // The file has changed meanwhile: what would come of it is shown first.
 async function reloading(page) {
 	const before = await page.evaluate(() => last.generation);
 
+	await page.getByRole('button', { name: 'Compare with the file' })
+	    .click();
+	await says(page, 'pool.max 8 -> 6');
 	await page.getByRole('button', { name: 'Reload…' }).click();
 	const go = page.getByRole('button', { name: 'Reload', exact: true });
 	await until(page, 'the plan', () => !/Asking what/.test(
@@ -256,7 +275,7 @@ const cases = {
 
 		for (const step of [it_lives, names_are_text, connections,
 		    draining_by_keyboard, a_weight, what_is_refused, pausing,
-		    slow_ones, a_bad_file, reloading])
+		    slow_ones, a_chart, a_bad_file, reloading])
 			await step(page);
 		await shot(page, 'light');
 		await small_and_dark(browser);

@@ -1,5 +1,5 @@
 // What is asked for when somebody wants to see it: connections and who holds
-// them, slow and failed exchanges. And what is told in the stream beside the
+// them, slow and failed exchanges, the file. And what is told in the stream beside the
 // cards: reloads, the process.
 //
 // SPDX-License-Identifier: MIT
@@ -145,6 +145,22 @@ function tellReloads(s) {
   const rows = s.reloads ? s.reloads : s.reload.at ? [last] : [];
   keep($('reloads'), rows.length ? rows : [{ at: serverTime() - s.uptime_s, result: 'ok',
     generation: s.generation, changes: [] }], r => r.at + r.result, reloadRow);
+}
+
+// File, running configuration and what was changed by hand, side by side.
+function driftPart() {
+  const told = el('ul', 'plan');
+  const ask = button('Compare with the file', '', async () => {
+    try {
+      const j = await call('GET', 'drift');
+      told.replaceChildren(...(j.text.length ? j.text : ['The file says what is running.'])
+        .map(text => el('li', '', text)));
+    } catch (e) {
+      told.replaceChildren(el('li', '', e.status === 404 ?
+        'This weir cannot compare them.' : e.message));
+    }
+  });
+  $('drift').append(told, ask);
 }
 
 // -------------------------------------------------------------------- process

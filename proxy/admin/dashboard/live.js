@@ -195,4 +195,5 @@ new ResizeObserver(() => {
   for (const e of document.querySelectorAll('#upstreams > *')) if (e.inSight) e.redraw();
 }).observe(document.body);
 slowPart();
+driftPart();
 live();
