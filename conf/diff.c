@@ -246,8 +246,10 @@ coming_text(const struct place *p, const struct node *n, enum diff_how how)
 	else if (p->path[p->at] == '\0')
 		fprintf(out, "%s %s", diff_kinds[p->kind], p->owner);
 	else {
+		/* "bind[ADDRESS]" as a path, "bind ADDRESS" in words. */
 		put_subject(out, p);
-		fputs(p->path + p->at, out);
+		fprintf(out, "%.*s %s", (int)strcspn(p->path + p->at, "["),
+		    p->path + p->at, seen(name_of(n)));
 	}
 	fprintf(out, " %s", diff_hows[how]);
 	put_gist(out, n);

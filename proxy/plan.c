@@ -391,6 +391,13 @@ plan_free(struct plan *p)
 
 /* ----------------------------------------------------------------- telling */
 
+void
+plan_text(const struct diff_change *c, char *out, size_t size)
+{
+	snprintf(out, size, "%s%s", c->text, plan_waits_for_start(c->path) ?
+	    " (at the next start only)" : "");
+}
+
 /* Of an upstream that nothing happens to nothing is said. */
 bool
 plan_pool_text(const struct plan_pool *p, char *out, size_t size)
@@ -407,14 +414,13 @@ void
 plan_tell(const struct plan *p, void (*say)(void *arg, const char *line),
     void *arg)
 {
-	char line[1024];
+	char line[PLAN_TEXT_MOST];
 	size_t i;
 
 	if (p->ok && p->diff.n == 0)
 		say(arg, "nothing would change");
 	for (i = 0; i < p->diff.n; i++) {
-		snprintf(line, sizeof(line), "%s%s", p->diff.v[i].text,
-		    p->at_start[i] ? " (at the next start only)" : "");
+		plan_text(&p->diff.v[i], line, sizeof(line));
 		say(arg, line);
 	}
 	for (i = 0; i < p->n_pools; i++) {

@@ -187,10 +187,13 @@ static json_t *
 diff_texts(const struct diff *d)
 {
 	json_t *a = json_array();
+	char line[PLAN_TEXT_MOST];
 	size_t i;
 
-	for (i = 0; i < d->n; i++)
-		say(a, d->v[i].text);
+	for (i = 0; i < d->n; i++) {
+		plan_text(&d->v[i], line, sizeof(line));
+		say(a, line);
+	}
 	return a;
 }
 

@@ -108,7 +108,7 @@ changes_are_said_in_words(void **state)
 	    "upstream x: its endpoints stand in another order" },
 	{ ROW_BIND, "\"127.0.0.1:8080\"",
 	    "( \"127.0.0.1:8080\", \"[::1]:8080\" )",
-	    "listener a: bind[[::1]:8080] added" },
+	    "listener a: bind [::1]:8080 added" },
 	{ ROW_BIND, "\"127.0.0.1:8080\"",
 	    "{ address = \"127.0.0.1:8080\"; backlog = 7; }",
 	    "listener a: bind[127.0.0.1:8080].backlog 4096 -> 7" },
