@@ -170,6 +170,62 @@ def a_second_one_leads_back_to_what_was_good():
 
 
 @case
+def an_address_that_two_changes_took_away_comes_back():
+    """It has gone to another listener, then from that: who connects waits in
+    its queue, which is held, and is served by whoever has it in the end."""
+    o, p = HttpOrigin(), HttpOrigin()
+    conf = two(o, p, workers=2)
+    w = Weir(conf)
+    was = conf.ports["front"]
+    conf.listener("front", bind='"127.0.0.1:%d"' % port())
+    conf.listener("side", "aside", bind='"127.0.0.1:%d"' % was)
+    w.write()
+    reload(w, "?confirm=60s")
+    conf.listener("side", "aside", bind='"127.0.0.1:%d"' % port())
+    w.write()
+    reload(w, "?confirm=1s")
+    c = Client(was)
+    before = o.requests
+    ok(ask(c))
+    check(o.requests > before, "front has it again")
+    check(not awaits(w), "it has gone back")
+    c.close()
+    for _ in range(8):
+        ok(once(was))
+    w.balanced(o, p)
+
+
+@case
+def another_protocol_under_the_same_names_comes_and_goes():
+    o, p = HttpOrigin(), HttpOrigin()
+    conf = two(o, p)
+    w = Weir(conf)
+    side = conf.ports["side"]
+    kept = Client(side)
+    ok(ask(kept))
+    conf.listener("side", "aside", protocol="tcp")
+    w.write()
+    for query, result in (("?confirm=300ms", "reverted"),
+                          ("?confirm=60s", "confirmed")):
+        reload(w, query)
+        requests = p.requests
+        ok(once(side))
+        eq(p.requests, requests + 1, "requests through raw TCP")
+        if result == "confirmed":
+            confirm(w)
+        until(lambda: not awaits(w), "the end of it")
+        eq(ends(w)[0], result, "what came of it")
+        ok(once(side))
+    # Who came by the old one is served by it to his end.
+    ok(ask(kept))
+    kept.close()
+    until(lambda: len(w.stats()["upstreams"]) == 2, "the other has left")
+    eq([x["protocol"] for x in w.stats()["listeners"]], ["http", "tcp"],
+       "protocols")
+    w.balanced(o, p)
+
+
+@case
 def one_without_confirmation_is_for_good():
     o, p = HttpOrigin(), HttpOrigin()
     w = Weir(two(o, p))
