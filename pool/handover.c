@@ -72,9 +72,10 @@ handover_is_possible(const struct pool *p)
 }
 
 unsigned
-handover_coming(const struct upstream *up)
+handover_coming(const struct upstream *up, const struct conf_upstream *conf)
 {
-	return up->alike && peer_lets_go(up) ? upstream_elsewhere(up) : 0;
+	return up->alike && peer_lets_go(up) && conf->tls.client == NULL ?
+	    upstream_elsewhere(up) : 0;
 }
 
 static bool

@@ -59,6 +59,7 @@ void handover_adopt(struct pool *p, struct handed *h);
 bool handover_is_possible(const struct pool *p);
 
 /* How many connections another process has that may come here yet. */
-unsigned handover_coming(const struct upstream *up);
+unsigned handover_coming(const struct upstream *up,
+    const struct conf_upstream *conf);
 
 #endif

@@ -287,7 +287,7 @@ keeps_warm(const struct pool *p)
 static unsigned
 wanted_here(const struct pool *p)
 {
-	int64_t coming = handover_coming(p->upstream);
+	int64_t coming = handover_coming(p->upstream, p->conf);
 	int64_t least = p->conf->pool.min_idle;
 
 	return pool_share(p, coming < least ? least - coming : 0);

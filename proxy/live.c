@@ -552,7 +552,7 @@ live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
 		return false;
 	/* Another weir has some for us, or every place that there is. */
 	if (upstream_elsewhere(lu->upstream) > 0) {
-		warm += handover_coming(lu->upstream);
+		warm += handover_coming(lu->upstream, conf);
 		if (upstream_is_full(lu->upstream))
 			warm = wanted;
 	}

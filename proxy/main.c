@@ -209,7 +209,10 @@ on_term(struct ev_loop *loop, struct ev_signal *sig, int revents)
 	struct runtime *rt = sig->data;
 
 	(void)loop, (void)revents;
-	if (rt->draining)
+	/* One that has been taken over from drains already, but patiently. */
+	if (rt->handed_over && !rt->parting)
+		rt->parting = true;
+	else if (rt->draining)
 		runtime_stop(rt);
 	else
 		runtime_drain(rt);

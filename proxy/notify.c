@@ -244,3 +244,12 @@ notify_stopping(struct runtime *rt)
 	rt->notify.stopping = true;
 	(void)notify_send(&rt->notify, "STOPPING=1\nSTATUS=draining");
 }
+
+void
+notify_end(struct runtime *rt)
+{
+	if (rt->notify.to_len == 0)
+		return;
+	deadline_clear(&rt->notify.tick);
+	rt->notify.stopping = true;
+}

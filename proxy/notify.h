@@ -63,6 +63,8 @@ void notify_start(struct runtime *rt);
 /* Around a reload; error: why it was refused, NULL = it was not. */
 void notify_reloading(struct runtime *rt);
 void notify_reloaded(struct runtime *rt, const char *error);
+/* Another process speaks for the service from now on. */
+void notify_end(struct runtime *rt);
 /* It drains or ends. Twice is fine. */
 void notify_stopping(struct runtime *rt);
 

@@ -323,6 +323,7 @@ leave(struct upgrade *up)
 	note_result(up, NULL);
 	up->phase = UPGRADE_LEAVING;
 	(void)notify_main_pid(&rt->notify, up->pid);
+	notify_end(rt);
 	deadline_clear(&up->limit);
 	rt->owns_files = false;
 	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)

@@ -202,7 +202,7 @@ none_goes_of_a_protocol_with_a_state(void **state)
 	s.peer.state_size = 0;
 	s.upstream->alike = false;
 	assert_int_equal(taken(9, 0, &out), 0);
-	assert_int_equal(handover_coming(s.upstream), 0);
+	assert_int_equal(handover_coming(s.upstream, &s.conf), 0);
 	end();
 }
 

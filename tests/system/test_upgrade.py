@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import redis
 from case import SLOW, case, check, eq, put, run, temp_dir, until
 from origin import Origin, echo, greet
-from tls import Ca, TlsClient, client_context
+from tls import Ca, TlsClient, TlsOrigin, client_context
 from upgrade import Load, Successive
 from weir import Conf, listening, one
 from web import HttpOrigin, answer, ask, ok, once
@@ -146,6 +146,22 @@ def clients_resume_their_tls_sessions():
     w.upgrade()
     check(visit(session)[1], "not resumed by the new one")
     eq(w.listener()["tls"]["resumed_total"], 2, "resumed_total")
+
+
+@case
+def what_is_encrypted_is_warm_anew():
+    ca = Ca()
+    o = TlsOrigin(ca.cert("localhost", "DNS:localhost,IP:127.0.0.1"))
+    w = Successive(one(o, pool="min_idle = 2; max = 4;",
+                       up='tls = { ca = "%s"; };' % ca.crt))
+    w.wait_pool(idle=2)
+    w.upgrade()
+    check(w.stats()["ready"], "it took over before it was ready")
+    w.wait_pool(open=2, idle=2)
+    eq((o.accepted, w.upstream()["connects_total"],
+        w.upstream()["closes_total"]), (4, 4, 2), "connections")
+    ok(once(w.conf.ports["front"]))
+    w.balanced(o)
 
 
 @case
