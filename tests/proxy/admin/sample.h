@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "proxy/reloads.h"
 #include "proxy/view.h"
 
 #define SAMPLE_NAME "a\"b\\c\nd"
@@ -19,6 +20,8 @@ struct sample {
 	struct view_listener listeners[2];
 	struct view_upstream upstream;
 	struct sandbox sandbox;
+	struct reloads reloads;
+	char *reload_texts[1];
 	struct view view;
 };
 
@@ -121,6 +124,13 @@ sample_init(struct sample *s)
 	v->uptime_s = 12.5;
 	v->reload_ok = 1;
 	v->reload_at_s = v->config_at_s = 1700000001;
+	v->confirm_until_s = 1700000060;
+	s->reload_texts[0] = (char *)"upstream app: pool.max 64 -> 32";
+	s->reloads.n = 1;
+	s->reloads.v[0] = (struct reload_entry){ .end = RELOAD_REVERTED,
+	    .at_s = 1700000001, .generation = 3, .texts = s->reload_texts,
+	    .n_texts = 1, .left_out = 2 };
+	v->reloads = &s->reloads;
 	v->config_hash = "0123456789abcdef";
 	v->kernel_tls = "available";
 	v->sandbox = &s->sandbox;
@@ -128,6 +138,8 @@ sample_init(struct sample *s)
 	    .landlock = "on", .no_new_privs = true, .user = "weir" };
 	v->stuck_total = 21;
 	v->stuck_last = "worker 0 has not turned";
+	v->upgrade = (struct upgrade_result){ .last = "none",
+	    .state = "idle", .error = "" };
 	v->overrides = 2;
 	v->log_dropped = 13;
 	v->memory_budget = 64 << 20;

@@ -72,6 +72,9 @@ numbers_are_in_their_places(void **state)
 	static const struct { const char *path; json_int_t n; } rows[] = {
 		{ "pid", 42 }, { "generation", 3 }, { "window_s", 60 },
 		{ "reload.at", 1700000001 }, { "reload.overrides", 2 },
+		{ "reload.confirm_until", 1700000060 },
+		{ "reloads.0.at", 1700000001 }, { "reloads.0.generation", 3 },
+		{ "reloads.0.changes_left_out", 2 },
 		{ "process.fds", 120 }, { "process.fds_max", INT64_MAX },
 		{ "process.memory_bytes", 9000000 },
 		{ "process.loop_lag_us.p99", 0 },
@@ -148,6 +151,9 @@ texts_are_in_their_places(void **state)
 	static const struct { const char *path, *text; } rows[] = {
 		{ "version", WEIR_VERSION }, { "reload.last", "ok" },
 		{ "reload.file_hash", "0123456789abcdef" },
+		{ "reloads.0.result", "reverted" },
+		{ "reloads.0.changes.0", "upstream app: pool.max 64 -> 32" },
+		{ "reloads.0.error", "" },
 		{ "listeners.0.name", "web" }, { "listeners.0.protocol", "http" },
 		{ "listeners.0.bind.0", "0.0.0.0:8080" },
 		{ "listeners.0.bind.1", "[::]:8080" },
