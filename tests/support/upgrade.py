@@ -110,7 +110,7 @@ class Successive(weir.Weir):
             self.wait_log(r"process %d has drained" % before.pid)
             self.base_fds = min(self._beside() for _ in range(3))
         else:
-            later(lambda: before.wait(2 * WAIT))
+            later(lambda: before.wait(3 * WAIT))
         return before
 
     def refused(self):

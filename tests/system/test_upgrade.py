@@ -283,6 +283,31 @@ def the_cap_holds_for_both_where_nothing_can_be_passed():
     w.wait_pool(open=1, idle=1)
 
 
+@case
+def when_the_old_one_is_killed_its_places_are_free():
+    o, w = redis_back(1)
+    w.write()
+    w.reload()
+    old = redis.Client(w.conf.ports["front"])
+    eq(old.ask("ECHO", "1"), b"1", "an answer")
+    # It waits for an answer, on the only connection.
+    o.answer = lambda args, play: redis.SILENT
+    old.write("ECHO", "never")
+    until(lambda: o.asked("ECHO") == 2, "the question")
+    pid = w.pid
+    w.upgrade(ended=False)
+    eq(w.pool()["open"], 1, "open")
+    o.answer = lambda args, play: args[1]
+    new = redis.Client(w.conf.ports["front"])
+    new.write("ECHO", "2")
+    until(lambda: w.pool()["waiting"] == 1, "who waits for it")
+    os.kill(pid, signal.SIGKILL)
+    eq(new.read(), b"2", "an answer")
+    w.wait_log("process %d has ended before it had drained" % pid)
+    new.close()
+    w.wait_pool(open=1, idle=1)
+
+
 # ------------------------------------------------------------------ it fails
 
 @case
