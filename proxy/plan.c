@@ -286,6 +286,21 @@ count_pool(struct plan_pool *p, const struct live_upstream *lu,
 		trim(p, kept, &now->pool);
 }
 
+static bool
+is_touched(const struct plan *p, const char *upstream)
+{
+	size_t i;
+
+	for (i = 0; i < p->diff.n; i++) {
+		const struct diff_change *c = &p->diff.v[i];
+
+		if (c->owner != NULL && strcmp(c->owner, upstream) == 0 &&
+		    c->path != NULL && strncmp(c->path, "upstreams.", 10) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int
 count_pools(struct plan *p, struct runtime *rt)
 {
@@ -310,7 +325,7 @@ count_pools(struct plan *p, struct runtime *rt)
 			return -1;
 		p->n_pools++;
 		now = conf_upstream_find(p->conf, lu->conf->name);
-		pool->gone = now == NULL;
+		pool->touched = is_touched(p, lu->conf->name);
 		count_pool(pool, lu, now);
 		pool->moved = now == NULL ? -1 : moved_share(lu->conf, now);
 	}
@@ -398,15 +413,33 @@ plan_text(const struct diff_change *c, char *out, size_t size)
 	    " (at the next start only)" : "");
 }
 
-/* Of an upstream that nothing happens to nothing is said. */
+/* What becomes of some of them, behind what is said already; `is`: of one. */
+static void
+say_some(char *out, size_t size, bool more, unsigned n, const char *is,
+    const char *are)
+{
+	size_t at = strlen(out);
+
+	if (n > 0)
+		snprintf(out + at, size - at, "%s%u %s", more ? ", " : "", n,
+		    n == 1 ? is : are);
+}
+
 bool
 plan_pool_text(const struct plan_pool *p, char *out, size_t size)
 {
-	if (p->close_now + p->close_later == 0 && !p->gone)
+	unsigned closing = p->close_now + p->close_later;
+	unsigned all = p->stay + closing;
+
+	if (all == 0 || (closing == 0 && !p->touched))
 		return false;
-	snprintf(out, size, "upstream %s: of its connections %u stay%s, %u "
-	    "close at once, %u when they are given back", p->upstream, p->stay,
-	    p->stay == 1 ? "s" : "", p->close_now, p->close_later);
+	snprintf(out, size, "upstream %s: of %u connection%s ", p->upstream,
+	    all, all == 1 ? "" : "s");
+	say_some(out, size, false, p->stay, "stays", "stay");
+	say_some(out, size, p->stay > 0, p->close_now, "closes at once",
+	    "close at once");
+	say_some(out, size, p->stay + p->close_now > 0, p->close_later,
+	    "closes when it is given back", "close when they are given back");
 	return true;
 }
 

@@ -18,7 +18,7 @@ struct runtime;
 /* Of one upstream that runs: what becomes of its connections. */
 struct plan_pool {
 	char *upstream;
-	bool gone;                      /* it leaves the file */
+	bool touched;                   /* something of it changes, or it leaves */
 	unsigned stay;                  /* idle and leased, with what opens */
 	unsigned close_now;             /* idle */
 	unsigned close_later;           /* leased, or opening: when they come
