@@ -100,8 +100,8 @@ tell_socket(struct upgrade *up, const struct addr *addr, const int *fds,
 		if (n_some > 0)
 			(void)channel_send(&up->to_new, json_pack(
 			    "{s:s,s:s,s:b}", "is", "socket", "address",
-			    addr_print(addr, text), "foreign", foreign), NULL,
-			    0, some, n_some);
+			    addr_print(addr, text), "foreign", foreign),
+			    &addr->ss, addr->len, some, n_some);
 	}
 }
 

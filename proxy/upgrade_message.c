@@ -98,3 +98,17 @@ message_number(const struct message *m, const char *name, int64_t min,
 
 	return n < min ? min : n > max ? max : n;
 }
+
+int
+message_addr(const char *text, struct addr *out)
+{
+	struct addr_text words = { 0 };
+	const char *why;
+	int status;
+
+	if (addr_text_parse(text, true, &words, &why) < 0)
+		return -1;
+	status = addr_from_text(&words, out);
+	addr_text_fini(&words);
+	return status;
+}

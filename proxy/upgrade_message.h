@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/addr.h"
 #include "net/err.h"
 
 enum {
@@ -53,5 +54,8 @@ void *message_make(const json_t *j, const void *raw, size_t raw_len,
 const char *message_text(const struct message *m, const char *name);
 int64_t message_number(const struct message *m, const char *name, int64_t min,
     int64_t max, int64_t absent);
+
+/* "127.0.0.1:80", as addr_print() has it. -1: it is none. */
+int message_addr(const char *text, struct addr *out) MUST_CHECK;
 
 #endif

@@ -4,7 +4,9 @@
  * SPDX-License-Identifier: MIT
  */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,18 +51,25 @@ take_hello(struct upgrade *up, const struct message *m, int *fds)
 	return true;
 }
 
+/* As it was bound: the text does not tell everything, such as a scope. */
 static int
-read_addr(const char *text, struct addr *addr)
+bound_addr(const struct message *m, struct addr *addr)
 {
-	struct addr_text words = { 0 };
-	const char *why;
-	int status;
+	static const size_t least[] = {
+		[AF_UNIX] = offsetof(struct sockaddr_un, sun_path) + 1,
+		[AF_INET] = sizeof(struct sockaddr_in),
+		[AF_INET6] = sizeof(struct sockaddr_in6)
+	};
+	sa_family_t family;
 
-	if (addr_text_parse(text, true, &words, &why) < 0)
+	memset(addr, 0, sizeof(*addr));
+	if (m->raw_len < sizeof(family) || m->raw_len >= sizeof(addr->ss))
 		return -1;
-	status = addr_from_text(&words, addr);
-	addr_text_fini(&words);
-	return status;
+	memcpy(&addr->ss, m->raw, m->raw_len);
+	addr->len = (socklen_t)m->raw_len;
+	family = addr->sa.sa_family;
+	return family < NELEMS(least) && least[family] > 0 &&
+	    m->raw_len >= least[family] ? 0 : -1;
 }
 
 static bool
@@ -71,7 +80,7 @@ take_socket(struct upgrade *up, const struct message *m, int *fds)
 	char why[256];
 	size_t i;
 
-	if (read_addr(message_text(m, "address"), &addr) < 0)
+	if (bound_addr(m, &addr) < 0)
 		return false;
 	for (i = 0; i < m->n_fds; i++) {
 		if (inherit_add(&up->rt->inherited, fds[i], &addr, foreign,
@@ -120,7 +129,7 @@ take_name(struct upgrade *up, const struct message *m)
 	for (i = 0; i < n && i < ADDRS_MOST; i++) {
 		const char *text = json_string_value(json_array_get(all, i));
 
-		if (text != NULL && read_addr(text, &k->addrs[k->n]) == 0)
+		if (text != NULL && message_addr(text, &k->addrs[k->n]) == 0)
 			k->n++;
 	}
 	return true;

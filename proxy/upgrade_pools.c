@@ -291,20 +291,6 @@ neediest(const struct upstream *up)
 	return best;
 }
 
-static int
-read_addr(const char *text, struct addr *addr)
-{
-	struct addr_text words = { 0 };
-	const char *why;
-	int status;
-
-	if (addr_text_parse(text, false, &words, &why) < 0)
-		return -1;
-	status = addr_from_text(&words, addr);
-	addr_text_fini(&words);
-	return status;
-}
-
 static struct handed *
 read_handed(const struct message *m)
 {
@@ -323,7 +309,7 @@ read_handed(const struct message *m)
 	h->hint_ms = message_number(m, "hint_ms", 0, LONG_MS, 0);
 	if (h->len > 0)
 		memcpy(h->bytes, m->raw, h->len);
-	if (read_addr(message_text(m, "address"), &h->addr) == 0)
+	if (message_addr(message_text(m, "address"), &h->addr) == 0)
 		return h;
 	free(h);
 	return NULL;

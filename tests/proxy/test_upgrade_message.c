@@ -195,6 +195,24 @@ another_magic_is_refused(void **state)
 }
 
 static void
+addresses_are_read_or_refused(void **state)
+{
+	static const char *const bad[] = { "", "1.2.3.4", "host:80", "[::1]",
+		"1.2.3.4:65536", "unix:", ":80" };
+	char text[ADDR_TEXT_MAX];
+	struct addr a;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(message_addr("[::1]:8080", &a), 0);
+	assert_string_equal(addr_print(&a, text), "[::1]:8080");
+	assert_int_equal(message_addr("unix:/run/a.sock", &a), 0);
+	assert_string_equal(addr_print(&a, text), "unix:/run/a.sock");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(message_addr(bad[i], &a), -1);
+}
+
+static void
 nothing_too_large_is_made(void **state)
 {
 	json_t *j = json_pack("{s:s}", "is", "x");
@@ -222,6 +240,7 @@ main(void)
 		TEST(descriptors_have_to_be_those_that_were_promised),
 		TEST(what_is_no_object_with_is_is_refused),
 		TEST(another_magic_is_refused),
+		TEST(addresses_are_read_or_refused),
 		TEST(nothing_too_large_is_made)
 	};
 
