@@ -542,7 +542,7 @@ hindrance(const struct upgrade *up)
 		return "weir demo is not upgraded: end it and start it again";
 	if (getpid() == 1)
 		return "weir is process 1 here, and when that ends, so does "
-		    "the container: start a new one instead";
+		    "the container: start a new one, or weir by weir run";
 	/* The new one would take the file as it is, for good. */
 	if (reload_awaits(rt) > 0)
 		return "a reload awaits its confirmation: weir confirm first";
