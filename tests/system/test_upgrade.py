@@ -400,6 +400,18 @@ def only_one_at_a_time_and_no_reload_meanwhile():
 
 
 @case
+def what_lies_there_now_is_started():
+    w = Successive(one(HttpOrigin()), copied=True)
+    w.install()
+    check(os.readlink("/proc/%d/exe" % w.pid).endswith("(deleted)"),
+          "it was not replaced")
+    w.upgrade()
+    eq(os.stat("/proc/%d/exe" % w.pid).st_ino, os.stat(w.program).st_ino,
+       "the file that runs")
+    ok(once(w.conf.ports["front"]))
+
+
+@case
 def none_while_a_reload_awaits_its_confirmation():
     w = Successive(one(HttpOrigin()))
     w.conf.log = 'level = "debug";'
