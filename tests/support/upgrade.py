@@ -6,7 +6,6 @@ then it is, for the test is its subreaper (prctl(2)).
 SPDX-License-Identifier: MIT
 """
 import ctypes
-import json
 import os
 import shutil
 import signal
@@ -15,8 +14,8 @@ import time
 
 import case
 import weir
-from case import SLOW, WAIT, Failed, check, eq, later, until
-from web import HttpOrigin, ask, ok
+from case import WAIT, Failed, check, eq, later, until
+from web import ask, ok
 from wire import Client, Ended
 
 PR_SET_CHILD_SUBREAPER = 36

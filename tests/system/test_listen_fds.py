@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import case as support
-from case import case, check, eq, port, run, temp_dir, until
+from case import case, check, eq, port, run, temp_dir
 from upgrade import Successive
 from weir import one
 from web import HttpOrigin, ask, ok, once

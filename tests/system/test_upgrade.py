@@ -7,15 +7,16 @@ import os
 import re
 import signal
 import sys
-import time
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import redis
-from case import SLOW, case, check, eq, put, run, temp_dir, until
-from origin import Origin, echo, greet
+from case import SLOW, WAIT, case, check, eq, run, temp_dir, until
+from h2 import Client2, head
+from origin import Origin, greet
 from tls import Ca, TlsClient, TlsOrigin, client_context
 from upgrade import Load, Successive
-from weir import Conf, listening, one
+from weir import Conf, one
 from web import HttpOrigin, answer, ask, ok, once
 from wire import Client
 
@@ -474,6 +475,31 @@ def an_old_client_is_told_to_come_again():
     eq(bytes(c.read_to_end()), b"", "before its end")
     eq(leaving.wait(), 0, "its status")
     o.had(1)
+
+
+@case
+def streams_of_an_old_client_are_answered():
+    gate = threading.Event()
+
+    def handler(q, link):
+        if q.path == "/slow":
+            gate.wait(3 * WAIT)
+        return answer(q, q.path)
+    o = HttpOrigin(handler)
+    w = Successive(one(o, pool="max = 2;"))
+    w.conf.drain_timeout = "%ds" % (20 * SLOW)
+    w.write()
+    w.reload()
+    c = Client2(w.conf.ports["front"])
+    slow = c.ask(head("/slow"))
+    until(lambda: o.requests == 1, "the request")
+    leaving = w.upgrade(ended=False)
+    c.till_goaway()
+    gate.set()
+    eq(c.answer(slow).body, b"/slow", "what was under way")
+    c.read_to_end()
+    eq(leaving.wait(), 0, "its status")
+    eq(w.listener()["requests_total"], 1, "requests")
 
 
 run()
