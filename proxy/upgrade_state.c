@@ -125,9 +125,10 @@ state_tell(struct runtime *rt, void (*say)(void *arg, json_t *j), void *arg)
 
 		if (lu->conf == NULL)
 			continue;
+		/* In this order: what is done by hand moves `since`. */
+		tell_overrides(&s, lu);
 		for (i = 0; r != NULL && i < r->n; i++)
 			tell_endpoint(&s, lu, r->v[i]);
-		tell_overrides(&s, lu);
 		if (atomic_load(&lu->upstream->paused))
 			say(arg, json_pack("{s:s,s:s}", "is", "paused",
 			    "upstream", lu->upstream->name));
