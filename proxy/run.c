@@ -27,7 +27,8 @@
 enum {
 	WARM_MS = 60 * 1000, STOP_MS = 20 * 1000,
 	EXIT_FAILED = 1, EXIT_NOT_RUN = 126, EXIT_NOT_FOUND = 127,
-	EXIT_SIGNAL = 128
+	EXIT_SIGNAL = 128,
+	IMPATIENT = 3                   /* signals, then weir is killed */
 };
 
 enum stage {
@@ -242,7 +243,8 @@ asked_to_end(struct run *r, int number)
 			(void)kill(-r->app, SIGKILL);
 		break;
 	case RUN_DRAINING:
-		tell(r->weir, SIGTERM);
+		/* The first of these ends it at once, if it can. */
+		tell(r->weir, r->asked > IMPATIENT ? SIGKILL : SIGTERM);
 		break;
 	}
 }

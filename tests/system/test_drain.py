@@ -116,6 +116,18 @@ def drain_delay_serves_while_unready():
 
 
 @case
+def after_drain_delay_listeners_close():
+    o = gated()
+    w, busy, idle = draining(o, more='drain_delay = "%dms";' % (300 * SLOW))
+    until(lambda: w.get("/readyz")[0] == 503, "/readyz is 503")
+    until(lambda: not listening(w.conf.ports["front"]), "listener closed")
+    check(w.process.poll() is None, "it ended before its exchange")
+    o.gate.set()
+    ok(read_response(busy))
+    eq(w.exited(), 0, "exit status")
+
+
+@case
 def second_sigterm_ends_it_at_once():
     o = gated()
     w, busy, _ = draining(o, "1h")
