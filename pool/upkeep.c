@@ -54,6 +54,14 @@ idle_overdue(const struct upconn *u)
 	return N_DISCARDS;
 }
 
+void
+upkeep_learn(struct pool *p, int64_t closes_ms)
+{
+	p->habit.learned_ms = closes_ms - closes_ms / 10;
+	atomic_store_explicit(&p->closes_ms, closes_ms, memory_order_relaxed);
+	p->habit.until_ns = p->worker->now_ns + HABIT_FOR_MS * NS_PER_MS;
+}
+
 /*
  * Three closings at about the same age, at different moments, are a habit: a
  * keep-alive timeout of the server's. (A restart closes all at one moment, at
@@ -88,9 +96,7 @@ upkeep_closed_by_server(struct upconn *u)
 	}
 	if (high - low > high / 10 + 10)
 		return;
-	p->habit.learned_ms = low - low / 10;
-	atomic_store_explicit(&p->closes_ms, low, memory_order_relaxed);
-	p->habit.until_ns = p->worker->now_ns + HABIT_FOR_MS * NS_PER_MS;
+	upkeep_learn(p, low);
 }
 
 /* --------------------------------------------------------------- keep warm */

@@ -43,4 +43,8 @@ int64_t upkeep_idle_ms(const struct upconn *u);
 /* Close idle connections beyond what max and max_idle allow now. */
 void upkeep_trim(struct pool *p);
 
+/* On its worker: the servers close idle connections at about that age, > 0. It is
+   believed for a while. */
+void upkeep_learn(struct pool *p, int64_t closes_ms);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -14,6 +15,7 @@
 
 #include "conf/value.h"
 #include "net/log.h"
+#include "pool/upkeep.h"
 #include "proxy/failover.h"
 #include "proxy/override.h"
 
@@ -111,6 +113,25 @@ tell_endpoint(const struct saying *s, const struct live_upstream *lu,
 	    (json_int_t)atomic_load(&e->since_s), "last", e->health.last));
 }
 
+/* At which age the servers close idle connections, as far as it is known. */
+static void
+tell_habit(const struct saying *s, const struct live_upstream *lu)
+{
+	const struct upstream *up = lu->upstream;
+	int64_t least = INT64_MAX;
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++) {
+		int64_t ms = atomic_load(&up->pools[i]->closes_ms);
+
+		if (ms > 0 && ms < least)
+			least = ms;
+	}
+	if (least < INT64_MAX)
+		s->say(s->arg, json_pack("{s:s,s:s,s:I}", "is", "habit",
+		    "upstream", up->name, "closes_ms", (json_int_t)least));
+}
+
 void
 state_tell(struct runtime *rt, void (*say)(void *arg, json_t *j), void *arg)
 {
@@ -129,6 +150,7 @@ state_tell(struct runtime *rt, void (*say)(void *arg, json_t *j), void *arg)
 		tell_overrides(&s, lu);
 		for (i = 0; r != NULL && i < r->n; i++)
 			tell_endpoint(&s, lu, r->v[i]);
+		tell_habit(&s, lu);
 		if (atomic_load(&lu->upstream->paused))
 			say(arg, json_pack("{s:s,s:s}", "is", "paused",
 			    "upstream", lu->upstream->name));
@@ -248,6 +270,46 @@ take_endpoint(struct live_upstream *lu, const struct message *m)
 	live_upstream_tell(lu);
 }
 
+struct habit_mail {
+	struct mail mail;
+	struct pool *pool;
+	int64_t closes_ms;
+};
+
+static void
+habit_dropped(struct mail *m)
+{
+	free(container_of(m, struct habit_mail, mail));
+}
+
+static void
+habit_arrived(struct worker *w, struct mail *m)
+{
+	struct habit_mail *hm = container_of(m, struct habit_mail, mail);
+
+	(void)w;
+	upkeep_learn(hm->pool, hm->closes_ms);
+	free(hm);
+}
+
+static void
+take_habit(struct live_upstream *lu, const struct message *m)
+{
+	int64_t ms = message_number(m, "closes_ms", 0, LONG_MS, 0);
+	size_t i;
+
+	for (i = 0; ms > 0 && i < lu->upstream->n_pools; i++) {
+		struct habit_mail *hm = calloc(1, sizeof(*hm));
+
+		if (hm == NULL)
+			return;         /* it is learned anew */
+		*hm = (struct habit_mail){ .mail = { .deliver = habit_arrived,
+		    .drop = habit_dropped }, .closes_ms = ms,
+		    .pool = lu->upstream->pools[i] };
+		worker_post(lu->upstream->pools[i]->worker, &hm->mail);
+	}
+}
+
 void
 state_take(struct runtime *rt, const struct message *m)
 {
@@ -259,6 +321,8 @@ state_take(struct runtime *rt, const struct message *m)
 		take_override(lu, m);
 	else if (strcmp(m->is, "endpoint") == 0)
 		take_endpoint(lu, m);
+	else if (strcmp(m->is, "habit") == 0)
+		take_habit(lu, m);
 	else if (strcmp(m->is, "paused") == 0)
 		(void)live_upstream_pause(lu, true);
 }

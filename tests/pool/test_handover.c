@@ -272,6 +272,21 @@ what_is_to_come_is_not_opened_to_be_warm(void **state)
 	end();
 }
 
+static void
+what_was_learned_elsewhere_holds_here(void **state)
+{
+	(void)state;
+	begin();
+	warm(1);
+	upkeep_learn(scene_pool(&s, 0), 10000);
+	scene_pass(&s, 8000);
+	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
+	scene_pass(&s, 3000);
+	assert_int_equal(scene_count(&s, UPCONN_IDLE), 0);
+	assert_int_equal(scene_discards(&s, DISCARD_IDLE_TIMEOUT), 1);
+	end();
+}
+
 int
 main(void)
 {
@@ -284,7 +299,8 @@ main(void)
 		cmocka_unit_test(
 		    one_that_is_of_no_use_is_closed_and_its_place_free),
 		cmocka_unit_test(who_waits_gets_one_that_comes),
-		cmocka_unit_test(what_is_to_come_is_not_opened_to_be_warm)
+		cmocka_unit_test(what_is_to_come_is_not_opened_to_be_warm),
+		cmocka_unit_test(what_was_learned_elsewhere_holds_here)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
