@@ -95,33 +95,33 @@ static const char *const scout_calls[] = {
 static const struct {
 	const char *name;
 	unsigned argument;
-	uint64_t mask, value;
-	int also;                       /* another argument that has to be ... */
-	uint64_t also_value;            /* ... this; -1 = none has */
+	int also;                       /* another argument that has to be
+					   also_value; -1 = none has */
+	uint64_t mask, value, also_value;
 } narrow[] = {
 	/* clone3() hides its flags behind a pointer: without it glibc does as
 	   before there was one. */
-	{ "clone", 0, NAMESPACES, 0, -1, 0 },
-	{ "socket", 0, UINT64_MAX, AF_UNIX, -1, 0 },
-	{ "socket", 0, UINT64_MAX, AF_INET, -1, 0 },
-	{ "socket", 0, UINT64_MAX, AF_INET6, -1, 0 },
+	{ "clone", 0, -1, NAMESPACES, 0, 0 },
+	{ "socket", 0, -1, UINT64_MAX, AF_UNIX, 0 },
+	{ "socket", 0, -1, UINT64_MAX, AF_INET, 0 },
+	{ "socket", 0, -1, UINT64_MAX, AF_INET6, 0 },
 	/* getaddrinfo(3) asks for addresses; who a local client is. */
-	{ "socket", 0, UINT64_MAX, AF_NETLINK, 2, NETLINK_ROUTE },
-	{ "socket", 0, UINT64_MAX, AF_NETLINK, 2, NETLINK_SOCK_DIAG },
+	{ "socket", 0, 2, UINT64_MAX, AF_NETLINK, NETLINK_ROUTE },
+	{ "socket", 0, 2, UINT64_MAX, AF_NETLINK, NETLINK_SOCK_DIAG },
 	/* Not TIOCSTI, which types into somebody's terminal. */
-	{ "ioctl", 1, UINT64_MAX, FIONREAD, -1, 0 },
-	{ "ioctl", 1, UINT64_MAX, FIONBIO, -1, 0 },
-	{ "ioctl", 1, UINT64_MAX, TCGETS, -1, 0 },
-	{ "ioctl", 1, UINT64_MAX, TIOCGWINSZ, -1, 0 },
-	{ "ioctl", 1, UINT64_MAX, 0x8933 /* SIOCGIFINDEX */, -1, 0 },
-	{ "ioctl", 1, UINT64_MAX, 0x8910 /* SIOCGIFNAME */, -1, 0 },
+	{ "ioctl", 1, -1, UINT64_MAX, FIONREAD, 0 },
+	{ "ioctl", 1, -1, UINT64_MAX, FIONBIO, 0 },
+	{ "ioctl", 1, -1, UINT64_MAX, TCGETS, 0 },
+	{ "ioctl", 1, -1, UINT64_MAX, TIOCGWINSZ, 0 },
+	{ "ioctl", 1, -1, UINT64_MAX, 0x8933 /* SIOCGIFINDEX */, 0 },
+	{ "ioctl", 1, -1, UINT64_MAX, 0x8910 /* SIOCGIFNAME */, 0 },
 	/* Nothing that can be written can be executed. */
-	{ "mmap", 2, PROT_EXEC, 0, -1, 0 },
-	{ "mmap", 2, PROT_WRITE, 0, -1, 0 },
-	{ "mprotect", 2, PROT_EXEC, 0, -1, 0 },
-	{ "mprotect", 2, PROT_WRITE, 0, -1, 0 },
+	{ "mmap", 2, -1, PROT_EXEC, 0, 0 },
+	{ "mmap", 2, -1, PROT_WRITE, 0, 0 },
+	{ "mprotect", 2, -1, PROT_EXEC, 0, 0 },
+	{ "mprotect", 2, -1, PROT_WRITE, 0, 0 },
 	/* Our own limits only. */
-	{ "prlimit64", 0, UINT64_MAX, 0, -1, 0 }
+	{ "prlimit64", 0, -1, UINT64_MAX, 0, 0 }
 };
 
 static int
@@ -184,8 +184,9 @@ allow_weir(scmp_filter_ctx filter)
 
 	for (i = 0; i < NELEMS(calls) && done == 0; i++)
 		done = allow(filter, calls[i]);
-	for (i = 0; SANITIZED && i < NELEMS(sanitizer_calls) && done == 0; i++)
-		done = allow(filter, sanitizer_calls[i]);
+	if (SANITIZED)
+		for (i = 0; i < NELEMS(sanitizer_calls) && done == 0; i++)
+			done = allow(filter, sanitizer_calls[i]);
 	for (i = 0; i < NELEMS(narrow) && done == 0; i++)
 		done = allow_narrow(filter, i);
 	return done;
