@@ -149,22 +149,6 @@ pool_close_idle(struct pool *p, enum discard (*due)(const struct upconn *u))
 	pool_serve(p);
 }
 
-void
-pool_configure(struct pool *p, const struct conf_upstream *conf,
-    bool identity_changed)
-{
-	p->conf = conf;
-	p->quota_due = true;    /* there may be more of them now */
-	if (identity_changed)
-		p->identity++;
-	pool_shard(p);
-	pool_close_idle(p, upconn_overdue);
-	upkeep_trim(p);
-	upkeep_warm(p);
-	deadline_set(p->worker, &p->upkeep, 0);
-	pool_pin_freed(p);      /* there may be more of them now */
-}
-
 static int
 site_add(struct pool *p, struct endpoint *e)
 {
@@ -273,6 +257,39 @@ pool_set_roster(struct pool *p, struct roster *r)
 	pool_ask_around(p);
 	upkeep_warm_returned(p);
 	upkeep_warm(p);
+}
+
+/* Of no use to anybody under the new configuration. */
+static enum discard
+useless(const struct upconn *u)
+{
+	enum discard why = upconn_overdue(u);
+
+	return why == DISCARD_ENDPOINT_GONE || why == DISCARD_ENDPOINT_DOWN ||
+	    why == DISCARD_IDENTITY ? why : N_DISCARDS;
+}
+
+void
+pool_configure(struct pool *p, const struct conf_upstream *conf,
+    bool identity_changed, struct roster *r)
+{
+	p->conf = conf;
+	p->quota_due = true;    /* there may be more of them now */
+	if (identity_changed)
+		p->identity++;
+	if (r != NULL && r != p->roster)
+		take_roster(p, r);
+	else
+		pool_shard(p);
+	/* These first: where max is lower now, others may stay for it. */
+	pool_close_idle(p, useless);
+	pool_close_idle(p, upconn_overdue);
+	upkeep_trim(p);
+	upkeep_warm(p);
+	deadline_set(p->worker, &p->upkeep, 0);
+	pool_pin_freed(p);      /* there may be more of them now */
+	if (r != NULL)
+		pool_set_roster(p, r);
 }
 
 void

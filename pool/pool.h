@@ -205,9 +205,10 @@ enum { POOL_SPAN_S = 10 };              /* of the retry budget */
 int pool_init(struct pool *p, struct upstream *up, struct worker *w) MUST_CHECK;
 
 /* On its worker: a new snapshot, at start or after a reload. Keeps what it can;
-   identity_changed: connections made before must not be used again. */
+   identity_changed: connections made before must not be used again. r: the
+   endpoints now, one reference, or NULL: those that it has. */
 void pool_configure(struct pool *p, const struct conf_upstream *conf,
-    bool identity_changed);
+    bool identity_changed, struct roster *r);
 
 /*
  * On its worker: these are the endpoints now; or, with those that it has, look

@@ -218,9 +218,7 @@ carry_out_pool(struct pool_order *po)
 	}
 	if (p->retired)
 		pool_revive(p);
-	pool_configure(p, po->conf, po->identity_changed);
-	if (po->roster != NULL)
-		pool_set_roster(p, po->roster);
+	pool_configure(p, po->conf, po->identity_changed, po->roster);
 	po->roster = NULL;
 }
 

@@ -545,7 +545,7 @@ arrive(unsigned i)
 		TRACE("  conf arrives at %u\n", i);
 		pool_revive(scene_pool(&s, i));
 		pool_configure(scene_pool(&s, i), &s.conf,
-		    next_conf[i].identity_changed);
+		    next_conf[i].identity_changed, NULL);
 		next_conf[i].due = next_conf[i].identity_changed = false;
 	}
 }

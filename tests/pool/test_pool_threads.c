@@ -248,8 +248,7 @@ live(void *arg)
 	struct side *s = arg;
 	unsigned i;
 
-	pool_configure(s->pool, &conf, false);
-	pool_set_roster(s->pool, new_roster());
+	pool_configure(s->pool, &conf, false, new_roster());
 	for (i = 0; i < CLIENTS; i++) {
 		s->visitors[i].side = s;
 		deadline_init(&s->visitors[i].deadline, held);

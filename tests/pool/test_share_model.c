@@ -472,7 +472,8 @@ step_reload(void)
 	    (unsigned)s.conf.pool.max_pinned);
 	for (i = 0; i < s.turns.n; i++) {
 		pool_revive(scene_pool(&s, i));
-		pool_configure(scene_pool(&s, i), &s.conf, chance(30));
+		pool_configure(scene_pool(&s, i), &s.conf, chance(30),
+		    NULL);
 	}
 }
 

@@ -306,13 +306,13 @@ old_identity_is_not_taken_from_another_worker(void **state)
 	begin(2, 1);
 	client_come(&a, &s, 0);
 	client_come(&b, &s, 1);
-	pool_configure(scene_pool(&s, 1), &s.conf, true);
+	pool_configure(scene_pool(&s, 1), &s.conf, true, NULL);
 	client_return(&a);
 	scene_run(&s);
 	assert_int_equal(b.state, CLIENT_HOLDS);
 	assert_int_equal(scene_connects(&s), 2);
 	assert_int_equal(b.lease->u->identity, scene_pool(&s, 1)->identity);
-	pool_configure(scene_pool(&s, 0), &s.conf, true);
+	pool_configure(scene_pool(&s, 0), &s.conf, true, NULL);
 	client_return(&b);
 	scene_end(&s);
 }
@@ -462,7 +462,7 @@ warming_takes_none_of_many_places_others_wait_for(void **state)
 	connects_are_slow = true;
 	s.conf.pool.max = 3;
 	atomic_store(&s.upstream->most, 3);
-	pool_configure(scene_pool(&s, 0), &s.conf, false);
+	pool_configure(scene_pool(&s, 0), &s.conf, false, NULL);
 	scene_run(&s);
 	assert_int_equal(count_read(&scene_pool(&s, 0)->connects), 1);
 	for (i = 0; i < 2; i++) {

@@ -118,7 +118,8 @@ scene_reload(struct scene *s, bool identity_changed)
 	atomic_store(&s->upstream->pins_most,
 	    (unsigned)s->conf.pool.max_pinned);
 	for (i = 0; i < s->turns.n; i++)
-		pool_configure(scene_pool(s, i), &s->conf, identity_changed);
+		pool_configure(scene_pool(s, i), &s->conf, identity_changed,
+		    NULL);
 	books_check(s->upstream, false);
 }
 

@@ -265,6 +265,23 @@ def lower_max_closes_the_surplus():
 
 
 @case
+def a_lower_max_costs_those_that_go_anyway():
+    """The connections of an endpoint that leaves make room for the rest."""
+    a, b = HttpOrigin(), HttpOrigin()
+    w = Weir(one(a, b, pool="min_idle = 6; max = 6;"))
+    w.wait_pool(idle=6)
+    eq((a.open, b.open), (3, 3), "at first")
+    w.write(w.conf.text().replace('"%s", ' % a.address, "").replace(
+        "min_idle = 6; max = 6;", "min_idle = 1; max = 3;"))
+    w.reload()
+    w.wait_pool(open=3, idle=3)
+    eq((w.upstream()["connects_total"],
+        w.upstream()["discarded_total"]["surplus"]), (6, 0), "made, surplus")
+    until(lambda: a.open == 0, "the one that has left has none")
+    eq((b.open, b.accepted), (3, 3), "the other one's")
+
+
+@case
 def an_upstream_may_be_replaced():
     a, b = HttpOrigin(), HttpOrigin()
     w = Weir(one(a))
