@@ -124,7 +124,7 @@ quote = '$(subst ','\'',$(1))'
 # ------------------------------------------------------------------- objects
 
 SOURCES := $(wildcard net/*.c conf/*.c pool/*.c health/*.c proxy/*.c \
-	proxy/proto/*/*.c proxy/admin/*.c)
+	proxy/*/*.c proxy/proto/*/*.c)
 EMBEDDED := $(OUT)/proxy/admin/dashboard_html.o
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBEDDED)
 MAIN := $(OUT)/proxy/main.o

@@ -19,7 +19,7 @@
 #include "proxy/lane.h"
 #include "proxy/leaks.h"
 #include "proxy/override.h"
-#include "proxy/upgrade.h"
+#include "proxy/upgrade/upgrade.h"
 
 enum { WHO_MAX = 400 };
 

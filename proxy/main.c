@@ -17,12 +17,12 @@
 #include <unistd.h>
 
 #include "net/log.h"
-#include "proxy/client.h"
+#include "proxy/command/client.h"
 #include "proxy/demo.h"
 #include "proxy/proto.h"
-#include "proxy/run.h"
 #include "proxy/runtime.h"
-#include "proxy/upgrade.h"
+#include "proxy/command/run.h"
+#include "proxy/upgrade/upgrade.h"
 #include "proxy/version.h"
 
 #define DEFAULT_PATH "/etc/weir/weir.conf"

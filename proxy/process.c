@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proxy/scout.h"
+#include "proxy/service/scout.h"
 
 enum {
 	PASS_MS = 1500,                 /* for all processes' descriptors */

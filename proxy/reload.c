@@ -18,7 +18,7 @@
 #include "proxy/plan.h"
 #include "proxy/runtime.h"
 #include "proxy/settings.h"
-#include "proxy/upgrade.h"
+#include "proxy/upgrade/upgrade.h"
 
 /* A snapshot on its way in: all that may fail has been done. */
 struct passage {

@@ -20,13 +20,13 @@
 #include "proxy/change.h"
 #include "proxy/generation.h"
 #include "proxy/lane.h"
-#include "proxy/process.h"
 #include "proxy/live.h"
-#include "proxy/privileges.h"
+#include "proxy/process.h"
 #include "proxy/relief.h"
-#include "proxy/scout.h"
+#include "proxy/service/privileges.h"
+#include "proxy/service/scout.h"
 #include "proxy/settings.h"
-#include "proxy/upgrade.h"
+#include "proxy/upgrade/upgrade.h"
 
 enum {
 	SWEEP_S = 1,

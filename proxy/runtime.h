@@ -16,14 +16,14 @@
 #include "pool/pool.h"
 #include "proxy/access.h"
 #include "proxy/drift.h"
-#include "proxy/inherit.h"
 #include "proxy/listener.h"
-#include "proxy/notify.h"
 #include "proxy/pressure.h"
 #include "proxy/reload.h"
 #include "proxy/reloads.h"
-#include "proxy/sandbox.h"
-#include "proxy/watchdog.h"
+#include "proxy/service/notify.h"
+#include "proxy/service/sandbox.h"
+#include "proxy/service/watchdog.h"
+#include "proxy/upgrade/inherit.h"
 
 struct admin;
 struct process_finder;

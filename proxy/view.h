@@ -13,7 +13,7 @@
 #include "proxy/advice.h"
 #include "proxy/listener.h"
 #include "proxy/runtime.h"
-#include "proxy/upgrade.h"
+#include "proxy/upgrade/upgrade.h"
 #include "proxy/usage.h"
 
 struct history;
@@ -123,7 +123,7 @@ struct view {
 	uint64_t    pressure;           /* enum pressure */
 	const char *kernel_tls;         /* "available", or why not */
 	uint64_t    tls_files_ok, tls_files_bad;        /* that have changed */
-	uint64_t    stuck, stuck_total; /* workers; proxy/watchdog.h */
+	uint64_t    stuck, stuck_total; /* workers; proxy/service/watchdog.h */
 	const char *stuck_last;         /* what was said of the last; "" */
 	const struct sandbox *sandbox;
 	struct usage usage;

@@ -6,7 +6,7 @@
 #include "proxy/admin/upgrades.h"
 
 #include "proxy/admin/caller.h"
-#include "proxy/upgrade.h"
+#include "proxy/upgrade/upgrade.h"
 
 void
 upgrades_begin(struct caller *c)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/upgrade_message.h"
+#include "proxy/upgrade/upgrade_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

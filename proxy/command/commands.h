@@ -1,0 +1,105 @@
+/*
+ * Inside of the client: a command line that has been read (client.c), and the
+ * commands themselves (commands.c).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_COMMAND_COMMANDS_H
+#define PROXY_COMMAND_COMMANDS_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "net/err.h"
+#include "proxy/command/call.h"
+
+/* The file that is meant when none is named. */
+#define CONF_DEFAULT "/etc/weir/weir.conf"
+
+enum option {
+	OPTION_JSON = 1,
+	OPTION_FOR = 2,
+	OPTION_TIMEOUT = 4,
+	OPTION_NOW = 8,
+	OPTION_LEASED = 16,
+	OPTION_OLDER = 32,
+	OPTION_WEIGHT = 64,
+	OPTION_DROP = 128,
+	OPTION_CONFIRM = 1 << 12,
+	OPTION_DELAY = 1 << 16,
+	OPTION_RESET = 1 << 17,
+	OPTION_ERROR = 1 << 18,
+	OPTION_PERCENT = 1 << 19,
+	OPTION_OFF = 1 << 20
+};
+
+enum { WORDS_MOST = 3 };
+
+struct command;
+
+/* A command line, read. */
+struct order {
+	const struct command *command;
+	const char *words[WORDS_MOST];  /* its arguments; NULL = not given */
+	const char *conf_path, *admin;
+	unsigned options;               /* those given */
+	const char *what;               /* --for */
+	const char *delay, *percent;    /* of `weir fault`, as written */
+	const char *confirm;            /* --confirm */
+	int64_t timeout_ms, older_ms, weight;
+	struct call_target target;
+};
+
+/* To standard error, as "weir: ...". */
+void client_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* The same; with --json also to standard output, as {"error": ...}. Returns
+   CLIENT_FAILED. */
+int command_fail(const struct order *o, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
+/* It went well: text, or nothing when that is NULL; with --json {KEY: true}. */
+void command_say(const struct order *o, const char *text, const char *key);
+/* `weir get` with --json. Returns the exit status. */
+int command_get_json(struct order *o);
+
+/* The body of a 200, malloc'd; else what went wrong has been said, and NULL. */
+char *command_fetch(struct order *o, const char *method, const char *path,
+    int64_t ms) MUST_CHECK;
+/* Of a GET, likewise, as JSON; with --json it is printed as it is. */
+json_t *command_fetch_json(struct order *o, const char *path) MUST_CHECK;
+/* One part of a path or query, of any bytes. */
+void command_put_escaped(FILE *out, const char *text);
+/* "/upstreams/NAME/" of the first word, and what; malloc'd. NULL when out of
+   memory. */
+char *command_path(const struct order *o, const char *what) MUST_CHECK;
+
+/* What is wrong, a line each. */
+void command_errors(const json_t *errors);
+
+enum { COMMAND_CALL_MS = 10 * 1000 };
+
+/* Each does what its name says and returns the exit status. */
+int run_stats(struct order *o);
+int run_top(struct order *o);
+int run_get(struct order *o);
+int run_connections(struct order *o);
+int run_why(struct order *o);
+int run_kill(struct order *o);
+int run_fault(struct order *o);
+int run_dns(struct order *o);
+int run_key(struct order *o);
+int run_endpoint(struct order *o);
+int run_pause(struct order *o);
+int run_resume(struct order *o);
+int run_log(struct order *o);
+int run_plan(struct order *o);
+int run_confirm(struct order *o);
+int run_drift(struct order *o);
+int run_reload(struct order *o);
+int run_upgrade(struct order *o);
+int run_wait(struct order *o);
+int run_ready(struct order *o);
+int run_stop(struct order *o);
+
+#endif

@@ -1,0 +1,202 @@
+/*
+ * The commands about an upstream's connections. See commands.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/command/commands.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/command/client.h"
+#include "proxy/command/show.h"
+#include "proxy/process.h"
+
+/* The answer as it is, or what it means. */
+static int
+order(struct order *o, const char *path, const char *done)
+{
+	char *body = command_fetch(o, "POST", path, COMMAND_CALL_MS);
+
+	if (body == NULL)
+		return CLIENT_FAILED;
+	if (o->options & OPTION_JSON)
+		fputs(body, stdout);
+	else
+		puts(done);
+	free(body);
+	return CLIENT_OK;
+}
+
+/* ------------------------------------------------------------- connections */
+
+/* Whom this command asks is on this machine: so it can look for processes, with
+   the rights of whoever runs it, where weir in its sandbox cannot. */
+static bool
+is_here(const struct call_target *t)
+{
+	struct addr_ip ip;
+
+	addr_to_ip(&t->addr, &ip);
+	return ip.family == AF_UNIX ||
+	    (ip.family == AF_INET && ip.ip[0] == 127) ||
+	    (ip.family == AF_INET6 && memcmp(ip.ip, &in6addr_loopback,
+	    sizeof(ip.ip)) == 0);
+}
+
+static bool
+take_addr(const json_t *holder, const char *key, struct addr_ip *ip)
+{
+	const char *text = json_string_value(json_object_get(holder, key));
+	struct addr addr = { .len = 0 };
+	struct addr_text parts;
+	const char *why;
+	int failed;
+
+	if (text == NULL || addr_text_parse(text, true, &parts, &why) < 0)
+		return false;
+	failed = addr_from_text(&parts, &addr);
+	addr_text_fini(&parts);
+	if (failed < 0)
+		return false;
+	addr_to_ip(&addr, ip);
+	return true;
+}
+
+/* Every holder in turn; with ends NULL they are only counted. filled: what was
+   found is written back. */
+static size_t
+each_unknown(json_t *j, struct process_end *ends, bool filled)
+{
+	json_t *row, *holder;
+	size_t n = 0, i, k;
+
+	json_array_foreach(json_object_get(j, "connections"), i, row)
+		json_array_foreach(json_object_get(row, "holders"), k, holder) {
+			struct process_end e = { .pid = -1, .uid = -1 };
+
+			if (!json_is_null(json_object_get(holder, "process")) ||
+			    !take_addr(holder, "peer", &e.peer) ||
+			    !take_addr(holder, "here", &e.here))
+				continue;
+			if (filled && ends[n].pid > 0)
+				(void)json_object_set_new(holder, "process",
+				    json_pack("{s:I,s:s}", "pid",
+				    (json_int_t)ends[n].pid, "name",
+				    ends[n].name));
+			else if (ends != NULL && !filled)
+				ends[n] = e;
+			n++;
+		}
+	return n;
+}
+
+static void
+find_processes(json_t *j)
+{
+	size_t n = each_unknown(j, NULL, false);
+	struct process_end *ends = n > 0 ? calloc(n, sizeof(*ends)) : NULL;
+
+	if (ends == NULL)
+		return;
+	(void)each_unknown(j, ends, false);
+	process_look(ends, n);
+	(void)each_unknown(j, ends, true);
+	free(ends);
+}
+
+int
+run_connections(struct order *o)
+{
+	const struct show_filter filter = {
+		.upstream = o->words[0],
+		.leased = (o->options & OPTION_LEASED) != 0,
+		.older_ms = o->older_ms
+	};
+	json_t *j = command_fetch_json(o, "/connections");
+
+	if (j == NULL)
+		return CLIENT_FAILED;
+	if (!(o->options & OPTION_JSON)) {
+		if (is_here(&o->target))
+			find_processes(j);
+		show_connections(stdout, j, &filter);
+	}
+	json_decref(j);
+	return CLIENT_OK;
+}
+
+int
+run_kill(struct order *o)
+{
+	char path[128], done[128];
+
+	snprintf(path, sizeof(path), "/connections/%.40s/kill", o->words[0]);
+	snprintf(done, sizeof(done), "closed: connection %.40s", o->words[0]);
+	return order(o, path, done);
+}
+
+/* ------------------------------------------------------------------- faults */
+
+/* The next word of a query. */
+static void
+put_word(FILE *out, const char *key, const char *value, char *between)
+{
+	fprintf(out, "%c%s=", *between, key);
+	command_put_escaped(out, value);
+	*between = '&';
+}
+
+/* malloc'd; NULL when out of memory. */
+static char *
+fault_path(const struct order *o)
+{
+	char *base = command_path(o, "fault"), *path = NULL, between = '?';
+	size_t len;
+	FILE *out = base != NULL ? open_memstream(&path, &len) : NULL;
+	bool whole = out != NULL;
+
+	if (out != NULL) {
+		fputs(base, out);
+		if (o->delay != NULL)
+			put_word(out, "delay", o->delay, &between);
+		if (o->options & OPTION_RESET)
+			put_word(out, "reset", "1", &between);
+		if (o->options & OPTION_ERROR)
+			put_word(out, "error", "1", &between);
+		if (o->percent != NULL)
+			put_word(out, "percent", o->percent, &between);
+		if (o->what != NULL)
+			put_word(out, "for", o->what, &between);
+		if (o->options & OPTION_OFF)
+			put_word(out, "off", "1", &between);
+		whole = fclose(out) == 0;
+	}
+	free(base);
+	if (whole)
+		return path;
+	free(path);
+	return NULL;
+}
+
+int
+run_fault(struct order *o)
+{
+	char *path = fault_path(o), done[256];
+	int status;
+
+	if (path == NULL)
+		return command_fail(o, "out of memory");
+	if (o->options & OPTION_OFF)
+		snprintf(done, sizeof(done), "no more faults: %.200s",
+		    o->words[0]);
+	else
+		snprintf(done, sizeof(done), "%.20s %% of the exchanges of "
+		    "%.100s, for %.20s", o->percent, o->words[0],
+		    o->what != NULL ? o->what : "5m");
+	status = order(o, path, done);
+	free(path);
+	return status;
+}

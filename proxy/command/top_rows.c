@@ -1,0 +1,306 @@
+/*
+ * Rows and rates. See top_rows.h.
+ *
+ * What is missing in the JSON is 0 or "": client and weir may be of different
+ * versions.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/command/top_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const top_sorts[TOP_SORTS] = {
+	[SORT_REQUESTS] = "requests",
+	[SORT_FAILURES] = "failures",
+	[SORT_LATENCY] = "latency",
+	[SORT_WAITING] = "waiting",
+	[SORT_NAME] = "name"
+};
+
+/* ------------------------------------------------------------------- words */
+
+const char *
+top_text(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text != NULL ? text : "";
+}
+
+long long
+top_number(const json_t *o, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(o, key));
+}
+
+long long
+top_sum(const json_t *o, const char *group)
+{
+	json_t *numbers = json_object_get(o, group), *n;
+	long long sum = 0;
+	const char *key;
+
+	json_object_foreach(numbers, key, n)
+		sum += (long long)json_integer_value(n);
+	return sum;
+}
+
+const char *
+top_micros(long long us, char out[TOP_SHORT])
+{
+	if (us >= 1000000)
+		snprintf(out, TOP_SHORT, "%.2fs", (double)us / 1e6);
+	else if (us >= 1000)
+		snprintf(out, TOP_SHORT, us < 100000 ? "%.1fms" : "%.0fms",
+		    (double)us / 1e3);
+	else
+		snprintf(out, TOP_SHORT, "%lldus", us);
+	return out;
+}
+
+const char *
+top_rate(double per_s, char out[TOP_SHORT])
+{
+	if (per_s < 0)
+		snprintf(out, TOP_SHORT, "-");
+	else if (per_s >= 100000)
+		snprintf(out, TOP_SHORT, "%.0fk", per_s / 1e3);
+	else
+		snprintf(out, TOP_SHORT, per_s < 10 && per_s > 0 ? "%.1f" :
+		    "%.0f", per_s);
+	return out;
+}
+
+const char *
+top_span(double s, char out[TOP_SHORT])
+{
+	long long n = (long long)s;
+
+	if (n < 60)
+		snprintf(out, TOP_SHORT, "%llds", n);
+	else if (n < 3600)
+		snprintf(out, TOP_SHORT, "%lldm%02llds", n / 60, n % 60);
+	else if (n < 86400)
+		snprintf(out, TOP_SHORT, "%lldh%02lldm", n / 3600,
+		    n % 3600 / 60);
+	else
+		snprintf(out, TOP_SHORT, "%lldd%02lldh", n / 86400,
+		    n % 86400 / 3600);
+	return out;
+}
+
+/* ------------------------------------------------------------------ frames */
+
+void
+top_frames_take(struct top_frames *f, json_t *now)
+{
+	double was = json_number_value(json_object_get(f->now, "uptime_s"));
+	double is = json_number_value(json_object_get(now, "uptime_s"));
+	bool same = f->now != NULL &&
+	    top_number(f->now, "pid") == top_number(now, "pid") && is > was;
+
+	if (now == NULL || same) {
+		json_decref(f->before);
+		f->before = now != NULL ? f->now : NULL;
+		if (now == NULL)
+			json_decref(f->now);
+		f->seconds = is - was;
+	} else {
+		/* Another weir, or the first frame: nothing to compare with. */
+		json_decref(f->before);
+		json_decref(f->now);
+		f->before = NULL;
+	}
+	f->now = now;
+}
+
+/* The row of that name in the frame before. */
+static const json_t *
+before(const struct top_frames *f, const char *group, const char *name)
+{
+	const json_t *rows = json_object_get(f->before, group);
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++)
+		if (strcmp(top_text(json_array_get(rows, i), "name"),
+		    name) == 0)
+			return json_array_get(rows, i);
+	return NULL;
+}
+
+/* -1: not known. */
+static double
+growth(const struct top_frames *f, const json_t *was, long long now,
+    long long then)
+{
+	if (was == NULL || f->seconds <= 0)
+		return -1;
+	return now > then ? (double)(now - then) / f->seconds : 0;
+}
+
+/* -------------------------------------------------------------------- rows */
+
+static long long
+endpoint_failures(const json_t *u)
+{
+	const json_t *rows = json_object_get(u, "endpoints");
+	long long sum = 0;
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++)
+		sum += top_sum(json_array_get(rows, i), "failures_total");
+	return sum;
+}
+
+static void
+count_endpoints(struct top_row *r)
+{
+	const json_t *rows = json_object_get(r->json, "endpoints");
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++)
+		r->usable += strcmp(top_text(json_array_get(rows, i), "state"),
+		    "up") == 0;
+	r->endpoints = (long long)json_array_size(rows);
+}
+
+/* The worst that can be said of it, in a word. */
+static void
+judge(struct top_row *r)
+{
+	r->bad = true;
+	if (r->usable == 0)
+		r->state = "DOWN";
+	else if (json_is_true(json_object_get(r->json, "paused")))
+		r->state = "PAUSED";
+	else if (json_is_false(json_object_get(r->json, "ready")))
+		r->state = "NOTREADY";
+	else if (r->waiting > 0 && r->leased + r->connecting >= r->cap)
+		r->state = "FULL";
+	else if (r->usable < r->endpoints)
+		r->state = "PART";
+	else {
+		r->state = "ok";
+		r->bad = false;
+	}
+}
+
+static void
+fill(struct top_row *r, const struct top_frames *f, json_t *u)
+{
+	const json_t *p = json_object_get(u, "pool");
+	const json_t *was = before(f, "upstreams", top_text(u, "name"));
+
+	*r = (struct top_row){
+		.name = top_text(u, "name"),
+		.protocol = top_text(u, "protocol"),
+		.mode = top_text(p, "mode"),
+		.first_us = top_number(json_object_get(u, "first_byte_us"),
+		    "p99"),
+		.queue_us = top_number(json_object_get(u, "queue_us"), "p99"),
+		.waiting = top_number(p, "waiting"),
+		.leased = top_number(p, "leased"),
+		.idle = top_number(p, "idle"),
+		.connecting = top_number(p, "connecting"),
+		.open = top_number(p, "open"),
+		.pinned = top_number(p, "pinned"),
+		.cap = top_number(p, "cap"),
+		.max = top_number(p, "max"),
+		.oldest_wait_us = top_number(p, "oldest_wait_us"),
+		.json = u
+	};
+	r->requests_per_s = growth(f, was, top_number(u, "requests_total"),
+	    top_number(was, "requests_total"));
+	r->failures_per_s = growth(f, was, endpoint_failures(u),
+	    endpoint_failures(was));
+	count_endpoints(r);
+	judge(r);
+}
+
+struct top_row *
+top_rows(const struct top_frames *f, size_t *n)
+{
+	const json_t *all = json_object_get(f->now, "upstreams");
+	size_t i, size = json_array_size(all);
+	struct top_row *rows = calloc(size + 1, sizeof(*rows));
+
+	*n = rows != NULL ? size : 0;
+	for (i = 0; i < *n; i++)
+		fill(&rows[i], f, json_array_get(all, i));
+	return rows;
+}
+
+struct top_listener *
+top_listeners(const struct top_frames *f, size_t *n)
+{
+	const json_t *all = json_object_get(f->now, "listeners");
+	size_t i, size = json_array_size(all);
+	struct top_listener *rows = calloc(size + 1, sizeof(*rows));
+
+	*n = rows != NULL ? size : 0;
+	for (i = 0; i < *n; i++) {
+		const json_t *l = json_array_get(all, i);
+		const json_t *was = before(f, "listeners", top_text(l, "name"));
+		const json_t *times = json_object_get(l, "latency_us");
+
+		rows[i] = (struct top_listener){
+			.name = top_text(l, "name"),
+			.protocol = top_text(l, "protocol"),
+			.clients = top_number(json_object_get(l, "connections"),
+			    "active"),
+			.p50_us = top_number(times, "p50"),
+			.p99_us = top_number(times, "p99"),
+			.requests_per_s = growth(f, was,
+			    top_number(l, "requests_total"),
+			    top_number(was, "requests_total")),
+			.failures_per_s = growth(f, was,
+			    top_sum(l, "failures_total"),
+			    top_sum(was, "failures_total")),
+			.limited_per_s = growth(f, was,
+			    top_sum(l, "limited_total"),
+			    top_sum(was, "limited_total"))
+		};
+	}
+	return rows;
+}
+
+/* ----------------------------------------------------------------- sorting */
+
+static double
+weight(const struct top_row *r, enum top_sort by)
+{
+	switch (by) {
+	case SORT_REQUESTS:
+		return r->requests_per_s;
+	case SORT_FAILURES:
+		return r->failures_per_s;
+	case SORT_LATENCY:
+		return (double)r->first_us;
+	case SORT_WAITING:
+		return (double)r->waiting;
+	case SORT_NAME:
+		break;
+	}
+	return 0;
+}
+
+static int
+compare(const void *a, const void *b, void *by)
+{
+	const struct top_row *x = a, *y = b;
+	double wx = weight(x, *(enum top_sort *)by);
+	double wy = weight(y, *(enum top_sort *)by);
+
+	if (wx != wy)
+		return wx < wy ? 1 : -1;
+	return strcmp(x->name, y->name);
+}
+
+void
+top_rows_sort(struct top_row *rows, size_t n, enum top_sort by)
+{
+	qsort_r(rows, n, sizeof(*rows), compare, &by);
+}

@@ -1,0 +1,255 @@
+/*
+ * Telling the service manager. See notify.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/service/notify.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/log.h"
+#include "proxy/runtime.h"
+
+enum {
+	TICK_MS = 1000, WARMING_MS = 100,
+	SEND_MS = 500                   /* most that a manager which does not
+					   read holds main up */
+};
+
+/* ------------------------------------------------------------ the protocol */
+
+/* sd_notify(3): a path, or after "@" the name of an abstract socket. */
+static void
+find_socket(struct notify *n, const char *name)
+{
+	size_t len = name != NULL ? strlen(name) : 0;
+
+	if (len < 2 || (*name != '/' && *name != '@') ||
+	    len >= sizeof(n->to.sun_path))
+		return;
+	n->to.sun_family = AF_UNIX;
+	memcpy(n->to.sun_path, name, len);
+	n->to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	if (*name == '@')
+		n->to.sun_path[0] = '\0';
+	else
+		n->to_len++;
+}
+
+/* A number that the manager wrote; 0 = absent or none. */
+static int64_t
+number_of(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long long v;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	return errno == 0 && *end == '\0' ? v : 0;
+}
+
+void
+notify_init(struct notify *n)
+{
+	int64_t usec = number_of("WATCHDOG_USEC");
+	int64_t pid = number_of("WATCHDOG_PID");
+
+	memset(n, 0, sizeof(*n));
+	find_socket(n, getenv("NOTIFY_SOCKET"));
+	/* sd_watchdog_enabled(3) */
+	if (usec > 0 && usec < INT64_MAX / 1000 &&
+	    (pid == 0 || pid == getpid()))
+		n->ping_every_ns = usec * 1000 / 2;
+}
+
+int
+notify_send(const struct notify *n, const char *fmt, ...)
+{
+	const struct timeval wait = { .tv_usec = SEND_MS * 1000 };
+	char text[1024];
+	va_list ap;
+	int fd, len;
+	ssize_t sent;
+
+	if (n->to_len == 0)
+		return 0;
+	va_start(ap, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (len < 0 || (size_t)len >= sizeof(text))
+		len = (int)strlen(text);
+	/* A new one each time: it is seldom, and a manager that was started
+	   anew has another behind the same name. */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		log_warn("notify", "no socket: %s", strerror(errno));
+		return -1;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	sent = sendto(fd, text, (size_t)len, MSG_NOSIGNAL,
+	    (const struct sockaddr *)&n->to, n->to_len);
+	if (sent < 0)
+		log_warn("notify", "%.*s is not heard: %s",
+		    (int)strcspn(text, "\n"), text, strerror(errno));
+	close(fd);
+	return sent < 0 ? -1 : 0;
+}
+
+int
+notify_main_pid(const struct notify *n, pid_t pid)
+{
+	return notify_send(n, "MAINPID=%d", (int)pid);
+}
+
+/* ----------------------------------------------------------------- its life */
+
+/* One line: what is in it comes from names in a file. */
+static void
+send_status(struct notify *n, const char *state, const char *status)
+{
+	char line[NOTIFY_STATUS_MAX];
+	size_t i;
+
+	snprintf(line, sizeof(line), "%s", status);
+	for (i = 0; line[i] != '\0'; i++)
+		if ((unsigned char)line[i] < ' ')
+			line[i] = ' ';
+	if (*state == '\0' && strcmp(line, n->status) == 0)
+		return;
+	if (notify_send(n, "%s%sSTATUS=%s", state, *state != '\0' ? "\n" : "",
+	    line) == 0)
+		snprintf(n->status, sizeof(n->status), "%s", line);
+}
+
+static void
+say_how_it_is(struct notify *n, const char *state)
+{
+	const struct conf *conf = n->runtime->gen->conf;
+	char missing[NOTIFY_STATUS_MAX - 40], text[NOTIFY_STATUS_MAX];
+
+	if (!watchdog_content(n->runtime, text, sizeof(text)))
+		;
+	else if (runtime_ready(n->runtime, missing, sizeof(missing)))
+		snprintf(text, sizeof(text), "ready: %zu listener%s, "
+		    "%zu upstream%s", conf->n_listeners,
+		    conf->n_listeners == 1 ? "" : "s", conf->n_upstreams,
+		    conf->n_upstreams == 1 ? "" : "s");
+	else
+		snprintf(text, sizeof(text), "not ready: %s", missing);
+	send_status(n, state, text);
+}
+
+static void
+say_ready(struct notify *n)
+{
+	char missing[NOTIFY_STATUS_MAX];
+
+	if (!runtime_ready(n->runtime, missing, sizeof(missing)) &&
+	    n->runtime->main.now_ns < n->ready_by_ns) {
+		say_how_it_is(n, "");
+		return;
+	}
+	n->ready_said = true;
+	say_how_it_is(n, "READY=1");
+}
+
+static void
+ping(struct notify *n, int64_t now_ns)
+{
+	char why[WATCHDOG_TEXT_MAX];
+
+	if (n->ping_every_ns == 0 || now_ns < n->ping_at_ns)
+		return;
+	n->ping_at_ns = now_ns + n->ping_every_ns;
+	if (watchdog_content(n->runtime, why, sizeof(why)))
+		(void)notify_send(n, "WATCHDOG=1");
+}
+
+static void
+tick(struct deadline *d)
+{
+	struct notify *n = container_of(d, struct notify, tick);
+	struct worker *w = &n->runtime->main;
+	int64_t in_ns = (n->ready_said ? TICK_MS : WARMING_MS) * NS_PER_MS;
+
+	ping(n, w->now_ns);
+	if (!n->ready_said && !n->stopping)
+		say_ready(n);
+	else if (!n->stopping)
+		say_how_it_is(n, "");
+	if (n->ping_every_ns != 0 && n->ping_at_ns - w->now_ns < in_ns)
+		in_ns = n->ping_at_ns - w->now_ns;
+	deadline_set_ns(w, &n->tick, in_ns);
+}
+
+void
+notify_start(struct runtime *rt)
+{
+	struct notify *n = &rt->notify;
+
+	if (n->to_len == 0)
+		return;
+	n->runtime = rt;
+	n->ready_by_ns = rt->main.now_ns + NOTIFY_READY_MS * NS_PER_MS;
+	n->ping_at_ns = rt->main.now_ns;
+	deadline_init(&n->tick, tick);
+	deadline_set_ns(&rt->main, &n->tick, NS_PER_MS);
+}
+
+void
+notify_reloading(struct runtime *rt)
+{
+	struct timespec ts;
+
+	if (!rt->notify.ready_said || rt->notify.stopping)
+		return;
+	/* The manager takes the READY=1 that follows for this reload's only if
+	   it knows when this was said. */
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	(void)notify_send(&rt->notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+}
+
+void
+notify_reloaded(struct runtime *rt, const char *error)
+{
+	char text[NOTIFY_STATUS_MAX];
+
+	if (!rt->notify.ready_said || rt->notify.stopping)
+		return;
+	if (error == NULL) {
+		say_how_it_is(&rt->notify, "READY=1");
+		return;
+	}
+	snprintf(text, sizeof(text), "reload refused: %s", error);
+	send_status(&rt->notify, "READY=1", text);
+}
+
+void
+notify_stopping(struct runtime *rt)
+{
+	if (rt->notify.to_len == 0 || rt->notify.stopping)
+		return;
+	rt->notify.stopping = true;
+	(void)notify_send(&rt->notify, "STOPPING=1\nSTATUS=draining");
+}
+
+void
+notify_end(struct runtime *rt)
+{
+	if (rt->notify.to_len == 0)
+		return;
+	deadline_clear(&rt->notify.tick);
+	rt->notify.stopping = true;
+}

@@ -1,0 +1,71 @@
+/*
+ * What weir tells whoever started it: the datagrams of sd_notify(3), without
+ * libsystemd. Without NOTIFY_SOCKET in the environment nothing is said.
+ *
+ *   READY=1      once it is warm, as /readyz says it; at the latest after
+ *                NOTIFY_READY_MS, because an upstream that is down is no reason
+ *                to have weir killed and started again
+ *   STATUS=...   what is missing to be ready, whenever that changes
+ *   RELOADING=1  with MONOTONIC_USEC, and READY=1 after it
+ *   STOPPING=1   when it drains
+ *   WATCHDOG=1   at half of WATCHDOG_USEC, by main's loop, while every
+ *                worker's loop turns (proxy/service/watchdog.h)
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_SERVICE_NOTIFY_H
+#define PROXY_SERVICE_NOTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "net/deadline.h"
+#include "net/err.h"
+
+struct runtime;
+
+enum { NOTIFY_READY_MS = 10 * 1000, NOTIFY_STATUS_MAX = 400 };
+
+struct notify {
+	struct sockaddr_un to;
+	socklen_t to_len;               /* 0 = nobody wants to know */
+	int64_t ping_every_ns;          /* 0 = nobody waits for WATCHDOG=1 */
+	int64_t ping_at_ns, ready_by_ns;
+	bool ready_said, stopping;
+	char status[NOTIFY_STATUS_MAX]; /* the last one that was sent */
+	struct runtime *runtime;
+	struct deadline tick;
+};
+
+/*
+ * Read NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID from the environment,
+ * which stays as it is: a process that takes over finds them there too. A
+ * WATCHDOG_PID that is not ours means that somebody else is waited for.
+ */
+void notify_init(struct notify *n);
+
+/*
+ * Send lines of "NAME=value" in one datagram. 0 also when nobody wants to know;
+ * -1 when it could not be sent, which has been logged.
+ */
+int notify_send(const struct notify *n, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
+
+/* From now on pid is the service: for a process that has taken over from us.
+   Whoever sends it is believed while it is the main process itself. */
+int notify_main_pid(const struct notify *n, pid_t pid);
+
+/* rt->notify has been read; main's loop is about to run. */
+void notify_start(struct runtime *rt);
+/* Around a reload; error: why it was refused, NULL = it was not. */
+void notify_reloading(struct runtime *rt);
+void notify_reloaded(struct runtime *rt, const char *error);
+/* Another process speaks for the service from now on. */
+void notify_end(struct runtime *rt);
+/* It drains or ends. Twice is fine. */
+void notify_stopping(struct runtime *rt);
+
+#endif

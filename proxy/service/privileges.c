@@ -1,0 +1,65 @@
+/*
+ * Privileges. See privileges.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/service/privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* capabilities(7). Ambient, so that a weir that takes over has it too. Without
+   it, whether taken from root beforehand or refused, low ports cannot be bound
+   by a reload, and that says so. */
+static int
+keep_low_ports(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {
+		{ 0, 0, 0 } };
+	const uint32_t bit = UINT32_C(1) << CAP_NET_BIND_SERVICE;
+
+	if (syscall(SYS_capget, &head, sets) < 0)
+		return -1;
+	sets[0].permitted &= bit;
+	sets[0].effective = sets[0].inheritable = sets[0].permitted;
+	sets[1].permitted = sets[1].effective = sets[1].inheritable = 0;
+	if (syscall(SYS_capset, &head, sets) < 0)
+		return -1;
+	if (sets[0].permitted != 0)
+		(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
+		    CAP_NET_BIND_SERVICE, 0, 0);
+	return 0;
+}
+
+int
+privileges_drop(const struct conf *conf, struct sink *access, char *why,
+    size_t size)
+{
+	const struct passwd *pw = conf->user ? getpwnam(conf->user) : NULL;
+	const struct group *gr = conf->group ? getgrnam(conf->group) : NULL;
+	gid_t gid = gr != NULL ? gr->gr_gid : pw != NULL ? pw->pw_gid : 0;
+
+	if (geteuid() != 0 || (pw == NULL && gr == NULL))
+		return 0;
+	if (access != NULL)
+		sink_give(access, pw != NULL ? pw->pw_uid : (uid_t)-1, gid);
+	if (setgroups(0, NULL) < 0 || setgid(gid) < 0 ||
+	    (pw != NULL && (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
+	    setuid(pw->pw_uid) < 0)) ||
+	    (pw != NULL && pw->pw_uid != 0 && keep_low_ports() < 0)) {
+		snprintf(why, size, "cannot become user %s: %s",
+		    conf->user ? conf->user : "", strerror(errno));
+		return -1;
+	}
+	return 0;
+}

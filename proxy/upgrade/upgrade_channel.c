@@ -1,0 +1,346 @@
+/*
+ * The channel between two weirs. See upgrade_channel.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/upgrade/upgrade_channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/log.h"
+
+enum { BUFFER_BYTES = 1024 * 1024, READ_BATCH = 64 };
+
+/* One that waits. Owned by the queue. */
+struct outgoing {
+	struct list link;
+	void *packet;
+	size_t len;
+	int fds[MESSAGE_FDS_MOST];
+	size_t n_fds;
+	void (*sent)(void *arg, bool well);
+	void *arg;
+};
+
+/* ------------------------------------------------------------------ sending */
+
+static void
+outgoing_end(struct outgoing *o, bool well)
+{
+	list_remove(&o->link);
+	if (o->sent != NULL)
+		o->sent(o->arg, well);
+	free(o->packet);
+	free(o);
+}
+
+/* 1 = it is gone, 0 = it has to wait, -1 = it never will be. */
+static int
+send_one(int fd, const struct outgoing *o)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(o->fds))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = o->packet, .iov_len = o->len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	if (o->n_fds > 0) {
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = control.room;
+		msg.msg_controllen = CMSG_SPACE(o->n_fds * sizeof(int));
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(o->n_fds * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), o->fds, o->n_fds * sizeof(int));
+	}
+	do
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 1;
+	/* ETOOMANYREFS: too many descriptors are under way. */
+	return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ||
+	    errno == ETOOMANYREFS ? 0 : -1;
+}
+
+/* As much as goes. The receiving side notices an end; here it is only that
+   nothing more is sent. */
+static void
+flush(struct channel *c)
+{
+	struct list *l;
+	int sent = 1;
+
+	while (sent > 0 && (l = list_first(&c->queue)) != NULL) {
+		struct outgoing *o = container_of(l, struct outgoing, link);
+
+		sent = c->failed || c->fd < 0 ? -1 : send_one(c->fd, o);
+		if (sent > 0)
+			outgoing_end(o, true);
+	}
+	if (sent >= 0)
+		return;
+	c->failed = true;
+	while ((l = list_first(&c->queue)) != NULL)
+		outgoing_end(container_of(l, struct outgoing, link), false);
+}
+
+static void
+flush_and_watch(struct channel *c)
+{
+	flush(c);
+	if (c->w == NULL || c->fd < 0)
+		return;
+	if (list_empty(&c->queue))
+		ev_io_stop(c->w->loop, &c->out_io);
+	else
+		ev_io_start(c->w->loop, &c->out_io);
+}
+
+static bool
+queue(struct channel *c, json_t *j, const void *raw, size_t raw_len,
+    const int *fds, size_t n_fds, void (*sent)(void *, bool), void *arg)
+{
+	struct outgoing *o = calloc(1, sizeof(*o));
+
+	if (o != NULL && j != NULL && c->fd >= 0 && !c->failed)
+		o->packet = message_make(j, raw, raw_len, n_fds, &o->len);
+	json_decref(j);
+	if (o == NULL || o->packet == NULL) {
+		free(o);
+		c->failed = true;
+		return false;
+	}
+	if (n_fds > 0)
+		memcpy(o->fds, fds, n_fds * sizeof(*fds));
+	o->n_fds = n_fds;
+	o->sent = sent;
+	o->arg = arg;
+	list_append(&c->queue, &o->link);
+	flush_and_watch(c);
+	return true;
+}
+
+bool
+channel_send(struct channel *c, json_t *j, const void *raw, size_t raw_len,
+    const int *fds, size_t n_fds)
+{
+	return queue(c, j, raw, raw_len, fds, n_fds, NULL, NULL);
+}
+
+bool
+channel_send_away(struct channel *c, json_t *j, const void *raw,
+    size_t raw_len, int fd, void (*sent)(void *arg, bool well), void *arg)
+{
+	return queue(c, j, raw, raw_len, &fd, 1, sent, arg);
+}
+
+/* ---------------------------------------------------------------- receiving */
+
+static size_t
+take_fds(struct msghdr *msg, int fds[MESSAGE_FDS_MOST])
+{
+	struct cmsghdr *cmsg;
+	size_t n = 0, i;
+
+	for (cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
+	    cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		size_t here = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (i = 0; i < here; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd),
+			    sizeof(fd));
+			if (n < MESSAGE_FDS_MOST)
+				fds[n++] = fd;
+			else
+				close(fd);
+		}
+	}
+	return n;
+}
+
+/* 1 = one was dealt with, 0 = there is none, -1 = that was the end. */
+static int
+receive_one(struct channel *c, unsigned char *packet)
+{
+	union {
+		char room[CMSG_SPACE(MESSAGE_FDS_MOST * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = packet, .iov_len = MESSAGE_MOST };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control.room, .msg_controllen = sizeof(control) };
+	int fds[MESSAGE_FDS_MOST];
+	struct message m;
+	size_t n_fds, i;
+	bool good;
+	ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	n_fds = take_fds(&msg, fds);
+	if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || n == 0 ||
+	    message_parse(packet, (size_t)n, n_fds, &m) != PARSE_DONE) {
+		if (n > 0)
+			log_error("upgrade", "a message was not understood");
+		for (i = 0; i < n_fds; i++)
+			close(fds[i]);
+		return -1;
+	}
+	good = c->came(c, &m, fds);
+	message_fini(&m);
+	return good ? 1 : -1;
+}
+
+static void
+end(struct channel *c)
+{
+	if (c->fd < 0)
+		return;
+	channel_close(c);
+	c->ended(c);
+}
+
+/* All of what is there, up to a point; -1: that was the end. */
+static int
+receive(struct channel *c, unsigned most)
+{
+	unsigned char *packet = malloc(MESSAGE_MOST);
+	int got = packet != NULL ? 1 : 0;
+	unsigned i;
+
+	for (i = 0; i < most && got > 0 && c->fd >= 0; i++)
+		got = receive_one(c, packet);
+	free(packet);
+	return got;
+}
+
+static void
+readable(struct ev_loop *loop, struct ev_io *io, int revents)
+{
+	struct channel *c = io->data;
+	struct worker *w = c->w;
+
+	(void)loop, (void)revents;
+	if (receive(c, READ_BATCH) < 0)
+		end(c);
+	worker_flush(w);
+}
+
+static void
+writable(struct ev_loop *loop, struct ev_io *io, int revents)
+{
+	(void)loop, (void)revents;
+	flush_and_watch(io->data);
+}
+
+/* -------------------------------------------------------------- life, death */
+
+int
+channel_pair(int fds[2])
+{
+	int size = BUFFER_BYTES;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -1;
+	/* As much as the system lets it be: it is read quickly. */
+	(void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	(void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return 0;
+}
+
+void
+channel_init(struct channel *c, int fd,
+    bool (*came)(struct channel *, const struct message *, int *),
+    void (*ended)(struct channel *))
+{
+	*c = (struct channel){ .fd = fd, .came = came, .ended = ended };
+	list_init(&c->queue);
+}
+
+void
+channel_attach(struct channel *c, struct worker *w)
+{
+	c->w = w;
+	ev_io_init(&c->io, readable, c->fd, EV_READ);
+	ev_io_init(&c->out_io, writable, c->fd, EV_WRITE);
+	c->io.data = c->out_io.data = c;
+	ev_io_start(w->loop, &c->io);
+	flush_and_watch(c);
+}
+
+void
+channel_close(struct channel *c)
+{
+	if (c->fd < 0)
+		return;
+	if (c->w != NULL) {
+		ev_io_stop(c->w->loop, &c->io);
+		ev_io_stop(c->w->loop, &c->out_io);
+	}
+	close(c->fd);
+	c->fd = -1;
+	flush(c);                       /* tells that nothing was sent */
+}
+
+/* ------------------------------------------------------------ without a loop */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* False: it did not become so in time. */
+static bool
+wait_for(const struct channel *c, short events, int64_t until_ms)
+{
+	struct pollfd p = { .fd = c->fd, .events = events };
+	int64_t left = until_ms - now_ms();
+	int n;
+
+	do
+		n = poll(&p, 1, left > 0 ? (int)left : 0);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+int
+channel_wait(struct channel *c, int64_t ms)
+{
+	int64_t until = now_ms() + ms;
+	int got = 0;
+
+	while (got == 0 && wait_for(c, POLLIN, until))
+		got = receive(c, 1);
+	return got > 0;
+}
+
+bool
+channel_push(struct channel *c, int64_t ms)
+{
+	int64_t until = now_ms() + ms;
+
+	flush(c);
+	while (!list_empty(&c->queue) && wait_for(c, POLLOUT, until))
+		flush(c);
+	return !c->failed && list_empty(&c->queue);
+}

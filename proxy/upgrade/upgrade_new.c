@@ -1,0 +1,448 @@
+/*
+ * An upgrade, as seen by the weir that comes. See upgrade.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/log.h"
+#include "net/tls_tickets.h"
+#include "proxy/admin/admin.h"
+#include "proxy/change.h"
+#include "proxy/lane.h"
+#include "proxy/live.h"
+#include "proxy/upgrade/upgrade.h"
+#include "proxy/upgrade/upgrade_parts.h"
+#include "proxy/upgrade/upgrade_pools.h"
+#include "proxy/upgrade/upgrade_state.h"
+
+enum { JOIN_MS = 10 * 1000, TELL_MS = 2000, ADDRS_MOST = 4096 };
+
+/* ------------------------------------------------- before the file is read */
+
+static bool
+take_hello(struct upgrade *up, const struct message *m, int *fds)
+{
+	struct runtime *rt = up->rt;
+	int64_t side = message_number(m, "side", 0, CAP_SIDES - 1, 0);
+
+	if (m->n_fds != 1 || rt->caps.v != NULL)
+		return false;
+	if (cap_table_join(&rt->caps, fds[0], (unsigned)side) < 0) {
+		fds[0] = -1;
+		return false;
+	}
+	fds[0] = -1;
+	up->old_pid = (pid_t)message_number(m, "pid", 0, INT32_MAX, 0);
+	up->count = (uint64_t)message_number(m, "upgrades", 0, INT64_MAX, 0);
+	rt->ids_before = (uint64_t)message_number(m, "last_id", 0, INT64_MAX,
+	    0);
+	atomic_store(&rt->last_id, rt->ids_before);
+	rt->number_before = (uint64_t)message_number(m, "generation", 0,
+	    INT64_MAX, 0);
+	return true;
+}
+
+/* As it was bound: the text does not tell everything, such as a scope. */
+static int
+bound_addr(const struct message *m, struct addr *addr)
+{
+	static const size_t least[] = {
+		[AF_UNIX] = offsetof(struct sockaddr_un, sun_path) + 1,
+		[AF_INET] = sizeof(struct sockaddr_in),
+		[AF_INET6] = sizeof(struct sockaddr_in6)
+	};
+	sa_family_t family;
+
+	memset(addr, 0, sizeof(*addr));
+	if (m->raw_len < sizeof(family) || m->raw_len >= sizeof(addr->ss))
+		return -1;
+	memcpy(&addr->ss, m->raw, m->raw_len);
+	addr->len = (socklen_t)m->raw_len;
+	family = addr->sa.sa_family;
+	return family < NELEMS(least) && least[family] > 0 &&
+	    m->raw_len >= least[family] ? 0 : -1;
+}
+
+static bool
+take_socket(struct upgrade *up, const struct message *m, int *fds)
+{
+	bool foreign = json_is_true(json_object_get(m->j, "foreign"));
+	struct addr addr;
+	char why[256];
+	size_t i;
+
+	if (bound_addr(m, &addr) < 0)
+		return false;
+	for (i = 0; i < m->n_fds; i++) {
+		if (inherit_add(&up->rt->inherited, fds[i], &addr, foreign,
+		    true, why, sizeof(why)) < 0) {
+			log_error("upgrade", "a socket of %s: %s",
+			    message_text(m, "address"), why);
+			return false;
+		}
+		fds[i] = -1;
+	}
+	return true;
+}
+
+static bool
+take_upstream(struct upgrade *up, const struct message *m)
+{
+	struct known_upstream *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return false;
+	k->name = strdup(message_text(m, "name"));
+	k->protocol = strdup(message_text(m, "protocol"));
+	k->identity = strdup(message_text(m, "identity"));
+	k->cap = (int)message_number(m, "cap", -1, CAP_MOST - 1, -1);
+	k->next = up->upstreams;
+	up->upstreams = k;
+	return k->name != NULL && k->protocol != NULL && k->identity != NULL;
+}
+
+static bool
+take_name(struct upgrade *up, const struct message *m)
+{
+	const json_t *all = json_object_get(m->j, "addresses");
+	size_t n = json_array_size(all), i;
+	struct known_name *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return false;
+	k->next = up->names;
+	up->names = k;
+	k->upstream = strdup(message_text(m, "upstream"));
+	k->key = strdup(message_text(m, "key"));
+	k->addrs = calloc(n + 1, sizeof(*k->addrs));
+	if (k->upstream == NULL || k->key == NULL || k->addrs == NULL)
+		return false;
+	for (i = 0; i < n && i < ADDRS_MOST; i++) {
+		const char *text = json_string_value(json_array_get(all, i));
+
+		if (text != NULL && message_addr(text, &k->addrs[k->n]) == 0)
+			k->n++;
+	}
+	return true;
+}
+
+static bool
+take_beginning(struct upgrade *up, const struct message *m, int *fds)
+{
+	if (strcmp(m->is, "hello") == 0)
+		return take_hello(up, m, fds);
+	if (strcmp(m->is, "socket") == 0)
+		return take_socket(up, m, fds);
+	if (strcmp(m->is, "upstream") == 0)
+		return take_upstream(up, m);
+	if (strcmp(m->is, "name") == 0)
+		return take_name(up, m);
+	/* Of another version's shape there are none: clients shake hands. */
+	if (strcmp(m->is, "tickets") == 0 &&
+	    tls_tickets_take(m->raw, m->raw_len) < 0)
+		log_info("upgrade", "the keys of TLS tickets are of another "
+		    "kind: sessions are not resumed");
+	if (strcmp(m->is, "begin") == 0)
+		up->begun = true;
+	return true;
+}
+
+/* ---------------------------------------------------------------- taking over */
+
+static void
+spared(void *arg)
+{
+	((struct upgrade *)arg)->sparing_back = false;
+}
+
+static void
+say_word(struct upgrade *up, const char *word)
+{
+	(void)channel_send(&up->to_old, json_pack("{s:s}", "is", word), NULL,
+	    0, NULL, 0);
+}
+
+/* Those who wait there may need what is idle here, as long as that drains. */
+static void
+look_again(struct deadline *d)
+{
+	struct upgrade *up = container_of(d, struct upgrade, look);
+
+	if (!channel_is_open(&up->to_old))
+		return;
+	upgrade_publish(up->rt);
+	if (!up->sparing_back) {
+		up->sparing_back = true;
+		if (!spare_connections(up->rt, &up->to_old, INT64_MAX, spared,
+		    up))
+			up->sparing_back = false;
+	}
+	deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
+}
+
+static void
+look_whether_ready(struct deadline *d)
+{
+	struct upgrade *up = container_of(d, struct upgrade, look);
+	struct runtime *rt = up->rt;
+	char missing[256];
+	bool ready = runtime_ready(rt, missing, sizeof(missing));
+
+	if (!ready && rt->main.now_ns - up->started_ns <
+	    UPGRADE_WARM_MS * NS_PER_MS) {
+		deadline_set(&rt->main, d, UPGRADE_SWEEP_MS);
+		return;
+	}
+	if (!ready)
+		log_warn("upgrade", "not ready after %d s, and taking over all "
+		    "the same: %s", UPGRADE_WARM_MS / 1000, missing);
+	up->ready = true;
+	say_word(up, "ready");
+}
+
+/* The lanes have what came before: numbers, connections. */
+static void
+go(void *arg)
+{
+	struct upgrade *up = arg;
+	struct runtime *rt = up->rt;
+
+	if (!channel_is_open(&up->to_old))
+		return;
+	up->going = true;
+	rt->owns_files = true;
+	inherit_end(&rt->inherited);
+	change_open_doors(rt);
+	admin_rest(rt, false);
+	up->count++;
+	up->tried = true;
+	up->at_s = (int64_t)time(NULL);
+	say_word(up, "serving");
+	log_info("upgrade", "took over from process %ld", (long)up->old_pid);
+	up->look.passed = look_again;
+	deadline_set(&rt->main, &up->look, UPGRADE_SWEEP_MS);
+}
+
+static bool
+take_message(struct upgrade *up, const struct message *m)
+{
+	struct runtime *rt = up->rt;
+
+	if (strcmp(m->is, "count") == 0)
+		counts_take(rt, m);
+	else if (strcmp(m->is, "go") == 0) {
+		rt->log_dropped += (uint64_t)message_number(m, "log_dropped",
+		    0, INT64_MAX, 0);
+		if (!up->ready || up->going || lane_roll_call(rt, go, up) < 0)
+			return false;
+	} else if (strcmp(m->is, "bye") == 0)
+		up->parted = true;
+	else if (!up->going)
+		state_take(rt, m);
+	return true;
+}
+
+static bool
+came(struct channel *c, const struct message *m, int *fds)
+{
+	struct upgrade *up = container_of(c, struct upgrade, to_old);
+	bool good;
+	size_t i;
+
+	if (up->begun && strcmp(m->is, "connection") == 0)
+		return take_connection(up->rt, m, fds);
+	good = up->begun ? take_message(up, m) : take_beginning(up, m, fds);
+	for (i = 0; i < m->n_fds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return good;
+}
+
+static void
+old_ended(struct channel *c)
+{
+	struct upgrade *up = container_of(c, struct upgrade, to_old);
+	struct runtime *rt = up->rt;
+
+	deadline_clear(&up->look);
+	if (!up->begun)
+		return;
+	cap_bury(&rt->caps);
+	if (up->going) {
+		/* Places that it had are free now. */
+		upgrade_publish(rt);
+		log_info("upgrade", "process %ld has %s", (long)up->old_pid,
+		    up->parted ? "drained" : "ended before it had drained");
+		return;
+	}
+	log_error("upgrade", "the weir that this one was to take over from "
+	    "has gone, or does not want it any more");
+	up->deserted = true;
+	runtime_stop(rt);
+}
+
+/* -------------------------------------------------------------- life, death */
+
+static void PRINTF_LIKE(2, 3)
+complain(struct conf_errors *e, const char *fmt, ...)
+{
+	char **more = realloc(e->v, (e->n + 1) * sizeof(*more));
+	va_list ap;
+
+	if (more == NULL)
+		return;
+	e->v = more;
+	va_start(ap, fmt);
+	if (vasprintf(&e->v[e->n], fmt, ap) >= 0)
+		e->n++;
+	va_end(ap);
+}
+
+int
+upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
+{
+	struct upgrade *up = rt->upgrade;
+
+	if (!inherit_is_given(fd) || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		complain(errors, UPGRADE_VARIABLE " names no descriptor: it "
+		    "is for weir alone");
+		return -1;
+	}
+	channel_init(&up->to_old, fd, came, old_ended);
+	deadline_init(&up->look, look_whether_ready);
+	rt->withheld = true;
+	rt->owns_files = false;
+	while (!up->begun && channel_wait(&up->to_old, JOIN_MS) > 0)
+		;
+	if (up->begun && rt->caps.v != NULL)
+		return 0;
+	complain(errors, "the weir to take over from did not say what is "
+	    "needed for that");
+	return -1;
+}
+
+void
+upgrade_started(struct runtime *rt)
+{
+	struct upgrade *up = rt->upgrade;
+
+	if (!rt->withheld) {
+		inherit_end(&rt->inherited);
+		return;
+	}
+	up->started_ns = rt->main.now_ns;
+	channel_attach(&up->to_old, &rt->main);
+	deadline_set(&rt->main, &up->look, UPGRADE_SWEEP_MS);
+}
+
+void
+upgrade_not_started(struct runtime *rt, const struct conf_errors *errors)
+{
+	struct upgrade *up = rt->upgrade;
+
+	if (up == NULL || !channel_is_open(&up->to_old))
+		return;
+	(void)channel_send(&up->to_old, json_pack("{s:s,s:s}", "is", "failed",
+	    "why", errors->n > 0 ? errors->v[0] : "it could not start"), NULL,
+	    0, NULL, 0);
+	(void)channel_push(&up->to_old, TELL_MS);
+}
+
+bool
+upgrade_was_deserted(const struct runtime *rt)
+{
+	return rt->upgrade != NULL && rt->upgrade->deserted;
+}
+
+void
+upgrade_forget(struct upgrade *up)
+{
+	struct known_upstream *u;
+	struct known_name *n;
+
+	if (up->look.passed != NULL)
+		deadline_clear(&up->look);
+	channel_close(&up->to_old);
+	while ((u = up->upstreams) != NULL) {
+		up->upstreams = u->next;
+		free(u->name);
+		free(u->protocol);
+		free(u->identity);
+		free(u);
+	}
+	while ((n = up->names) != NULL) {
+		up->names = n->next;
+		free(n->upstream);
+		free(n->key);
+		free(n->addrs);
+		free(n);
+	}
+}
+
+/* ------------------------------------------------------------------- finding */
+
+/* Entries of upstreams that the file has no more are in use there. */
+static void
+reserve(struct runtime *rt)
+{
+	const struct known_upstream *k;
+
+	for (k = rt->upgrade->upstreams; k != NULL; k = k->next)
+		if (k->cap >= 0)
+			rt->caps.taken[k->cap] = true;
+}
+
+void
+upgrade_find_cap(struct runtime *rt, const struct conf_upstream *conf,
+    struct upstream *up)
+{
+	const struct known_upstream *k = rt->upgrade != NULL && rt->withheld ?
+	    rt->upgrade->upstreams : NULL;
+	char identity[IDENTITY_MOST];
+
+	while (k != NULL && (strcmp(k->name, conf->name) != 0 ||
+	    strcmp(k->protocol, conf->proto->name) != 0))
+		k = k->next;
+	up->side = rt->caps.side;
+	up->alike = true;
+	if (k == NULL || k->cap < 0) {
+		if (rt->upgrade != NULL)
+			reserve(rt);
+		up->cap = cap_take(&rt->caps, -1);
+		return;
+	}
+	rt->caps.taken[k->cap] = false;
+	up->cap = cap_take(&rt->caps, k->cap);
+	state_identity(conf, up->peer, identity);
+	up->alike = strcmp(identity, k->identity) == 0;
+}
+
+struct addr *
+upgrade_find_name(struct runtime *rt, const char *upstream, const char *key,
+    size_t *n)
+{
+	const struct known_name *k = rt->upgrade != NULL && rt->withheld ?
+	    rt->upgrade->names : NULL;
+	struct addr *copy;
+
+	while (k != NULL && (strcmp(k->upstream, upstream) != 0 ||
+	    strcmp(k->key, key) != 0))
+		k = k->next;
+	if (k == NULL || k->n == 0)
+		return NULL;
+	copy = malloc(k->n * sizeof(*copy));
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, k->addrs, k->n * sizeof(*copy));
+	*n = k->n;
+	return copy;
+}

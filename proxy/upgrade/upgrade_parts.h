@@ -1,0 +1,89 @@
+/*
+ * Inside of an upgrade: what upgrade.c and upgrade_new.c share.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_UPGRADE_UPGRADE_PARTS_H
+#define PROXY_UPGRADE_UPGRADE_PARTS_H
+
+#include "proxy/upgrade/upgrade.h"
+#include "proxy/upgrade/upgrade_channel.h"
+#include "proxy/upgrade/upgrade_counts.h"
+
+#define UPGRADE_VARIABLE "WEIR_UPGRADE"
+
+enum {
+	UPGRADE_SWEEP_MS = 20,          /* who waits for whose connections */
+	UPGRADE_WARM_MS = 20 * 1000,    /* the new one waits so long until it
+					   is warm */
+	UPGRADE_LIMIT_MS = 60 * 1000    /* and has so long for everything */
+};
+
+enum upgrade_phase {
+	UPGRADE_IDLE,
+	UPGRADE_STARTING,               /* the new one is not ready */
+	UPGRADE_GIVING,                 /* connections and numbers go over */
+	UPGRADE_GOING,                  /* it has been told to accept */
+	UPGRADE_FAILING,                /* it is waited for to end */
+	UPGRADE_LEAVING                 /* it serves; this one drains */
+};
+
+/* What the weir before said of one of its upstreams. */
+struct known_upstream {
+	struct known_upstream *next;
+	char *name, *protocol, *identity;
+	int cap;                        /* -1 = has none */
+};
+
+/* And of a name. */
+struct known_name {
+	struct known_name *next;
+	char *upstream, *key;
+	struct addr *addrs;
+	size_t n;
+};
+
+struct upgrade {
+	struct runtime *rt;
+	char **argv;                    /* NULL = not known */
+	uint64_t count;
+	bool tried, failed;             /* ever; the last one */
+	int64_t at_s;
+	char *error;
+
+	/* As the one that goes. */
+	enum upgrade_phase phase;
+	pid_t pid;                      /* of the new one; 0 = none */
+	struct channel to_new;
+	struct deadline limit;          /* in each phase but the last */
+	struct deadline again;          /* of FAILING and of LEAVING */
+	unsigned sweeps;
+	bool sparing;                   /* lanes have been asked */
+	struct counts *counts;
+	char *said;                     /* why it failed, in its own words */
+	void (*then)(struct runtime *rt);
+
+	/* As the one that comes. */
+	struct channel to_old;
+	bool begun;                     /* all that comes before the file is
+					   read has come */
+	bool ready, going;
+	bool deserted;
+	bool parted;                    /* the other one has said all */
+	pid_t old_pid;
+	int64_t started_ns;
+	struct deadline look;           /* is it warm? then: who waits? */
+	bool sparing_back;
+	struct known_upstream *upstreams;
+	struct known_name *names;
+};
+
+/* Say how many wait here, and look whether what they wait for is there. */
+void upgrade_publish(struct runtime *rt);
+
+/* The new side, by upgrade_init() and upgrade_fini(). */
+int upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
+    MUST_CHECK;
+void upgrade_forget(struct upgrade *up);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * Connections on their way between this weir's lanes and another weir: lanes are
+ * asked by mail for what they can spare, and get what has come.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROXY_UPGRADE_UPGRADE_POOLS_H
+#define PROXY_UPGRADE_UPGRADE_POOLS_H
+
+#include <limits.h>
+
+#include "proxy/live.h"
+#include "proxy/upgrade/upgrade_channel.h"
+
+enum { SPARE_ALL = INT_MAX };
+
+/* One question to all lanes. */
+struct round;
+
+/*
+ * Of every upstream: send what has been idle for so long, and where the other
+ * weir waits for connections and the cap is reached, what is idle at all, or
+ * close what cannot be sent. done(arg) when every lane has answered and all of
+ * it is in the channel's queue, perhaps from inside this call; never, if lanes
+ * end meanwhile. False when out of memory, and then nothing comes of it. idle_ms
+ * INT64_MAX: only the latter.
+ */
+bool spare_connections(struct runtime *rt, struct channel *c, int64_t idle_ms,
+    void (*done)(void *arg), void *arg);
+
+/* One has come: to the next lane. fd is taken over. False: it makes no sense. */
+bool take_connection(struct runtime *rt, const struct message *m, int *fds);
+
+/* How many asks of it wait for a connection. */
+unsigned upstream_waits(const struct upstream *up);
+
+#endif

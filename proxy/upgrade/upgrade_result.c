@@ -1,0 +1,30 @@
+/*
+ * What became of upgrades, for /stats. See upgrade.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/upgrade/upgrade_parts.h"
+
+struct upgrade_result
+upgrade_result(const struct runtime *rt)
+{
+	static const char *const states[] = {
+		[UPGRADE_IDLE] = "idle",
+		[UPGRADE_STARTING] = "starting",
+		[UPGRADE_GIVING] = "taking_over",
+		[UPGRADE_GOING] = "taking_over",
+		[UPGRADE_FAILING] = "starting",
+		[UPGRADE_LEAVING] = "leaving"
+	};
+	const struct upgrade *up = rt->upgrade;
+	struct upgrade_result r = { 0, "none", "idle", "", 0 };
+
+	if (up == NULL)
+		return r;
+	r.count = up->count;
+	r.last = !up->tried ? "none" : up->failed ? "failed" : "ok";
+	r.state = states[up->phase];
+	r.error = up->error != NULL ? up->error : "";
+	r.at_s = up->at_s;
+	return r;
+}

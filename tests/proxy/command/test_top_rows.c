@@ -1,0 +1,200 @@
+/*
+ * What `weir top` makes of two frames: rates, states, an order, and lines that
+ * fit a terminal and obey nothing that stands in a name.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proxy/command/top_page.h"
+#include "proxy/command/top_rows.h"
+
+/* An upstream with one endpoint. */
+static json_t *
+upstream(const char *name, int requests, int failures, const char *state,
+    int waiting)
+{
+	return json_pack("{s:s,s:s,s:b,s:i,s:{s:i,s:i,s:i,s:i,s:i,s:i},"
+	    "s:{s:i},s:[{s:s,s:s,s:{s:i},s:s}]}", "name", name, "protocol",
+	    "http", "ready", 1, "requests_total", requests, "pool", "max", 8,
+	    "cap", 8, "leased", 8, "open", 8, "pinned", 2, "waiting", waiting,
+	    "first_byte_us", "p99", requests, "endpoints", "name", "e",
+	    "state", state, "failures_total", "reset", failures, "last_error",
+	    "no\x1b[2Jway");
+}
+
+/* Takes the upstreams over. */
+static json_t *
+frame(int pid, double uptime_s, json_t *a, json_t *b)
+{
+	return json_pack("{s:i,s:f,s:b,s:[],s:[o,o]}", "pid", pid, "uptime_s",
+	    uptime_s, "ready", 1, "listeners", "upstreams", a, b);
+}
+
+static void
+rates_are_growth_by_time_between_frames(void **state)
+{
+	struct top_frames f = { .now = NULL };
+	struct top_row *rows;
+	size_t n;
+
+	(void)state;
+	top_frames_take(&f, frame(1, 10, upstream("a", 100, 7, "up", 0),
+	    upstream("b", 5, 0, "up", 0)));
+	rows = top_rows(&f, &n);
+	assert_int_equal(n, 2);
+	assert_true(rows[0].requests_per_s < 0);        /* not known */
+	free(rows);
+	top_frames_take(&f, frame(1, 12, upstream("a", 150, 8, "up", 0),
+	    upstream("c", 9, 0, "up", 0)));
+	rows = top_rows(&f, &n);
+	assert_true(rows[0].requests_per_s == 25);
+	assert_true(rows[0].failures_per_s == 0.5);
+	assert_true(rows[1].requests_per_s < 0);        /* was not there */
+	free(rows);
+	/* Another process counts from 0, and is no minus. */
+	top_frames_take(&f, frame(2, 13, upstream("a", 3, 0, "up", 0),
+	    upstream("b", 1, 0, "up", 0)));
+	assert_null(f.before);
+	rows = top_rows(&f, &n);
+	assert_true(rows[0].requests_per_s < 0);
+	free(rows);
+	top_frames_take(&f, NULL);
+	assert_null(f.now);
+}
+
+static void
+the_state_is_the_worst_there_is(void **state)
+{
+	struct top_frames f = { .now = NULL };
+	struct top_row *rows;
+	size_t n;
+
+	(void)state;
+	top_frames_take(&f, frame(1, 1, upstream("a", 0, 0, "down", 3),
+	    upstream("b", 0, 0, "up", 3)));
+	rows = top_rows(&f, &n);
+	assert_string_equal(rows[0].state, "DOWN");
+	assert_string_equal(rows[1].state, "FULL");
+	assert_true(rows[0].bad && rows[1].bad);
+	free(rows);
+	top_frames_take(&f, frame(1, 2, upstream("a", 0, 0, "up", 0),
+	    upstream("b", 0, 0, "up", 0)));
+	rows = top_rows(&f, &n);
+	assert_string_equal(rows[0].state, "ok");
+	assert_false(rows[0].bad);
+	free(rows);
+	top_frames_take(&f, NULL);
+}
+
+static void
+rows_come_in_the_order_that_was_asked_for(void **state)
+{
+	struct top_frames f = { .now = NULL };
+	struct top_row *rows;
+	size_t n;
+
+	(void)state;
+	top_frames_take(&f, frame(1, 1, upstream("a", 10, 0, "up", 1),
+	    upstream("b", 10, 0, "up", 0)));
+	top_frames_take(&f, frame(1, 2, upstream("a", 11, 5, "up", 1),
+	    upstream("b", 20, 0, "up", 2)));
+	rows = top_rows(&f, &n);
+	top_rows_sort(rows, n, SORT_REQUESTS);
+	assert_string_equal(rows[0].name, "b");
+	top_rows_sort(rows, n, SORT_FAILURES);
+	assert_string_equal(rows[0].name, "a");
+	top_rows_sort(rows, n, SORT_WAITING);
+	assert_string_equal(rows[0].name, "b");
+	top_rows_sort(rows, n, SORT_LATENCY);
+	assert_string_equal(rows[0].name, "b");
+	top_rows_sort(rows, n, SORT_NAME);
+	assert_string_equal(rows[0].name, "a");
+	free(rows);
+	top_frames_take(&f, NULL);
+}
+
+static void
+lines_fit_and_are_tame(void **state)
+{
+	struct top_frames f = { .now = NULL };
+	struct top_page page = { .lines = NULL };
+	json_t *connections = json_loads("{\"connections\":[{\"id\":7,"
+	    "\"upstream\":\"a\",\"endpoint\":\"e\",\"state\":\"leased\","
+	    "\"holders\":[{\"client\":\"127.0.0.1:5\",\"request\":\"GET /\","
+	    "\"process\":{\"pid\":9,\"name\":\"php\\u0007\"}}]}]}", 0, NULL);
+	struct top_row *rows;
+	size_t n, i;
+	bool held = false;
+
+	(void)state;
+	assert_non_null(connections);
+	top_frames_take(&f, frame(1, 1, upstream("a", 10, 0, "down", 1),
+	    upstream("b", 10, 0, "up", 0)));
+	rows = top_rows(&f, &n);
+	page_clear(&page);
+	page_program(&page, &f, rows, n);
+	page_overview(&page, &f, rows, n, "b");
+	page_upstream(&page, &rows[0], connections);
+	page_help(&page);
+	for (i = 0; i < page.n; i++) {
+		const char *text = page.lines[i].text, *c;
+
+		/* Who holds a connection may be cut off. */
+		assert_true(strlen(text) <= 80 || strstr(text, "[9]"));
+		for (c = text; *c != '\0'; c++)
+			assert_in_range(*c, 0x20, 0x7e);
+		held = held || strstr(text, "127.0.0.1:5 php?[9] GET /");
+	}
+	assert_true(held);
+	assert_true(page.chosen < page.n);
+	assert_non_null(strstr(page.lines[page.chosen].text, "b "));
+	page_fini(&page);
+	free(rows);
+	json_decref(connections);
+	top_frames_take(&f, NULL);
+}
+
+/* A weir of another version: less than is known here. */
+static void
+an_empty_frame_is_a_frame(void **state)
+{
+	struct top_frames f = { .now = NULL };
+	struct top_page page = { .lines = NULL };
+	struct top_row *rows;
+	size_t n;
+
+	(void)state;
+	top_frames_take(&f, json_object());
+	rows = top_rows(&f, &n);
+	assert_int_equal(n, 0);
+	page_clear(&page);
+	page_program(&page, &f, rows, n);
+	page_overview(&page, &f, rows, n, "");
+	assert_true(page.n > 4);
+	page_fini(&page);
+	free(rows);
+	top_frames_take(&f, NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rates_are_growth_by_time_between_frames),
+		cmocka_unit_test(the_state_is_the_worst_there_is),
+		cmocka_unit_test(rows_come_in_the_order_that_was_asked_for),
+		cmocka_unit_test(lines_fit_and_are_tame),
+		cmocka_unit_test(an_empty_frame_is_a_frame)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

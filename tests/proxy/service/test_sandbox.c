@@ -1,0 +1,93 @@
+/*
+ * Places that the sandbox leaves open, by their names.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "proxy/service/sandbox.h"
+
+static char run[] = "/run/weir", logs[] = "/var/log/weir", root[] = "/";
+
+static const struct sandbox_place given[] = {
+	{ run, SANDBOX_SOCKETS }, { logs, SANDBOX_FILES }
+};
+
+static bool
+permitted(const char *dir, unsigned uses)
+{
+	struct sandbox_place wanted = { (char *)(uintptr_t)dir, uses };
+
+	return places_lacking(given, 2, &wanted, 1) == NULL;
+}
+
+static void
+what_is_in_a_place_is_permitted(void **state)
+{
+	(void)state;
+	assert_true(permitted("/run/weir", SANDBOX_SOCKETS));
+	assert_true(permitted("/run/weir/deep/er", SANDBOX_SOCKETS));
+	assert_true(permitted("/var/log/weir", SANDBOX_FILES));
+}
+
+static void
+what_only_begins_like_one_is_not(void **state)
+{
+	(void)state;
+	assert_false(permitted("/run/weird", SANDBOX_SOCKETS));
+	assert_false(permitted("/run", SANDBOX_SOCKETS));
+	assert_false(permitted("/", SANDBOX_FILES));
+}
+
+static void
+another_use_is_not(void **state)
+{
+	(void)state;
+	assert_false(permitted("/run/weir", SANDBOX_FILES));
+	assert_false(permitted("/var/log/weir", SANDBOX_FILES |
+	    SANDBOX_SOCKETS));
+}
+
+static void
+in_the_root_is_everything(void **state)
+{
+	const struct sandbox_place all = { root, SANDBOX_FILES };
+	const struct sandbox_place wanted = { logs, SANDBOX_FILES };
+
+	(void)state;
+	assert_null(places_lacking(&all, 1, &wanted, 1));
+}
+
+static void
+the_one_that_is_lacking_is_told(void **state)
+{
+	static char other[] = "/srv";
+	const struct sandbox_place wanted[] = {
+		{ run, SANDBOX_SOCKETS }, { other, SANDBOX_FILES }
+	};
+
+	(void)state;
+	assert_ptr_equal(places_lacking(given, 2, wanted, 2), &wanted[1]);
+	assert_ptr_equal(places_lacking(NULL, 0, wanted, 2), &wanted[0]);
+	assert_null(places_lacking(NULL, 0, NULL, 0));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_in_a_place_is_permitted),
+		cmocka_unit_test(what_only_begins_like_one_is_not),
+		cmocka_unit_test(another_use_is_not),
+		cmocka_unit_test(in_the_root_is_everything),
+		cmocka_unit_test(the_one_that_is_lacking_is_told)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
