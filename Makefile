@@ -350,8 +350,12 @@ UNIT = sed -e 's|@BINDIR@|$(PREFIX)/bin|; s|@CONF@|$(SYSCONFDIR)/weir/$(1)|; $\
 	s|@NAME@|$(2)|' packaging/systemd/weir.service
 PUT = $(INSTALL) -D -m 644
 
+# In a folder of its own: what lies beside it could be executed from within the
+# sandbox.
 install: $(WEIR)
-	$(INSTALL) -D -m 755 $(WEIR) $(DESTDIR)$(PREFIX)/bin/weir
+	$(INSTALL) -D -m 755 $(WEIR) $(DESTDIR)$(PREFIX)/lib/weir/weir
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin
+	ln -sf ../lib/weir/weir $(DESTDIR)$(PREFIX)/bin/weir
 	@for page in packaging/man/*.[1-8]; do \
 		$(PUT) $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || \
 			exit 1; done
