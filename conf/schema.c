@@ -5,9 +5,10 @@
  */
 #include "conf/schema.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "conf/check.h"
 
 #define MS 1
 #define SECOND 1000
@@ -19,7 +20,6 @@
 #define GIB (1024 * (int64_t)MIB)
 #define TIB ((int64_t)1 << 40)
 #define MANY 1000000
-#define HEALTH_PATH_MAX 1024
 
 #define TOP(field) offsetof(struct conf, field)
 #define LISTENER(field) offsetof(struct conf_listener, field)
@@ -61,119 +61,6 @@ static const char *const readies[] = { "start", "always", "ignore", NULL };
 const char *const schema_modes[] = {
 	"session", "transaction", "request", "shared", NULL
 };
-
-/* A word that is not known is more likely a mistyped one than a file here. */
-static int
-access_check(const char *value, const char **why)
-{
-	static const char *const words[] = {
-		"off", "stdout", "stderr", "syslog"
-	};
-	size_t n = strlen(value);
-
-	for (size_t i = 0; i < NELEMS(words); i++)
-		if (strcmp(value, words[i]) == 0)
-			return 0;
-	if (strchr(value, '/') == NULL)
-		*why = "expected \"off\", \"stdout\", \"stderr\", "
-		    "\"syslog\" or a path, which needs a \"/\", such as "
-		    "\"./access.log\"";
-	else if (value[n - 1] == '/')
-		*why = "a folder, expected the path of a file";
-	else
-		return 0;
-	return -1;
-}
-
-/* RFC 9112 3.2.1: a path and perhaps a query, in the signs of RFC 3986. */
-static int
-target_check(const char *value, const char **why)
-{
-	static const char signs[] = "-._~!$&'()*+,;=:@/?";
-	size_t n = strlen(value);
-
-	*why = "no target of a request, expected one such as \"/healthz\" "
-	    "or \"/ready?full=1\"";
-	if (*value != '/' || n > HEALTH_PATH_MAX)
-		return -1;
-	for (const unsigned char *c = (const unsigned char *)value;
-	    *c != '\0'; c++)
-		if (*c == '%' ? !isxdigit(c[1]) || !isxdigit(c[2]) :
-		    *c >= 0x80 || (!isalnum(*c) && strchr(signs, *c) == NULL))
-			return -1;
-	return 0;
-}
-
-/* What grpc.health.v1 is asked after: "package.Service". */
-static int
-service_check(const char *value, const char **why)
-{
-	*why = "is longer than 120 bytes, expected a name such as "
-	    "\"shop.Orders\"";
-	return strlen(value) <= 120 ? 0 : -1;
-}
-
-/* RFC 9110 7.2: a name or address, and perhaps a port. */
-static int
-host_check(const char *value, const char **why)
-{
-	char text[300];
-	struct addr_text t;
-	const char *unused;
-
-	*why = "no host, expected one such as \"app.internal\" or "
-	    "\"app.internal:8080\"";
-	if (strncmp(value, "unix:", 5) == 0 ||
-	    snprintf(text, sizeof(text), "%s:80", value) >=
-	    (int)sizeof(text) ||
-	    (addr_text_parse(value, false, &t, &unused) == -1 &&
-	    addr_text_parse(text, false, &t, &unused) == -1))
-		return -1;
-	addr_text_fini(&t);
-	return 0;
-}
-
-/* RFC 7301 3.1: a name is 1 to 255 bytes. */
-static int
-alpn_check(const char *value, const char **why)
-{
-	size_t n = strlen(value);
-
-	if (n > 0 && n <= 255)
-		return 0;
-	*why = "no name of a protocol, expected one such as \"http/1.1\"";
-	return -1;
-}
-
-/* A name or an address, without port. */
-static int
-server_name_check(const char *value, const char **why)
-{
-	char text[300];
-	struct addr_text t;
-	const char *unused;
-	bool v6 = strchr(value, ':') != NULL;
-
-	*why = "no name, expected one such as \"db.internal\", without port";
-	if (strncmp(value, "unix:", 5) == 0 || snprintf(text, sizeof(text),
-	    v6 ? "[%s]:1" : "%s:1", value) >= (int)sizeof(text) ||
-	    addr_text_parse(text, false, &t, &unused) == -1)
-		return -1;
-	addr_text_fini(&t);
-	return 0;
-}
-
-/* Two signs that may stand in a key of any protocol. */
-static int
-tag_check(const char *value, const char **why)
-{
-	if (*value == '\0' || (strlen(value) == 2 &&
-	    isgraph((unsigned char)value[0]) &&
-	    isgraph((unsigned char)value[1])))
-		return 0;
-	*why = "no tag, expected two characters such as \"{}\", or none";
-	return -1;
-}
 
 /* name, type, offset, def, min, max, may_be_off, words, help, check */
 #define ROW(n, t, o, ...) { .name = (n), .type = CONF_##t, \
@@ -242,7 +129,7 @@ const struct conf_key schema_log[] = {
 	ROW("format", ENUM, TOP(log.format), DEF("text"), .words = formats,
 	    HELP("how lines look")),
 	ROW("access", STRING, TOP(log.access), DEF("off"),
-	    .check = access_check,
+	    .check = check_access,
 	    HELP("where a line for each request goes: off, stdout, stderr, "
 	    "syslog or a path")),
 	ROW("access_when", ENUM, TOP(log.access_when), DEF("always"),
@@ -325,7 +212,7 @@ const struct conf_key schema_certificate[] = {
 	ROW("groups", STRING, at(tls.common.groups), HELP("groups of the key " \
 	    "exchange, likewise; X25519:prime256v1:secp384r1 when absent")), \
 	ROW("alpn", NAMES, at(tls.common.alpn), DEF("()"), \
-	    .check = alpn_check, HELP("protocols to agree on (ALPN), best " \
+	    .check = check_alpn, HELP("protocols to agree on (ALPN), best " \
 	    "first; none when empty"))
 
 const struct conf_key schema_listener_tls[] = {
@@ -537,7 +424,7 @@ const struct conf_key schema_upstream_tls[] = {
 	ROW("crl", FILE, UPSTREAM(tls.common.crl), HELP("PEM file with lists "
 	    "of revoked ones, one of each CA")),
 	ROW("server_name", STRING, UPSTREAM(tls.server_name),
-	    .check = server_name_check, HELP("name to ask for (SNI) and to "
+	    .check = check_server_name, HELP("name to ask for (SNI) and to "
 	    "verify; the host of the endpoint when absent")),
 	ROW("certificate", FILE, UPSTREAM(tls.common.certificate), HELP("PEM "
 	    "file: a certificate to show, and those between it and its CA")),
@@ -637,7 +524,7 @@ const struct conf_key schema_key_hash[] = {
 	    .words = key_rings, HELP("what makes an endpoint of the number; "
 	    "twemproxy's distribution")),
 	ROW("tag", STRING, UPSTREAM(key_hash.tag), DEF(""),
-	    .check = tag_check, HELP("two characters: only what stands between "
+	    .check = check_tag, HELP("two characters: only what stands between "
 	    "them counts; twemproxy's hash_tag")),
 	ROW("on_down", ENUM, UPSTREAM(key_hash.on_down), DEF("fail"),
 	    .words = on_downs, HELP("keys of an endpoint that is not usable: "
@@ -663,11 +550,11 @@ const struct conf_key schema_health[] = {
 	    "connected to is enough) or a protocol; the upstream's own where "
 	    "it can be asked, else \"tcp\"")),
 	ROW("path", STRING, UPSTREAM(health.path), DEF("/"),
-	    .check = target_check, HELP("target of the request")),
-	ROW("host", STRING, UPSTREAM(health.host), .check = host_check,
+	    .check = check_target, HELP("target of the request")),
+	ROW("host", STRING, UPSTREAM(health.host), .check = check_host,
 	    HELP("Host of the request; the endpoint's address when absent")),
 	ROW("service", STRING, UPSTREAM(health.service),
-	    .check = service_check, HELP("type \"grpc\": the service that is "
+	    .check = check_service, HELP("type \"grpc\": the service that is "
 	    "asked after; the whole server when absent")),
 	ROW("expect", STATUSES, UPSTREAM(health.expect), DEF("200-399"),
 	    HELP("statuses of a good answer")),
