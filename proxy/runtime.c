@@ -412,7 +412,7 @@ runtime_fini(struct runtime *rt)
 	free(rt->reload.error);
 	free(rt->path);
 	free(rt->builtin);
-	inherit_end(&rt->inherited);
+	inherit_drop(&rt->inherited);
 	cap_table_fini(&rt->caps);
 	ev_timer_stop(rt->main.loop, &rt->sweep);
 	worker_fini(&rt->main);

@@ -160,22 +160,34 @@ inherit_take(struct inheritance *in, const struct addr *addr, bool *foreign)
 }
 
 void
+inherit_drop(struct inheritance *in)
+{
+	size_t i;
+
+	for (i = 0; i < in->n; i++)
+		if (in->v[i].fd >= 0)
+			close(in->v[i].fd);
+	free(in->v);
+	*in = (struct inheritance){ 0 };
+}
+
+void
 inherit_end(struct inheritance *in)
 {
 	char text[ADDR_TEXT_MAX];
 	size_t i;
 
 	for (i = 0; i < in->n; i++) {
-		if (in->v[i].fd < 0)
+		const struct inherited *one = &in->v[i];
+
+		if (one->fd < 0)
 			continue;
 		log_warn(NULL, "no listener is bound to %s any more: the "
 		    "socket that was handed in is closed",
-		    addr_print(&in->v[i].addr, text));
-		close(in->v[i].fd);
-		if (in->v[i].addr.sa.sa_family == AF_UNIX && in->v[i].handed &&
-		    !in->v[i].foreign)
-			(void)unlink(in->v[i].addr.un.sun_path);
+		    addr_print(&one->addr, text));
+		if (one->addr.sa.sa_family == AF_UNIX && one->handed &&
+		    !one->foreign)
+			(void)unlink(one->addr.un.sun_path);
 	}
-	free(in->v);
-	*in = (struct inheritance){ 0 };
+	inherit_drop(in);
 }

@@ -58,4 +58,7 @@ int inherit_take(struct inheritance *in, const struct addr *addr,
    weir before had leaves no files. */
 void inherit_end(struct inheritance *in);
 
+/* Weir does not come up: they are whose they were, and so are their files. */
+void inherit_drop(struct inheritance *in);
+
 #endif

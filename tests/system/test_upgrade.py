@@ -312,6 +312,17 @@ def when_the_old_one_is_killed_its_places_are_free():
 # ------------------------------------------------------------------ it fails
 
 @case
+def one_that_does_not_come_up_leaves_the_files_of_sockets():
+    o = HttpOrigin()
+    path = os.path.join(temp_dir(), "left.sock")
+    w = Successive(one(o).listener("local", bind='"unix:%s"' % path))
+    w.write(w.conf.text() + "oops = 1;\n")
+    check("oops" in w.refused(), "what is wrong")
+    ok(once(path))
+    eq(w.log().count("handed in is closed"), 0, "warnings")
+
+
+@case
 def one_that_does_not_come_up_changes_nothing():
     o = HttpOrigin()
     w = Successive(one(o, pool="min_idle = 2; max = 2;", more=OFF))

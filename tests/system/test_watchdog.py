@@ -52,7 +52,7 @@ def a_loop_that_hangs_is_logged_with_what_it_does():
     until(lambda: stuck(w) == 1, "stuck")
     last = w.stats()["watchdog"]["last"]
     check(re.match(r"worker 0 has not turned for \d+\.\d s: in bytes of a "
-                   r"client of listener front \(http\), state S", last), last)
+                   r"client of listener front \(http\), state [RS]", last), last)
     w.wait_log(r"error worker 0: has not turned")
     w.wait_log(r"error worker 0: stands at .*weir\+0x")
     status, body = w.get("/healthz")
