@@ -318,7 +318,7 @@ def one_that_does_not_come_up_leaves_the_files_of_sockets():
     w = Successive(one(o).listener("local", bind='"unix:%s"' % path))
     w.write(w.conf.text() + "oops = 1;\n")
     check("oops" in w.refused(), "what is wrong")
-    ok(once(path))
+    ok(once("unix:" + path))
     eq(w.log().count("handed in is closed"), 0, "warnings")
 
 
