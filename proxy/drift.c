@@ -176,10 +176,10 @@ static void
 list_faults(struct runtime *rt, drift_say *say, void *arg)
 {
 	static const char *const whats[] = {
-		[INJECT_NOTHING] = "", [INJECT_ERROR] = ", then an error",
-		[INJECT_RESET] = ", then a reset"
+		[INJECT_NOTHING] = "", [INJECT_ERROR] = "an error",
+		[INJECT_RESET] = "a reset"
 	};
-	char who[WHO_MOST], text[TEXT_MOST], end[UNTIL_MOST];
+	char who[WHO_MOST], text[TEXT_MOST], end[UNTIL_MOST], delay[48];
 	const struct list *l;
 
 	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
@@ -191,11 +191,15 @@ list_faults(struct runtime *rt, drift_say *say, void *arg)
 			continue;
 		snprintf(who, sizeof(who), "upstream %.300s",
 		    lu->upstream->name);
+		delay[0] = '\0';
+		if (wish->delay_ms > 0)
+			snprintf(delay, sizeof(delay), "%lld ms of delay%s",
+			    (long long)wish->delay_ms,
+			    wish->what != INJECT_NOTHING ? ", then " : "");
 		snprintf(text, sizeof(text), "faults by hand, for %g %% of its "
-		    "exchanges: %lld ms of delay%s%s",
-		    wish->per_million * 100.0 / INJECT_ALL,
-		    (long long)wish->delay_ms, whats[wish->what],
-		    until(rt, lu->injection.until_ns, end));
+		    "exchanges: %s%s%s",
+		    wish->per_million * 100.0 / INJECT_ALL, delay,
+		    whats[wish->what], until(rt, lu->injection.until_ns, end));
 		say(arg, who, text);
 	}
 }

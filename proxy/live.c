@@ -538,6 +538,27 @@ lacks_endpoint(const struct live_upstream *lu, char *missing, size_t size)
 	return true;
 }
 
+/* And what may be the reason: the last that went wrong at one of its endpoints. */
+static void
+lacks_connections(const struct live_upstream *lu, unsigned warm,
+    unsigned wanted, char *missing, size_t size)
+{
+	const char *error = "", *name = "";
+	size_t i;
+
+	for (i = 0; lu->roster != NULL && i < lu->roster->n &&
+	    error[0] == '\0'; i++) {
+		name = lu->roster->v[i]->name;
+		error = atomic_load(&lu->roster->v[i]->last_error);
+	}
+	snprintf(missing, size, "upstream %s: %u of %u connections are open"
+	    "%s%s%s%s", lu->conf->name, warm, wanted,
+	    error[0] != '\0' ? " (" : "", error[0] != '\0' ? name : "",
+	    error[0] != '\0' ? ": " : "", error);
+	if (error[0] != '\0' && strlen(missing) + 1 < size)
+		strcat(missing, ")");
+}
+
 bool
 live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
 {
@@ -557,8 +578,7 @@ live_upstream_ready(struct live_upstream *lu, char *missing, size_t size)
 			warm = wanted;
 	}
 	if (warm < wanted) {
-		snprintf(missing, size, "upstream %s: %u of %u connections "
-		    "are open", conf->name, warm, wanted);
+		lacks_connections(lu, warm, wanted, missing, size);
 		return false;
 	}
 	lu->was_ready = true;

@@ -121,6 +121,20 @@ say_rows(json_t *texts, const struct view_upstream *v)
 		    "find a connection open", a->min_idle, ADVICE_WARM);
 }
 
+enum { UNKEPT_REQUESTS = 100 };
+
+/* Most answers are the last on their connections, because the server says so:
+   then no size of a pool is of use. */
+static void
+say_unkept(json_t *texts, const struct view_upstream *v)
+{
+	if (v->requests >= UNKEPT_REQUESTS &&
+	    v->discards[DISCARD_SERVER_SAID] >= v->requests / 10 * 8)
+		say(texts, "the server closes each connection after an answer: "
+		    "nothing can be used again. Let it keep them open "
+		    "(keep-alive)");
+}
+
 static void
 say_keep_alive(json_t *texts, const struct view_upstream *v)
 {
@@ -169,6 +183,7 @@ json_advice(const struct view_upstream *v)
 	texts = json_array();
 	put_demand(o, v);
 	put(o, "keep_alive_ms", number_or_null((uint64_t)v->keep_alive_ms));
+	say_unkept(texts, v);
 	say_rows(texts, v);
 	say_keep_alive(texts, v);
 	put(o, "text", texts);

@@ -153,6 +153,15 @@ def a_name_that_does_not_resolve_does_not_stop_a_start():
 
 
 @case
+def what_keeps_a_pool_from_being_warm_is_named():
+    number = port()
+    w = Weir(one('"127.0.0.1:%d"' % number, pool="min_idle = 2;"))
+    until(lambda: w.get("/readyz") == (
+        503, "not ready: upstream back: 0 of 2 connections are open "
+        "(127.0.0.1:%d: Connection refused)\n" % number), "the reason")
+
+
+@case
 def second_weir_on_the_same_address_fails():
     o = HttpOrigin()
     for workers in (1, 2):

@@ -92,6 +92,20 @@ def with_several_workers_they_are_looked_at_together():
 
 
 @case
+def a_server_that_keeps_no_connection_is_told_of():
+    o = HttpOrigin(lambda q, link: answer(
+        q, fields=[("Connection", "close")]))
+    w = Weir(one(o))
+    c = Client(w.conf.ports["front"])
+    for _ in range(120):
+        c.send(request())
+        ok(read_response(c))
+    eq(advice(w)["text"][0][:49],
+       "the server closes each connection after an answer", "first")
+    c.close()
+
+
+@case
 def too_small_a_max_is_told_of():
     o = HttpOrigin(keep=False)
     w = Weir(one(o, pool="max = 1;"))

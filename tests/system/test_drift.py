@@ -77,6 +77,9 @@ def what_was_changed_by_hand_is_named_until_it_ends():
     w.post("/upstreams/back/fault?delay=200ms&reset=1&percent=2.5&for=5m")
     printed(w, who + "up, weight 3 by hand", "upstream back: faults by hand, "
             "for 2.5 % of its exchanges: 200 ms of delay, then a reset" + UNTIL)
+    w.post("/upstreams/back/fault?error=1&percent=50&for=5m")
+    printed(w, who + "up, weight 3 by hand", "upstream back: faults by hand, "
+            "for 50 % of its exchanges: an error" + UNTIL)
     w.post("/upstreams/back/fault?off=1")
     w.post(end + "state=conf")
     printed(w, NOTHING)
