@@ -275,6 +275,18 @@ end_with(pid_t above, struct runtime *rt)
 		runtime_stop(rt);
 }
 
+static void
+log_started(const struct runtime *rt)
+{
+	const struct conf *conf = rt->gen->conf;
+
+	log_info(NULL, "weir %s runs: %zu listener%s, %zu upstream%s, %zu "
+	    "worker%s", WEIR_VERSION, conf->n_listeners,
+	    conf->n_listeners == 1 ? "" : "s", conf->n_upstreams,
+	    conf->n_upstreams == 1 ? "" : "s", rt->n_lanes,
+	    rt->n_lanes == 1 ? "" : "s");
+}
+
 static int
 run(const struct service *service)
 {
@@ -311,9 +323,7 @@ run(const struct service *service)
 	if (getpid() == 1)
 		watch_signal(&child, &rt, SIGCHLD, on_child);
 	sigprocmask(SIG_UNBLOCK, &ours, NULL);
-	log_info(NULL, "weir %s runs: %zu listeners, %zu upstreams, %zu "
-	    "worker%s", WEIR_VERSION, rt.gen->conf->n_listeners,
-	    rt.gen->conf->n_upstreams, rt.n_lanes, rt.n_lanes == 1 ? "" : "s");
+	log_started(&rt);
 	if (demo != NULL)
 		demo_print(demo);
 	end_with(service->above, &rt);

@@ -354,14 +354,13 @@ const struct why_rule why_rules[] = {
 	    "no name of upstream {upstream} has an address: weir dns "
 	    "{upstream}" },
 	{ FAIL_NO_ENDPOINT, "by_hand", is_by_hand,
-	    "all {endpoints} of {upstream} are down or drained by hand: weir "
-	    "endpoint {upstream} ENDPOINT conf ends that" },
+	    "{all_are} down or drained by hand: weir endpoint {upstream} "
+	    "ENDPOINT conf ends that" },
 	{ FAIL_NO_ENDPOINT, "down", is_checked_down,
-	    "all {endpoints} of {upstream} are down, by health checks: start "
-	    "them, or see weir stats for what the checks met" },
+	    "{all_are} down, by health checks: start what is down, or see "
+	    "weir stats for what the checks met" },
 	{ FAIL_NO_ENDPOINT, "ejected", is_ejected,
-	    "all {endpoints} of {upstream} are ejected after failures in a "
-	    "row: find out why they failed, or lower "
+	    "{all_are} ejected after failures in a row: find out why, or lower "
 	    "upstreams.{upstream}.outlier.max_ejected" },
 	{ FAIL_NO_ENDPOINT, "down", NULL,
 	    "no endpoint of {upstream} is usable: weir stats says what is "
@@ -581,9 +580,13 @@ say_endpoint(FILE *out, const struct slow_entry *e)
 }
 
 static void
-say_endpoints(FILE *out, const struct slow_entry *e)
+say_all_are(FILE *out, const struct slow_entry *e)
 {
-	say_counted(out, e->pool.endpoints, "endpoint", "endpoints");
+	if (e->pool.endpoints == 1)
+		fprintf(out, "the only endpoint of %s is", e->upstream);
+	else
+		fprintf(out, "all %u endpoints of %s are", e->pool.endpoints,
+		    e->upstream);
 }
 
 static void
@@ -625,7 +628,7 @@ static const struct {
 	{ "behind", say_behind }, { "max_pinned", say_max_pinned },
 	{ "max_waiting", say_max_waiting }, { "min_idle", say_min_idle },
 	{ "enough", say_enough }, { "endpoint", say_endpoint },
-	{ "endpoints", say_endpoints }, { "retries", say_retries },
+	{ "all_are", say_all_are }, { "retries", say_retries },
 	{ "leased_of", say_leased_of }, { "client_at", say_client_at }
 };
 

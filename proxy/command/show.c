@@ -194,6 +194,17 @@ show_listeners(FILE *out, const json_t *rows)
 	table_end(&t, out);
 }
 
+static void
+show_pause(FILE *out, const json_t *u)
+{
+	long long waiting = number_in(u, "pool", "waiting");
+	long long leased = number_in(u, "pool", "leased");
+
+	fprintf(out, "%s is paused by hand: %lld %s, %lld %s still leased\n",
+	    text_of(u, "name"), waiting, waiting == 1 ? "waits" : "wait",
+	    leased, leased == 1 ? "is" : "are");
+}
+
 /* Those in which nothing new begins. */
 static void
 show_paused(FILE *out, const json_t *rows)
@@ -204,10 +215,7 @@ show_paused(FILE *out, const json_t *rows)
 		const json_t *u = json_array_get(rows, i);
 
 		if (json_is_true(json_object_get(u, "paused")))
-			fprintf(out, "%s is paused by hand: %lld wait, %lld "
-			    "are still leased\n", text_of(u, "name"),
-			    number_in(u, "pool", "waiting"),
-			    number_in(u, "pool", "leased"));
+			show_pause(out, u);
 	}
 }
 

@@ -136,6 +136,10 @@ static const struct sample {
 	    "weir dns app" },
 	{ FAILED(FAIL_NO_ENDPOINT, POOL(.bars = BAR_DRAIN | BAR_DOWN)),
 	    "by_hand", "all 2 endpoints of app are down or drained by hand" },
+	{ FAILED(FAIL_NO_ENDPOINT, .pool = { .endpoints = 1,
+	    .bars = BAR_DOWN }), "by_hand",
+	    "the only endpoint of app is down or drained by hand: weir endpoint "
+	    "app ENDPOINT conf" },
 	{ FAILED(FAIL_NO_ENDPOINT, POOL(.bars = BAR_DRAIN | BAR_CHECK)),
 	    "down", "by health checks" },
 	{ FAILED(FAIL_NO_ENDPOINT, POOL(.bars = BAR_EJECTED)), "ejected",

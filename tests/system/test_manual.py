@@ -247,6 +247,15 @@ def commands_in_examples_are_there():
 
 
 @case
+def each_failure_stands_once():
+    with open(os.path.join(PAGES, "weir-admin.7")) as f:
+        listed = f.read().split(".Ss Failures", 1)[1].split(".El", 1)[0]
+    names = re.findall(r"^\.It Cm (\w+)", listed, re.M)
+    check(len(names) > 40, "%d failures" % len(names))
+    eq(sorted(set(names)), sorted(names), "names")
+
+
+@case
 def what_is_opened_on_a_page_is_closed():
     names = sorted(os.listdir(PAGES))
     check(len(names) >= 3, "pages: %r" % names)

@@ -172,7 +172,7 @@ def the_commands_do_the_same():
     c = sent(w)
     w.wait_pool(waiting=1)
     said = weir(0, "stats")
-    check("back is paused by hand: 1 wait, 0 are still leased" in said, said)
+    check("back is paused by hand: 1 waits, 0 are still leased" in said, said)
     eq(json.loads(weir(0, "pause", "back", "--json")),
        {"result": "ok", "leased": 0}, "--json")
     check("resumed: back" in weir(0, "resume", "back"), "resume")
