@@ -337,6 +337,7 @@ deps:
 
 run:
 	@packaging/deps build
+	@test -x build/weir || echo 'Building build/weir: a minute or two.'
 	@$(MAKE) -s -j$(JOBS) all
 	@exec build/weir demo
 
