@@ -51,7 +51,8 @@ erlang_c(double load, unsigned places)
 	double b = 1;
 	unsigned k;
 
-	for (k = 1; k <= places; k++)
+	/* There may be a million places; nobody waits long before. */
+	for (k = 1; k <= places && b > 1e-12; k++)
 		b = load * b / (k + load * b);
 	return b / (1 - load / places * (1 - b));
 }
@@ -116,15 +117,21 @@ fewest(const struct demand_sum *d, double seconds, double share)
 	return low;
 }
 
+/* The share falls with the number. */
 static unsigned
 fewest_open(const struct demand_sum *d, double share)
 {
-	unsigned n;
+	unsigned low = 1, high = ADVICE_MAX_MOST;
 
-	for (n = 1; n < ADVICE_MAX_MOST; n++)
-		if (tail_of(d, n).share <= share)
-			return n;
-	return n;
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+
+		if (tail_of(d, mid).share <= share)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
 }
 
 static void

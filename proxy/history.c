@@ -6,6 +6,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+/* Without memory a name is not kept; uthash would end the process. */
+#define HASH_NONFATAL_OOM 1
+
 #include "proxy/history.h"
 
 #include <stdio.h>
@@ -70,7 +73,10 @@ series_new(struct history *h, const char *kind, const char *name)
 		return NULL;
 	snprintf(s->key, size, "%s:%s", kind, name);
 	HASH_ADD_KEYPTR(hh, h->series, s->key, (unsigned)(size - 1), s);
-	return s;
+	if (s->hh.tbl != NULL)
+		return s;
+	free(s);
+	return NULL;
 }
 
 static void

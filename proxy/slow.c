@@ -224,8 +224,22 @@ took_ns(const struct exchange *x, int64_t total_ns)
 	return is_lasting(x) ? x->paused_ns + x->queue_ns : total_ns;
 }
 
+static const struct slow_pool *
+pool_then(struct slow *slow, const struct exchange *x, int64_t now_ns)
+{
+	if (slow->pool_of != x->upstream ||
+	    now_ns - slow->pool_ns >= NS_PER_MS) {
+		memset(&slow->pool, 0, sizeof(slow->pool));
+		copy_pool(&slow->pool, x);
+		slow->pool_of = x->upstream;
+		slow->pool_ns = now_ns;
+	}
+	return &slow->pool;
+}
+
 static void
-fill(struct slow_entry *e, const struct exchange *x, int64_t now_ns)
+fill(struct slow *slow, struct slow_entry *e, const struct exchange *x,
+    int64_t now_ns)
 {
 	memset(e, 0, sizeof(*e));
 	e->at_ns = now_ns;
@@ -247,7 +261,7 @@ fill(struct slow_entry *e, const struct exchange *x, int64_t now_ns)
 	if (x->upstream != NULL)
 		copy_name(e->upstream, x->upstream->name);
 	if (x->ask.pool != NULL)
-		copy_pool(&e->pool, x);
+		e->pool = *pool_then(slow, x, now_ns);
 	if (x->endpoint != NULL) {
 		copy_name(e->endpoint, x->endpoint->name);
 		e->last_error = atomic_load(&x->endpoint->last_error);
@@ -309,12 +323,13 @@ slow_keep(struct slow *slow, const struct exchange *x, int64_t now_ns)
 	if (now_ns >= slow->turn_ns)
 		turn(slow, now_ns);
 	if (is_clients(x->why))
-		fill(&slow->clients[slow->n_clients++ % SLOW_CLIENTS], x,
+		fill(slow, &slow->clients[slow->n_clients++ % SLOW_CLIENTS], x,
 		    now_ns);
 	else if (x->why != FAIL_NONE || x->outcome == OUTCOME_5XX)
-		fill(&slow->failed[slow->n_failed++ % SLOW_FAILED], x, now_ns);
+		fill(slow, &slow->failed[slow->n_failed++ % SLOW_FAILED], x,
+		    now_ns);
 	else if (took > slow->floor_ns)
-		fill(place_among_slowest(slow, took), x, now_ns);
+		fill(slow, place_among_slowest(slow, took), x, now_ns);
 }
 
 /* ----------------------------------------------------------------- reading */

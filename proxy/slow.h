@@ -91,6 +91,11 @@ struct slow {
 	unsigned n[2];
 	int64_t took_ns[SLOW_SLOWEST];  /* of the present span */
 	struct slow_entry slowest[2][SLOW_SLOWEST];
+	/* As it was within the last millisecond: many may fail at once, and an
+	   upstream may have thousands of endpoints. */
+	const struct conf_upstream *pool_of;    /* only compared */
+	int64_t pool_ns;
+	struct slow_pool pool;
 	unsigned n_failed, n_clients;   /* ever */
 	struct slow_entry failed[SLOW_FAILED];
 	struct slow_entry clients[SLOW_CLIENTS];

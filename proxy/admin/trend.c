@@ -3,6 +3,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+/* Without memory a name is not kept; uthash would end the process. */
+#define HASH_NONFATAL_OOM 1
+
 #include "proxy/admin/trend.h"
 
 #include <stdlib.h>
@@ -81,6 +84,10 @@ place(struct trend *t, struct row **rows, const char *name)
 		memcpy(r->name, name, len + 1);
 		r->born = t->taken;
 		HASH_ADD_KEYPTR(hh, *rows, r->name, (unsigned)len, r);
+		if (r->hh.tbl == NULL) {
+			free(r);
+			return NULL;
+		}
 	}
 	r->seen = true;
 	return r->points[t->taken % TREND_POINTS];

@@ -65,9 +65,11 @@ async function showConnections(u) {
 
 // --------------------------------------------------------------- slow, failed
 
-const STEPS = [['queue_us', 'queue', 'step-queue'], ['connect_us', 'connect', 'step-connect'],
-  ['tls_us', 'TLS', 'step-tls'], ['first_byte_us', 'first byte', 'step-first'],
-  ['transfer_us', 'transfer', 'step-transfer']];
+const STEPS = [['arrive_us', 'arriving', 'step-client'], ['pause_us', 'held back', 'step-queue'],
+  ['queue_us', 'queue', 'step-queue'], ['connect_us', 'connect', 'step-connect'],
+  ['tls_us', 'TLS', 'step-tls'], ['upload_us', 'upload', 'step-client'],
+  ['first_byte_us', 'first byte', 'step-first'], ['client_us', 'client', 'step-client'],
+  ['idle_us', 'idle', 'step-client'], ['transfer_us', 'transfer', 'step-transfer']];
 
 // Where the time went, as lengths and in words.
 function steps(x) {
@@ -144,7 +146,8 @@ function tellReloads(s) {
     error: s.reload.last === 'ok' ? '' : s.reload.last };
   const rows = s.reloads ? s.reloads : s.reload.at ? [last] : [];
   keep($('reloads'), rows.length ? rows : [{ at: serverTime() - s.uptime_s, result: 'ok',
-    generation: s.generation, changes: [] }], r => r.at + r.result, reloadRow);
+    generation: s.generation, changes: [] }], r => r.at + r.result + r.generation +
+    rows.filter(x => x.at === r.at).indexOf(r), reloadRow);
 }
 
 // File, running configuration and what was changed by hand, side by side.

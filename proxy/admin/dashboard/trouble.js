@@ -128,7 +128,8 @@ function ofProgram(s, found) {
 const known = new Map();        // trouble by its kind -> { trouble, at }
 
 // Numbers change all the time; where it is, how bad and what it is do not.
-const kindOf = t => t.at + ' ' + t.level + ' ' + t.text.replace(/[\d.,]+.*/, '');
+const kindOf = t => t.at + ' ' + t.level + ' ' + t.text.replace(/ \(.*\)/, '')
+  .replace(/\d[\d.,]*( ?(µs|ms|s|min|h|d|k|M|G|%))?/g, '#');
 
 // Those of a moment ago too: what comes and goes each second cannot be read.
 function steady(found, at) {
