@@ -485,6 +485,10 @@ struct conf_input {
 	bool offline;                   /* certificates and keys are not read:
 					   for those who only want to know
 					   what the file says */
+	bool only_admin;                /* nothing but the group `admin` is
+					   read, mistakes elsewhere are not
+					   looked for: for those who ask a weir
+					   that runs */
 };
 
 /*

@@ -189,6 +189,10 @@ read_all(struct load *w, const config_t *tree)
 {
 	struct spot top = { .group = config_root_setting(tree), .line = 1 };
 
+	if (w->in->only_admin) {
+		read_admin(w, &top);
+		return;
+	}
 	read_top(w, &top);
 	read_admin(w, &top);
 	read_listeners(w, &top);

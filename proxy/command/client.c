@@ -359,9 +359,10 @@ read_order(struct order *o, int argc, char **argv)
 static struct conf *
 load(const char *path, bool loud)
 {
-	/* The keys are for weir's user, and not needed to find it. */
+	/* A mistake elsewhere in the file of a weir that runs must not keep
+	   anybody from asking it, or from being told of that mistake. */
 	const struct conf_input in = { .path = path, .protos = proto_table,
-	    .offline = true };
+	    .only_admin = true };
 	struct conf_errors errors = { 0 };
 	struct conf *conf = conf_load(&in, &errors);
 	size_t i;
