@@ -512,8 +512,10 @@ void conf_place(const struct conf *c, int line, char *out, size_t size);
  */
 void conf_warn(const struct conf *c, struct conf_errors *warnings);
 
-/* Every key with type, default and help, for `weir -h config`. */
-void conf_help(FILE *out, const struct conf_proto *const *protos);
+/* Every key with type, default and help, for `weir -h config`; word not NULL:
+   those in whose path it is, false when there is none. */
+bool conf_help(FILE *out, const struct conf_proto *const *protos,
+    const char *word);
 
 /*
  * The running configuration as libconfig-like JSON text: defaults filled in,

@@ -138,28 +138,98 @@ defaults_print(const struct conf_key *k, const char *prefix,
 }
 
 static void
-section(FILE *out, const char *path, const char *prefix, const char *help,
-    const struct conf_key *keys, const struct conf_proto *const *protos)
+key_print(FILE *out, const struct conf_key *key, const char *prefix,
+    const struct conf_proto *const *protos)
 {
 	char kind[VALUE_WHY_MAX], defaults[512], line[1200];
 
-	if (*path == '\0')
-		fprintf(out, "Keys of %s\n", help);
-	else
-		fprintf(out, "\nKeys of %s: %s\n", path, help);
+	kind_print(key, kind);
+	defaults_print(key, prefix, protos, defaults, sizeof(defaults));
+	snprintf(line, sizeof(line), "%s (%s%s)", key->name, kind, defaults);
+	paragraph(out, line, 2);
+	paragraph(out, key->help, INDENT);
+}
+
+/* What is printed: rows of whose path word is a part. */
+struct choice {
+	FILE *out;
+	const char *word;               /* NULL = all */
+	bool any;                       /* something has been */
+};
+
+/* Nobody has to write the [] of "listeners[].routes[]". */
+static void
+path_plain(const char *path, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *path != '\0' && n + 1 < size; path++)
+		if (*path != '[' && *path != ']')
+			out[n++] = *path;
+	out[n] = '\0';
+}
+
+static bool
+is_chosen(const struct choice *c, const char *path, const char *name)
+{
+	char all[256], plain[256], word[256];
+
+	if (c->word == NULL)
+		return true;
+	snprintf(all, sizeof(all), "%s%s%s", path, *path != '\0' ? "." : "",
+	    name);
+	path_plain(all, plain, sizeof(plain));
+	path_plain(c->word, word, sizeof(word));
+	return strcasestr(plain, word) != NULL;
+}
+
+static void
+title(struct choice *c, const char *path, const char *help)
+{
+	fprintf(c->out, "%sKeys of %s%s%s\n", c->any ? "\n" : "", path,
+	    *path != '\0' ? ": " : "", help);
+	c->any = true;
+}
+
+static void
+section(struct choice *c, const char *path, const char *prefix,
+    const char *help, const struct conf_key *keys,
+    const struct conf_proto *const *protos)
+{
+	bool begun = c->word == NULL;
+
+	if (begun)
+		title(c, path, help);
 	for (; keys != NULL && keys->name != NULL; keys++) {
-		kind_print(keys, kind);
-		defaults_print(keys, prefix, protos, defaults,
-		    sizeof(defaults));
-		snprintf(line, sizeof(line), "%s (%s%s)", keys->name, kind,
-		    defaults);
-		paragraph(out, line, 2);
-		paragraph(out, keys->help, INDENT);
+		if (!is_chosen(c, path, keys->name))
+			continue;
+		if (!begun)
+			title(c, path, help);
+		begun = true;
+		key_print(c->out, keys, prefix, protos);
 	}
 }
 
 static void
-own_section(FILE *out, const struct conf_proto *p, const char *where,
+fields_section(struct choice *c)
+{
+	bool begun = false;
+	size_t i;
+
+	for (i = 0; i < CONF_N_FIELDS; i++) {
+		if (!is_chosen(c, "log.fields", log_field_rows[i].name))
+			continue;
+		if (!begun)
+			fprintf(c->out, "%sFields of log.fields:\n", c->any ?
+			    "\n" : "");
+		begun = c->any = true;
+		fprintf(c->out, "  %-16s%s\n", log_field_rows[i].name,
+		    log_field_rows[i].help);
+	}
+}
+
+static void
+own_section(struct choice *c, const struct conf_proto *p, const char *where,
     const struct conf_key *keys)
 {
 	const struct conf_proto *const only[] = { p, NULL };
@@ -169,30 +239,30 @@ own_section(FILE *out, const struct conf_proto *p, const char *where,
 		return;
 	snprintf(path, sizeof(path), "%s.%.60s", where, p->name);
 	snprintf(help, sizeof(help), "what only protocol %.60s has", p->name);
-	section(out, path, p->name, help, keys, only);
+	section(c, path, p->name, help, keys, only);
 }
 
-void
-conf_help(FILE *out, const struct conf_proto *const *protos)
+bool
+conf_help(FILE *out, const struct conf_proto *const *protos, const char *word)
 {
+	struct choice c = { .out = out, .word = word };
 	const struct schema_section *s;
-	size_t i;
 
 	for (s = schema_sections; s->path != NULL; s++)
-		section(out, s->path, s->prefix, s->help, s->keys, protos);
+		section(&c, s->path, s->prefix, s->help, s->keys, protos);
 	for (; *protos != NULL; protos++) {
-		own_section(out, *protos, "listeners[]",
+		own_section(&c, *protos, "listeners[]",
 		    (*protos)->listener_keys);
-		own_section(out, *protos, "upstreams[]",
+		own_section(&c, *protos, "upstreams[]",
 		    (*protos)->upstream_keys);
 	}
-	fputs("\nFields of log.fields:\n", out);
-	for (i = 0; i < CONF_N_FIELDS; i++)
-		fprintf(out, "  %-16s%s\n", log_field_rows[i].name,
-		    log_field_rows[i].help);
+	fields_section(&c);
+	if (word != NULL)
+		return c.any;
 	fputs("\nDurations are \"250ms\" \"2s\" \"5m\" \"1h\", sizes \"512B\" "
 	    "\"16KiB\" \"1MiB\",\nrates \"100/s\" \"6000/m\" \"10/h\".\n"
 	    "Texts may hold ${NAME}, ${NAME:-default} and "
 	    "${file:/path}; $${ is a plain ${.\n@include \"file\" puts a file "
 	    "in place.\n", out);
+	return true;
 }

@@ -59,7 +59,8 @@ static const char usage_text[] =
 "                           an application with weir: started when the pools\n"
 "                           are warm, stopped first\n"
 "  weir demo                run with a built-in configuration and origin\n"
-"  weir -h [config]         this help; all keys of the configuration file\n"
+"  weir -h [COMMAND]        this help; how a command is used\n"
+"  weir -h config [WORD]    all keys of the configuration file, or those with it\n"
 "  weir -V                  version\n"
 "\n"
 "Of a running weir:\n"
@@ -145,6 +146,60 @@ fill_standard_descriptors(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* -------------------------------------------------------------------- help */
+
+/* Of the commands that are none of a running weir: their lines above. */
+static bool
+own_usage(const char *command)
+{
+	char begin[64];
+	const char *at, *end;
+
+	snprintf(begin, sizeof(begin), "\n  weir %.40s ", command);
+	at = strstr(usage_text, begin);
+	if (at == NULL)
+		return false;
+	/* With the lines behind it that belong to it. */
+	for (end = at + 1; *end != '\0' && *end != '\n';
+	    end += strcspn(end, "\n") + 1)
+		if (end > at + 1 && strncmp(end, "    ", 4) != 0)
+			break;
+	printf("usage:\n%.*s", (int)(end - at - 1), at + 1);
+	return true;
+}
+
+static int
+help_config(const char *word)
+{
+	if (conf_help(stdout, proto_table, word))
+		return EXIT_OK;
+	(void)usage_error("no key of the configuration has %s in its path",
+	    word);
+	return EXIT_USAGE;
+}
+
+static int
+help(const struct options *o)
+{
+	const char *topic = o->n_rest > 0 ? o->rest[0] : NULL;
+
+	if (topic == NULL) {
+		fputs(usage_text, stdout);
+		client_help(stdout);
+		fputs(usage_end, stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(topic, "config") == 0 && o->n_rest <= 2)
+		return help_config(o->rest[1]);
+	if (strcmp(topic, "config") == 0)
+		(void)usage_error("-h config does not expect %s", o->rest[2]);
+	else if (client_usage(stdout, topic) || own_usage(topic))
+		return EXIT_OK;
+	else
+		(void)usage_error("there is no help on %s", topic);
+	return EXIT_USAGE;
 }
 
 /* -------------------------------------------------------------------- checking */
@@ -392,18 +447,9 @@ main(int argc, char **argv)
 	service.argv = argv;
 	service.path = path = o.path != NULL ? o.path : DEFAULT_PATH;
 	command = o.n_rest > 0 ? o.rest[0] : NULL;
-	if (o.help && command != NULL && strcmp(command, "config") == 0) {
-		conf_help(stdout, proto_table);
-		status = EXIT_OK;
-	} else if (o.help && command == NULL) {
-		fputs(usage_text, stdout);
-		client_help(stdout);
-		fputs(usage_end, stdout);
-		status = EXIT_OK;
-	} else if (o.help) {
-		(void)usage_error("there is no help on %s", command);
-		status = EXIT_USAGE;
-	} else if (o.version) {
+	if (o.help)
+		status = help(&o);
+	else if (o.version) {
 		version_print(stdout);
 		status = EXIT_OK;
 	} else if (o.test || (command != NULL && strcmp(command, "check") == 0))

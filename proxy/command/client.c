@@ -38,13 +38,14 @@ static const struct command commands[] = {
 	{ "connections", "[UPSTREAM] [--leased] [--older 30s] [--json]",
 	    "upstream connections, one by one", { "UPSTREAM" }, 0,
 	    OPTION_JSON | OPTION_LEASED | OPTION_OLDER, 0, run_connections },
+	{ "kill", "ID [--json]", "close an upstream connection, by its number",
+	    { "ID" }, 1, OPTION_JSON, 0, run_kill },
 	{ "why", "[UPSTREAM|LISTENER] [--json]",
 	    "what was slow or failed, and why", { "NAME" }, 0,
 	    OPTION_JSON, 0, run_why },
-	{ "kill", "ID [--json]", "close one of them", { "ID" }, 1, OPTION_JSON,
-	    0, run_kill },
 	{ "fault", "UPSTREAM [--delay 200ms] [--reset | --error] --percent 5 "
-	    "[--for 5m] | --off", "faults for a share of it, for a time",
+	    "[--for 5m] | --off",
+	    "faults for a share of its exchanges, for a time",
 	    { "UPSTREAM" }, 1, OPTION_JSON | OPTION_DELAY | OPTION_RESET |
 	    OPTION_ERROR | OPTION_PERCENT | OPTION_FOR | OPTION_OFF, 0,
 	    run_fault },
@@ -98,6 +99,18 @@ find(const char *name)
 bool
 client_has(const char *command)
 {
+bool
+client_usage(FILE *out, const char *command)
+{
+	const struct command *c = find(command);
+
+	if (c == NULL)
+		return false;
+	fprintf(out, "usage: weir [-c FILE | --admin ADDR] %s %s\n    %s\n",
+	    c->name, c->usage, c->help);
+	return true;
+}
+
 	return find(command) != NULL;
 }
 

@@ -19,6 +19,9 @@ bool client_has(const char *command);
 /* A line for each command, for `weir -h`. */
 void client_help(FILE *out);
 
+/* How one of them is used; false = there is no such command. */
+bool client_usage(FILE *out, const char *command);
+
 /*
  * Run a command to its end and return the exit status. argv are the words after
  * the command; among them may be options of it, -c FILE and --admin ADDR too.

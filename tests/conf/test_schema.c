@@ -133,14 +133,14 @@ protocols_have_their_defaults(void **state)
 }
 
 static char *
-help(void)
+help(const char *word)
 {
 	char *text = NULL;
 	size_t n;
 	FILE *out = open_memstream(&text, &n);
 
 	assert_non_null(out);
-	conf_help(out, fake_protos);
+	assert_true(conf_help(out, fake_protos, word));
 	fclose(out);
 	return text;
 }
@@ -149,7 +149,7 @@ static void
 help_holds_every_row(void **state)
 {
 	const struct schema_section *s;
-	char *text = help();
+	char *text = help(NULL);
 
 	(void)state;
 	for (s = schema_sections; s->path != NULL; s++) {
@@ -164,6 +164,28 @@ help_holds_every_row(void **state)
 		}
 	}
 	free(text);
+}
+
+static void
+help_is_of_what_has_the_word_in_its_path(void **state)
+{
+	static const char *const words[] = { "pool.max", "upstreams.pool.MAX",
+		"upstreams[].pool.max" };
+	char *text;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(words); i++) {
+		text = help(words[i]);
+		assert_ptr_equal(strstr(text, "Keys of upstreams[].pool: "),
+		    text);
+		assert_non_null(strstr(text, "\n  max_waiting ("));
+		assert_null(strstr(text, "\n  min_idle ("));
+		assert_null(strstr(text, "\nKeys of"));
+		assert_null(strstr(text, "@include"));
+		free(text);
+	}
+	assert_false(conf_help(stdout, fake_protos, "no such key"));
 }
 
 static void
@@ -204,7 +226,7 @@ help_tells_types_ranges_and_defaults(void **state)
 		"  expect (statuses; default: \"200-399\")\n",
 		"  client (text; default: \"address\")\n",
 	};
-	char *text = help();
+	char *text = help(NULL);
 
 	(void)state;
 	for (size_t i = 0; i < NELEMS(expected); i++)
@@ -217,7 +239,7 @@ help_tells_types_ranges_and_defaults(void **state)
 static void
 help_fits_a_terminal(void **state)
 {
-	char *text = help(), *rest = text;
+	char *text = help(NULL), *rest = text;
 
 	(void)state;
 	for (char *line; (line = strsep(&rest, "\n")) != NULL;)
@@ -235,6 +257,7 @@ main(void)
 		cmocka_unit_test(every_group_has_its_section),
 		cmocka_unit_test(protocols_have_their_defaults),
 		cmocka_unit_test(help_holds_every_row),
+		cmocka_unit_test(help_is_of_what_has_the_word_in_its_path),
 		cmocka_unit_test(help_tells_types_ranges_and_defaults),
 		cmocka_unit_test(help_fits_a_terminal),
 	};

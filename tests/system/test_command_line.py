@@ -45,11 +45,36 @@ def version_and_help():
 
 
 @case
+def help_on_some_of_it():
+    r = prints(0, "Keys of upstreams[].pool", "max_per_user",
+               argv=["-h", "config", "pool.max"])
+    check("min_idle" not in r.stdout and "adapt" not in r.stdout, r.stdout)
+    eq(r.stdout.count("Keys of"), 1, "sections")
+    r = prints(0, argv=["-h", "config", "upstreams.pool"])
+    eq(prints(0, argv=["-h", "config", "upstreams[].pool"]).stdout, r.stdout,
+       "with and without []")
+    check("min_idle" in r.stdout and "Durations" not in r.stdout, r.stdout)
+    prints(0, "Fields of log.fields", "first_byte_us",
+           argv=["-h", "config", "fields.first"])
+    every = prints(0, argv=["-h"]).stdout
+    for name in sorted(set(re.findall(r"^  weir ([a-z]+)", every, re.M))):
+        r = prints(0, "usage:", "weir", argv=[name, "-h"])
+        check(re.search(r"\b%s\b" % name, r.stdout), r.stdout)
+        eq(prints(0, argv=["-h", name]).stdout, r.stdout, "weir -h " + name)
+    check("--weight" in prints(0, argv=["endpoint", "--help"]).stdout,
+          "weir endpoint --help")
+    names = re.findall(r"^  weir ([a-z]+)", every, re.M)
+    eq(names[names.index("connections") + 1], "kill", "behind connections")
+
+
+@case
 def mistakes_in_usage_exit_2():
     for argv, word in ((["--nonsense"], "nonsense"), (["-Z"], "Z"),
                        (["-c"], "-c"), (["nonsense"], "nonsense"),
                        (["stats", "extra"], "extra"), (["get"], "PATH"),
                        (["-h", "nonsense"], "nonsense"),
+                       (["-h", "config", "nonsense"], "nonsense"),
+                       (["-h", "config", "pool", "nonsense"], "nonsense"),
                        (["wait", "--for", "tea"], "tea"),
                        (["wait", "--timeout", "soon"], "soon"),
                        (["--admin", "nowhere", "stats"], "nowhere")):
