@@ -238,9 +238,21 @@ run_confirm(struct order *o)
 
 /* ------------------------------------------------------------------- drift */
 
+static bool
+differs(const json_t *j)
+{
+	const char *file = json_string_value(json_object_get(
+	    json_object_get(j, "file"), "result"));
+
+	return file == NULL || strcmp(file, "same") != 0 ||
+	    json_array_size(json_object_get(j, "overrides")) > 0;
+}
+
 int
 run_drift(struct order *o)
 {
+	int status;
+
 	char *body = command_fetch(o, "GET", "/drift", PLAN_MS);
 	json_t *j = body != NULL ? json_loads(body, 0, NULL) : NULL;
 
@@ -250,7 +262,8 @@ run_drift(struct order *o)
 		fputs(body, stdout);
 	else
 		print_lines(stdout, "", json_object_get(j, "text"));
+	status = differs(j) ? CLIENT_FAILED : CLIENT_OK;
 	json_decref(j);
 	free(body);
-	return CLIENT_OK;
+	return status;
 }

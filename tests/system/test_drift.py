@@ -24,7 +24,10 @@ def drift(w):
 def printed(w, *patterns):
     """weir drift prints lines that match these, and no others."""
     r = command("drift", "-c", w.file)
-    eq(r.returncode, 0, "weir drift: " + r.stderr)
+    eq(r.returncode, 0 if patterns == (NOTHING,) else 1,
+       "weir drift: " + r.stderr)
+    eq(command("drift", "--json", "-c", w.file).returncode, r.returncode,
+       "weir drift --json")
     lines = r.stdout.splitlines()
     eq(len(lines), len(patterns), "lines: %r" % lines)
     for line, pattern in zip(lines, patterns):
@@ -52,6 +55,7 @@ def a_file_that_has_changed_is_named():
     w.write("mistake")
     r = command("drift", "--admin", "127.0.0.1:%d" % w.admin[1])
     check(r.stdout.startswith("file: %s:1: " % w.file), r.stdout)
+    eq(r.returncode, 1, "exit status")
     eq(drift(w)["file"]["result"], "invalid", "result")
     eq(w.stats()["generation"], 2, "generation")
 
