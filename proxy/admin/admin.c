@@ -20,6 +20,7 @@
 #include "proxy/admin/pages.h"
 #include "proxy/admin/trend.h"
 #include "proxy/history.h"
+#include "proxy/started.h"
 
 enum { ACCEPT_MOST = 16, PAUSE_MS = 100 };
 
@@ -422,6 +423,7 @@ admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 	}
 	a->rt = rt;
 	a->started_s = wall_clock_s();
+	a->file = started_with(rt->path);
 	list_init(&a->gates);
 	list_init(&a->callers);
 	deadline_init(&a->record, record);
@@ -457,6 +459,7 @@ admin_stop(struct runtime *rt)
 	deadline_clear(&a->quieten);
 	history_free(a->history);
 	trend_free(a->trend);
+	free(a->file);
 	free(a);
 	rt->admin = NULL;
 }

@@ -20,6 +20,7 @@
 #include "proxy/admin/json.h"
 #include "proxy/admin/pages.h"
 #include "proxy/admin/target.h"
+#include "proxy/started.h"
 
 /* Milliseconds. */
 enum {
@@ -108,7 +109,7 @@ static void
 next_request(struct caller *c)
 {
 	http_head_init(&c->head, CALLER_FIELDS, CALLER_HEAD_BYTES);
-	c->keep = c->pretty = false;
+	c->trusted = c->keep = c->pretty = false;
 	set_state(c, CALLER_IDLE);
 }
 
@@ -125,6 +126,7 @@ reason(unsigned status)
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
 		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
 		{ 411, "Length Required" },
 		{ 413, "Content Too Large" },
 		{ 414, "URI Too Long" },
@@ -150,6 +152,21 @@ say(struct caller *c, const char *bytes, size_t len)
 	return buf_append(&c->conn.w->blocks, &c->conn.out, bytes, len);
 }
 
+/* Not for those who only probe, or have not shown that they may ask. */
+static int
+say_file(struct caller *c)
+{
+	static const char begin[] = STARTED_FIELD ": ";
+	const char *file = c->admin->file;
+
+	if (file == NULL || c->probe || !c->trusted)
+		return 0;
+	if (say(c, begin, sizeof(begin) - 1) < 0 ||
+	    say(c, file, strlen(file)) < 0)
+		return -1;
+	return say(c, "\r\n", 2);
+}
+
 static int
 say_head(struct caller *c, unsigned status, const char *type,
     const char *fields, const char *length)
@@ -163,13 +180,15 @@ say_head(struct caller *c, unsigned status, const char *type,
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	len = snprintf(head, sizeof(head), "HTTP/1.1 %u %s\r\nDate: %s\r\n"
 	    "Content-Type: %s\r\n%sCache-Control: no-store\r\n"
-	    "X-Content-Type-Options: nosniff\r\n%s%s\r\n", status,
+	    "X-Content-Type-Options: nosniff\r\n%s%s", status,
 	    reason(status), date, type, length,
 	    c->keep ? "" : "Connection: close\r\n",
 	    fields != NULL ? fields : "");
 	if (len < 0 || (size_t)len >= sizeof(head))
 		return -1;
-	return say(c, head, (size_t)len);
+	if (say(c, head, (size_t)len) < 0 || say_file(c) < 0)
+		return -1;
+	return say(c, "\r\n", 2);
 }
 
 void
@@ -404,6 +423,19 @@ refuse_verdict(struct caller *c, enum verdict verdict)
 	}
 }
 
+/* Before anything is done, or a body is read. */
+static void
+refuse_other(struct caller *c)
+{
+	char *text;
+
+	if (asprintf(&text, "this weir was started with %s",
+	    c->admin->file != NULL ? c->admin->file : "another file") < 0)
+		text = NULL;
+	refuse(c, 409, text != NULL ? text : "out of memory");
+	free(text);
+}
+
 /* A head is there. May it be answered, and is there a body to be read first? */
 static void
 take_head(struct caller *c, const char *bytes)
@@ -411,14 +443,18 @@ take_head(struct caller *c, const char *bytes)
 	const struct http_head *h = &c->head;
 	enum verdict verdict = guard_judge(c->admin->conf, c->probe,
 	    c->guarded, h, bytes);
+	bool meant = c->probe || guard_is_meant(c->admin->file, h, bytes);
 	bool fits = take_target(c, bytes);
 
 	c->keep = h->keep_alive && h->minor == 1 && !c->admin->rests;
 	c->page = fits ? page_find(c->path) : NULL;
+	c->trusted = verdict == VERDICT_PASS;
 	buf_drop(&c->conn.w->blocks, &c->conn.in, h->size);
 	if (verdict != VERDICT_PASS && !(verdict == VERDICT_TOKEN && fits &&
 	    page_is_public(c->page)))
 		refuse_verdict(c, verdict);
+	else if (!meant)
+		refuse_other(c);
 	else if (!fits)
 		refuse(c, 414, "the path or the query is too long");
 	else if (h->body == HTTP_BODY_CHUNKED)

@@ -54,6 +54,8 @@ struct admin {
 					   listens */
 	struct deadline quieten;        /* the log's level goes back */
 	double started_s;               /* wall clock */
+	char *file;                     /* as started_with(); owned; NULL = not
+					   known */
 	bool rests;                     /* another weir takes over */
 };
 
@@ -78,6 +80,7 @@ struct caller {
 	enum caller_state state;
 	bool probe;                     /* came by probe_bind */
 	bool guarded;                   /* needs the token in any case */
+	bool trusted;                   /* has passed the guard */
 	bool keep;                      /* another request may follow */
 	bool pretty;
 	uint64_t body_left;

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/started.h"
+
 struct text {
 	const char *at;
 	size_t len;
@@ -162,4 +164,22 @@ guard_judge(const struct conf *conf, bool probe, bool exposed,
 	if (probe || (conf->admin.token == NULL && !exposed))
 		return VERDICT_PASS;
 	return tokens == 1 && good == 1 ? VERDICT_PASS : VERDICT_TOKEN;
+}
+
+/* -------------------------------------------------------------------- file */
+
+bool
+guard_is_meant(const char *file, const struct http_head *h, const char *bytes)
+{
+	unsigned i;
+
+	for (i = 0; i < h->n_fields; i++) {
+		struct text value = text_of(bytes, h->field[i].value);
+
+		if (text_is(text_of(bytes, h->field[i].name), STARTED_FIELD) &&
+		    (file == NULL || value.len != strlen(file) ||
+		    memcmp(value.at, file, value.len) != 0))
+			return false;
+	}
+	return true;
 }

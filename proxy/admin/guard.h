@@ -26,4 +26,9 @@ bool guard_is_exposed(const struct addr *bind);
 enum verdict guard_judge(const struct conf *conf, bool probe, bool exposed,
     const struct http_head *h, const char *bytes);
 
+/* Is it for the weir that was started with that file, or for whichever answers?
+   Who has found us by a file says which (proxy/started.h). */
+bool guard_is_meant(const char *file, const struct http_head *h,
+    const char *bytes);
+
 #endif

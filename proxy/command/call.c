@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proxy/started.h"
+
 enum { BODY_MOST = 64 * 1024 * 1024 };
 
 /* ------------------------------------------------------------------ target */
@@ -158,18 +160,20 @@ static int
 send_request(int fd, const struct call_target *t, const char *method,
     const char *path, const char *body)
 {
+	const char *file = t->whose != NULL ? t->whose->sent : NULL;
 	char *text, length[48] = "";
 	int len, result;
 
 	if (strcmp(method, "POST") == 0)
 		snprintf(length, sizeof(length), "Content-Length: %zu\r\n",
 		    strlen(body));
-	len = asprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s"
+	len = asprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s%s%s%s"
 	    "Connection: close\r\n\r\n", method, path,
 	    t->addr.sa.sa_family == AF_UNIX ? "localhost" : t->shown,
 	    t->token != NULL ? "Authorization: Bearer " : "",
 	    t->token != NULL ? t->token : "", t->token != NULL ? "\r\n" : "",
-	    length);
+	    length, file != NULL ? STARTED_FIELD ": " : "",
+	    file != NULL ? file : "", file != NULL ? "\r\n" : "");
 	if (len < 0)
 		return -1;
 	result = send_all(fd, text, (size_t)len);
@@ -197,12 +201,24 @@ receive(struct call *c)
 	return n;
 }
 
+/* The value behind a field's name, to its line's end; NULL = another field. */
+static char *
+value_of(char *line, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (strncasecmp(line, name, len) != 0 || line[len] != ':')
+		return NULL;
+	line += len + 1;
+	return line + strspn(line, " ");
+}
+
 /* The head is weir's own, so this need not know all of HTTP. */
 static int
 parse_head(struct call *c, char *end)
 {
 	static const char version[] = "HTTP/1.1 ";
-	char *line;
+	char *line, *value;
 
 	*end = '\0';
 	if (strncmp(c->bytes, version, sizeof(version) - 1) != 0)
@@ -212,10 +228,15 @@ parse_head(struct call *c, char *end)
 		return -1;
 	c->at = (size_t)(end - c->bytes) + 4;
 	c->left = -1;
+	c->file = NULL;
 	for (line = strstr(c->bytes, "\r\n"); line != NULL;
 	    line = strstr(line + 2, "\r\n"))
-		if (strncasecmp(line + 2, "Content-Length:", 15) == 0)
-			c->left = strtoll(line + 17, NULL, 10);
+		if ((value = value_of(line + 2, "Content-Length")) != NULL)
+			c->left = strtoll(value, NULL, 10);
+		else if ((value = value_of(line + 2, STARTED_FIELD)) != NULL)
+			c->file = value;
+	if (c->file != NULL)
+		*strchrnul(c->file, '\r') = '\0';
 	return 0;
 }
 
@@ -249,7 +270,7 @@ read_head(struct call *c, const char *shown, int64_t until_ms, char *why,
 }
 
 static int
-begin(struct call *c, const struct call_target *t, const char *method,
+begin_once(struct call *c, const struct call_target *t, const char *method,
     const char *path, const char *body, int64_t timeout_ms, char *why,
     size_t size)
 {
@@ -271,6 +292,31 @@ begin(struct call *c, const struct call_target *t, const char *method,
 		return -1;
 	}
 	return 0;
+}
+
+static int
+begin(struct call *c, const struct call_target *t, const char *method,
+    const char *path, const char *body, int64_t timeout_ms, char *why,
+    size_t size)
+{
+	for (;;) {
+		if (begin_once(c, t, method, path, body, timeout_ms, why,
+		    size) < 0)
+			return -1;
+		if (t->whose == NULL)
+			return 0;
+		switch (whose_judge(t->whose, c->status, c->file, t->shown,
+		    why, size)) {
+		case WHOSE_GOOD:
+			return 0;
+		case WHOSE_AGAIN:
+			call_end(c);
+			break;
+		case WHOSE_BAD:
+			call_end(c);
+			return -1;
+		}
+	}
 }
 
 int

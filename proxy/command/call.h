@@ -12,18 +12,22 @@
 
 #include "net/addr.h"
 #include "net/err.h"
+#include "proxy/command/whose.h"
 
 /* Where that weir is. */
 struct call_target {
 	struct addr addr;
 	char        shown[ADDR_TEXT_MAX];       /* for people and for Host */
 	char       *token;              /* NULL = none; owned */
+	struct whose *whose;            /* NULL = anybody's */
 };
 
 /* An answer that is being read. */
 struct call {
 	int      fd;
 	unsigned status;
+	char    *file;                  /* which it was started with, by the
+					   head; until call_read() */
 	int64_t  left;                  /* body bytes to come; -1 = until EOF */
 	size_t   at, len;               /* read already: bytes[at .. len) */
 	char     bytes[8192];

@@ -24,65 +24,69 @@ struct command {
 	unsigned options;
 	int64_t timeout_ms;             /* unless --timeout */
 	int (*run)(struct order *o);
+	enum whose_care care;
 };
 
 /* --------------------------------------------------------------- the table */
 
 static const struct command commands[] = {
 	{ "stats", "[--json]", "the live numbers, once", { NULL }, 0,
-	    OPTION_JSON, 0, run_stats },
+	    OPTION_JSON, 0, run_stats, WHOSE_TOLD },
 	{ "top", "[--json]", "the live numbers, every second; ? shows its keys",
-	    { NULL }, 0, OPTION_JSON, 0, run_top },
+	    { NULL }, 0, OPTION_JSON, 0, run_top, WHOSE_TOLD },
 	{ "get", "PATH [--json]", "any page of the admin port", { "PATH" }, 1,
-	    OPTION_JSON, 0, run_get },
+	    OPTION_JSON, 0, run_get, WHOSE_TOLD },
 	{ "connections", "[UPSTREAM] [--leased] [--older 30s] [--json]",
 	    "upstream connections, one by one", { "UPSTREAM" }, 0,
-	    OPTION_JSON | OPTION_LEASED | OPTION_OLDER, 0, run_connections },
+	    OPTION_JSON | OPTION_LEASED | OPTION_OLDER, 0,
+	    run_connections, WHOSE_TOLD },
 	{ "kill", "ID [--json]", "close an upstream connection, by its number",
-	    { "ID" }, 1, OPTION_JSON, 0, run_kill },
+	    { "ID" }, 1, OPTION_JSON, 0, run_kill, WHOSE_OURS },
 	{ "why", "[UPSTREAM|LISTENER] [--json]",
 	    "what was slow or failed, and why", { "NAME" }, 0,
-	    OPTION_JSON, 0, run_why },
+	    OPTION_JSON, 0, run_why, WHOSE_TOLD },
 	{ "fault", "UPSTREAM [--delay 200ms] [--reset | --error] --percent 5 "
 	    "[--for 5m] | --off",
 	    "faults for a share of its exchanges, for a time",
 	    { "UPSTREAM" }, 1, OPTION_JSON | OPTION_DELAY | OPTION_RESET |
 	    OPTION_ERROR | OPTION_PERCENT | OPTION_FOR | OPTION_OFF, 0,
-	    run_fault },
+	    run_fault, WHOSE_OURS },
 	{ "dns", "[UPSTREAM] [--json]", "names, their addresses and age",
-	    { "UPSTREAM" }, 0, OPTION_JSON, 0, run_dns },
+	    { "UPSTREAM" }, 0, OPTION_JSON, 0, run_dns, WHOSE_TOLD },
 	{ "key", "UPSTREAM KEY [--json]", "which endpoint a key goes to",
-	    { "UPSTREAM", "KEY" }, 2, OPTION_JSON, 0, run_key },
+	    { "UPSTREAM", "KEY" }, 2, OPTION_JSON, 0, run_key, WHOSE_TOLD },
 	{ "endpoint", "UPSTREAM ENDPOINT up|drain|down|conf [--weight N] "
 	    "[--for 10m]", "change an endpoint by hand; conf ends it",
 	    { "UPSTREAM", "ENDPOINT", "STATE" }, 2,
-	    OPTION_JSON | OPTION_WEIGHT | OPTION_FOR, 0, run_endpoint },
+	    OPTION_JSON | OPTION_WEIGHT | OPTION_FOR, 0,
+	    run_endpoint, WHOSE_OURS },
 	{ "pause", "UPSTREAM [--json]", "let nothing new begin there",
-	    { "UPSTREAM" }, 1, OPTION_JSON, 0, run_pause },
+	    { "UPSTREAM" }, 1, OPTION_JSON, 0, run_pause, WHOSE_OURS },
 	{ "resume", "UPSTREAM [--json]", "serve those who wait again",
-	    { "UPSTREAM" }, 1, OPTION_JSON, 0, run_resume },
+	    { "UPSTREAM" }, 1, OPTION_JSON, 0, run_resume, WHOSE_OURS },
 	{ "log", "LEVEL [--for 5m] [--json]", "log more or less for a while",
-	    { "LEVEL" }, 1, OPTION_JSON | OPTION_FOR, 0, run_log },
+	    { "LEVEL" }, 1, OPTION_JSON | OPTION_FOR, 0, run_log, WHOSE_OURS },
 	{ "plan", "[--json]", "what a reload of the file would change", { NULL },
-	    0, OPTION_JSON, 0, run_plan },
+	    0, OPTION_JSON, 0, run_plan, WHOSE_ANY },
 	{ "reload", "[--confirm 60s] [--drop-overrides] [--json]",
 	    "load the file again: all of it or nothing", { NULL }, 0,
-	    OPTION_JSON | OPTION_DROP | OPTION_CONFIRM, 0, run_reload },
+	    OPTION_JSON | OPTION_DROP | OPTION_CONFIRM, 0,
+	    run_reload, WHOSE_OURS },
 	{ "confirm", "[--json]", "what was reloaded with --confirm stays",
-	    { NULL }, 0, OPTION_JSON, 0, run_confirm },
+	    { NULL }, 0, OPTION_JSON, 0, run_confirm, WHOSE_OURS },
 	{ "drift", "[--json]", "what runs otherwise than the file says",
-	    { NULL }, 0, OPTION_JSON, 0, run_drift },
+	    { NULL }, 0, OPTION_JSON, 0, run_drift, WHOSE_TOLD },
 	{ "upgrade", "[--timeout 2m] [--json]",
 	    "let the new binary take over without loss", { NULL }, 0,
-	    OPTION_JSON | OPTION_TIMEOUT, UPGRADE_MS, run_upgrade },
+	    OPTION_JSON | OPTION_TIMEOUT, UPGRADE_MS, run_upgrade, WHOSE_OURS },
 	{ "wait", "[--for warm|listeners] [--timeout 60s] [--json]",
 	    "return when it is ready", { NULL }, 0, OPTION_JSON |
-	    OPTION_FOR | OPTION_TIMEOUT, WAIT_MS, run_wait },
+	    OPTION_FOR | OPTION_TIMEOUT, WAIT_MS, run_wait, WHOSE_OURS },
 	{ "ready", "[--json]", "is it ready? Once, for health checks",
-	    { NULL }, 0, OPTION_JSON, 0, run_ready },
+	    { NULL }, 0, OPTION_JSON, 0, run_ready, WHOSE_OURS },
 	{ "stop", "[--now] [--timeout 10m] [--json]",
 	    "drain and end, or end at once", { NULL }, 0, OPTION_JSON |
-	    OPTION_NOW | OPTION_TIMEOUT, STOP_MS, run_stop }
+	    OPTION_NOW | OPTION_TIMEOUT, STOP_MS, run_stop, WHOSE_OURS }
 };
 
 static const struct command *
@@ -97,9 +101,6 @@ find(const char *name)
 }
 
 bool
-client_has(const char *command)
-{
-bool
 client_usage(FILE *out, const char *command)
 {
 	const struct command *c = find(command);
@@ -111,6 +112,9 @@ client_usage(FILE *out, const char *command)
 	return true;
 }
 
+bool
+client_has(const char *command)
+{
 	return find(command) != NULL;
 }
 
@@ -414,6 +418,8 @@ find_by_file(struct order *o)
 		client_complain("out of memory");
 	else {
 		call_target_set(&o->target, &conf->admin.bind->addr);
+		whose_init(&o->whose, o->command->care, path);
+		o->target.whose = &o->whose;
 		status = CLIENT_OK;
 	}
 	conf_free(conf);
@@ -465,6 +471,7 @@ client_run(const char *command, int argc, char **argv, const char *conf_path,
 	if (status == CLIENT_OK)
 		status = o.command->run(&o);
 	call_target_fini(&o.target);
+	whose_fini(&o.whose);
 	if (fflush(stdout) != 0 && status == CLIENT_OK)
 		status = CLIENT_FAILED;
 	return status;

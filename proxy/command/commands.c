@@ -449,6 +449,8 @@ run_wait(struct order *o)
 			command_say(o, NULL, "ready");
 			return CLIENT_OK;
 		}
+		if (o->whose.foreign)
+			return command_fail(o, "%s", why);
 		left = until - now_ms();
 		if (left <= 0)
 			break;

@@ -49,6 +49,7 @@ struct order {
 	const char *confirm;            /* --confirm */
 	int64_t timeout_ms, older_ms, weight;
 	struct call_target target;
+	struct whose whose;             /* of the target, found by a file */
 };
 
 /* To standard error, as "weir: ...". */

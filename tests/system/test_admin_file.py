@@ -1,15 +1,25 @@
 """Who finds the admin port by a file: a mistake elsewhere in the file keeps
-nobody from asking.
+nobody from asking, and a weir that was started with another file takes no
+orders.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, port, put, run
+from case import case, check, eq, port, put, run, temp_dir, until
 from weir import Weir, command, one
 from web import HttpOrigin
+
+FIELD = "weir-file"
+ORDERS = (["wait"], ["ready"], ["stop"], ["stop", "--now"], ["reload"],
+          ["confirm"], ["upgrade"], ["endpoint", "back", "x:1", "down"],
+          ["pause", "back"], ["resume", "back"], ["kill", "1"],
+          ["fault", "back", "--reset", "--percent", "5"], ["log", "debug"])
+READS = (["stats"], ["get", "/healthz"], ["connections"], ["why"], ["dns"],
+         ["drift"], ["stats", "--json"], ["drift", "--json"])
 
 
 def runs(status, *argv):
@@ -81,6 +91,138 @@ def includes_and_variables_of_admin_are_followed():
     put("whole.conf", text.replace("pool = {", "pool = { maxx = 8; "))
     r = command("stop", "-c", file, env=env)
     eq(r.returncode, 0, r.stderr)
+    eq(w.exited(), 0, "exit status")
+
+
+# ------------------------------------------------------- another's weir there
+
+def other_file(w, name="other.conf"):
+    """A file that says the same address, and was not what w was started with."""
+    return put(name, w.conf.text())
+
+
+@case
+def orders_do_not_reach_the_weir_of_another_file():
+    w = Weir(one(port()))
+    file, at = other_file(w), "127.0.0.1:%d" % w.admin[1]
+    for argv in ORDERS:
+        r = runs(1, *argv, "-c", file)
+        check("the weir at %s was started with %s, not with %s; --admin %s "
+              "asks it all the same" % (at, w.file, file, at) in r.stderr,
+              "%s: %s" % (argv, r.stderr))
+        eq(r.stdout, "", "stdout of weir %s" % argv)
+    eq(set(json.loads(runs(1, "stop", "--json", "-c", file).stdout)),
+       {"error"}, "as JSON")
+    j = w.stats()
+    eq((j["generation"], j["reloads"], j["draining"]), (1, [], False),
+       "untouched")
+    runs(0, "pause", "back", "--admin", at)
+    runs(0, "resume", "back", "--admin", at, "-c", file)
+    eq(w.stats()["pid"], w.pid, "pid")
+
+
+@case
+def who_only_reads_is_told_and_goes_on():
+    w = Weir(one(port()))
+    file = other_file(w)
+    for argv in READS:
+        r = runs(0, *argv, "-c", file)
+        eq(r.stderr.count("was started with " + w.file), 1,
+           "%s: %s" % (argv, r.stderr))
+        check(r.stdout, "%s says nothing" % argv)
+        eq(command(*argv, "-c", w.file).stderr, "", "of its own file")
+    # Another file is what this one is for.
+    eq(runs(0, "plan", "-c", file).stderr, "", "plan")
+
+
+@case
+def the_demo_is_nobodys():
+    demo = Weir(argv=["demo"], wait=False)
+    demo.wait_log(r"http://127\.0\.0\.1:\d+")
+    text = demo.log()
+    found = None
+    for number in re.findall(r"127\.0\.0\.1:(\d+)", text):
+        at = ("127.0.0.1", int(number))
+        status, _, fields = demo.admin_request("GET", "/healthz", at=at)
+        if status == 200 and FIELD in fields:
+            found = at, fields[FIELD]
+    check(found, text)
+    (host, number), value = found
+    eq(value, "(built in)", "field")
+    conf = one(port())
+    file = put("cache.conf", conf.text().replace(
+        "127.0.0.1:%d" % conf.admin_port, "%s:%d" % (host, number)))
+    for argv in (["wait"], ["stop"], ["stop", "--now"]):
+        r = runs(1, *argv, "-c", file)
+        check("was started with (built in), not with " + file in r.stderr,
+              r.stderr)
+    eq(demo.admin_request("GET", "/healthz", at=(host, number))[0], 200,
+       "the demo")
+    runs(0, "stop", "--now", "--admin", "%s:%d" % (host, number))
+    eq(demo.exited(), 0, "exit status")
+
+
+@case
+def one_file_by_another_path_is_the_same():
+    w = Weir(one(port()))
+    link = os.path.join(temp_dir(), "link.conf")
+    os.symlink(w.file, link)
+    hard = os.path.join(temp_dir(), "hard.conf")
+    os.link(w.file, hard)
+    winding = os.path.join(temp_dir(), ".", os.path.basename(w.file))
+    for path in (link, hard, winding):
+        for argv in (["ready"], ["wait"], ["stats"], ["reload"],
+                     ["pause", "back"], ["resume", "back"]):
+            eq(runs(0, *argv, "-c", path).stderr, "", "%s %s" % (argv, path))
+    eq(w.stats()["generation"], 4, "generation")
+    runs(0, "stop", "-c", link)
+    eq(w.exited(), 0, "exit status")
+
+
+# ------------------------------------------------------------ over the wire
+
+@case
+def answers_carry_the_file_and_requests_for_another_are_refused():
+    probe, token = port(), put("token", "s3cret")
+    w = Weir(one(port(), admin='token_file = "%s"; probe_bind = '
+                 '"127.0.0.1:%d"' % (token, probe)), wait=False)
+    until(lambda: command("ready", "-c", w.file).returncode == 0, "ready")
+    key = {"Authorization": "Bearer s3cret"}
+    ask = w.admin_request
+    for path in ("/stats", "/nothing", "/healthz", "/"):
+        eq(ask("GET", path, key)[2][FIELD], w.file, path)
+    # Who has not shown that he may ask, or only probes, is not told.
+    for path in ("/stats", "/"):
+        check(FIELD not in ask("GET", path)[2], path)
+    check(FIELD not in ask("GET", "/stats", {**key, "Host": "evil.test"})[2],
+          "Host")
+    at = ("127.0.0.1", probe)
+    status, _, fields = ask("GET", "/readyz", {"Weir-File": "/x"}, at=at)
+    eq((status, FIELD in fields), (200, False), "probe")
+    for method, path in (("POST", "/stop"), ("POST", "/drain"),
+                         ("POST", "/reload"), ("GET", "/stats")):
+        status, body, fields = ask(method, path, {**key, "Weir-File": "/x"})
+        eq((status, fields[FIELD]), (409, w.file), path)
+        check(w.file in json.loads(body)["error"], body)
+    eq(ask("POST", "/plan", {**key, "Weir-File": "/x"}, "x" * 9000)[0], 409,
+       "with a body")
+    eq(ask("POST", "/stop", {"Weir-File": w.file})[0], 401, "without token")
+    eq(ask("POST", "/reload", {**key, "Weir-File": w.file})[0], 200, "its own")
+    eq(json.loads(ask("GET", "/stats", key)[1])["generation"], 2, "generation")
+
+
+@case
+def an_odd_path_stays_one_field():
+    conf = one(port())
+    file = put("o d%d\r\nX-Y: z\u00e9.conf", conf.text())
+    w = Weir(argv=["-c", file], wait=False)
+    runs(0, "wait", "--for", "listeners", "-c", file)
+    fields = w.admin_request("GET", "/healthz",
+                             at=("127.0.0.1", conf.admin_port))[2]
+    eq(os.path.basename(fields[FIELD]), "o d%25d%0D%0AX-Y: z%C3%A9.conf",
+       "field")
+    check("x-y" not in fields, fields)
+    runs(0, "stop", "-c", file)
     eq(w.exited(), 0, "exit status")
 
 

@@ -48,6 +48,43 @@ judge(const struct setting *s, const char *fields)
 	return verdict;
 }
 
+/* Is a request with this field for the weir of that file? */
+static bool
+is_meant(const char *file, const char *field)
+{
+	struct http_head *h = malloc(HTTP_HEAD_SIZE(64));
+	char head[512];
+	bool meant;
+	int len;
+
+	assert_non_null(h);
+	len = snprintf(head, sizeof(head), "POST /stop HTTP/1.1\r\n"
+	    "Host: localhost\r\n%s\r\n", field);
+	assert_in_range(len, 1, sizeof(head) - 1);
+	http_head_init(h, 64, 8192);
+	assert_int_equal(http_request_parse(h, head, (size_t)len), PARSE_DONE);
+	meant = guard_is_meant(file, h, head);
+	free(h);
+	return meant;
+}
+
+static void
+who_names_another_file_is_not_meant(void **state)
+{
+	(void)state;
+	assert_true(is_meant("/a/b.conf", ""));
+	assert_true(is_meant(NULL, ""));
+	assert_true(is_meant("/a/b.conf", "weir-file: /a/b.conf\r\n"));
+	assert_true(is_meant("/a/b c.conf", "Weir-File:  /a/b c.conf \r\n"));
+	assert_false(is_meant("/a/b.conf", "Weir-File: /a/b.con\r\n"));
+	assert_false(is_meant("/a/b.conf", "Weir-File: /a/b.conf2\r\n"));
+	assert_false(is_meant("/a/b.conf", "Weir-File: /A/b.conf\r\n"));
+	assert_false(is_meant("/a/b.conf", "Weir-File:\r\n"));
+	assert_false(is_meant("/a/b.conf", "Weir-File: /a/b.conf\r\n"
+	    "Weir-File: /other\r\n"));
+	assert_false(is_meant(NULL, "Weir-File: /a/b.conf\r\n"));
+}
+
 static void
 hosts_that_pass(void **state)
 {
@@ -215,6 +252,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_names_another_file_is_not_meant),
 		cmocka_unit_test(hosts_that_pass),
 		cmocka_unit_test(foreign_hosts_are_refused),
 		cmocka_unit_test(origin_has_to_be_the_host),
