@@ -41,25 +41,50 @@ keep_low_ports(void)
 	return 0;
 }
 
+static int
+become(const struct passwd *pw, gid_t gid)
+{
+	if (setgroups(0, NULL) < 0 || setgid(gid) < 0)
+		return -1;
+	if (pw == NULL)
+		return 0;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setuid(pw->pw_uid) < 0)
+		return -1;
+	return pw->pw_uid != 0 ? keep_low_ports() : 0;
+}
+
+static int
+refuse(const char *what, const char *name, char *why, size_t size)
+{
+	snprintf(why, size, "cannot become %s %s: %s", what, name,
+	    errno == 0 ? "not known" : strerror(errno));
+	return -1;
+}
+
+/* The file was checked for both names when it was loaded; they may have gone
+   since, or the service that knows them. */
 int
 privileges_drop(const struct conf *conf, struct sink *access, char *why,
     size_t size)
 {
-	const struct passwd *pw = conf->user ? getpwnam(conf->user) : NULL;
-	const struct group *gr = conf->group ? getgrnam(conf->group) : NULL;
-	gid_t gid = gr != NULL ? gr->gr_gid : pw != NULL ? pw->pw_gid : 0;
+	const struct passwd *pw = NULL;
+	const struct group *gr = NULL;
+	gid_t gid;
 
-	if (geteuid() != 0 || (pw == NULL && gr == NULL))
+	if (geteuid() != 0 || (conf->user == NULL && conf->group == NULL))
 		return 0;
+	errno = 0;
+	if (conf->user != NULL && (pw = getpwnam(conf->user)) == NULL)
+		return refuse("user", conf->user, why, size);
+	errno = 0;
+	if (conf->group != NULL && (gr = getgrnam(conf->group)) == NULL)
+		return refuse("group", conf->group, why, size);
+	gid = gr != NULL ? gr->gr_gid : pw->pw_gid;
 	if (access != NULL)
 		sink_give(access, pw != NULL ? pw->pw_uid : (uid_t)-1, gid);
-	if (setgroups(0, NULL) < 0 || setgid(gid) < 0 ||
-	    (pw != NULL && (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
-	    setuid(pw->pw_uid) < 0)) ||
-	    (pw != NULL && pw->pw_uid != 0 && keep_low_ports() < 0)) {
-		snprintf(why, size, "cannot become user %s: %s",
-		    conf->user ? conf->user : "", strerror(errno));
-		return -1;
-	}
-	return 0;
+	if (become(pw, gid) == 0)
+		return 0;
+	return conf->user != NULL ?
+	    refuse("user", conf->user, why, size) :
+	    refuse("group", conf->group, why, size);
 }

@@ -16,7 +16,7 @@
  * With one thread. As root, become conf's user and group; of root's
  * capabilities only that to bind low ports stays, for a reload may need it.
  * access: the log's file, which is to be opened again later; or NULL. -1 with
- * why.
+ * why, also when one of them is not known any more: never root instead.
  */
 int privileges_drop(const struct conf *conf, struct sink *access, char *why,
     size_t size) MUST_CHECK;
