@@ -41,12 +41,24 @@ keep_low_ports(void)
 	return 0;
 }
 
+/* As root. Each call only if it changes something: a weir that takes over is in
+   a sandbox already, which has none of them. */
 static int
 become(const struct passwd *pw, gid_t gid)
 {
-	if (setgroups(0, NULL) < 0 || setgid(gid) < 0)
+	gid_t rgid, egid, sgid;
+	uid_t ruid, euid, suid;
+
+	if (getgroups(0, NULL) != 0 && setgroups(0, NULL) < 0)
+		return -1;
+	if (getresgid(&rgid, &egid, &sgid) < 0 ||
+	    ((rgid != gid || egid != gid || sgid != gid) && setgid(gid) < 0))
 		return -1;
 	if (pw == NULL)
+		return 0;
+	if (getresuid(&ruid, &euid, &suid) < 0)
+		return -1;
+	if (ruid == pw->pw_uid && euid == ruid && suid == ruid)
 		return 0;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setuid(pw->pw_uid) < 0)
 		return -1;
@@ -57,7 +69,8 @@ static int
 refuse(const char *what, const char *name, char *why, size_t size)
 {
 	snprintf(why, size, "cannot become %s %s: %s", what, name,
-	    errno == 0 ? "not known" : strerror(errno));
+	    errno == 0 ? "not known" : errno == ENOSYS ? "needs a restart: "
+	    "security.sandbox does not permit it" : strerror(errno));
 	return -1;
 }
 

@@ -9,6 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import Skip, case, check, eq, run, until
+from upgrade import Successive
 from weir import Weir, listening, one
 from web import HttpOrigin, ok, once
 
@@ -57,6 +58,28 @@ def an_unknown_user_is_an_error():
              wait=False)
     check(w.exited() != 0, "it started")
     check("no-such-user-here" in w.log(), "not named: " + w.log())
+
+
+@case
+def who_stays_root_can_be_upgraded():
+    """In the sandbox, which permits none of the calls that change users."""
+    if os.getuid() != 0:
+        raise Skip("not root")
+    for more, gid in (('group = "daemon";', grp.getgrnam("daemon").gr_gid),
+                      ('user = "root";', 0)):
+        w = Successive(one(HttpOrigin(), more=more))
+        w.upgrade()
+        eq(ids(w, "Uid"), {"0"}, "Uid")
+        eq(ids(w, "Gid"), {str(gid)}, "Gid")
+        eq(ids(w, "Groups"), set(), "Groups")
+        ok(once(w.conf.ports["front"]))
+        # What would need them takes a restart.
+        if w.stats()["sandbox"]["seccomp"] == "on":
+            w.write(w.conf.text().replace(more, 'group = "bin";'))
+            said = w.refused()
+            check("cannot become group bin: needs a restart: "
+                  "security.sandbox does not permit it" in said, said)
+        w.stop()
 
 
 run()
