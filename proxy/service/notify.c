@@ -20,8 +20,7 @@
 
 enum {
 	TICK_MS = 1000, WARMING_MS = 100,
-	SEND_MS = 500                   /* most that a manager which does not
-					   read holds main up */
+	SEND_MS = 500                   /* for what cannot be said again */
 };
 
 /* ------------------------------------------------------------ the protocol */
@@ -73,43 +72,76 @@ notify_init(struct notify *n)
 		n->ping_every_ns = usec * 1000 / 2;
 }
 
-int
-notify_send(const struct notify *n, const char *fmt, ...)
+/* One warning until something is heard again. */
+static void
+note_heard(struct notify *n, const char *text, bool heard)
 {
-	const struct timeval wait = { .tv_usec = SEND_MS * 1000 };
+	if (heard && n->unheard)
+		log_info("notify", "the service manager hears again");
+	else if (!heard && !n->unheard)
+		log_warn("notify", "%.*s is not heard: %s",
+		    (int)strcspn(text, "\n"), text, strerror(errno));
+	n->unheard = !heard;
+}
+
+/* What the next READY=1 makes good, and what makes it needless. */
+static void
+note_owed(struct notify *n, const char *text, bool heard)
+{
+	if (strncmp(text, "READY=1", 7) == 0)
+		n->ready_owed = !heard;
+	else if (strncmp(text, "RELOADING=", 10) == 0 ||
+	    strncmp(text, "STOPPING=", 9) == 0)
+		n->ready_owed = false;
+}
+
+/* wait_ms: so long for room in the manager's queue. */
+static int
+say(struct notify *n, const char *text, int wait_ms)
+{
+	const struct timeval wait = { .tv_usec = wait_ms * 1000 };
+	bool heard;
+	int fd;
+
+	/* A new one each time: it is seldom, and a manager that was started
+	   anew has another behind the same name. */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && wait_ms > 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait,
+		    sizeof(wait));
+	heard = fd >= 0 && sendto(fd, text, strlen(text), MSG_NOSIGNAL |
+	    (wait_ms > 0 ? 0 : MSG_DONTWAIT),
+	    (const struct sockaddr *)&n->to, n->to_len) >= 0;
+	note_heard(n, text, heard);
+	note_owed(n, text, heard);
+	if (fd >= 0)
+		close(fd);
+	return heard ? 0 : -1;
+}
+
+int
+notify_send(struct notify *n, const char *fmt, ...)
+{
 	char text[1024];
 	va_list ap;
-	int fd, len;
-	ssize_t sent;
 
 	if (n->to_len == 0)
 		return 0;
 	va_start(ap, fmt);
-	len = vsnprintf(text, sizeof(text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (len < 0 || (size_t)len >= sizeof(text))
-		len = (int)strlen(text);
-	/* A new one each time: it is seldom, and a manager that was started
-	   anew has another behind the same name. */
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		log_warn("notify", "no socket: %s", strerror(errno));
-		return -1;
-	}
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	sent = sendto(fd, text, (size_t)len, MSG_NOSIGNAL,
-	    (const struct sockaddr *)&n->to, n->to_len);
-	if (sent < 0)
-		log_warn("notify", "%.*s is not heard: %s",
-		    (int)strcspn(text, "\n"), text, strerror(errno));
-	close(fd);
-	return sent < 0 ? -1 : 0;
+	return say(n, text, 0);
 }
 
 int
-notify_main_pid(const struct notify *n, pid_t pid)
+notify_main_pid(struct notify *n, pid_t pid)
 {
-	return notify_send(n, "MAINPID=%d", (int)pid);
+	char text[32];
+
+	if (n->to_len == 0)
+		return 0;
+	snprintf(text, sizeof(text), "MAINPID=%d", (int)pid);
+	return say(n, text, SEND_MS);
 }
 
 /* ----------------------------------------------------------------- its life */
@@ -132,15 +164,18 @@ send_status(struct notify *n, const char *state, const char *status)
 		snprintf(n->status, sizeof(n->status), "%s", line);
 }
 
+/* A worker that is stuck, or what is missing, or that nothing is. */
 static void
 say_how_it_is(struct notify *n, const char *state)
 {
 	const struct conf *conf = n->runtime->gen->conf;
 	char missing[NOTIFY_STATUS_MAX - 40], text[NOTIFY_STATUS_MAX];
 
-	if (!watchdog_content(n->runtime, text, sizeof(text)))
-		;
-	else if (runtime_ready(n->runtime, missing, sizeof(missing)))
+	if (!watchdog_content(n->runtime, text, sizeof(text))) {
+		send_status(n, state, text);
+		return;
+	}
+	if (runtime_ready(n->runtime, missing, sizeof(missing)))
 		snprintf(text, sizeof(text), "ready: %zu listener%s, "
 		    "%zu upstream%s", conf->n_listeners,
 		    conf->n_listeners == 1 ? "" : "s", conf->n_upstreams,
@@ -160,7 +195,7 @@ say_ready(struct notify *n)
 		say_how_it_is(n, "");
 		return;
 	}
-	n->ready_said = true;
+	n->was_ready = true;
 	say_how_it_is(n, "READY=1");
 }
 
@@ -181,13 +216,13 @@ tick(struct deadline *d)
 {
 	struct notify *n = container_of(d, struct notify, tick);
 	struct worker *w = &n->runtime->main;
-	int64_t in_ns = (n->ready_said ? TICK_MS : WARMING_MS) * NS_PER_MS;
+	int64_t in_ns = (n->was_ready ? TICK_MS : WARMING_MS) * NS_PER_MS;
 
 	ping(n, w->now_ns);
-	if (!n->ready_said && !n->stopping)
+	if (!n->was_ready && !n->stopping)
 		say_ready(n);
 	else if (!n->stopping)
-		say_how_it_is(n, "");
+		say_how_it_is(n, n->ready_owed ? "READY=1" : "");
 	if (n->ping_every_ns != 0 && n->ping_at_ns - w->now_ns < in_ns)
 		in_ns = n->ping_at_ns - w->now_ns;
 	deadline_set_ns(w, &n->tick, in_ns);
@@ -212,7 +247,7 @@ notify_reloading(struct runtime *rt)
 {
 	struct timespec ts;
 
-	if (!rt->notify.ready_said || rt->notify.stopping)
+	if (!rt->notify.was_ready || rt->notify.stopping)
 		return;
 	/* The manager takes the READY=1 that follows for this reload's only if
 	   it knows when this was said. */
@@ -226,7 +261,7 @@ notify_reloaded(struct runtime *rt, const char *error)
 {
 	char text[NOTIFY_STATUS_MAX];
 
-	if (!rt->notify.ready_said || rt->notify.stopping)
+	if (!rt->notify.was_ready || rt->notify.stopping)
 		return;
 	if (error == NULL) {
 		say_how_it_is(&rt->notify, "READY=1");

@@ -34,7 +34,10 @@ struct notify {
 	socklen_t to_len;               /* 0 = nobody wants to know */
 	int64_t ping_every_ns;          /* 0 = nobody waits for WATCHDOG=1 */
 	int64_t ping_at_ns, ready_by_ns;
-	bool ready_said, stopping;
+	bool was_ready;                 /* READY=1 has been said, or is owed */
+	bool ready_owed;                /* it could not be sent */
+	bool unheard;                   /* nor the last of all; it is logged */
+	bool stopping;
 	char status[NOTIFY_STATUS_MAX]; /* the last one that was sent */
 	struct runtime *runtime;
 	struct deadline tick;
@@ -48,15 +51,19 @@ struct notify {
 void notify_init(struct notify *n);
 
 /*
- * Send lines of "NAME=value" in one datagram. 0 also when nobody wants to know;
- * -1 when it could not be sent, which has been logged.
+ * Send lines of "NAME=value" in one datagram. It costs three calls of the kernel
+ * and never waits: where the manager's queue is full it is not sent. 0 also when
+ * nobody wants to know; -1 when it could not be sent, which has been logged, the
+ * first time of several. A text that begins with READY=1 is owed then, until one
+ * is sent or a reload or the end makes it needless: main's tick pays that, once a
+ * second; who has no runtime looks at n->ready_owed.
  */
-int notify_send(const struct notify *n, const char *fmt, ...)
-    PRINTF_LIKE(2, 3);
+int notify_send(struct notify *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* From now on pid is the service: for a process that has taken over from us.
-   Whoever sends it is believed while it is the main process itself. */
-int notify_main_pid(const struct notify *n, pid_t pid);
+   Whoever sends it is believed while it is the main process itself, which is so
+   once only: up to half a second is waited for a queue that is full. */
+int notify_main_pid(struct notify *n, pid_t pid);
 
 /* rt->notify has been read; main's loop is about to run. */
 void notify_start(struct runtime *rt);
