@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -81,6 +82,24 @@ place_of_file(struct sandbox_place **v, size_t *n, const char *path,
 	return done;
 }
 
+/* A log's folder; of a link also that of what it leads to, which is what is made
+   anew when it is opened again. Not of a terminal or the like, whose folder has
+   others beside it. */
+static int
+place_of_log(struct sandbox_place **v, size_t *n, const char *path)
+{
+	char *real = realpath(path, NULL);
+	struct stat st;
+	int done = real == NULL && errno == ENOMEM ? -1 :
+	    place_of_file(v, n, path, SANDBOX_FILES);
+
+	if (done == 0 && real != NULL && stat(real, &st) == 0 &&
+	    (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode)))
+		done = place_of_file(v, n, real, SANDBOX_FILES);
+	free(real);
+	return done;
+}
+
 static int
 place_of_bind(struct sandbox_place **v, size_t *n, const struct conf_bind *b)
 {
@@ -99,7 +118,7 @@ places_of(const struct conf *conf, struct sandbox_place **v, size_t *n)
 	if (strchr(conf->log.access, '/') != NULL &&
 	    strncmp(conf->log.access, "syslog", 6) != 0 &&
 	    strncmp(conf->log.access, "/dev/std", 8) != 0 &&
-	    place_of_file(v, n, conf->log.access, SANDBOX_FILES) < 0)
+	    place_of_log(v, n, conf->log.access) < 0)
 		return -1;
 	if (place_of_bind(v, n, conf->admin.bind) < 0 ||
 	    place_of_bind(v, n, conf->admin.probe_bind) < 0)

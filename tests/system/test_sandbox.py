@@ -160,6 +160,27 @@ def a_reload_keeps_to_the_places_of_the_start():
 
 
 @case
+def a_log_that_is_a_link_is_opened_again_where_it_leads():
+    logs, real = folder("logs"), folder("real")
+    os.symlink("../%s/a.log" % os.path.basename(real), logs + "/access.log")
+    w = Weir(logging(one(HttpOrigin()), logs + "/access.log"))
+    sandbox(w)
+    os.rename(real + "/a.log", real + "/b.log")
+    w.signal(signal.SIGUSR1)
+    until(lambda: os.path.exists(real + "/a.log"), "opened again")
+    ok(once(w.conf.ports["front"]))
+    until(lambda: os.path.getsize(real + "/a.log") > 0, "a line")
+    # Another link, to elsewhere, is known for what it is.
+    other = folder("other")
+    os.close(os.open(other + "/c.log", os.O_CREAT | os.O_WRONLY, 0o666))
+    os.symlink(other + "/c.log", logs + "/c.log")
+    w.write(logging(w.conf, logs + "/c.log").text())
+    status, body = w.post("/reload")
+    check(status != 200 and "permit to make files in %s" % other in body,
+          body)
+
+
+@case
 def folders_of_systemd_are_permitted():
     o = HttpOrigin()
     logs, run_ = folder("logs"), folder("run")
