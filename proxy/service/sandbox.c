@@ -202,14 +202,37 @@ sandbox_may_start(const struct conf *conf, char *why, size_t size)
 	return done;
 }
 
+/* Of the places that the layer before ours has left, those that ours leaves,
+   too. */
+static int
+narrow_places(const struct sandbox *s, struct inherited *in)
+{
+	struct sandbox_place *both = NULL;
+	size_t n = 0;
+
+	if (places_common(in->places, in->n_places, s->places, s->n_places,
+	    &both, &n) < 0) {
+		places_free(both, n);
+		return -1;
+	}
+	places_free(in->places, in->n_places);
+	in->places = both;
+	in->n_places = n;
+	return 0;
+}
+
 /* What we are in stays. Is it what we would make ourselves? */
-static void
+static int
 take_over(struct sandbox *s, const struct conf *conf, struct inherited *in,
     uint64_t hash, bool core)
 {
+	int done = 0;
+
 	if (hash != in->hash && in->layers < LAYERS_MOST &&
 	    conf->security.sandbox == CONF_SANDBOX_ON) {
 		confine(s, core);
+		if (s->confined)
+			done = narrow_places(s, in);
 		in->layers++;
 		in->hash = hash;
 	} else {
@@ -225,6 +248,7 @@ take_over(struct sandbox *s, const struct conf *conf, struct inherited *in,
 	s->confined = true;
 	in->places = NULL;
 	in->n_places = 0;
+	return done;
 }
 
 int
@@ -248,8 +272,8 @@ sandbox_enter(struct sandbox *s, const struct conf *conf, char *why,
 	}
 	hash = hash_of(conf, s, core);
 	if (in.layers > 0) {
-		take_over(s, conf, &in, hash, core);
-		return hand_down(s, in.hash, in.layers) < 0 ?
+		return take_over(s, conf, &in, hash, core) < 0 ||
+		    hand_down(s, in.hash, in.layers) < 0 ?
 		    out_of_memory(why, size) : 0;
 	}
 	if (conf->security.sandbox == CONF_SANDBOX_OFF)

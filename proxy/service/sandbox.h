@@ -92,6 +92,10 @@ void places_free(struct sandbox_place *v, size_t n);
 /* The first of `wanted` that is not in `given`; NULL = all are. */
 const struct sandbox_place *places_lacking(const struct sandbox_place *given,
     size_t n_given, const struct sandbox_place *wanted, size_t n_wanted);
+/* What is in both, to *v and *n, as of places_of(). -1: out of memory. */
+int places_common(const struct sandbox_place *a, size_t n_a,
+    const struct sandbox_place *b, size_t n_b, struct sandbox_place **v,
+    size_t *n) MUST_CHECK;
 
 /* Permit only that from now on, in this thread and those that it starts. -1
    with why. core: the kernel may write a core of ours. */

@@ -42,15 +42,15 @@ struct ruleset {
 
 /* ------------------------------------------------------------------ places */
 
+/* Takes real over: a folder's name without links; NULL = out of memory. */
 static int
-place_add(struct sandbox_place **v, size_t *n, const char *dir, unsigned use)
+place_take(struct sandbox_place **v, size_t *n, char *real, unsigned use)
 {
 	struct sandbox_place *more;
-	char *real = realpath(dir, NULL);
 	size_t i;
 
-	if (real == NULL)               /* what is to be there fails by itself */
-		return errno == ENOMEM ? -1 : 0;
+	if (real == NULL)
+		return -1;
 	for (i = 0; i < *n; i++)
 		if (strcmp((*v)[i].dir, real) == 0) {
 			(*v)[i].uses |= use;
@@ -65,6 +65,16 @@ place_add(struct sandbox_place **v, size_t *n, const char *dir, unsigned use)
 	*v = more;
 	(*v)[(*n)++] = (struct sandbox_place){ .dir = real, .uses = use };
 	return 0;
+}
+
+static int
+place_add(struct sandbox_place **v, size_t *n, const char *dir, unsigned use)
+{
+	char *real = realpath(dir, NULL);
+
+	if (real == NULL)               /* what is to be there fails by itself */
+		return errno == ENOMEM ? -1 : 0;
+	return place_take(v, n, real, use);
 }
 
 /* The folder that a file is in. */
@@ -197,6 +207,27 @@ places_lacking(const struct sandbox_place *given, size_t n_given,
 			return &wanted[i];
 	}
 	return NULL;
+}
+
+int
+places_common(const struct sandbox_place *a, size_t n_a,
+    const struct sandbox_place *b, size_t n_b, struct sandbox_place **v,
+    size_t *n)
+{
+	const char *inner;
+	unsigned uses;
+	size_t i, j;
+
+	for (i = 0; i < n_a; i++)
+		for (j = 0; j < n_b; j++) {
+			uses = a[i].uses & b[j].uses;
+			inner = is_within(a[i].dir, b[j].dir) ? a[i].dir :
+			    is_within(b[j].dir, a[i].dir) ? b[j].dir : NULL;
+			if (inner != NULL && uses != 0 &&
+			    place_take(v, n, strdup(inner), uses) < 0)
+				return -1;
+		}
+	return 0;
 }
 
 /* ---------------------------------------------------------------- Landlock */

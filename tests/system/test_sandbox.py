@@ -15,6 +15,7 @@ import case as cases
 from case import Aside, Skip, case, check, eq, run, until
 from fault import VARIANT
 from shim import Shim
+from upgrade import Successive
 from weir import Weir, listening, one, unix_listening
 from web import HttpOrigin, ok, once
 
@@ -274,6 +275,26 @@ def one_that_is_started_inside_does_not_put_layer_on_layer():
     eq(w.exited(), 1, "exit status")
     check("needs a restart: security.sandbox does not permit to make files "
           "in %s" % other in w.log(), w.log()[-500:])
+
+
+@case
+def what_a_narrower_one_after_it_has_left_is_known():
+    place = folder("sockets")
+    conf = one(HttpOrigin())
+    without = conf.text()
+    conf.listener("unix", bind='"unix:%s/one.sock"' % place)
+    w = Successive(conf)
+    sandbox(w)
+    w.write(without)
+    w.reload()
+    w.upgrade()
+    eq(sandbox(w)["state"], "on", "state")
+    w.write()
+    status, body = w.post("/reload")
+    check(status != 200 and "needs a restart: security.sandbox does not "
+          "permit to make sockets in %s" % place in body, body)
+    check("needs a restart" in w.refused(), "an upgrade")
+    ok(once(w.conf.ports["front"]))
 
 
 run()

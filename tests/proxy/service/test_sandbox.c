@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -78,6 +79,53 @@ the_one_that_is_lacking_is_told(void **state)
 	assert_null(places_lacking(NULL, 0, NULL, 0));
 }
 
+/* Is it among them, with just those uses? */
+static bool
+among(const struct sandbox_place *v, size_t n, const char *dir, unsigned uses)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(v[i].dir, dir) == 0)
+			return v[i].uses == uses;
+	return false;
+}
+
+static void
+of_two_layers_the_narrower_counts(void **state)
+{
+	static char deep[] = "/run/weir/deep", near[] = "/run/weird";
+	const unsigned both = SANDBOX_FILES | SANDBOX_SOCKETS;
+	const struct sandbox_place a[] = {
+		{ run, both }, { logs, SANDBOX_FILES }, { near, both }
+	};
+	const struct sandbox_place b[] = {
+		{ deep, SANDBOX_SOCKETS }, { logs, both }
+	};
+	const struct sandbox_place other = { logs, SANDBOX_SOCKETS };
+	struct sandbox_place *v = NULL;
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(places_common(a, 3, b, 2, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_true(among(v, n, deep, SANDBOX_SOCKETS));
+	assert_true(among(v, n, logs, SANDBOX_FILES));
+	places_free(v, n);
+	v = NULL;
+	n = 0;
+	assert_int_equal(places_common(b, 2, a, 3, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_true(among(v, n, deep, SANDBOX_SOCKETS));
+	assert_true(among(v, n, logs, SANDBOX_FILES));
+	places_free(v, n);
+	v = NULL;
+	n = 0;
+	assert_int_equal(places_common(a, 3, &other, 1, &v, &n), 0);
+	assert_int_equal(n, 0);
+	places_free(v, n);
+}
+
 int
 main(void)
 {
@@ -86,7 +134,8 @@ main(void)
 		cmocka_unit_test(what_only_begins_like_one_is_not),
 		cmocka_unit_test(another_use_is_not),
 		cmocka_unit_test(in_the_root_is_everything),
-		cmocka_unit_test(the_one_that_is_lacking_is_told)
+		cmocka_unit_test(the_one_that_is_lacking_is_told),
+		cmocka_unit_test(of_two_layers_the_narrower_counts)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
