@@ -201,7 +201,8 @@ $(OUT)/parsers.a: $(filter $(addprefix $(OUT)/,net/% conf/% proxy/proto/%), \
 # What a fuzzer compares weir with is linked with that fuzzer only.
 $(OUT)/tests/fuzz/fuzz_redis_reply: RIVAL := -lhiredis
 # A whole lane of the program.
-WHOLE := $(addprefix $(OUT)/tests/fuzz/fuzz_,h2_front pg_wire)
+WHOLE := $(addprefix $(OUT)/tests/fuzz/fuzz_,h2_front http_trace pg_wire \
+	upgrade_message)
 $(WHOLE): RIVAL := $(OUT)/support.a $(OUT)/weir.a -lcmocka
 $(WHOLE): $(OUT)/support.a $(OUT)/weir.a
 $(FUZZERS): %: %.o $(OUT)/parsers.a

@@ -59,6 +59,19 @@ erlang_c(double load, unsigned places)
 
 /* ---------------------------------------------------------------------- both */
 
+/* How many there were at once, at most: nobody ever waits behind more. */
+static unsigned
+crowd_of(const struct demand_sum *d)
+{
+	unsigned i;
+
+	for (i = DEMAND_BUCKETS; i > 0; i--)
+		if (d->found[i - 1] > 0)
+			return i < DEMAND_BUCKETS ? demand_first(i) :
+			    demand_first(i - 1) + 1;
+	return 0;
+}
+
 static double
 mean_held_us(const struct demand_sum *d)
 {
@@ -73,8 +86,13 @@ advice_of(const struct demand_sum *d, double seconds, unsigned max)
 	double load = (double)d->asks / seconds * held_us / 1e6;
 	struct tail tail = tail_of(d, max);
 	struct advice_row row = { .max = max, .queued_share = tail.share };
-	double steady, wait_us, steady_us;
+	unsigned crowd = crowd_of(d);
+	double steady, wait_us, steady_us, most_us;
 
+	/* Clients that wait for an answer before they ask again are no stream of
+	   strangers, which is what Erlang's formula is about. */
+	if (max >= crowd)
+		return row;
 	if (load >= max) {
 		row.queued_share = 1;
 		row.queue_us = UINT64_MAX;
@@ -87,6 +105,9 @@ advice_of(const struct demand_sum *d, double seconds, unsigned max)
 	steady_us = steady * held_us / (max - load);
 	if (steady > row.queued_share)
 		row.queued_share = steady;
+	most_us = row.queued_share * (crowd - max) * held_us / max;
+	if (steady_us > most_us)
+		steady_us = most_us;
 	if (steady_us > wait_us)
 		wait_us = steady_us;
 	if (row.queued_share > 0)

@@ -243,8 +243,32 @@ what_cannot_keep_up_says_so(void **state)
 	advice_make(&a, &d, seconds, 7);
 	assert_int_equal(a.rows[0].max, 7);
 	/* So much that no max would do. */
+	d.found[DEMAND_BUCKETS - 1] = d.asks;
 	advice_make(&a, &d, seconds / 10000, 7);
 	assert_int_equal(a.max, 0);
+}
+
+/* Ten clients, each of which waits for its answer before it asks again. */
+static void
+nobody_waits_where_there_is_a_place_for_each(void **state)
+{
+	struct demand_sum d = { .asks = 2000 };
+	struct advice_row row;
+	struct advice a;
+
+	(void)state;
+	d.found[9] = d.asks;
+	d.held.count = d.asks;
+	d.held.sum_us = d.asks * 50000;
+	row = advice_of(&d, 10, 10);
+	assert_true(row.queued_share == 0);
+	row = advice_of(&d, 10, 9);
+	assert_true(row.queued_share > 0.9);
+	assert_true(row.queue_us <= 50000 / 9 + 1);
+	advice_make(&a, &d, 10, 64);
+	assert_int_equal(a.max, 10);
+	advice_make(&a, &d, 10, 5);
+	assert_int_equal(a.max, 10);
 }
 
 static void
@@ -302,6 +326,8 @@ main(void)
 		cmocka_unit_test(advised_max_is_enough_and_not_much_more),
 		cmocka_unit_test(what_is_told_of_a_max_is_near_the_truth),
 		cmocka_unit_test(what_cannot_keep_up_says_so),
+		cmocka_unit_test(
+		    nobody_waits_where_there_is_a_place_for_each),
 		cmocka_unit_test(little_seen_is_no_advice),
 		cmocka_unit_test(rows_are_in_order_and_have_what_there_is)
 	};
