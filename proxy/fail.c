@@ -43,6 +43,8 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "the connection did not begin with a valid PROXY header" },
 	[FAIL_PROXY_TIMEOUT] = { "proxy_header_timeout", 0,
 	    "the PROXY header did not arrive in time" },
+	[FAIL_AUTH] = { "auth_failed", 0,
+	    "the client did not prove that it may log in" },
 	[FAIL_UPSTREAM_LIMITED] = { "upstream_limited", 503,
 	    "the upstream takes no more requests now" },
 	[FAIL_NO_ENDPOINT] = { "no_endpoint", 503,

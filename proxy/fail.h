@@ -31,6 +31,7 @@ enum fail {
 	FAIL_LIMITED,                   /* a limit of the listener */
 	FAIL_PROXY_HEADER,              /* a PROXY header that is none */
 	FAIL_PROXY_TIMEOUT,             /* it did not come in time */
+	FAIL_AUTH,                      /* weir does not let it in; denied.h */
 	/* of the pool */
 	FAIL_NO_ENDPOINT,
 	FAIL_UPSTREAM_LIMITED,          /* request_rate or Retry-After */

@@ -15,6 +15,7 @@
 #include "net/writer.h"
 #include "pool/pool.h"
 #include "proxy/access.h"
+#include "proxy/denied.h"
 #include "proxy/drift.h"
 #include "proxy/listener.h"
 #include "proxy/pressure.h"
@@ -64,6 +65,7 @@ struct lane {
 	struct pile pieces[N_FAMILIES];
 	void *own[N_FAMILIES];          /* proto.lane_size; NULL = has none */
 	struct pile owed;               /* struct owed, proxy/pipeline.h */
+	struct denied denied;           /* logins that it has told of */
 	struct slow *slow;              /* what was slow or failed; slow.h */
 	struct ring *access;            /* its lines of the access log */
 	uint64_t clients;               /* that ever came to it, where they are

@@ -342,6 +342,9 @@ const struct why_rule why_rules[] = {
 	{ FAIL_LIMITED, "limit", NULL,
 	    "{client_at} or listener {listener} as a whole asked more often "
 	    "than listeners.{listener}.limits lets it" },
+	{ FAIL_AUTH, "client", NULL,
+	    "{client_at} did not prove who it is: the error log says what was "
+	    "wrong, weir get /stats counts how often, in listener {listener}" },
 	{ FAIL_PROXY_HEADER, "client", NULL,
 	    "no valid PROXY header: is {client_at} a proxy that sends one? "
 	    "listeners.{listener}.proxy_protocol.from says who has to" },

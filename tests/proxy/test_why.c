@@ -127,6 +127,7 @@ static const struct sample {
 	{ FAILED(FAIL_TRANSACTION_IDLE, .idle_ns = 1000 * MS), "client_idles",
 	    "open for 1.0 s" },
 	{ FAILED(FAIL_LIMITED), "limit", "listeners.web.limits" },
+	{ FAILED(FAIL_AUTH), "client", "the error log says what was wrong" },
 	{ FAILED(FAIL_PROXY_HEADER), "client",
 	    "listeners.web.proxy_protocol.from" },
 	{ FAILED(FAIL_PROXY_TIMEOUT), "client",

@@ -13,7 +13,7 @@ const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed
   'handshake_failed', 'handshake_timeout', 'header_timeout', 'body_timeout',
   'idle_timeout', 'no_route', 'tls_on_plaintext', 'client_stalled', 'client_abort',
   'client_wastes', 'cancelled', 'transaction_idle', 'limited', 'bad_proxy_header',
-  'proxy_header_timeout']);
+  'proxy_header_timeout', 'auth_failed']);
 
 const totalsOf = new Map();     // a row's name -> [{ at, its totals }] of a minute
 

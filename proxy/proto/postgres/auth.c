@@ -10,10 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/denied.h"
 #include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/postgres/tls.h"
+
+/* Why nobody can log in as that. */
+static const char no_user[] = "no such user";
+static const char no_entry[] = "no entry for database";         /* "shop" */
+static const char no_secret[] = "it has no password here";
+static const char only_md5[] = "its secret is MD5, which nobody can prove here";
 
 static const char mechanism[] = "SCRAM-SHA-256";
 static const char mechanism_plus[] = "SCRAM-SHA-256-PLUS";
@@ -48,11 +55,21 @@ no_memory(struct session *s)
 	pg_say_fatal(s, "53200", "weir: out of memory");
 }
 
+/* What the log has of it, the client is not told. */
 static void
 is_refused(struct session *s)
 {
+	const struct pg_auth *a = pg_session(s)->auth;
+	char name[DENIED_NAME];
+
+	if (a->flaw != no_entry)
+		denied_client(s, a->user, "%s", a->flaw != NULL ? a->flaw :
+		    "wrong password");
+	else
+		denied_client(s, a->user, "%s %s", no_entry,
+		    denied_name(a->database, name));
 	pg_say_fatal(s, "28P01", "password authentication failed for user "
-	    "\"%.64s\"", pg_session(s)->auth->user);
+	    "\"%.64s\"", a->user);
 }
 
 /* ---------------------------------------------------------------- who is it */
@@ -69,6 +86,36 @@ record_of(const struct pg_listener_conf *conf, const char *user,
 		    (strcmp(v[i].database, "*") == 0 ||
 		    strcmp(v[i].database, database) == 0))
 			return &v[i];
+	return NULL;
+}
+
+static bool
+is_named(const struct pg_listener_conf *conf, const char *user)
+{
+	const struct pg_user *v = conf->users.v;
+	size_t i;
+
+	for (i = 0; i < conf->users.n; i++)
+		if (strcmp(v[i].name, user) == 0)
+			return true;
+	return false;
+}
+
+static const char *
+flaw_of(const struct pg_listener_conf *conf, const char *user,
+    const struct pg_secret *secret)
+{
+	if (secret == NULL)
+		return is_named(conf, user) ? no_entry : no_user;
+	switch (secret->kind) {
+	case PG_SECRET_NONE:
+		return no_secret;
+	case PG_SECRET_MD5:
+		return only_md5;
+	case PG_SECRET_PLAIN:
+	case PG_SECRET_SCRAM:
+		break;
+	}
 	return NULL;
 }
 
@@ -164,17 +211,29 @@ let_in(struct session *s, const char *user, const char *database,
 /* ---------------------------------------------------------- its certificate */
 
 /* Whoever has a certificate for one name may not ask for another, and who is
-   not known does not come in with any. They are told the same. */
+   not known does not come in with any. They are told the same; the log is told
+   which it was. */
 static bool
 is_certified(struct session *s, const char *user, const char *database,
     const struct pg_secret *known)
 {
 	const struct pg_user *u = record_of(pg_conf(s), user, database);
-	char name[PG_TLS_NAME_MOST + 1];
+	char name[PG_TLS_NAME_MOST + 1], shown[DENIED_NAME];
 
-	return known != NULL &&
-	    pg_tls_client_name(conn_ssl(&s->conn), name) == 0 &&
-	    strcmp(name, u != NULL && u->cert != NULL ? u->cert : user) == 0;
+	if (known == NULL && is_named(pg_conf(s), user))
+		denied_client(s, user, "%s %s", no_entry,
+		    denied_name(database, shown));
+	else if (known == NULL)
+		denied_client(s, user, "%s", no_user);
+	else if (pg_tls_client_name(conn_ssl(&s->conn), name) < 0)
+		denied_client(s, user, "no certificate that names anybody");
+	else if (strcmp(name, u != NULL && u->cert != NULL ? u->cert :
+	    user) != 0)
+		denied_client(s, user, "the certificate names %s",
+		    denied_name(name, shown));
+	else
+		return true;
+	return false;
 }
 
 static void
@@ -211,6 +270,7 @@ pg_auth_challenge(struct session *s, const struct pg_secret *secret)
 	char offer[sizeof(mechanism_plus) + sizeof(mechanism) + 1] = { 0 };
 	size_t at = 0;
 
+	a->flaw = flaw_of(pg_conf(s), a->user, secret);
 	if (secret != NULL && secret->kind != PG_SECRET_NONE)
 		a->secret = secret->scram;
 	else if (pg_scram_secret_mock(pg_auth_mock_key(), a->user,
@@ -238,6 +298,9 @@ has_ended_well(struct session *s, enum pg_scram got)
 		is_refused(s);
 		return false;
 	case PG_SCRAM_DOWNGRADED:
+		denied_client(s, pg_session(s)->auth->user, "its SCRAM says "
+		    "that there is no channel binding here, and there is: "
+		    "somebody may be in between");
 		pg_say_fatal(s, "28000", "the client supports SCRAM channel "
 		    "binding but thinks the server does not: somebody may be "
 		    "in between");

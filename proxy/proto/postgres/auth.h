@@ -25,6 +25,8 @@ struct pg_auth {
 	char *user, *database;
 	struct pg_scram_secret secret;
 	struct pg_scram_server scram;
+	const char *flaw;               /* why no proof fits; static, NULL: one
+					   does */
 	struct pg_scram_binding binding;        /* offered, unless len is 0 */
 	struct pg_key *query_key;       /* who asks the server */
 	struct pg_secret *answer;       /* what it said; NULL: knows no such */

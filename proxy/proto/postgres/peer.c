@@ -10,6 +10,7 @@
 
 #include "pool/adapt.h"
 #include "pool/failover.h"
+#include "proxy/denied.h"
 #include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/postgres/tls.h"
 
@@ -202,7 +203,8 @@ static void
 turned_away(struct upconn *u)
 {
 	struct pg_login *login = &pg_upconn(u)->login;
-	char said[sizeof(login->said) + 8];
+	char said[sizeof(login->said) + 16];
+	const struct pg_key *key = key_of(u);
 
 	pg_count_error(u, &(struct pg_report){ .severity = "FATAL",
 	    .code = login->sqlstate, .message = "", .routine = "" });
@@ -214,6 +216,10 @@ turned_away(struct upconn *u)
 	}
 	if (pg_error_is_servers(login->sqlstate))
 		endpoint_fault(u->shelf->site->endpoint, FAULT_BAD_ANSWER, 0);
+	/* What weir cannot answer is not the server's word. */
+	snprintf(said, sizeof(said), "%s%.5s %s", strncmp(login->said, "weir: ",
+	    6) == 0 ? "" : "FATAL ", login->sqlstate, login->said);
+	denied_upconn(u, pg_key_user(key), pg_key_database(key), said);
 	snprintf(said, sizeof(said), "%.5s %s", login->sqlstate, login->said);
 	upconn_turned_away(u, said);
 }

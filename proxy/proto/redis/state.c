@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/denied.h"
 #include "proxy/proto/redis/way.h"
 
 static bool
@@ -147,6 +148,8 @@ check_login(struct session *s, const struct login *l,
 		return true;
 	case REDIS_AUTH_CHECK:
 		if (!is_right(s, l)) {
+			denied_client(s, l->user != NULL ? l->user : "default",
+			    "wrong password, or no such user");
 			redis_say(s, "%s", wrong_pass);
 			return false;
 		}
