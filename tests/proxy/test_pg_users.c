@@ -37,6 +37,14 @@ load(const char *text, size_t len)
 }
 
 static void
+is_old(void *arg, const char *name, int line)
+{
+	++*(int *)arg;
+	assert_string_equal(name, "old");
+	assert_int_equal(line, 7);
+}
+
+static void
 lines_are_users(void **state)
 {
 	static const char text[] =
@@ -51,10 +59,13 @@ lines_are_users(void **state)
 	    "\"J\xc3\xb6rg; #\" \" ;#\xff \"";
 	struct pg_users *users = load(text, sizeof(text) - 1);
 	const struct pg_secret *s;
+	int n = 0;
 
 	(void)state;
 	assert_non_null(users);
 	assert_int_equal(pg_users_count(users), 5);
+	pg_users_md5(users, is_old, &n);
+	assert_int_equal(n, 1);
 	s = pg_users_find(users, "app");
 	assert_non_null(s);
 	assert_int_equal(s->kind, PG_SECRET_SCRAM);

@@ -15,7 +15,7 @@ from postgres_origin import PgOrigin
 from redis import Client as RedisClient
 from redis import RedisServer
 from redis import through as redis_through
-from weir import Weir, one
+from weir import Weir, command, one
 
 MD5 = "md50098e7fab7b4d8d091067152a80b3f12"
 USERS = '{ name = "alice"; password = "alice-word"; }, ' \
@@ -162,6 +162,20 @@ def what_the_server_refuses_has_its_words():
         refused(front, "u%d" % i)
     check(len(lines(w, "refuses user")) < 30, "lines: %r" % lines(
         w, "refuses user"))
+    w.balanced(o)
+
+
+@case
+def secrets_of_md5_are_warned_of():
+    path = cases.put("users", '"ann" "word"\n"dora" "%s"\n\n"the e" "%s"\n' % (
+        MD5, MD5))
+    o, w, front = start('users_file = "%s";' % path)
+    r = command("check", "-c", w.file)
+    eq(r.returncode, 0, r.stderr)
+    found = re.findall(r"users_file: (\S+): line (\d+): nobody can log in as "
+                       r"([^,]*), .*SCRAM-SHA-256\$", r.stderr)
+    eq(found, [(path, "2", "dora"), (path, "4", r"the\x20e")], r.stderr)
+    check(MD5 not in r.stderr, "a secret is shown")
     w.balanced(o)
 
 

@@ -9,9 +9,12 @@
 #include <string.h>
 
 #include "net/tls_server.h"
+#include "proxy/denied.h"
 #include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/console.h"
 #include "proxy/proto/postgres/probe.h"
+
+enum { USELESS_MOST = 10 };             /* users that are warned of, each */
 
 static const char *const auth_words[] = {
 	"trust", "scram-sha-256", "cert", NULL
@@ -276,6 +279,46 @@ is_empty(const char *text)
 	return text == NULL || *text == '\0';
 }
 
+/* Of a file of users, for its warnings. */
+struct useless {
+	const struct conf_listener *l;
+	conf_say_fn *say;
+	void *arg;
+	unsigned n;
+};
+
+static void
+warn_md5(void *arg, const char *user, int line)
+{
+	struct useless *un = arg;
+	const struct pg_listener_conf *own = un->l->own;
+	char name[DENIED_NAME];
+
+	/* It has to log in at the server, and no client as it. */
+	if (strcmp(user, own->auth_user) == 0)
+		return;
+	if (un->n++ < USELESS_MOST)
+		un->say(un->arg, un->l->line, "users_file: %.300s: line %d: "
+		    "nobody can log in as %s, an MD5 secret cannot be proven "
+		    "by SCRAM-SHA-256, expected \"SCRAM-SHA-256$...\" or a "
+		    "password", own->users_file.full, line,
+		    denied_name(user, name));
+}
+
+static void
+warn_users(const struct conf_listener *l, conf_say_fn *say, void *arg)
+{
+	const struct pg_listener_conf *own = l->own;
+	struct useless un = { l, say, arg, 0 };
+
+	if (own->auth != PG_AUTH_SCRAM || own->file_users == NULL)
+		return;
+	pg_users_md5(own->file_users, warn_md5, &un);
+	if (un.n > USELESS_MOST)
+		say(arg, l->line, "users_file: %.300s: %u more have MD5 "
+		    "secrets", own->users_file.full, un.n - USELESS_MOST);
+}
+
 static void
 warn(const struct conf_listener *l, const struct conf_upstream *u,
     conf_say_fn *say, void *arg)
@@ -283,7 +326,8 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 	const struct pg_upstream_conf *back = u != NULL ? u->own : NULL;
 	bool asked = u != NULL && u->health.on && u->health.type == u->proto;
 
-	(void)l;
+	if (l != NULL)
+		warn_users(l, say, arg);
 	if (back == NULL || back->target == PG_TARGET_ANY)
 		return;
 	if (!asked)

@@ -195,6 +195,17 @@ pg_users_find(const struct pg_users *users, const char *name)
 	return u != NULL ? &u->secret : NULL;
 }
 
+void
+pg_users_md5(const struct pg_users *users,
+    void (*f)(void *arg, const char *name, int line), void *arg)
+{
+	const struct user *u;
+
+	for (u = users->by_name; u != NULL; u = u->hh.next)
+		if (u->secret.kind == PG_SECRET_MD5)
+			f(arg, u->name, u->line);
+}
+
 size_t
 pg_users_count(const struct pg_users *users)
 {

@@ -41,6 +41,10 @@ struct pg_users *pg_users_load(const char *path,
 const struct pg_secret *pg_users_find(const struct pg_users *users,
     const char *name);
 
+/* Those whose secret is MD5, which SCRAM cannot prove, in the file's order. */
+void pg_users_md5(const struct pg_users *users,
+    void (*f)(void *arg, const char *name, int line), void *arg);
+
 size_t pg_users_count(const struct pg_users *users);
 
 /* Wipes them; NULL is fine. */
