@@ -29,6 +29,8 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+#define LOOK_ABOVE_S 0.5
+
 struct options {
 	const char *path;
 	const char *admin;
@@ -323,11 +325,46 @@ on_child(struct ev_loop *loop, struct ev_signal *sig, int revents)
 static void
 end_with(pid_t above, struct runtime *rt)
 {
-	if (above == 0)
-		return;
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != above)
 		runtime_stop(rt);
+}
+
+/* A weir that has taken over, below weir run. */
+struct orphan {
+	struct ev_timer look;
+	struct runtime *rt;
+	pid_t before;                   /* has started it */
+	pid_t run;                      /* adopts it when that has ended */
+};
+
+static void
+look_above(struct ev_loop *loop, struct ev_timer *timer, int revents)
+{
+	struct orphan *o = container_of(timer, struct orphan, look);
+
+	(void)revents;
+	if (getppid() == o->before)
+		return;
+	ev_timer_stop(loop, timer);
+	end_with(o->run, o->rt);
+}
+
+/* Until it is adopted the end of its parent must not be its own, and the kernel
+   tells nobody that he has another: it is looked for. */
+static void
+await_adoption(struct orphan *o, struct runtime *rt)
+{
+	const char *run = getenv(RUN_VARIABLE);
+
+	ev_timer_init(&o->look, look_above, LOOK_ABOVE_S, LOOK_ABOVE_S);
+	o->rt = rt;
+	o->before = getppid();
+	o->run = run != NULL ? atoi(run) : 0;
+	if (o->run == o->before)
+		end_with(o->run, rt);
+	else if (o->run > 0)
+		ev_timer_start(rt->main.loop, &o->look);
 }
 
 static void
@@ -348,6 +385,7 @@ run(const struct service *service)
 	struct demo *demo = service->demo;
 	struct ev_signal hup, term, quit, intr, usr1, usr2, child;
 	struct conf_errors errors = { 0 };
+	struct orphan orphan;
 	struct runtime rt;
 	int status = EXIT_FAILED;
 	sigset_t ours;
@@ -381,7 +419,10 @@ run(const struct service *service)
 	log_started(&rt);
 	if (demo != NULL)
 		demo_print(demo);
-	end_with(service->above, &rt);
+	if (service->above != 0)
+		end_with(service->above, &rt);
+	else
+		await_adoption(&orphan, &rt);
 	runtime_run(&rt);
 	log_info(NULL, "ended");
 	status = upgrade_was_deserted(&rt) ? EXIT_FAILED : EXIT_OK;

@@ -28,7 +28,10 @@ enum {
 	WARM_MS = 60 * 1000, STOP_MS = 20 * 1000,
 	EXIT_FAILED = 1, EXIT_NOT_RUN = 126, EXIT_NOT_FOUND = 127,
 	EXIT_SIGNAL = 128,
-	IMPATIENT = 3                   /* signals, then weir is killed */
+	IMPATIENT = 3,                  /* signals, then weir is killed */
+	NEWS_MOST = 4096,               /* in a turn; more than the kernel
+					   queues: unix(7), max_dgram_qlen */
+	OWED_MS = 1000
 };
 
 enum stage {
@@ -83,7 +86,8 @@ reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Weir's: sockets for its listeners, and who it reports to, are ours. */
+/* Weir's: sockets for its listeners, who it reports to, and with whom those end
+   that take over from it, are ours to say. */
 static int
 be_weir(const struct run *r, pid_t above, int (*serve)(void *), void *arg)
 {
@@ -104,6 +108,9 @@ be_weir(const struct run *r, pid_t above, int (*serve)(void *), void *arg)
 		if (setenv("LISTEN_PID", text, 1) < 0)
 			return EXIT_FAILED;
 	}
+	snprintf(text, sizeof(text), "%d", (int)above);
+	if (setenv(RUN_VARIABLE, text, 1) < 0)
+		return EXIT_FAILED;
 	(void)unsetenv("WATCHDOG_PID");
 	close(r->signals);
 	close(r->socket);
@@ -288,6 +295,66 @@ weir_ended(struct run *r, int status)
 	}
 }
 
+/* What a line of weir's says that we have to know. */
+static void
+take_line(struct run *r, const char *line)
+{
+	static const char ready[] = "STATUS=ready: ";
+	static const char missing[] = "STATUS=not ready: ";
+
+	if (strncmp(line, "MAINPID=", 8) == 0 && atoi(line + 8) > 0)
+		r->weir = atoi(line + 8);
+	else if (strncmp(line, missing, strlen(missing)) == 0)
+		snprintf(r->missing, sizeof(r->missing), "%s",
+		    line + strlen(missing));
+	else if (strncmp(line, ready, strlen(ready)) == 0 &&
+	    r->stage == RUN_WARMING) {
+		start_app(r);
+		if (r->app == 0)
+			end_weir(r);
+	}
+}
+
+/* A datagram that weir has sent: anybody may send to us. False: there is none. */
+static bool
+take_news(struct run *r)
+{
+	char text[1024], control[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control, .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(r->socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
+	struct ucred from;
+	char *line, *rest = text;
+
+	if (n < 0)
+		return false;
+	if (c == NULL || c->cmsg_level != SOL_SOCKET ||
+	    c->cmsg_type != SCM_CREDENTIALS)
+		return true;
+	memcpy(&from, CMSG_DATA(c), sizeof(from));
+	if (from.pid != r->weir)
+		return true;
+	text[n] = '\0';
+	/* Which process is weir's is our business, the main one is us. */
+	if (strncmp(text, "MAINPID=", 8) != 0)
+		(void)notify_send(&r->manager, "%s", text);
+	while ((line = strsep(&rest, "\n")) != NULL)
+		take_line(r, line);
+	return true;
+}
+
+/* All that has come until now. */
+static void
+listen_to_weir(struct run *r)
+{
+	int i;
+
+	for (i = 0; i < NEWS_MOST && take_news(r); i++)
+		;
+}
+
 /* Ctrl-Z was for the application; whoever waits for us is to know, and to bring
    both back. Weir goes on meanwhile. */
 static void
@@ -314,8 +381,12 @@ reap(struct run *r)
 				app_stopped(r);
 		} else if (pid == r->app)
 			app_ended(r, status);
-		else if (pid == r->weir)
-			weir_ended(r, status);
+		else if (pid == r->weir) {
+			/* Its last word may be who is weir from now on. */
+			listen_to_weir(r);
+			if (pid == r->weir)
+				weir_ended(r, status);
+		}
 	}
 }
 
@@ -344,53 +415,6 @@ take_signal(struct run *r)
 		tell(r->app, (int)info.ssi_signo);
 		break;
 	}
-}
-
-/* What a line of weir's says that we have to know. */
-static void
-take_line(struct run *r, const char *line)
-{
-	static const char ready[] = "STATUS=ready: ";
-	static const char missing[] = "STATUS=not ready: ";
-
-	if (strncmp(line, "MAINPID=", 8) == 0 && atoi(line + 8) > 0)
-		r->weir = atoi(line + 8);
-	else if (strncmp(line, missing, strlen(missing)) == 0)
-		snprintf(r->missing, sizeof(r->missing), "%s",
-		    line + strlen(missing));
-	else if (strncmp(line, ready, strlen(ready)) == 0 &&
-	    r->stage == RUN_WARMING) {
-		start_app(r);
-		if (r->app == 0)
-			end_weir(r);
-	}
-}
-
-/* A datagram that weir has sent: anybody may send to us. */
-static void
-take_news(struct run *r)
-{
-	char text[1024], control[CMSG_SPACE(sizeof(struct ucred))];
-	struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = control, .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(r->socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	struct ucred from;
-	char *line, *rest = text;
-
-	if (c == NULL || c->cmsg_level != SOL_SOCKET ||
-	    c->cmsg_type != SCM_CREDENTIALS)
-		return;
-	memcpy(&from, CMSG_DATA(c), sizeof(from));
-	if (from.pid != r->weir)
-		return;
-	text[n] = '\0';
-	/* Which process is weir's is our business, the main one is us. */
-	if (strncmp(text, "MAINPID=", 8) != 0)
-		(void)notify_send(&r->manager, "%s", text);
-	while ((line = strsep(&rest, "\n")) != NULL)
-		take_line(r, line);
 }
 
 /* ------------------------------------------------------------------ running */
@@ -445,10 +469,14 @@ wait_and_see(struct run *r)
 		patience_ended(r);
 		return;
 	}
-	if (poll(p, 2, in_ms < INT32_MAX ? (int)in_ms : -1) <= 0)
+	if (r->manager.ready_owed && in_ms > OWED_MS)
+		in_ms = OWED_MS;
+	if (poll(p, 2, in_ms < INT32_MAX ? (int)in_ms : -1) < 0)
 		return;
+	if (r->manager.ready_owed)
+		(void)notify_send(&r->manager, "READY=1");
 	if (p[0].revents != 0)
-		take_news(r);
+		listen_to_weir(r);
 	if (p[1].revents != 0)
 		take_signal(r);
 }

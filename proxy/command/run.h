@@ -20,6 +20,10 @@
 
 #include "net/err.h"
 
+/* In weir's environment: the process that runs it. One that takes over ends with
+   that too, which is its parent only when the one before has ended. */
+#define RUN_VARIABLE "WEIR_RUN"
+
 struct run_options {
 	char **command;                 /* ends with NULL */
 	int64_t timeout_ms;             /* to be warm */

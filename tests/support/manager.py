@@ -36,6 +36,16 @@ class Manager:
         except BlockingIOError:
             return self.heard
 
+    def fill(self):
+        """Until it listens again, no more goes into its queue."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.setblocking(False)
+            try:
+                while True:
+                    s.sendto(b"FILLED=1", self.socket.getsockname())
+            except BlockingIOError:
+                pass
+
     def wait(self, name, value=None, wait=WAIT, like=""):
         """The first datagram with that; it and those before it are heard.
         like: what the value has to begin with."""

@@ -4,12 +4,11 @@ loop turns; over a path and over an abstract socket.
 # SPDX-License-Identifier: MIT
 import os
 import signal
-import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import WAIT, case, check, eq, later, port, run, until
+from case import WAIT, case, check, eq, port, run, until
 from manager import Manager
 from weir import Weir, one
 from web import HttpOrigin
@@ -122,26 +121,14 @@ def a_manager_that_is_not_there_is_no_reason_not_to_run():
     w.wait_log("notify.*is not heard")
 
 
-def fill(m):
-    """The manager does not read, and its queue is full."""
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    later(s.close)
-    s.setblocking(False)
-    try:
-        while True:
-            s.sendto(b"FILLED=1", m.env["NOTIFY_SOCKET"])
-    except BlockingIOError:
-        pass
-
-
 @case
 def ready_that_is_not_heard_is_said_again():
     m = Manager()
-    fill(m)
+    m.fill()
     w = Weir(one(HttpOrigin()), env=m.env)
     w.wait_log("notify.*is not heard")
     m.wait("READY", "1")
-    fill(m)
+    m.fill()
     w.reload()
     m.wait("READY", "1")
     w.wait_log("hears again")
@@ -150,7 +137,7 @@ def ready_that_is_not_heard_is_said_again():
 @case
 def main_does_not_wait_for_one_that_does_not_read():
     m = Manager()
-    fill(m)
+    m.fill()
     w = Weir(one(HttpOrigin()), env={**m.env, "WATCHDOG_USEC": "20000"})
     w.wait_log("notify.*is not heard")
     for _ in range(50):

@@ -257,6 +257,61 @@ def weir_is_upgraded_under_it():
     check(gone(w.inner), "weir lives on")
 
 
+def ready_loop(begun):
+    return shell("trap 'exit 6' TERM; echo x >>%s; "
+                 "while :; do sleep 0.02; done" % begun)
+
+
+@case
+def what_weir_said_last_is_heard_before_its_end():
+    """It says other things first, then who takes over, and has ended when
+    that is read."""
+    begun, _, _ = paths()
+    w = under(one(HttpOrigin(), pool="min_idle = 1;"), *ready_loop(begun))
+    until(lambda: os.path.exists(begun), "it runs")
+    w.signal(signal.SIGSTOP)
+    try:
+        w.reload()
+        os.kill(w.inner, signal.SIGUSR2)
+        until(lambda: w.stats()["pid"] != w.inner, "the new one")
+        until(lambda: gone(w.inner), "the old one is gone")
+    finally:
+        w.signal(signal.SIGCONT)
+    w.inner = w.stats()["pid"]
+    w.signal(signal.SIGHUP)
+    w.wait_log("(?s)took over.*reload: generation")
+    ok(once(w.conf.ports["front"]))
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 6, "exit status")
+    check(gone(w.inner), "weir lives on")
+
+
+@case
+def nor_is_one_that_has_taken_over_left():
+    begun, _, _ = paths()
+    w = under(one(HttpOrigin()), *ready_loop(begun))
+    until(lambda: os.path.exists(begun), "it runs")
+    w.signal(signal.SIGUSR2)
+    until(lambda: w.stats()["pid"] != w.inner, "the new one")
+    new = w.stats()["pid"]
+    w.signal(signal.SIGKILL)
+    eq(w.exited(), -9, "exit status")
+    for pid in (w.inner, new):
+        until(lambda: gone(pid), "weir is gone")
+
+
+@case
+def a_manager_that_does_not_read_hears_later_that_it_is_ready():
+    begun, _, _ = paths()
+    m = Manager()
+    m.fill()
+    w = under(one(HttpOrigin()), *ready_loop(begun), env=m.env)
+    until(lambda: os.path.exists(begun), "it runs")
+    m.wait("READY", "1")
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 6, "exit status")
+
+
 @case
 def weir_stop_ends_both():
     begun, _, _ = paths()
