@@ -48,6 +48,7 @@ struct run {
 	pid_t weir, app;                /* 0 = there is none */
 	bool weir_failed, app_ran;
 	bool terminal;                  /* the application is in front of it */
+	bool behind;                    /* or was, until bg of a shell */
 	int status;                     /* what to return */
 	unsigned asked;                 /* how often to end */
 	int64_t at_ms;                  /* when patience ends; INT64_MAX */
@@ -265,7 +266,7 @@ app_ended(struct run *r, int status)
 	if (!r->weir_failed)
 		r->status = WIFSIGNALED(status) ?
 		    EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
-	if (r->terminal)
+	if (r->terminal && !r->behind)
 		(void)tcsetpgrp(STDIN_FILENO, getpgrp());
 	end_weir(r);
 }
@@ -355,16 +356,29 @@ listen_to_weir(struct run *r)
 		;
 }
 
+/* It wants the terminal, and fg has given that to us, not to it. */
+static bool
+is_for_us_to_give(int number)
+{
+	return (number == SIGTTIN || number == SIGTTOU) &&
+	    tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
 /* Ctrl-Z was for the application; whoever waits for us is to know, and to bring
-   both back. Weir goes on meanwhile. */
+   both back: by fg with the terminal, by bg without, which keeps that. Weir goes
+   on meanwhile. */
 static void
-app_stopped(struct run *r)
+app_stopped(struct run *r, int number)
 {
 	if (!r->terminal)
 		return;
-	(void)tcsetpgrp(STDIN_FILENO, getpgrp());
-	(void)raise(SIGSTOP);
-	(void)tcsetpgrp(STDIN_FILENO, r->app);
+	if (!is_for_us_to_give(number)) {
+		if (!r->behind)
+			(void)tcsetpgrp(STDIN_FILENO, getpgrp());
+		(void)raise(SIGSTOP);
+	}
+	r->behind = tcgetpgrp(STDIN_FILENO) != getpgrp() ||
+	    tcsetpgrp(STDIN_FILENO, r->app) < 0;
 	(void)kill(-r->app, SIGCONT);
 }
 
@@ -378,7 +392,7 @@ reap(struct run *r)
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 		if (WIFSTOPPED(status)) {
 			if (pid == r->app)
-				app_stopped(r);
+				app_stopped(r, WSTOPSIG(status));
 		} else if (pid == r->app)
 			app_ended(r, status);
 		else if (pid == r->weir) {

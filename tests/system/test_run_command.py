@@ -409,4 +409,89 @@ def ctrl_z_stops_both_and_fg_goes_on():
     eq(os.waitstatus_to_exitcode(status), 128 + 2, "exit status")
 
 
+def job_of_a_shell(app, then):
+    """weir run in front of a shell with job control, which is played: when it
+    has stopped and goes on behind, then(its pid). The shell's terminal."""
+    file = put("job.conf", one(HttpOrigin()).text())
+    shell_pid, fd = pty.fork()
+    if shell_pid > 0:
+        later(lambda: os.close(fd))
+        return shell_pid, fd
+    status = 99
+    try:
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            os.tcsetpgrp(0, os.getpid())
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+            os.execv(BINARY, [BINARY, "-c", file, "run", "--", PYTHON, "-c",
+                              app])
+        os.waitpid(pid, os.WUNTRACED)
+        os.tcsetpgrp(0, os.getpgrp())
+        os.killpg(pid, signal.SIGCONT)
+        status = then(pid)
+    finally:
+        os._exit(status)
+
+
+def ended_with(pid):
+    status = until(lambda: [s for p, s in [os.waitpid(pid, os.WNOHANG)] if p],
+                   "the end")[0]
+    return os.waitstatus_to_exitcode(status)
+
+
+@case
+def bg_of_a_shell_leaves_the_shell_its_terminal():
+    begun, ended, _ = paths()
+
+    def then(pid):
+        until(lambda: os.path.exists(ended), "it goes on")
+        front = os.tcgetpgrp(0) == os.getpgrp()
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return status if front and os.tcgetpgrp(0) == os.getpgrp() else 98
+    shell_pid, fd = job_of_a_shell("""
+import signal, sys
+def on(*_):
+    open(%r, "w").close()
+    sys.exit(7)
+signal.signal(signal.SIGCONT, on)
+open(%r, "w").close()
+while True:
+    signal.pause()
+""" % (ended, begun), then)
+    until(lambda: os.path.exists(begun), "it runs")
+    os.write(fd, b"\x1a")
+    eq(ended_with(shell_pid), 7, "status; 98: the terminal was taken")
+
+
+@case
+def fg_of_what_runs_behind_gives_it_the_terminal():
+    """Nothing is said to it then: it asks for the terminal by reading."""
+    begun, ended, more = paths()
+
+    def then(pid):
+        until(lambda: os.path.exists(ended), "it goes on")
+        os.tcsetpgrp(0, pid)
+        open(more, "w").close()
+        status = os.waitpid(pid, os.WUNTRACED)[1]
+        if os.WIFSTOPPED(status):
+            os.kill(pid, signal.SIGKILL)
+            return 98
+        return os.waitstatus_to_exitcode(status)
+    shell_pid, fd = job_of_a_shell("""
+import os, signal, sys, time
+signal.signal(signal.SIGCONT, lambda *_: open(%r, "w").close())
+open(%r, "w").close()
+while not os.path.exists(%r):
+    time.sleep(0.01)
+sys.exit(len(sys.stdin.readline()))
+""" % (ended, begun, more), then)
+    until(lambda: os.path.exists(begun), "it runs")
+    os.write(fd, b"\x1a")
+    until(lambda: os.path.exists(more), "it is in front again")
+    os.write(fd, b"four\n")
+    eq(ended_with(shell_pid), 5, "bytes read; 98: it was stopped")
+
+
 run()
