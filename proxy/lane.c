@@ -5,8 +5,10 @@
  */
 #include "proxy/lane.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "net/log.h"
@@ -136,7 +138,11 @@ static void *
 lane_thread(void *arg)
 {
 	struct lane *lane = arg;
+	char name[16];
 
+	/* What top(1) and a debugger show: the worker's number is as elsewhere. */
+	snprintf(name, sizeof(name), "weir-%u", lane->worker.index);
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
 	worker_run(&lane->worker);
 	return NULL;
 }

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -280,6 +281,7 @@ finder_thread(void *arg)
 	struct process_finder *f = arg;
 	struct process_search *s;
 
+	(void)prctl(PR_SET_NAME, "weir-find", 0, 0, 0);
 	while ((s = next_search(f)) != NULL) {
 		if (f->scout >= 0)
 			scout_look(f->scout, s->ends, s->n);
@@ -322,8 +324,6 @@ start(struct process_finder *f)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	f->started = pthread_create(&f->thread, NULL, finder_thread, f) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (f->started)
-		(void)pthread_setname_np(f->thread, "weir-find");
 	return f->started;
 }
 

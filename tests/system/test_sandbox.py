@@ -3,21 +3,24 @@ a reload that needs more says so.
 """
 # SPDX-License-Identifier: MIT
 import errno
+import json
 import os
 import pwd
 import signal
 import struct
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import case as cases
-from case import Aside, Skip, case, check, eq, run, until
+from case import Aside, Skip, case, check, eq, later, run, until
 from fault import VARIANT
 from shim import Shim
 from upgrade import Successive
 from weir import Weir, listening, one, unix_listening
-from web import HttpOrigin, ok, once
+from web import HttpOrigin, answer, ok, once, request
+from wire import Client
 
 ATTEMPTS = ("sh", "itself", "outside", "unlink", "packet", "ptrace",
             "namespace", "code", "tiocsti", "signal", "mkdir", "memfd",
@@ -209,6 +212,45 @@ def its_scout_reads_and_no_more_and_ends_with_it():
     eq(len(os.listdir("/proc/%s/fd" % scout)), 1, "descriptors")
     w.stop()
     until(lambda: not os.path.exists("/proc/" + scout), "its end")
+
+
+def thread_names(w):
+    found = set()
+    for tid in os.listdir("/proc/%d/task" % w.pid):
+        with open("/proc/%d/task/%s/comm" % (w.pid, tid)) as f:
+            found.add(f.read().strip())
+    return found
+
+
+def holding(workers=1):
+    """A weir, confined, with one client that waits for an answer."""
+    gate = threading.Event()
+
+    def handler(q, link):
+        gate.wait(60)
+        return answer(q)
+    w = Weir(one(HttpOrigin(handler), workers=workers))
+    later(gate.set)
+    sandbox(w)
+    Client(w.conf.ports["front"]).send(request())
+    w.wait_pool(leased=1)
+    return w
+
+
+def process_of_client(w):
+    status, body = w.get("/connections")
+    eq(status, 200, "/connections")
+    return [h["process"] for r in json.loads(body)["connections"]
+            for h in r["holders"]]
+
+
+@case
+def threads_have_names_though_it_hides_where_they_lie():
+    """Also one that begins when it is confined."""
+    w = holding(workers=2)
+    process_of_client(w)
+    wanted = {"weir-log", "weir-0", "weir-1", "weir-find"}
+    until(lambda: wanted <= thread_names(w), "names")
 
 
 @case
