@@ -11,6 +11,7 @@
 #include "proxy/process.h"
 
 #include <dirent.h>
+#include <ev.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/inet_diag.h>
@@ -28,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/log.h"
 #include "proxy/service/scout.h"
 
 enum {
@@ -38,6 +40,7 @@ enum {
 struct process_finder {
 	struct worker *main;
 	int scout;                      /* who looks; -1 = the thread itself */
+	struct ev_io scout_ends;        /* it says nothing there but that */
 	pthread_t thread;
 	bool started, ending;
 	pthread_mutex_t lock;
@@ -306,10 +309,25 @@ process_finder_new(struct worker *main)
 	return f;
 }
 
+/* There is no other: what weir could start by now would be confined as it is. */
+static void
+scout_ended(struct ev_loop *loop, struct ev_io *io, int revents)
+{
+	(void)revents;
+	ev_io_stop(loop, io);
+	log_warn("sandbox", "the process that looks at other processes has "
+	    "ended: who local clients are will not be known until weir is "
+	    "restarted");
+}
+
 void
 process_finder_use(struct process_finder *f, int scout)
 {
 	f->scout = scout;
+	if (scout < 0)
+		return;
+	ev_io_init(&f->scout_ends, scout_ended, scout, EV_READ);
+	ev_io_start(f->main->loop, &f->scout_ends);
 }
 
 static bool
@@ -365,7 +383,9 @@ process_finder_free(struct process_finder *f)
 	}
 	pthread_cond_destroy(&f->more);
 	pthread_mutex_destroy(&f->lock);
-	if (f->scout >= 0)
+	if (f->scout >= 0) {
+		ev_io_stop(f->main->loop, &f->scout_ends);
 		close(f->scout);
+	}
 	free(f);
 }

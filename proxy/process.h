@@ -46,7 +46,8 @@ void process_look(struct process_end *ends, size_t n);
    when out of memory. */
 struct process_finder *process_finder_new(struct worker *main) MUST_CHECK;
 /* Let the one with that socket look (scout.h) instead of its thread; -1 = none.
-   Before the first search. */
+   Before the first search. Its end, after which nothing is found any more, is
+   logged by main's loop. */
 void process_finder_use(struct process_finder *f, int scout);
 /* Before main's end: waits for the search that is under way, drops the rest. */
 void process_finder_free(struct process_finder *f);

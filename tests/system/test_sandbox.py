@@ -254,6 +254,18 @@ def threads_have_names_though_it_hides_where_they_lie():
 
 
 @case
+def the_end_of_its_scout_is_told_once():
+    w = holding()
+    eq([p["pid"] for p in process_of_client(w)], [os.getpid()], "before")
+    scout, = helpers(w)
+    os.kill(int(scout), signal.SIGKILL)
+    w.wait_log("warn.*looks at other processes has ended")
+    for _ in range(2):
+        eq(process_of_client(w), [None], "after")
+    eq(w.log().count("has ended"), 1, "warnings")
+
+
+@case
 def changing_it_takes_a_restart():
     w = Weir(one(HttpOrigin()))
     w.write(w.conf.text() + 'security = { sandbox = "off"; };')
