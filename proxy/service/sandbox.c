@@ -18,7 +18,7 @@
 #include "net/log.h"
 
 /* Of a process that is in one: the hash of its rules, how many layers it has,
-   and a line for each place. */
+   1 if a core may be written; and a line for each place. */
 #define VARIABLE "WEIR_SANDBOX"
 
 /* The kernel takes 16, and somebody around us may have some. */
@@ -27,6 +27,7 @@ enum { LAYERS_MOST = 10 };
 struct inherited {
 	uint64_t hash;
 	unsigned layers;                /* 0 = nothing was inherited */
+	unsigned core;
 	struct sandbox_place *places;
 	size_t n_places;
 };
@@ -58,7 +59,8 @@ inherit(struct inherited *in)
 
 	if (value == NULL ||
 	    prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER ||
-	    sscanf(value, "%" SCNx64 " %u", &in->hash, &in->layers) != 2)
+	    sscanf(value, "%" SCNx64 " %u %u", &in->hash, &in->layers,
+	    &in->core) < 2)
 		return 0;
 	rest = copy = strdup(value);
 	if (copy == NULL)
@@ -83,7 +85,7 @@ hand_down(const struct sandbox *s, uint64_t hash, unsigned layers)
 
 	if (f == NULL)
 		return -1;
-	fprintf(f, "%016" PRIx64 " %u", hash, layers);
+	fprintf(f, "%016" PRIx64 " %u %u", hash, layers, s->core);
 	for (i = 0; i < s->n_places; i++)
 		if (strchr(s->places[i].dir, '\n') == NULL)
 			fprintf(f, "\n%u%s", s->places[i].uses,
@@ -103,14 +105,14 @@ hash_text(uint64_t h, const char *text)
 }
 
 static uint64_t
-hash_of(const struct conf *conf, const struct sandbox *s, bool core)
+hash_of(const struct conf *conf, const struct sandbox *s)
 {
 	uint64_t h = seccomp_hash();
 	char text[32];
 	size_t i;
 
 	snprintf(text, sizeof(text), "%d %d", (int)conf->security.sandbox,
-	    core);
+	    s->core);
 	h = hash_text(h, text);
 	for (i = 0; i < s->n_places; i++) {
 		snprintf(text, sizeof(text), "\n%u", s->places[i].uses);
@@ -134,12 +136,12 @@ name_user(struct sandbox *s)
 
 /* What is missing in this kernel is missing. */
 static void
-confine(struct sandbox *s, bool core)
+confine(struct sandbox *s)
 {
 	char why[SANDBOX_TEXT_MAX - 20];
 
 	s->no_new_privs = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-	s->confined = landlock_enter(s->places, s->n_places, core, why,
+	s->confined = landlock_enter(s->places, s->n_places, s->core, why,
 	    sizeof(why)) == 0;
 	snprintf(s->landlock, sizeof(s->landlock), s->confined ? "on" :
 	    "unavailable: %s", why);
@@ -182,6 +184,24 @@ check_places(const struct sandbox_place *given, size_t n_given,
 	return done;
 }
 
+static bool
+wants_core(const struct conf *conf)
+{
+	return conf->watchdog.action == CONF_STUCK_ABORT;
+}
+
+/* An abort is there for the core that it leaves. */
+static int
+check_core(bool given, const struct conf *conf, char *why, size_t size)
+{
+	if (given || !wants_core(conf) || !landlock_hinders_cores())
+		return 0;
+	snprintf(why, size, "needs a restart: security.sandbox does not permit "
+	    "to make cores, since watchdog.action was not \"abort\" when weir "
+	    "started");
+	return -1;
+}
+
 bool
 sandbox_will_hide(const struct conf *conf)
 {
@@ -197,15 +217,15 @@ sandbox_may_start(const struct conf *conf, char *why, size_t size)
 	if (done < 0)
 		done = out_of_memory(why, size);
 	else if (in.layers > 0)
-		done = check_places(in.places, in.n_places, conf, why, size);
+		done = check_places(in.places, in.n_places, conf, why, size) <
+		    0 || check_core(in.core != 0, conf, why, size) < 0 ? -1 : 0;
 	places_free(in.places, in.n_places);
 	return done;
 }
 
-/* Of the places that the layer before ours has left, those that ours leaves,
-   too. */
+/* Of what the layer before ours has left, what ours leaves, too. */
 static int
-narrow_places(const struct sandbox *s, struct inherited *in)
+narrow(const struct sandbox *s, struct inherited *in)
 {
 	struct sandbox_place *both = NULL;
 	size_t n = 0;
@@ -218,21 +238,22 @@ narrow_places(const struct sandbox *s, struct inherited *in)
 	places_free(in->places, in->n_places);
 	in->places = both;
 	in->n_places = n;
+	in->core = in->core != 0 && s->core;
 	return 0;
 }
 
 /* What we are in stays. Is it what we would make ourselves? */
 static int
 take_over(struct sandbox *s, const struct conf *conf, struct inherited *in,
-    uint64_t hash, bool core)
+    uint64_t hash)
 {
 	int done = 0;
 
 	if (hash != in->hash && in->layers < LAYERS_MOST &&
 	    conf->security.sandbox == CONF_SANDBOX_ON) {
-		confine(s, core);
+		confine(s);
 		if (s->confined)
-			done = narrow_places(s, in);
+			done = narrow(s, in);
 		in->layers++;
 		in->hash = hash;
 	} else {
@@ -245,6 +266,7 @@ take_over(struct sandbox *s, const struct conf *conf, struct inherited *in,
 	places_free(s->places, s->n_places);
 	s->places = in->places;
 	s->n_places = in->n_places;
+	s->core = in->core != 0;
 	s->confined = true;
 	in->places = NULL;
 	in->n_places = 0;
@@ -255,12 +277,12 @@ int
 sandbox_enter(struct sandbox *s, const struct conf *conf, char *why,
     size_t size)
 {
-	bool core = conf->watchdog.action == CONF_STUCK_ABORT;
 	struct inherited in = { 0 };
 	uint64_t hash;
 
 	memset(s, 0, sizeof(*s));
 	name_user(s);
+	s->core = wants_core(conf);
 	s->state = "off";
 	snprintf(s->seccomp, sizeof(s->seccomp), "off");
 	snprintf(s->landlock, sizeof(s->landlock), "off");
@@ -270,9 +292,9 @@ sandbox_enter(struct sandbox *s, const struct conf *conf, char *why,
 		places_free(in.places, in.n_places);
 		return out_of_memory(why, size);
 	}
-	hash = hash_of(conf, s, core);
+	hash = hash_of(conf, s);
 	if (in.layers > 0) {
-		return take_over(s, conf, &in, hash, core) < 0 ||
+		return take_over(s, conf, &in, hash) < 0 ||
 		    hand_down(s, in.hash, in.layers) < 0 ?
 		    out_of_memory(why, size) : 0;
 	}
@@ -283,7 +305,7 @@ sandbox_enter(struct sandbox *s, const struct conf *conf, char *why,
 		s->seals = s->seals_by_log = true;
 		return 0;
 	}
-	confine(s, core);
+	confine(s);
 	return hand_down(s, hash, 1) < 0 ? out_of_memory(why, size) : 0;
 }
 
@@ -315,8 +337,10 @@ int
 sandbox_permits(const struct sandbox *s, const struct conf *conf, char *why,
     size_t size)
 {
-	return s->confined ? check_places(s->places, s->n_places, conf, why,
-	    size) : 0;
+	if (!s->confined)
+		return 0;
+	return check_places(s->places, s->n_places, conf, why, size) < 0 ||
+	    check_core(s->core, conf, why, size) < 0 ? -1 : 0;
 }
 
 void

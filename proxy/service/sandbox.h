@@ -48,10 +48,12 @@ struct sandbox {
 	char landlock[SANDBOX_TEXT_MAX];
 	bool no_new_privs;
 	char user[64];                  /* whom weir runs as */
-	bool confined;                  /* places counts */
+	bool confined;                  /* places and core count */
 	bool seals, seals_by_log;       /* sandbox_seal() has something to do */
 	struct sandbox_place *places;   /* where something may be written */
 	size_t n_places;
+	bool core;                      /* the kernel may write a core of ours:
+					   watchdog.action of the start */
 };
 
 /* Will sandbox_enter() hide other processes from weir? */
@@ -101,6 +103,9 @@ int places_common(const struct sandbox_place *a, size_t n_a,
    with why. core: the kernel may write a core of ours. */
 int landlock_enter(const struct sandbox_place *v, size_t n, bool core,
     char *why, size_t size) MUST_CHECK;
+
+/* Without that, would a core of ours fail? */
+bool landlock_hinders_cores(void);
 
 /* Which system calls are left to all threads of a process. */
 enum seccomp_set {

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -270,21 +271,43 @@ permit_programs(int ruleset)
 	(void)permit(ruleset, dirname(path), LANDLOCK_ACCESS_FS_EXECUTE);
 }
 
-/* Where the kernel will put a core: core(5). */
+/* The folder that the kernel will put a core of ours into: core(5). NULL: it
+   gives it to a program, or makes none. */
+static const char *
+core_folder(char pattern[PATH_MAX])
+{
+	struct rlimit limit;
+	FILE *f;
+	const char *read;
+
+	if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0)
+		return NULL;
+	f = fopen("/proc/sys/kernel/core_pattern", "re");
+	if (f == NULL)
+		return NULL;
+	read = fgets(pattern, PATH_MAX, f);
+	fclose(f);
+	return read == NULL || pattern[0] == '|' ? NULL : dirname(pattern);
+}
+
+bool
+landlock_hinders_cores(void)
+{
+	char pattern[PATH_MAX];
+
+	return core_folder(pattern) != NULL;
+}
+
 static void
 permit_core(int ruleset)
 {
-	char pattern[PATH_MAX] = "";
-	FILE *f = fopen("/proc/sys/kernel/core_pattern", "re");
+	char pattern[PATH_MAX];
+	const char *dir = core_folder(pattern);
 
-	if (f != NULL && fgets(pattern, sizeof(pattern), f) != NULL &&
-	    pattern[0] != '|')
-		(void)permit(ruleset, dirname(pattern),
-		    LANDLOCK_ACCESS_FS_WRITE_FILE |
+	if (dir != NULL)
+		(void)permit(ruleset, dir, LANDLOCK_ACCESS_FS_WRITE_FILE |
 		    LANDLOCK_ACCESS_FS_MAKE_REG |
 		    LANDLOCK_ACCESS_FS_REMOVE_FILE);
-	if (f != NULL)
-		fclose(f);
 }
 
 /* 0, or -1 for a place that cannot be named to the kernel. */

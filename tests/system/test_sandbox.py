@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pwd
+import resource
 import signal
 import struct
 import sys
@@ -349,6 +350,41 @@ def what_a_narrower_one_after_it_has_left_is_known():
           "permit to make sockets in %s" % place in body, body)
     check("needs a restart" in w.refused(), "an upgrade")
     ok(once(w.conf.ports["front"]))
+
+
+def cores_are_files():
+    with open("/proc/sys/kernel/core_pattern") as f:
+        piped = f.read(1) == "|"
+    return not piped and resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+
+
+@case
+def an_abort_that_could_leave_no_core_takes_a_restart():
+    o = HttpOrigin()
+
+    def text(w, action):
+        return w.conf.text() + 'watchdog = { action = "%s"; };' % action
+    w = Successive(one(o))
+    sandbox(w)
+    w.write(text(w, "abort"))
+    status, body = w.post("/reload")
+    if cores_are_files():
+        sentence = "needs a restart: security.sandbox does not permit to " \
+            "make cores, since watchdog.action was not "
+        check(status != 200 and sentence in body, body)
+        check(sentence in w.refused(), "an upgrade")
+    else:
+        eq(status, 200, body)
+    w.stop()
+    # One that was started so has them, and goes on having them.
+    w = Successive(one(o, more='watchdog = { action = "abort"; };'))
+    for _ in range(2):
+        w.upgrade()
+        w.reload()
+    # Without the sandbox there is nothing to wait for.
+    w = Weir(one(o, more='security = { sandbox = "off"; };'))
+    w.write(text(w, "abort"))
+    w.reload()
 
 
 run()
