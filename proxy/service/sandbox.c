@@ -51,7 +51,7 @@ read_place(struct inherited *in, const char *line)
 
 /* The variable alone proves nothing: it may have been left over. */
 static int
-inherit(struct inherited *in)
+read_inherited(struct inherited *in)
 {
 	const char *value = getenv(VARIABLE);
 	char *copy, *rest, *line;
@@ -97,14 +97,6 @@ hand_down(const struct sandbox *s, uint64_t hash, unsigned layers)
 }
 
 static uint64_t
-hash_text(uint64_t h, const char *text)
-{
-	for (; *text != '\0'; text++)
-		h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
-	return h;
-}
-
-static uint64_t
 hash_of(const struct conf *conf, const struct sandbox *s)
 {
 	uint64_t h = seccomp_hash();
@@ -113,10 +105,12 @@ hash_of(const struct conf *conf, const struct sandbox *s)
 
 	snprintf(text, sizeof(text), "%d %d", (int)conf->security.sandbox,
 	    s->core);
-	h = hash_text(h, text);
+	h = sandbox_hash(h, text, strlen(text));
 	for (i = 0; i < s->n_places; i++) {
 		snprintf(text, sizeof(text), "\n%u", s->places[i].uses);
-		h = hash_text(hash_text(h, text), s->places[i].dir);
+		h = sandbox_hash(h, text, strlen(text));
+		h = sandbox_hash(h, s->places[i].dir,
+		    strlen(s->places[i].dir));
 	}
 	return h;
 }
@@ -212,7 +206,7 @@ int
 sandbox_may_start(const struct conf *conf, char *why, size_t size)
 {
 	struct inherited in = { 0 };
-	int done = inherit(&in);
+	int done = read_inherited(&in);
 
 	if (done < 0)
 		done = out_of_memory(why, size);
@@ -244,7 +238,7 @@ narrow(const struct sandbox *s, struct inherited *in)
 
 /* What we are in stays. Is it what we would make ourselves? */
 static int
-take_over(struct sandbox *s, const struct conf *conf, struct inherited *in,
+keep_inherited(struct sandbox *s, const struct conf *conf, struct inherited *in,
     uint64_t hash)
 {
 	int done = 0;
@@ -287,14 +281,15 @@ sandbox_enter(struct sandbox *s, const struct conf *conf, char *why,
 	snprintf(s->seccomp, sizeof(s->seccomp), "off");
 	snprintf(s->landlock, sizeof(s->landlock), "off");
 	s->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-	if (inherit(&in) < 0 || places_of(conf, &s->places, &s->n_places) < 0 ||
+	if (read_inherited(&in) < 0 ||
+	    places_of(conf, &s->places, &s->n_places) < 0 ||
 	    places_usual(&s->places, &s->n_places) < 0) {
 		places_free(in.places, in.n_places);
 		return out_of_memory(why, size);
 	}
 	hash = hash_of(conf, s);
 	if (in.layers > 0) {
-		return take_over(s, conf, &in, hash) < 0 ||
+		return keep_inherited(s, conf, &in, hash) < 0 ||
 		    hand_down(s, in.hash, in.layers) < 0 ?
 		    out_of_memory(why, size) : 0;
 	}

@@ -224,8 +224,8 @@ seccomp_enter(enum seccomp_set set, char *why, size_t size)
 }
 
 /* FNV-1a */
-static uint64_t
-hash_more(uint64_t h, const void *bytes, size_t n)
+uint64_t
+sandbox_hash(uint64_t h, const void *bytes, size_t n)
 {
 	const unsigned char *b = bytes;
 
@@ -241,11 +241,13 @@ seccomp_hash(void)
 	size_t i;
 
 	for (i = 0; i < NELEMS(calls); i++)
-		h = hash_more(h, calls[i], strlen(calls[i]) + 1);
+		h = sandbox_hash(h, calls[i], strlen(calls[i]) + 1);
 	for (i = 0; i < NELEMS(narrow); i++) {
-		h = hash_more(h, narrow[i].name, strlen(narrow[i].name) + 1);
-		h = hash_more(h, &narrow[i].value, sizeof(narrow[i].value));
-		h = hash_more(h, &narrow[i].mask, sizeof(narrow[i].mask));
+		h = sandbox_hash(h, narrow[i].name,
+		    strlen(narrow[i].name) + 1);
+		h = sandbox_hash(h, &narrow[i].value,
+		    sizeof(narrow[i].value));
+		h = sandbox_hash(h, &narrow[i].mask, sizeof(narrow[i].mask));
 	}
 	return h;
 }

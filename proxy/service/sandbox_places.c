@@ -93,9 +93,9 @@ place_of_file(struct sandbox_place **v, size_t *n, const char *path,
 	return done;
 }
 
-/* A log's folder; of a link also that of what it leads to, which is what is made
-   anew when it is opened again. Not of a terminal or the like, whose folder has
-   others beside it. */
+/* A log's folder; of a link also that of what it leads to, which is what is
+   made anew when it is opened again. Not of a terminal or the like, whose
+   folder has others beside it. */
 static int
 place_of_log(struct sandbox_place **v, size_t *n, const char *path)
 {
