@@ -72,7 +72,7 @@ cap_take(struct cap_table *t, int number)
 		return NULL;
 	/* One that was given back may still be counted in by the other. */
 	while (number < 0 && i < CAP_MOST && (t->taken[i] ||
-	    atomic_load(&t->v[i].total) > 0))
+	    atomic_load(&t->v[i].both) > 0))
 		i++;
 	if (i == CAP_MOST || t->taken[i])
 		return NULL;
@@ -87,6 +87,50 @@ cap_give(struct cap_table *t, struct cap *cap)
 		t->taken[cap_number(t, cap)] = false;
 }
 
+static uint64_t
+one_of(unsigned side)
+{
+	return (uint64_t)1 << 32 * side;
+}
+
+bool
+cap_count(struct cap *cap, unsigned side, unsigned most)
+{
+	uint64_t now = atomic_load(&cap->both);
+
+	do {
+		if ((now & UINT32_MAX) + (now >> 32) >= most)
+			return false;
+	} while (!atomic_compare_exchange_weak(&cap->both, &now,
+	    now + one_of(side)));
+	return true;
+}
+
+/* One less of that side, which has one, and so much more. */
+static void
+change(struct cap *cap, unsigned side, uint64_t add)
+{
+	uint64_t now = atomic_load(&cap->both);
+
+	do {
+		if ((now >> 32 * side & UINT32_MAX) == 0)
+			return;
+	} while (!atomic_compare_exchange_weak(&cap->both, &now,
+	    now - one_of(side) + add));
+}
+
+void
+cap_discount(struct cap *cap, unsigned side)
+{
+	change(cap, side, 0);
+}
+
+void
+cap_move(struct cap *cap, unsigned side)
+{
+	change(cap, side, one_of(!side));
+}
+
 void
 cap_bury(struct cap_table *t)
 {
@@ -97,9 +141,9 @@ cap_bury(struct cap_table *t)
 		struct cap *cap = &t->v[i];
 
 		/* Read first: a page that was never touched stays so. */
-		if (atomic_load(&cap->own[other]) > 0)
-			atomic_fetch_sub(&cap->total,
-			    atomic_exchange(&cap->own[other], 0));
+		if (cap_own(cap, other) > 0)
+			atomic_fetch_and(&cap->both, (uint64_t)UINT32_MAX <<
+			    32 * t->side);
 		if (atomic_load(&cap->waiting[other]) > 0)
 			atomic_store(&cap->waiting[other], 0);
 	}

@@ -1,6 +1,8 @@
 /*
  * Counts of connections that two processes share while one takes over from the
- * other: pool.max is kept over both, by the one atomic that both count in.
+ * other: pool.max is kept over both, by the one atomic that both count in. A
+ * place is taken, goes over and is freed in one step each, so that one who is
+ * killed at any moment has counted right.
  *
  * The table lies in memory that has a descriptor. The process that comes maps
  * it too, counts on the other side, and is told which entry is which
@@ -22,8 +24,9 @@ enum { CAP_MOST = 2048, CAP_SIDES = 2 };
 
 /* Of one upstream; by side where a process has a side. */
 struct cap {
-	_Alignas(64) _Atomic unsigned total;    /* connections, both sides */
-	_Atomic unsigned own[CAP_SIDES];        /* of them */
+	_Alignas(64) _Atomic uint64_t both;     /* connections: 32 bits for each
+						   side, the lower ones for
+						   0 */
 	_Atomic unsigned waiting[CAP_SIDES];    /* asks for which there is none;
 						   published now and then */
 };
@@ -55,7 +58,31 @@ cap_number(const struct cap_table *t, const struct cap *cap)
 	return (int)(cap - t->v);
 }
 
-/* The other process has ended: what it still had is gone. */
+/* What one side has, and both. */
+static inline unsigned
+cap_own(const struct cap *cap, unsigned side)
+{
+	return (unsigned)(atomic_load(&cap->both) >> 32 * side & UINT32_MAX);
+}
+
+static inline unsigned
+cap_total(const struct cap *cap)
+{
+	uint64_t both = atomic_load(&cap->both);
+
+	return (unsigned)(both & UINT32_MAX) + (unsigned)(both >> 32);
+}
+
+/* Take a place unless `most` are taken. */
+bool cap_count(struct cap *cap, unsigned side, unsigned most);
+/* One of that side is free. Where it has none nothing becomes less: the other
+   side has been told that this one is dead, and was told wrong. */
+void cap_discount(struct cap *cap, unsigned side);
+/* One of that side is the other's from now on. */
+void cap_move(struct cap *cap, unsigned side);
+
+/* The other process has ended, for certain: what it still had is gone. One that
+   lives would go on counting here. */
 void cap_bury(struct cap_table *t);
 
 #endif

@@ -46,9 +46,17 @@ handed_drop(struct handed *h)
 }
 
 void
+handed_going(struct handed *h, bool goes)
+{
+	if (goes)
+		upstream_slot_send(h->upstream);
+	else
+		upstream_slot_keep(h->upstream);
+}
+
+void
 handed_sent(struct handed *h)
 {
-	upstream_slot_send(h->upstream);
 	handed_free(h);
 }
 

@@ -39,7 +39,9 @@ struct handed *handed_new(size_t len) MUST_CHECK;
 
 /* It goes nowhere: closed, and its place is free. */
 void handed_drop(struct handed *h);
-/* It has been sent: the other process has it, and its place. */
+/* It is about to be sent, and its place is the other one's; or it has to wait. */
+void handed_going(struct handed *h, bool goes);
+/* It has been sent. */
 void handed_sent(struct handed *h);
 
 /* On its worker: take out connections that may go and have been idle for so long,

@@ -76,13 +76,11 @@ take_below(_Atomic unsigned *n, const _Atomic unsigned *most)
 bool
 upstream_slot_take(struct upstream *up)
 {
-	if (!take_below(up->cap != NULL ? &up->cap->total : &up->open,
-	    &up->most))
+	if (up->cap == NULL)
+		return take_below(&up->open, &up->most);
+	if (!cap_count(up->cap, up->side, atomic_load(&up->most)))
 		return false;
-	if (up->cap != NULL) {
-		atomic_fetch_add(&up->cap->own[up->side], 1);
-		atomic_fetch_add(&up->open, 1);
-	}
+	atomic_fetch_add(&up->open, 1);
 	return true;
 }
 
@@ -90,20 +88,22 @@ void
 upstream_slot_free(struct upstream *up)
 {
 	atomic_fetch_sub(&up->open, 1);
-	if (up->cap == NULL)
-		return;
-	atomic_fetch_sub(&up->cap->own[up->side], 1);
-	atomic_fetch_sub(&up->cap->total, 1);
+	if (up->cap != NULL)
+		cap_discount(up->cap, up->side);
 }
 
 void
 upstream_slot_send(struct upstream *up)
 {
 	atomic_fetch_sub(&up->open, 1);
-	/* The other's before it comes: should that one end now, it is buried
-	   with what it had. */
-	atomic_fetch_add(&up->cap->own[!up->side], 1);
-	atomic_fetch_sub(&up->cap->own[up->side], 1);
+	cap_move(up->cap, up->side);
+}
+
+void
+upstream_slot_keep(struct upstream *up)
+{
+	cap_move(up->cap, !up->side);
+	atomic_fetch_add(&up->open, 1);
 }
 
 void

@@ -101,23 +101,25 @@ void upstream_slot_free(struct upstream *up);
 bool upstream_pin_take(struct upstream *up);
 void upstream_pin_free(struct upstream *up);
 
-/* A connection goes over to the other process, and its place with it: it has
-   been sent, and it has come. */
+/* A connection goes over to the other process, and its place with it: it is about
+   to be sent (then it is buried with the other one, should that end), it could
+   not be, it has come. */
 void upstream_slot_send(struct upstream *up);
+void upstream_slot_keep(struct upstream *up);
 void upstream_slot_receive(struct upstream *up);
 
 /* What counts for the cap: also what another process has. */
 static inline unsigned
 upstream_open(const struct upstream *up)
 {
-	return atomic_load(up->cap != NULL ? &up->cap->total : &up->open);
+	return up->cap != NULL ? cap_total(up->cap) : atomic_load(&up->open);
 }
 
 /* Of it, what another process has. */
 static inline unsigned
 upstream_elsewhere(const struct upstream *up)
 {
-	return up->cap != NULL ? atomic_load(&up->cap->own[!up->side]) : 0;
+	return up->cap != NULL ? cap_own(up->cap, !up->side) : 0;
 }
 
 /* There is none at the moment. */

@@ -24,18 +24,24 @@ struct outgoing {
 	size_t len;
 	int fds[MESSAGE_FDS_MOST];
 	size_t n_fds;
-	void (*sent)(void *arg, bool well);
+	void (*news)(void *arg, enum sending is);       /* NULL = nobody asks */
 	void *arg;
 };
 
 /* ------------------------------------------------------------------ sending */
 
 static void
-outgoing_end(struct outgoing *o, bool well)
+tell(const struct outgoing *o, enum sending is)
+{
+	if (o->news != NULL)
+		o->news(o->arg, is);
+}
+
+static void
+outgoing_end(struct outgoing *o, enum sending is)
 {
 	list_remove(&o->link);
-	if (o->sent != NULL)
-		o->sent(o->arg, well);
+	tell(o, is);
 	free(o->packet);
 	free(o);
 }
@@ -84,15 +90,23 @@ flush(struct channel *c)
 	while (sent > 0 && (l = list_first(&c->queue)) != NULL) {
 		struct outgoing *o = container_of(l, struct outgoing, link);
 
-		sent = c->failed || c->fd < 0 ? -1 : send_one(c->fd, o);
+		if (c->failed || c->fd < 0) {
+			sent = -1;
+			break;
+		}
+		tell(o, SENDING_NOW);
+		sent = send_one(c->fd, o);
 		if (sent > 0)
-			outgoing_end(o, true);
+			outgoing_end(o, SENDING_DONE);
+		else
+			tell(o, SENDING_LATER);
 	}
 	if (sent >= 0)
 		return;
 	c->failed = true;
 	while ((l = list_first(&c->queue)) != NULL)
-		outgoing_end(container_of(l, struct outgoing, link), false);
+		outgoing_end(container_of(l, struct outgoing, link),
+		    SENDING_NEVER);
 }
 
 static void
@@ -109,7 +123,7 @@ flush_and_watch(struct channel *c)
 
 static bool
 queue(struct channel *c, json_t *j, const void *raw, size_t raw_len,
-    const int *fds, size_t n_fds, void (*sent)(void *, bool), void *arg)
+    const int *fds, size_t n_fds, void (*news)(void *, enum sending), void *arg)
 {
 	struct outgoing *o = calloc(1, sizeof(*o));
 
@@ -124,7 +138,7 @@ queue(struct channel *c, json_t *j, const void *raw, size_t raw_len,
 	if (n_fds > 0)
 		memcpy(o->fds, fds, n_fds * sizeof(*fds));
 	o->n_fds = n_fds;
-	o->sent = sent;
+	o->news = news;
 	o->arg = arg;
 	list_append(&c->queue, &o->link);
 	flush_and_watch(c);
@@ -140,9 +154,10 @@ channel_send(struct channel *c, json_t *j, const void *raw, size_t raw_len,
 
 bool
 channel_send_away(struct channel *c, json_t *j, const void *raw,
-    size_t raw_len, int fd, void (*sent)(void *arg, bool well), void *arg)
+    size_t raw_len, int fd, void (*news)(void *arg, enum sending is),
+    void *arg)
 {
-	return queue(c, j, raw, raw_len, &fd, 1, sent, arg);
+	return queue(c, j, raw, raw_len, &fd, 1, news, arg);
 }
 
 /* ---------------------------------------------------------------- receiving */

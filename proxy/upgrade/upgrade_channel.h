@@ -62,10 +62,19 @@ channel_is_empty(const struct channel *c)
 bool channel_send(struct channel *c, json_t *j, const void *raw,
     size_t raw_len, const int *fds, size_t n_fds);
 
-/* Likewise one descriptor, which is closed when it has been sent or never will
-   be; sent(arg, true) or (arg, false) tells. False = nothing was called. */
+/* Of one that is sent away. */
+enum sending {
+	SENDING_NOW,            /* the other one may have it in a moment */
+	SENDING_LATER,          /* after all not yet */
+	SENDING_DONE,
+	SENDING_NEVER
+};
+
+/* Likewise one descriptor, which is arg's: it may be closed when news(arg) is that
+   it has been sent or never will be. False = nothing was called. */
 bool channel_send_away(struct channel *c, json_t *j, const void *raw,
-    size_t raw_len, int fd, void (*sent)(void *arg, bool well), void *arg);
+    size_t raw_len, int fd, void (*news)(void *arg, enum sending is),
+    void *arg);
 
 /* Without a loop: read the next one, waiting at most so long. 1 = one came and
    came() took it; 0 = the other one has gone, was too slow or talks nonsense. */

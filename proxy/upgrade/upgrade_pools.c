@@ -60,12 +60,14 @@ wants_of_other(const struct upstream *up)
 }
 
 static void
-errand_sent(void *arg, bool well)
+errand_news(void *arg, enum sending is)
 {
-	if (well)
+	if (is == SENDING_DONE)
 		handed_sent(arg);
-	else
+	else if (is == SENDING_NEVER)
 		handed_drop(arg);
+	else
+		handed_going(arg, is == SENDING_NOW);
 }
 
 static void
@@ -80,7 +82,7 @@ send_one(struct channel *c, struct handed *h)
 	    (json_int_t)h->hint_ms);
 
 	list_remove(&h->link);
-	if (!channel_send_away(c, j, h->bytes, h->len, h->fd, errand_sent, h))
+	if (!channel_send_away(c, j, h->bytes, h->len, h->fd, errand_news, h))
 		handed_drop(h);
 }
 

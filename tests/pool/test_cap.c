@@ -124,6 +124,46 @@ what_the_other_had_is_free_when_it_has_gone(void **state)
 }
 
 static void
+one_that_could_not_be_sent_is_ours_again(void **state)
+{
+	struct upstream *a, *b;
+
+	(void)state;
+	begin(&a, &b, 2);
+	assert_true(upstream_slot_take(a));
+	upstream_slot_send(a);
+	upstream_slot_keep(a);
+	assert_int_equal(atomic_load(&a->open), 1);
+	assert_int_equal(upstream_elsewhere(b), 1);
+	assert_int_equal(upstream_elsewhere(a), 0);
+	upstream_slot_free(a);
+	assert_int_equal(upstream_open(b), 0);
+	end(a, b);
+}
+
+/* The dead one lives: nothing wraps, and what the other one has stays counted. */
+static void
+one_who_is_buried_alive_does_no_harm(void **state)
+{
+	struct upstream *a, *b;
+
+	(void)state;
+	begin(&a, &b, 3);
+	assert_true(upstream_slot_take(a));
+	assert_true(upstream_slot_take(b));
+	cap_bury(&old);
+	assert_int_equal(upstream_open(a), 1);
+	upstream_slot_free(b);
+	assert_int_equal(upstream_open(a), 1);
+	assert_int_equal(upstream_elsewhere(a), 0);
+	upstream_slot_free(a);
+	assert_int_equal(upstream_open(a), 0);
+	assert_true(upstream_slot_take(b));
+	upstream_slot_free(b);
+	end(a, b);
+}
+
+static void
 entries_are_given_once(void **state)
 {
 	struct cap_table t;
@@ -140,10 +180,10 @@ entries_are_given_once(void **state)
 	assert_null(cap_take(&t, CAP_MOST));
 	cap_give(&t, a);
 	/* Somebody else counts in it yet. */
-	atomic_store(&a->total, 1);
+	assert_true(cap_count(a, 1, 1));
 	assert_ptr_not_equal(cap_take(&t, -1), a);
 	n++;
-	atomic_store(&a->total, 0);
+	cap_discount(a, 1);
 	assert_ptr_equal(cap_take(&t, -1), a);
 	while (cap_take(&t, -1) != NULL)
 		n++;
@@ -175,6 +215,8 @@ main(void)
 		cmocka_unit_test(both_together_have_no_more_than_the_cap),
 		cmocka_unit_test(one_that_goes_over_takes_its_place_along),
 		cmocka_unit_test(what_the_other_had_is_free_when_it_has_gone),
+		cmocka_unit_test(one_that_could_not_be_sent_is_ours_again),
+		cmocka_unit_test(one_who_is_buried_alive_does_no_harm),
 		cmocka_unit_test(entries_are_given_once),
 		cmocka_unit_test(what_is_no_such_table_is_refused)
 	};

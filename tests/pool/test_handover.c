@@ -37,8 +37,7 @@ end(void)
 	struct cap *cap = s.upstream->cap;
 
 	scene_end(&s);
-	assert_int_equal(atomic_load(&cap->total), 0);
-	assert_int_equal(atomic_load(&cap->own[0]), 0);
+	assert_int_equal(cap_total(cap), 0);
 	cap_table_fini(&caps);
 }
 
@@ -83,10 +82,7 @@ taken(unsigned most, int64_t idle_ms, struct list *out)
 static void
 come_back(struct handed *h)
 {
-	struct cap *cap = s.upstream->cap;
-
-	atomic_fetch_sub(&cap->own[1], 1);
-	atomic_fetch_add(&cap->own[0], 1);
+	cap_move(s.upstream->cap, 1);
 	handover_adopt(scene_pool(&s, 0), h);
 	scene_run(&s);
 }
@@ -255,8 +251,8 @@ what_is_to_come_is_not_opened_to_be_warm(void **state)
 	(void)state;
 	begin();
 	s.conf.pool.min_idle = 3;
-	atomic_store(&s.upstream->cap->own[1], 2);
-	atomic_store(&s.upstream->cap->total, 2);
+	assert_true(cap_count(s.upstream->cap, 1, 2));
+	assert_true(cap_count(s.upstream->cap, 1, 2));
 	scene_reload(&s, false);
 	scene_pass(&s, 2000);
 	assert_int_equal(scene_connects(&s), 1);
