@@ -413,6 +413,8 @@ upgrade_find_cap(struct runtime *rt, const struct conf_upstream *conf,
 	    strcmp(k->protocol, conf->proto->name) != 0))
 		k = k->next;
 	up->side = rt->caps.side;
+	/* One that the weir before does not have, or has otherwise, counts in an
+	   entry of its own: nothing comes. */
 	up->alike = true;
 	if (k == NULL || k->cap < 0) {
 		if (rt->upgrade != NULL)

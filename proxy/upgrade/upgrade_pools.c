@@ -71,11 +71,13 @@ errand_news(void *arg, enum sending is)
 }
 
 static void
-send_one(struct channel *c, struct handed *h)
+send_one(const struct round *round, struct handed *h)
 {
+	struct channel *c = round->channel;
 	char addr[ADDR_TEXT_MAX];
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "is",
-	    "connection", "upstream", h->upstream->name, "endpoint", h->name,
+	json_t *j = json_pack("{s:s,s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:I}",
+	    "is", "connection", "upstream", h->upstream->name, "cap",
+	    cap_number(&round->rt->caps, h->upstream->cap), "endpoint", h->name,
 	    "address", addr_print(&h->addr, addr), "id", (json_int_t)h->id,
 	    "uses", (json_int_t)h->uses, "age_ms", (json_int_t)h->age_ms,
 	    "idle_ms", (json_int_t)h->idle_ms, "hint_ms",
@@ -105,7 +107,7 @@ errand_home(struct worker *w, struct mail *m)
 	(void)w;
 	while (channel_is_open(round->channel) &&
 	    (l = list_first(&e->handed)) != NULL)
-		send_one(round->channel, container_of(l, struct handed, link));
+		send_one(round, container_of(l, struct handed, link));
 	drop_all(e);
 	free(e);
 	if (--round->left > 0)
@@ -263,8 +265,10 @@ handed_lost(struct mail *m)
 	free(a);
 }
 
+/* The one of that name that counts where the sender has counted it: one of another
+   protocol has another entry. */
 static struct live_upstream *
-upstream_of(struct runtime *rt, const char *name)
+upstream_of(struct runtime *rt, const char *name, const struct cap *cap)
 {
 	struct list *l;
 
@@ -272,7 +276,8 @@ upstream_of(struct runtime *rt, const char *name)
 		struct live_upstream *lu =
 		    container_of(l, struct live_upstream, link);
 
-		if (lu->conf != NULL && strcmp(lu->upstream->name, name) == 0)
+		if (lu->conf != NULL && lu->upstream->cap == cap &&
+		    strcmp(lu->upstream->name, name) == 0)
 			return lu;
 	}
 	return NULL;
@@ -317,25 +322,37 @@ read_handed(const struct message *m)
 	return NULL;
 }
 
+static void
+refuse(const struct cap_table *caps, struct cap *cap, int fd)
+{
+	if (fd >= 0)
+		close(fd);
+	/* Its place is the sender's no more. */
+	cap_discount(cap, caps->side);
+}
+
 bool
 take_connection(struct runtime *rt, const struct message *m, int *fds)
 {
-	struct live_upstream *lu = upstream_of(rt, message_text(m, "upstream"));
-	struct arrived *a = calloc(1, sizeof(*a));
-	struct handed *h = m->n_fds == 1 ? read_handed(m) : NULL;
+	int64_t n = message_number(m, "cap", -1, CAP_MOST - 1, -1);
+	struct cap *cap = n >= 0 ? &rt->caps.v[n] : NULL;
+	struct live_upstream *lu;
+	struct arrived *a;
+	struct handed *h;
 	size_t i;
 
-	if (lu == NULL || a == NULL || h == NULL) {
+	if (cap == NULL || m->n_fds != 1) {
 		for (i = 0; i < m->n_fds; i++)
 			close(fds[i]);
-		free(a);
+		return false;
+	}
+	lu = upstream_of(rt, message_text(m, "upstream"), cap);
+	h = lu != NULL && fds[0] >= 0 ? read_handed(m) : NULL;
+	a = h != NULL ? calloc(1, sizeof(*a)) : NULL;
+	if (a == NULL) {
 		free(h);
-		/* Its place is the sender's no more. */
-		if (lu != NULL && m->n_fds == 1) {
-			upstream_slot_receive(lu->upstream);
-			upstream_slot_free(lu->upstream);
-		}
-		return m->n_fds == 1;
+		refuse(&rt->caps, cap, fds[0]);
+		return true;
 	}
 	h->fd = fds[0];
 	h->upstream = lu->upstream;

@@ -28,7 +28,9 @@ struct round;
 bool spare_connections(struct runtime *rt, struct channel *c, int64_t idle_ms,
     void (*done)(void *arg), void *arg);
 
-/* One has come: to the next lane. fd is taken over. False: it makes no sense. */
+/* One has come: to the next lane. fd is taken over, -1 where it was lost on the
+   way; where no upstream has it, it is closed and its place is free. False: it
+   makes no sense. */
 bool take_connection(struct runtime *rt, const struct message *m, int *fds);
 
 /* How many asks of it wait for a connection. */

@@ -182,6 +182,34 @@ def what_a_server_has_said_to_its_first_client_goes_along():
     eq(said, {b"hello 1\n", b"hello 2\n"}, "what was said")
 
 
+@case
+def an_upstream_may_change_its_protocol_or_go():
+    o = HttpOrigin(keep=True)
+    conf = one(o, pool="min_idle = 2; max = 2;") \
+        .listener("side", "gone").upstream("gone", o, pool="min_idle = 1;")
+    w = Successive(conf)
+    w.wait_pool(idle=2)
+    w.wait_pool(name="gone", idle=1)
+    w.conf.listeners.pop("side")
+    w.conf.upstreams.pop("gone")
+    w.conf.listener("front", protocol="tcp") \
+        .upstream("back", o, pool="max = 2;")
+    w.write()
+    w.upgrade()
+    until(lambda: o.open == 0, "the end of what is of no use")
+    eq(w.pool()["open"], 0, "open")
+    for _ in range(3):
+        ok(once(w.conf.ports["front"]))
+    w.wait_pool(open=0)
+    # And back: the entries are those that have always been counted in.
+    w.conf.listener("front")
+    w.write()
+    w.upgrade()
+    for _ in range(3):
+        ok(once(w.conf.ports["front"]))
+    w.wait_pool(open=1, idle=1)
+
+
 # ------------------------------------------------------------------ under load
 
 def loaded(workers, upgrades=3):
