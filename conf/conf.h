@@ -506,6 +506,9 @@ struct conf *conf_keep(struct conf *c);
 /* "FILE:LINE" of a line kept in the structs above. */
 void conf_place(const struct conf *c, int line, char *out, size_t size);
 
+/* The LINE of it. */
+int conf_line(const struct conf *c, int line);
+
 /*
  * What is legal but hurts: appended to *warnings. For a process of one thread:
  * as root it becomes the file's user for a moment, to see what that one can read.

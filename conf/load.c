@@ -408,6 +408,14 @@ conf_place(const struct conf *c, int line, char *out, size_t size)
 		    text_line_of(&source->text, line));
 }
 
+int
+conf_line(const struct conf *c, int line)
+{
+	const struct source *source = c->source;
+
+	return text_line_of(&source->text, line);
+}
+
 const struct conf_listener *
 conf_listener_find(const struct conf *c, const char *name)
 {

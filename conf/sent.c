@@ -150,7 +150,8 @@ file_number(struct taking *k, const char *file)
 	return (int)t->n_files++;
 }
 
-/* '#@ 12 "name"', of len bytes: 1 = it was one, 0 = it is none, -1 = as above. */
+/* '#@ 12 "name"', of len bytes: 1 = it was one, 0 = it is none, -1 = as above.
+   A name that no file can have is none. */
 static int
 take_mark(struct taking *k, const char *at, size_t len)
 {
@@ -166,7 +167,7 @@ take_mark(struct taking *k, const char *at, size_t len)
 	number = strtol(line + sizeof(MARK) - 1, &name, 10);
 	end = line + len - 1;
 	if (number < 1 || number > INT_MAX / 2 || strncmp(name, " \"", 2) != 0 ||
-	    end < name + 2 || *end != '"') {
+	    end < name + 2 || *end != '"' || end - name - 2 >= PATH_MAX) {
 		free(line);
 		return 0;
 	}

@@ -6,6 +6,7 @@
 #include "proxy/admin/plans.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static json_t *
 change(const struct diff_change *d, const struct conf *conf)
 {
 	json_t *o = json_object();
-	char place[1024];
+	char place[PATH_MAX + 32];
 
 	(void)json_object_set_new(o, "kind", json_text(diff_kinds[d->kind]));
 	(void)json_object_set_new(o, "name", json_text(d->name));
@@ -56,7 +57,7 @@ change(const struct diff_change *d, const struct conf *conf)
 	if (d->line > 0)
 		conf_place(conf, d->line, place, sizeof(place));
 	(void)json_object_set_new(o, "line", d->line > 0 ?
-	    json_integer(atoi(strrchr(place, ':') + 1)) : json_null());
+	    json_integer(conf_line(conf, d->line)) : json_null());
 	(void)json_object_set_new(o, "place", d->line > 0 ?
 	    json_text(place) : json_null());
 	return o;

@@ -5,6 +5,8 @@
  */
 #include "conf/sent.h"
 
+#include <limits.h>
+
 #include "conf/problems.h"
 #include "tests/conf/rows.h"
 
@@ -100,6 +102,27 @@ what_is_no_mark_stays(void **state)
 	}
 }
 
+/* Of a path the system takes PATH_MAX bytes, with its NUL. */
+static void
+a_name_longer_than_any_path_is_no_mark(void **state)
+{
+	char *text = malloc(PATH_MAX + 32);
+	struct text t;
+
+	(void)state;
+	assert_non_null(text);
+	for (int len = PATH_MAX - 1; len <= PATH_MAX; len++) {
+		memset(text, 'x', PATH_MAX + 32);
+		memcpy(text, "#@ 7 \"", 6);
+		strcpy(text + 6 + len, "\"\na = 1;\n");
+		assert_int_equal(sent_read(&t, "a", "a", text, &problems), 0);
+		assert_int_equal(t.n_files, len < PATH_MAX ? 2 : 1);
+		assert_int_equal(text_line_of(&t, 1), len < PATH_MAX ? 7 : 1);
+		text_fini(&t);
+	}
+	free(text);
+}
+
 static void
 is_refused(const char *text, const char *why)
 {
@@ -172,6 +195,7 @@ main(void)
 		cmocka_unit_test(lines_are_those_of_the_files),
 		cmocka_unit_test(
 		    relative_paths_start_where_the_taker_has_the_file),
+		cmocka_unit_test(a_name_longer_than_any_path_is_no_mark),
 		cmocka_unit_test(what_is_no_mark_stays),
 		cmocka_unit_test(nothing_is_included_for_who_sends),
 		cmocka_unit_test(what_cannot_be_sent_is_said_as_check_does),

@@ -237,6 +237,31 @@ def includes_are_the_askers_and_relative_paths_the_askeds():
 
 
 @case
+def a_name_of_any_length_leaves_the_line_to_be_said():
+    """Of a sender's file, in its query or in a mark of its text."""
+    o = HttpOrigin()
+    w = Weir(one(o, pool="max = 64; max_idle = 1; max_pinned = 1;"))
+    text = becomes(w, ("upstreams = (", "#@ 7 \"%s\"\nupstreams = ("))
+    text = text.replace("max = 64;", "max = 63;")
+    for length in (1000, 3000, 4095):
+        change, = posted(w, text % ("x" * length))["changes"]
+        eq((change["path"], change["line"]),
+           ("upstreams.back.pool.max", int(change["place"].rsplit(":", 1)[1])),
+           "line, by a mark of %d" % length)
+        eq(change["place"], "x" * length + ":%d" % change["line"], "place")
+    for length in (1000, 1022, 1023, 1024):
+        status, body, _ = w.admin_request(
+            "POST", "/plan?name=" + "y" * length, body=text.replace(
+                "#@ 7", "#").encode())
+        eq(status, 200, "with a name of %d" % length)
+        eq(json.loads(body)["changes"][0]["path"], "upstreams.back.pool.max",
+           "path")
+    # Longer than any path: a comment.
+    change, = posted(w, text % ("x" * 4096))["changes"]
+    eq(change["place"], "new.conf:%d" % change["line"], "of no mark")
+
+
+@case
 def bodies_are_held_to_their_limits():
     o = HttpOrigin()
     w = Weir(one(o))
