@@ -335,15 +335,16 @@ listener_in(const struct change *c, const struct live_listener *ll)
 	return NULL;
 }
 
-static bool
-has_upstream(const struct change *c, const struct live_upstream *lu)
+/* As c has it; NULL = it does not. */
+static const struct conf_upstream *
+upstream_in(const struct change *c, const struct live_upstream *lu)
 {
 	size_t i;
 
 	for (i = 0; c != NULL && i < c->gen->conf->n_upstreams; i++)
 		if (c->upstreams[i].lu == lu)
-			return true;
-	return false;
+			return &c->gen->conf->upstreams[i];
+	return NULL;
 }
 
 static bool is_wanted(const struct change *c, const struct addr *addr);
@@ -505,9 +506,22 @@ order_door(struct change *c, struct live_listener *ll, bool hold)
 }
 
 static void
+configure(struct change *c, struct live_upstream *lu,
+    const struct conf_upstream *conf)
+{
+	bool changed = is_changed(lu->conf, conf);
+
+	if (live_upstream_configure(lu, conf) < 0)
+		log_error(lu->upstream->name, "out of memory: not all of its "
+		    "endpoints are used");
+	order_pool(c, lu, lu->roster, changed);
+}
+
+static void
 commit_upstreams(struct change *c)
 {
 	struct generation *gen = c->gen;
+	const struct conf_upstream *held;
 	struct list *l, *tmp;
 	size_t i;
 
@@ -515,21 +529,23 @@ commit_upstreams(struct change *c)
 		container_of(l, struct live_upstream, link)->stays = false;
 	for (i = 0; i < gen->conf->n_upstreams; i++) {
 		struct live_upstream *lu = c->upstreams[i].lu;
-		const struct conf_upstream *conf = &gen->conf->upstreams[i];
-		bool changed = is_changed(lu->conf, conf);
 
 		lu->stays = true;
 		gen->upstreams[i] = lu->upstream;
-		if (live_upstream_configure(lu, conf) < 0)
-			log_error(lu->upstream->name, "out of memory: not all "
-			    "of its endpoints are used");
-		order_pool(c, lu, lu->roster, changed);
+		configure(c, lu, &gen->conf->upstreams[i]);
 	}
 	list_each(l, tmp, &c->rt->upstreams) {
 		struct live_upstream *lu =
 		    container_of(l, struct live_upstream, link);
 
-		if (lu->stays || lu->conf == NULL || has_upstream(c->back, lu))
+		if (lu->stays || lu->conf == NULL)
+			continue;
+		/* What it was in between, waiting for a confirmation that never
+		   came, ends with that snapshot. */
+		held = upstream_in(c->back, lu);
+		if (held != NULL && held != lu->conf)
+			configure(c, lu, held);
+		if (held != NULL)
 			continue;
 		lu->last_number = gen->number - 1;
 		live_upstream_leave(lu);

@@ -363,4 +363,31 @@ def under_load_with_two_workers_nothing_fails():
     w.balanced(o, p)
 
 
+@case
+def what_was_changed_and_then_removed_is_held_as_it_was_before():
+    """Twice without a confirmation: what runs on has nothing of the middle one."""
+    for end in ("confirm", "time"):
+        o = HttpOrigin()
+        w = Weir(one(o, pool="min_idle = 1; max = 16;", workers=2))
+        good = w.conf.text()
+        w.wait_pool(idle=1)
+        c = Client(w.conf.ports["front"])
+        ok(ask(c))
+        w.write(good.replace("max = 16;", "max = 12;"))
+        reload(w, "?confirm=60s")
+        w.write(good.replace('"back"', '"other"'))
+        reload(w, "?confirm=60s" if end == "confirm" else "?confirm=1s")
+        ok(ask(c))
+        if end == "confirm":
+            confirm(w)
+            until(lambda: [u["name"] for u in w.stats()["upstreams"]] ==
+                  ["other"], "it has gone")
+        else:
+            until(lambda: not awaits(w), "it is back")
+            eq(w.pool()["max"], 16, "pool.max")
+        ok(ask(c))
+        c.close()
+        ok(once(w.conf.ports["front"]))
+
+
 run()
