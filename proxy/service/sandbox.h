@@ -22,6 +22,7 @@
 #ifndef PROXY_SERVICE_SANDBOX_H
 #define PROXY_SERVICE_SANDBOX_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -106,6 +107,9 @@ int landlock_enter(const struct sandbox_place *v, size_t n, bool core,
 
 /* Without that, would a core of ours fail? */
 bool landlock_hinders_cores(void);
+
+/* What the kernel loads this program with; "" = it needs nothing. */
+void landlock_loader(char path[PATH_MAX]);
 
 /* Which system calls are left to all threads of a process. */
 enum seccomp_set {

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/landlock.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -248,23 +249,47 @@ permit(int ruleset, const char *path, uint64_t access)
 	return done;
 }
 
+/* dl_iterate_phdr(3) begins with the program itself: nobody else's bytes, and
+   where the kernel has put them already. */
+static int
+note_loader(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	char *path = arg;
+	const char *name;
+	size_t i, n;
+
+	(void)size;
+	for (i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_INTERP) {
+			name = (const char *)(info->dlpi_addr +
+			    info->dlpi_phdr[i].p_vaddr);
+			n = strnlen(name, info->dlpi_phdr[i].p_memsz);
+			if (n < PATH_MAX)
+				memcpy(path, name, n);
+		}
+	return 1;
+}
+
+void
+landlock_loader(char path[PATH_MAX])
+{
+	memset(path, 0, PATH_MAX);
+	(void)dl_iterate_phdr(note_loader, path);
+}
+
 /* Weir's own program, and one that is put into its place: so its folder. And
    what the kernel loads it with; libraries need no such right. Whether that
    worked shows when somebody takes over. */
 static void
 permit_programs(int ruleset)
 {
-	static const char *const loaders[] = {
-		"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1",
-		"/lib/ld-linux-armhf.so.3", "/lib/ld-linux-riscv64-lp64d.so.1",
-		"/lib64/ld64.so.2", "/lib/ld64.so.1"
-	};
 	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	size_t i;
+	ssize_t n;
 
-	for (i = 0; i < NELEMS(loaders); i++)
-		(void)permit(ruleset, loaders[i], LANDLOCK_ACCESS_FS_EXECUTE);
+	landlock_loader(path);
+	if (path[0] != '\0')
+		(void)permit(ruleset, path, LANDLOCK_ACCESS_FS_EXECUTE);
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	if (n <= 0)
 		return;
 	path[n] = '\0';

@@ -6,15 +6,19 @@ import errno
 import json
 import os
 import pwd
+import re
 import resource
+import shutil
 import signal
 import struct
 import sys
+import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import case as cases
+import weir
 from case import Aside, Skip, case, check, eq, later, run, until
 from fault import VARIANT
 from shim import Shim
@@ -385,6 +389,37 @@ def an_abort_that_could_leave_no_core_takes_a_restart():
     w = Weir(one(o, more='security = { sandbox = "off"; };'))
     w.write(text(w, "abort"))
     w.reload()
+
+
+@case
+def its_loader_may_be_anywhere():
+    """A weir whose loader no list knows can be upgraded: its own name of it is
+    written over by that of a copy."""
+    with open(weir.BINARY, "rb") as f:
+        program = f.read()
+    name = re.search(rb"/lib(?:64)?/ld[-.\w]+\0", program)
+    if not name:
+        raise Skip("its loader is elsewhere already")
+    place = tempfile.mkdtemp(dir="/tmp")        # a short one
+    later(lambda: shutil.rmtree(place))
+    os.chmod(place, 0o755)
+    loader = place + "/ld"
+    shutil.copy(name[0][:-1], loader)
+    path = os.path.join(folder("bin"), "weir")
+    with open(path, "wb") as f:
+        f.write(program.replace(name[0], os.fsencode(loader).ljust(
+            len(name[0]), b"\0"), 1))
+    os.chmod(path, 0o755)
+    before, weir.BINARY = weir.BINARY, path
+    try:
+        w = Successive(one(HttpOrigin()), copied=True)
+    finally:
+        weir.BINARY = before
+    sandbox(w)
+    with open("/proc/%d/maps" % w.pid) as f:
+        check(loader in f.read(), "another loader")
+    w.upgrade()
+    ok(once(w.conf.ports["front"]))
 
 
 run()

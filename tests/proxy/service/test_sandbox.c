@@ -3,12 +3,15 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -126,6 +129,24 @@ of_two_layers_the_narrower_counts(void **state)
 	places_free(v, n);
 }
 
+static void
+the_loader_is_the_one_that_was_used(void **state)
+{
+	char path[PATH_MAX];
+	struct stat named, used;
+	Dl_info info;
+
+	(void)state;
+	landlock_loader(path);
+	assert_int_equal(path[0], '/');
+	assert_int_equal(stat(path, &named), 0);
+	/* getauxval(3): where the kernel has put it. */
+	assert_int_not_equal(dladdr((void *)getauxval(AT_BASE), &info), 0);
+	assert_int_equal(stat(info.dli_fname, &used), 0);
+	assert_int_equal(named.st_ino, used.st_ino);
+	assert_int_equal(named.st_dev, used.st_dev);
+}
+
 int
 main(void)
 {
@@ -135,7 +156,8 @@ main(void)
 		cmocka_unit_test(another_use_is_not),
 		cmocka_unit_test(in_the_root_is_everything),
 		cmocka_unit_test(the_one_that_is_lacking_is_told),
-		cmocka_unit_test(of_two_layers_the_narrower_counts)
+		cmocka_unit_test(of_two_layers_the_narrower_counts),
+		cmocka_unit_test(the_loader_is_the_one_that_was_used)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
