@@ -62,7 +62,7 @@ upgrade_is_under_way(const struct runtime *rt, const char **why)
 	if (up->phase != UPGRADE_IDLE)
 		return true;
 	*why = "this weir is taking over from another";
-	return channel_is_open(&up->to_old) && !up->going;
+	return up->old_pid > 0 && !up->going;
 }
 
 /* --------------------------------------------------------------------- telling */
@@ -205,6 +205,16 @@ conclude(struct upgrade *up, int status)
 	up->counts = NULL;
 	up->phase = UPGRADE_IDLE;
 	cap_bury(&up->rt->caps);
+	upgrade_publish(up->rt);
+}
+
+/* The new one, for certain. */
+static bool
+is_gone(const struct upgrade *up, int *status)
+{
+	pid_t got = waitpid(up->pid, status, WNOHANG);
+
+	return got > 0 || (got < 0 && errno == ECHILD);
 }
 
 static void
@@ -212,9 +222,8 @@ reap(struct deadline *d)
 {
 	struct upgrade *up = container_of(d, struct upgrade, again);
 	int status = 0;
-	pid_t got = waitpid(up->pid, &status, WNOHANG);
 
-	if (got == 0 || (got < 0 && errno == EINTR)) {
+	if (!is_gone(up, &status)) {
 		if (up->sweeps++ == REAP_PATIENCE)
 			(void)kill(up->pid, SIGKILL);
 		deadline_set(&up->rt->main, d, REAP_MS);
@@ -231,11 +240,11 @@ fail(struct upgrade *up, const char *said)
 
 	if (up->said == NULL && said != NULL)
 		up->said = strdup(said);
-	channel_close(&up->to_new);
 	deadline_clear(&up->limit);
 	if (up->phase == UPGRADE_GIVING || up->phase == UPGRADE_GOING)
 		admin_rest(rt, false);
 	up->phase = UPGRADE_FAILING;
+	channel_finish(&up->to_new);
 	up->sweeps = 0;
 	if (said != NULL)
 		(void)kill(up->pid, SIGKILL);
@@ -293,14 +302,29 @@ spared(void *arg)
 	((struct upgrade *)arg)->sparing = false;
 }
 
+/* The channel has ended. As long as the new one lives it counts, and what it
+   frees is looked for. */
+static void
+mourn(struct deadline *d)
+{
+	struct upgrade *up = container_of(d, struct upgrade, again);
+	int status = 0;
+
+	if (is_gone(up, &status)) {
+		log_error("upgrade", "process %ld, which took over, has ended",
+		    (long)up->pid);
+		cap_bury(&up->rt->caps);
+	} else
+		deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
+	upgrade_publish(up->rt);
+}
+
 static void
 sweep(struct deadline *d)
 {
 	struct upgrade *up = container_of(d, struct upgrade, again);
 	struct runtime *rt = up->rt;
 
-	if (!channel_is_open(&up->to_new))
-		return;
 	upgrade_publish(rt);
 	if (!up->sparing) {
 		up->sparing = true;
@@ -452,10 +476,8 @@ new_ended(struct channel *c)
 	struct upgrade *up = container_of(c, struct upgrade, to_new);
 
 	if (up->phase == UPGRADE_LEAVING) {
-		log_error("upgrade", "process %ld, which took over, has ended",
-		    (long)up->pid);
-		cap_bury(&up->rt->caps);
-		deadline_clear(&up->again);
+		up->again.passed = mourn;
+		deadline_set(&up->rt->main, &up->again, 0);
 	} else if (up->phase != UPGRADE_IDLE && up->phase != UPGRADE_FAILING)
 		fail(up, NULL);
 }
@@ -529,12 +551,13 @@ hindrance(const struct upgrade *up)
 
 	if (rt->draining || rt->stopping)
 		return "weir is draining";
-	if (up->phase != UPGRADE_IDLE)
+	/* Lanes may yet have to answer what the one before asked. */
+	if (up->phase != UPGRADE_IDLE || up->sparing)
 		return "an upgrade is under way";
 	/* The new one would read the file, and nothing could go back. */
 	if (reload_awaits(rt) != 0)
-		return "a reload awaits its confirmation";
-	if (channel_is_open(&up->to_old))
+		return "a reload awaits its confirmation: weir confirm first";
+	if (up->old_pid > 0)
 		return up->going ? "the weir that this one took over from "
 		    "still drains: try again when it has ended" :
 		    "this weir is taking over from another";
@@ -543,9 +566,6 @@ hindrance(const struct upgrade *up)
 	if (getpid() == 1)
 		return "weir is process 1 here, and when that ends, so does "
 		    "the container: start a new one, or weir by weir run";
-	/* The new one would take the file as it is, for good. */
-	if (reload_awaits(rt) > 0)
-		return "a reload awaits its confirmation: weir confirm first";
 	if (rt->caps.v == NULL)
 		return "there was no memory to share when weir started";
 	return NULL;

@@ -189,8 +189,30 @@ take_fds(struct msghdr *msg, int fds[MESSAGE_FDS_MOST])
 	return n;
 }
 
-/* 1 = one was dealt with, 0 = there is none, -1 = that was the end. */
-static int
+/* What could not be given to us is lost with all that came beside it. */
+static size_t
+lose_fds(const unsigned char *packet, size_t len, size_t n_fds, int *fds)
+{
+	size_t i;
+
+	for (i = 0; i < n_fds; i++)
+		close(fds[i]);
+	n_fds = message_promised(packet, len);
+	for (i = 0; i < n_fds; i++)
+		fds[i] = -1;
+	log_warn("upgrade", "out of descriptors: what the other weir sent is "
+	    "lost");
+	return n_fds;
+}
+
+enum got {
+	GOT_ONE,                        /* and it was dealt with */
+	GOT_NOTHING,                    /* there is none */
+	GOT_NONSENSE,
+	GOT_END                         /* there never will be */
+};
+
+static enum got
 receive_one(struct channel *c, unsigned char *packet)
 {
 	union {
@@ -207,19 +229,52 @@ receive_one(struct channel *c, unsigned char *packet)
 	ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+		return errno == EAGAIN || errno == EINTR ? GOT_NOTHING :
+		    GOT_END;
 	n_fds = take_fds(&msg, fds);
-	if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || n == 0 ||
+	if (n == 0)
+		return GOT_END;
+	if ((msg.msg_flags & MSG_CTRUNC) != 0)
+		n_fds = lose_fds(packet, (size_t)n, n_fds, fds);
+	if ((msg.msg_flags & MSG_TRUNC) != 0 ||
 	    message_parse(packet, (size_t)n, n_fds, &m) != PARSE_DONE) {
-		if (n > 0)
-			log_error("upgrade", "a message was not understood");
+		log_error("upgrade", "a message was not understood");
 		for (i = 0; i < n_fds; i++)
-			close(fds[i]);
-		return -1;
+			if (fds[i] >= 0)
+				close(fds[i]);
+		return GOT_NONSENSE;
 	}
 	good = c->came(c, &m, fds);
 	message_fini(&m);
-	return good ? 1 : -1;
+	return good ? GOT_ONE : GOT_NONSENSE;
+}
+
+/* All of what is there, up to a point. */
+static enum got
+receive(struct channel *c, unsigned most)
+{
+	unsigned char *packet = malloc(MESSAGE_MOST);
+	enum got got = packet != NULL ? GOT_ONE : GOT_NOTHING;
+	unsigned i;
+
+	for (i = 0; i < most && got == GOT_ONE && c->fd >= 0; i++)
+		got = receive_one(c, packet);
+	free(packet);
+	return got;
+}
+
+void
+channel_finish(struct channel *c)
+{
+	enum got got = GOT_ONE;
+
+	if (c->fd < 0)
+		return;
+	/* Nothing more can be sent to us, and so there is an end of it. */
+	(void)shutdown(c->fd, SHUT_RD);
+	while (c->fd >= 0 && (got == GOT_ONE || got == GOT_NONSENSE))
+		got = receive(c, READ_BATCH);
+	channel_close(c);
 }
 
 static void
@@ -227,22 +282,8 @@ end(struct channel *c)
 {
 	if (c->fd < 0)
 		return;
-	channel_close(c);
+	channel_finish(c);
 	c->ended(c);
-}
-
-/* All of what is there, up to a point; -1: that was the end. */
-static int
-receive(struct channel *c, unsigned most)
-{
-	unsigned char *packet = malloc(MESSAGE_MOST);
-	int got = packet != NULL ? 1 : 0;
-	unsigned i;
-
-	for (i = 0; i < most && got > 0 && c->fd >= 0; i++)
-		got = receive_one(c, packet);
-	free(packet);
-	return got;
 }
 
 static void
@@ -251,8 +292,11 @@ readable(struct ev_loop *loop, struct ev_io *io, int revents)
 	struct channel *c = io->data;
 	struct worker *w = c->w;
 
+	enum got got;
+
 	(void)loop, (void)revents;
-	if (receive(c, READ_BATCH) < 0)
+	got = receive(c, READ_BATCH);
+	if (got == GOT_NONSENSE || got == GOT_END)
 		end(c);
 	worker_flush(w);
 }
@@ -342,11 +386,11 @@ int
 channel_wait(struct channel *c, int64_t ms)
 {
 	int64_t until = now_ms() + ms;
-	int got = 0;
+	enum got got = GOT_NOTHING;
 
-	while (got == 0 && wait_for(c, POLLIN, until))
+	while (got == GOT_NOTHING && wait_for(c, POLLIN, until))
 		got = receive(c, 1);
-	return got > 0;
+	return got == GOT_ONE;
 }
 
 bool

@@ -20,10 +20,12 @@ struct channel {
 	struct ev_io io, out_io;
 	struct list queue;              /* what waits to be sent */
 	bool failed;                    /* nothing is sent any more */
-	/* One has come; fds[] are the receiver's. Returns false when it makes
-	   no sense: then the channel ends. It may close the channel. */
+	/* One has come; fds[] are the receiver's, all of them -1 where this
+	   process had no room for them. Returns false when it makes no sense:
+	   then the channel ends. It may close the channel. */
 	bool (*came)(struct channel *c, const struct message *m, int *fds);
-	/* The other one has gone, or talks nonsense. It is closed already. */
+	/* The other one has gone, or talks nonsense and may live. It is closed
+	   already, and all that was sent has come. */
 	void (*ended)(struct channel *c);
 };
 
@@ -36,6 +38,10 @@ void channel_init(struct channel *c, int fd,
 
 /* From now on it is read and written by that loop. */
 void channel_attach(struct channel *c, struct worker *w);
+
+/* Take what has been sent so far, then close: nothing is lost on the way, nor the
+   place of a connection. */
+void channel_finish(struct channel *c);
 
 /* No call comes after this. Twice is fine. */
 void channel_close(struct channel *c);

@@ -47,6 +47,18 @@ message_parse(const void *packet, size_t len, size_t n_fds, struct message *m)
 	return PARSE_DONE;
 }
 
+size_t
+message_promised(const void *packet, size_t len)
+{
+	struct head head;
+
+	if (len < sizeof(head))
+		return 0;
+	memcpy(&head, packet, sizeof(head));
+	return memcmp(head.magic, magic, sizeof(magic)) == 0 &&
+	    head.n_fds <= MESSAGE_FDS_MOST ? head.n_fds : 0;
+}
+
 void
 message_fini(struct message *m)
 {

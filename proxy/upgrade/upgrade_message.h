@@ -42,6 +42,10 @@ enum parse message_parse(const void *packet, size_t len, size_t n_fds,
     struct message *m) MUST_CHECK;
 void message_fini(struct message *m);
 
+/* How many descriptors a packet says it had when it was sent; some may have been
+   lost since. 0: none, or it is not a message. */
+size_t message_promised(const void *packet, size_t len);
+
 /* A packet, malloc'd, of *len bytes. NULL when out of memory or too large. j is
    the caller's. */
 void *message_make(const json_t *j, const void *raw, size_t raw_len,

@@ -189,6 +189,33 @@ look_again(struct deadline *d)
 	deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
 }
 
+/* The old one goes on. */
+static void
+desert(struct upgrade *up)
+{
+	if (!up->rt->draining)
+		log_error("upgrade", "the weir that this one was to take over "
+		    "from has gone, or does not want it any more");
+	up->deserted = true;
+	runtime_stop(up->rt);
+}
+
+static void
+say_declined(struct upgrade *up)
+{
+	(void)channel_send(&up->to_old, json_pack("{s:s,s:s}", "is", "failed",
+	    "why", "the new weir was told to end"), NULL, 0, NULL, 0);
+}
+
+static void
+decline(struct upgrade *up)
+{
+	deadline_clear(&up->look);
+	say_declined(up);
+	channel_finish(&up->to_old);
+	desert(up);
+}
+
 static void
 look_whether_ready(struct deadline *d)
 {
@@ -197,6 +224,10 @@ look_whether_ready(struct deadline *d)
 	char missing[256];
 	bool ready = runtime_ready(rt, missing, sizeof(missing));
 
+	if (rt->draining) {
+		decline(up);
+		return;
+	}
 	if (!ready && rt->main.now_ns - up->started_ns <
 	    UPGRADE_WARM_MS * NS_PER_MS) {
 		deadline_set(&rt->main, d, UPGRADE_SWEEP_MS);
@@ -209,15 +240,11 @@ look_whether_ready(struct deadline *d)
 	say_word(up, "ready");
 }
 
-/* The lanes have what came before: numbers, connections. */
 static void
-go(void *arg)
+take_over(struct upgrade *up)
 {
-	struct upgrade *up = arg;
 	struct runtime *rt = up->rt;
 
-	if (!channel_is_open(&up->to_old))
-		return;
 	up->going = true;
 	rt->owns_files = true;
 	inherit_end(&rt->inherited);
@@ -228,8 +255,24 @@ go(void *arg)
 	up->at_s = (int64_t)time(NULL);
 	say_word(up, "serving");
 	log_info("upgrade", "took over from process %ld", (long)up->old_pid);
+}
+
+/* The lanes have what came before: numbers, connections. */
+static void
+go(void *arg)
+{
+	struct upgrade *up = arg;
+
+	up->prepared = true;
+	if (!channel_is_open(&up->to_old))
+		return;         /* see mourn() */
+	if (up->rt->draining) {
+		decline(up);
+		return;
+	}
+	take_over(up);
 	up->look.passed = look_again;
-	deadline_set(&rt->main, &up->look, UPGRADE_SWEEP_MS);
+	deadline_set(&up->rt->main, &up->look, UPGRADE_SWEEP_MS);
 }
 
 static bool
@@ -242,8 +285,12 @@ take_message(struct upgrade *up, const struct message *m)
 	else if (strcmp(m->is, "go") == 0) {
 		rt->log_dropped += (uint64_t)message_number(m, "log_dropped",
 		    0, INT64_MAX, 0);
-		if (!up->ready || up->going || lane_roll_call(rt, go, up) < 0)
+		if (rt->draining)
+			say_declined(up);
+		if (!up->ready || up->told || rt->draining ||
+		    lane_roll_call(rt, go, up) < 0)
 			return false;
+		up->told = true;
 	} else if (strcmp(m->is, "bye") == 0)
 		up->parted = true;
 	else if (!up->going)
@@ -267,27 +314,57 @@ came(struct channel *c, const struct message *m, int *fds)
 	return good;
 }
 
+/* Who has started this one and ended is its parent no more, not even unburied. */
+static bool
+is_gone(const struct upgrade *up)
+{
+	return getppid() != up->old_pid;
+}
+
+/*
+ * The channel has ended. As long as the old one lives it counts. If "go" was said
+ * and it is gone, nobody serves but this one; if it lives, it has thought better
+ * of it, and kills this one.
+ */
+static void
+mourn(struct deadline *d)
+{
+	struct upgrade *up = container_of(d, struct upgrade, look);
+	bool gone = is_gone(up);
+
+	if (gone && !up->going && up->rt->draining) {
+		desert(up);
+		return;
+	}
+	if (!gone || !(up->going || up->prepared)) {
+		upgrade_publish(up->rt);
+		deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
+		return;
+	}
+	if (!up->going)
+		take_over(up);
+	cap_bury(&up->rt->caps);
+	/* Places that it had are free now. */
+	upgrade_publish(up->rt);
+	log_info("upgrade", "process %ld has %s", (long)up->old_pid,
+	    up->parted ? "drained" : "ended before it had drained");
+	up->old_pid = 0;
+}
+
 static void
 old_ended(struct channel *c)
 {
 	struct upgrade *up = container_of(c, struct upgrade, to_old);
-	struct runtime *rt = up->rt;
 
 	deadline_clear(&up->look);
 	if (!up->begun)
 		return;
-	cap_bury(&rt->caps);
-	if (up->going) {
-		/* Places that it had are free now. */
-		upgrade_publish(rt);
-		log_info("upgrade", "process %ld has %s", (long)up->old_pid,
-		    up->parted ? "drained" : "ended before it had drained");
+	if (!up->told) {
+		desert(up);
 		return;
 	}
-	log_error("upgrade", "the weir that this one was to take over from "
-	    "has gone, or does not want it any more");
-	up->deserted = true;
-	runtime_stop(rt);
+	up->look.passed = mourn;
+	deadline_set(&up->rt->main, &up->look, 0);
 }
 
 /* -------------------------------------------------------------- life, death */

@@ -67,12 +67,15 @@ struct upgrade {
 	struct channel to_old;
 	bool begun;                     /* all that comes before the file is
 					   read has come */
-	bool ready, going;
+	bool ready, told, prepared, going;      /* in this order: told to go,
+					   lanes have what had come before
+					   that, it serves */
 	bool deserted;
 	bool parted;                    /* the other one has said all */
-	pid_t old_pid;
+	pid_t old_pid;                  /* 0 = none, or it is gone */
 	int64_t started_ns;
-	struct deadline look;           /* is it warm? then: who waits? */
+	struct deadline look;           /* is it warm? then: who waits? then:
+					   is it gone? */
 	bool sparing_back;
 	struct known_upstream *upstreams;
 	struct known_name *names;

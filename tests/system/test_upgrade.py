@@ -5,6 +5,7 @@ no new connection where the old weir had one to give, and numbers go on.
 import json
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -15,8 +16,8 @@ from case import SLOW, WAIT, case, check, eq, run, temp_dir, until
 from h2 import Client2, head
 from origin import Origin, greet
 from tls import Ca, TlsClient, TlsOrigin, client_context
-from upgrade import Load, Successive
-from weir import Conf, one
+from upgrade import Adopted, Load, Successive
+from weir import Conf, one, port
 from web import HttpOrigin, answer, ask, ok, once
 from wire import Client
 
@@ -337,6 +338,34 @@ def when_the_old_one_is_killed_its_places_are_free():
     w.wait_pool(open=1, idle=1)
 
 
+@case
+def a_connection_for_which_there_is_no_descriptor_is_lost_alone():
+    o, w = redis_back(1)
+    w.write()
+    w.reload()
+    old = redis.Client(w.conf.ports["front"])
+    eq(old.ask("ECHO", "1"), b"1", "an answer")
+    leaving = w.upgrade(ended=False)
+    new = redis.Client(w.conf.ports["front"])
+    eq(new.ask("ECHO", "2"), b"2", "by the new one")
+    eq(old.ask("ECHO", "3"), b"3", "by the old one")
+    most = resource.prlimit(w.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(w.pid, resource.RLIMIT_NOFILE, (5, most[1]))
+    new.write("ECHO", "4")
+    w.wait_log("out of descriptors: what the other weir sent is lost")
+    resource.prlimit(w.pid, resource.RLIMIT_NOFILE, most)
+    eq(new.read(), b"4", "an answer")
+    # They still pass it to and fro, and nobody was taken for dead.
+    for n in range(2):
+        eq(old.ask("ECHO", n), b"%d" % n, "by the old one")
+        eq(new.ask("ECHO", n), b"%d" % n, "by the new one")
+    eq((o.accepted, o.open, w.pool()["open"]), (2, 1, 1), "connections")
+    old.close()
+    eq(leaving.wait(), 0, "its status")
+    new.close()
+    w.wait_pool(open=1, idle=1)
+
+
 # ------------------------------------------------------------------ it fails
 
 @case
@@ -437,6 +466,43 @@ def only_one_at_a_time_and_no_reload_meanwhile():
     check(status == 422 and "under way" in body, "%d %s" % (status, body))
     # It is told to end: the new one does not stay behind.
     w.stop()
+
+
+@case
+def when_the_old_one_dies_after_its_go_the_new_one_serves():
+    w = Successive(one(HttpOrigin()))
+    # As long as it owes an answer it does not say go.
+    caller = Client(w.admin[1]).send("GET /stats HTTP/1.1\r\n")
+    pid = json.loads(w.post("/upgrade")[1])["pid"]
+    w.wait_log("process %d is ready" % pid)
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state_of(pid) in "TX", "its stop")
+    caller.read_to_end()
+    before, w.process, w.pid = w.process, Adopted(pid), pid
+    before.kill()
+    before.wait()
+    os.kill(pid, signal.SIGCONT)
+    w.wait_log("ended before it had drained")
+    ok(once(w.conf.ports["front"]))
+    eq(w.stats()["pid"], pid, "who serves")
+
+
+@case
+def one_that_is_told_to_end_does_not_take_over():
+    o = HttpOrigin()
+    w = Successive(one(o))
+    w.conf.more = 'drain_delay = "1m";'
+    w.conf.upstream("cold", port(), pool="min_idle = 1;") \
+        .listener("other", "cold")
+    w.write()
+    pid = json.loads(w.post("/upgrade")[1])["pid"]
+    w.wait_log("runs: 2 listeners")
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: w.stats()["upgrade"]["state"] == "idle", "its end")
+    s = w.stats()
+    eq((s["pid"], s["upgrade"]["error"]), (w.pid, "the new weir was told to "
+       "end"), "afterwards")
+    ok(once(w.conf.ports["front"]))
 
 
 @case
