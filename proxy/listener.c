@@ -6,6 +6,8 @@
 #include "proxy/listener.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +23,7 @@
 
 enum {
 	ACCEPT_BATCH = 16,              /* then others get their turn */
+	QUEUE_MOST = 4096,              /* of a Unix socket: bind.backlog */
 	FULL_PAUSE_MS = 50,
 	REFUSED_MOST = 256              /* that wait to be told; others are told
 					   at once */
@@ -400,13 +403,28 @@ door_open_socket(struct door *d, int fd, const struct addr *addr, bool shared)
 	ev_io_start(d->lane->worker.loop, &sock->io);
 }
 
+/* How many are in its queue. Of a socket that listens tcp_info tells that as
+   tcpi_unacked (what ss(8) shows as Recv-Q); of a Unix socket nothing does. */
+static unsigned
+queue_length(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ?
+	    info.tcpi_unacked : QUEUE_MOST;
+}
+
 static void
 close_socket(struct socket *sock)
 {
 	struct door *d = sock->door;
+	unsigned left = queue_length(sock->io.fd);
 
-	/* Whoever is in the queue has been told that somebody listens. */
-	while (!d->full && accept_one(sock))
+	/* Whoever is in the queue has been told that somebody listens. Not who
+	   comes meanwhile: where the queue is somebody else's from now on it may
+	   fill faster than it is emptied here. */
+	while (left-- > 0 && !d->full && accept_one(sock))
 		;
 	ev_io_stop(d->lane->worker.loop, &sock->io);
 	worker_unwatch(&d->lane->worker, sock->io.fd);
