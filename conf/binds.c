@@ -119,14 +119,17 @@ static bool
 bind_address(struct load *w, const struct spot *s, int line, const char *key,
     const char *text, struct conf_bind *b)
 {
+	unsigned port;
+
 	*b = (struct conf_bind){ .mode = -1, .line = line };
 	if (!read_address(w, s, line, key, text, &b->text))
 		return false;
 	if (addr_from_text(&b->text, &b->addr) == 0)
 		return true;
+	port = source_hides(w->source, text) ? 8080 : b->text.port;
 	complain(w, s, line, key, "\"%.120s\" has a host name, expected an IP "
 	    "address, such as \"127.0.0.1:%u\" or \"0.0.0.0:%u\"",
-	    shown(w, text), b->text.port, b->text.port);
+	    shown(w, text), port, port);
 	return false;
 }
 
@@ -233,6 +236,7 @@ complain_taken(struct load *w, const struct taken *late,
 		    late->bind->line, where);
 	problem_add(w->problems, late->bind->line, late->path, "\"%s\" is "
 	    "taken by %s (%s), expected another address",
+	    source_hides(w->source, late->bind->text.host) ? "(hidden)" :
 	    addr_print(&late->bind->addr, text), early->path, where);
 }
 

@@ -217,7 +217,8 @@ nets(struct teller *j, const char *key, const struct conf_nets *v)
 	for (size_t i = 0; i < v->n; i++) {
 		snprintf(net, sizeof(net), "%s/%u",
 		    addr_ip_print(&v->v[i].base, false, ip), v->v[i].bits);
-		text(j, NULL, net);
+		text_or_secret(j, NULL, net, source_hides(j->source,
+		    &v->v[i]));
 	}
 	close_with(j, ']');
 }

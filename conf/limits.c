@@ -48,8 +48,13 @@ check_burst(struct load *w, const struct spot *in,
 {
 	const config_setting_t *v = member_of(in, "burst");
 
-	if (v != NULL && limit->per_ms > 0 && limit->burst * limit->per_ms /
-	    limit->most > FILL_MAX_MS)
+	if (v == NULL || limit->per_ms <= 0 || limit->burst * limit->per_ms /
+	    limit->most <= FILL_MAX_MS)
+		return;
+	if (w->source->hides_numbers)
+		complain(w, in, line_of(v), "burst", "is more than comes in a "
+		    "year at this rate, expected less");
+	else
 		complain(w, in, line_of(v), "burst", "%" PRId64 " is more than "
 		    "comes in a year at this rate, expected at most %" PRId64,
 		    limit->burst, FILL_MAX_MS / limit->per_ms * limit->most);

@@ -85,8 +85,9 @@ route_alpn(struct load *w, const struct spot *s, const char *alpn)
 
 	if (n > 0 && n <= 255)
 		return true;
-	complain(w, s, line_of(member_of(s, "alpn")), "alpn", "has %zu bytes, "
-	    "expected 1 to 255, such as \"h2\"", n);
+	complain(w, s, line_of(member_of(s, "alpn")), "alpn", "has %s bytes, "
+	    "expected 1 to 255, such as \"h2\"", n == 0 ? "no" :
+	    "too many");
 	return false;
 }
 
@@ -268,12 +269,12 @@ read_listener_name(struct load *w, struct spot *s, struct conf_listener *l)
 		if (o->name != NULL && strcmp(o->name, name) == 0) {
 			complain(w, s, line_of(v), "name", "\"%s\" is the name "
 			    "of the listener on %s too, expected another",
-			    name, text_line_name(&w->source->text, o->line,
+			    shown(w, name), text_line_name(&w->source->text, o->line,
 			    line_of(v), where));
 			break;
 		}
 	l->name = name;
-	snprintf(s->path, sizeof(s->path), "listeners.%s", name);
+	snprintf(s->path, sizeof(s->path), "listeners.%s", shown(w, name));
 }
 
 static void
@@ -313,13 +314,19 @@ void
 own_error(void *arg, int line, const char *fmt, ...)
 {
 	struct own_error *e = arg;
-	char text[512];
+	char text[512], key[64];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	complain(e->w, &e->in, line, "", "%s", text);
+	/* "KEY: ..." may say what stands there, or in the file that it names. */
+	snprintf(key, sizeof(key), "%.*s", (int)strcspn(text, ":"), text);
+	if (setting_hides(e->w, member_of(&e->in, key)))
+		complain(e->w, &e->in, line, key, "(hidden) cannot be used, "
+		    "expected what weir.conf(5) says of it");
+	else
+		complain(e->w, &e->in, line, "", "%s", text);
 }
 
 static void

@@ -69,9 +69,11 @@ read_token(struct load *w, const struct spot *s)
 		return;
 	line = line_of(member_of(s, "token_file"));
 	token = secret_read(text_base_of(&w->source->text, line),
-	    c->admin.token_file, why);
+	    c->admin.token_file, w->source->sent, why);
 	if (token == NULL) {
-		complain(w, s, line, "token_file", "%s", why);
+		complain(w, s, line, "token_file", "%s",
+		    source_hides(w->source, c->admin.token_file) ?
+		    "(hidden) cannot be read, expected a readable file" : why);
 		return;
 	}
 	if (is_token(token))
@@ -306,6 +308,7 @@ conf_new(const struct conf_input *in)
 	c->source = source;
 	source->refs = 1;
 	source->live = in->live;
+	source->sent = in->name != NULL;
 	c->path = arena_copy(&source->arena, in->name != NULL ? in->name :
 	    in->path);
 	return c;

@@ -86,7 +86,7 @@ static void
 complain_unknown(struct load *w, const struct spot *log, int line,
     const char *name)
 {
-	struct nearest near = { .word = name };
+	struct nearest near = { .word = shown(w, name) };
 	char known[600] = "";
 
 	for (int i = 0; i < CONF_N_FIELDS; i++) {

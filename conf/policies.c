@@ -88,7 +88,7 @@ static void
 complain_type(struct load *w, const struct spot *in, int line,
     const char *name)
 {
-	struct nearest near = { .word = name };
+	struct nearest near = { .word = shown(w, name) };
 	char words[256], can[300];
 
 	askable(w, words);

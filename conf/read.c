@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "conf/value.h"
 
 #define NAME_MAX_BYTES 63
+#define EXPANSION_COST 256      /* bytes that one ${...} counts for */
 
 /* ---------------------------------------------------------------- places */
 
@@ -136,6 +138,15 @@ spot_at(struct load *w, const struct spot *list, unsigned i)
 
 /* --------------------------------------------------------------- secrets */
 
+/* Allocations are of 8 or 16 bytes; fields, of 8. */
+static size_t
+row_of(const void *what)
+{
+	uintptr_t at = (uintptr_t)what / 8;
+
+	return (at ^ at / HIDDEN_ROWS) % HIDDEN_ROWS;
+}
+
 void
 source_hide(struct source *source, const void *what)
 {
@@ -143,32 +154,77 @@ source_hide(struct source *source, const void *what)
 
 	if (h == NULL)
 		return;
-	*h = (struct hidden){ .next = source->hidden, .what = what };
-	source->hidden = h;
+	*h = (struct hidden){ .next = source->hidden[row_of(what)],
+	    .what = what };
+	source->hidden[row_of(what)] = h;
+	source->hides = true;
 }
 
 bool
 source_hides(const struct source *source, const void *what)
 {
-	for (const struct hidden *h = source->hidden; h != NULL; h = h->next)
+	const struct hidden *h = source->hidden[row_of(what)];
+
+	for (; h != NULL; h = h->next)
 		if (h->what == what)
+			return true;
+	return false;
+}
+
+bool
+setting_hides(const struct load *w, const config_setting_t *v)
+{
+	int n = v == NULL || config_setting_is_scalar(v) ? 0 :
+	    config_setting_length(v);
+	const char *text = v == NULL ? NULL : config_setting_get_string(v);
+
+	if (text != NULL)
+		return strstr(text, w->source->sent ? "${" : "${file:") != NULL;
+	for (int i = 0; i < n; i++)
+		if (setting_hides(w, config_setting_get_elem(v, (unsigned)i)))
 			return true;
 	return false;
 }
 
 /* ----------------------------------------------------------------- texts */
 
+/*
+ * What a sender has expanded is bounded in all: 4 MiB of "${file:x}" would be
+ * some hundred GiB. One that cannot be read costs as much as a long one.
+ */
+static bool
+may_expand(struct source *source, const char *text)
+{
+	if (!source->sent)
+		return true;
+	while ((text = strstr(text, "${")) != NULL) {
+		source->expanded += EXPANSION_COST;
+		text += 2;
+	}
+	return source->expanded <= TEXT_MAX_BYTES;
+}
+
 static char *
 text_of(struct load *w, const struct spot *s, const char *key,
     const config_setting_t *v, bool *hidden)
 {
-	char why[EXPAND_WHY_MAX], *text, *copy;
+	const char *written = config_setting_get_string(v);
+	char why[EXPAND_WHY_MAX] = "more than 16 MiB of what ${...} stands for "
+	    "in a text that is sent, expected less", *text = NULL, *copy;
+	struct source *source = w->source;
 
-	text = expand(config_setting_get_string(v),
-	    text_base_of(&w->source->text, line_of(v)), hidden, why);
+	if (may_expand(source, written))
+		text = expand(written, text_base_of(&source->text, line_of(v)),
+		    source->sent, hidden, why);
 	if (text == NULL) {
+		source->expanded += SECRET_MAX_BYTES;
 		complain(w, s, line_of(v), key, "%s", why);
 		return NULL;
+	}
+	/* The environment is not the sender's. */
+	if (source->sent && strcmp(text, written) != 0) {
+		source->expanded += strlen(text);
+		*hidden = true;
 	}
 	copy = arena_copy(&w->source->arena, text);
 	free(text);
@@ -268,9 +324,11 @@ read_nets(struct load *w, const struct spot *s, const struct conf_key *row,
 
 	nets.v = arena_take(&w->source->arena, names.n, sizeof(*nets.v));
 	for (size_t i = 0; i < names.n && nets.v != NULL; i++) {
-		if (addr_net_parse(names.v[i], &nets.v[nets.n]) == 0)
+		if (addr_net_parse(names.v[i], &nets.v[nets.n]) == 0) {
+			if (source_hides(w->source, names.v[i]))
+				source_hide(w->source, &nets.v[nets.n]);
 			nets.n++;
-		else
+		} else
 			complain(w, s, line_of(v), row->name, "\"%.80s\" is "
 			    "not a network, expected one such as "
 			    "\"10.0.0.0/8\" or \"::1\", host bits zero",
@@ -361,8 +419,10 @@ read_scalar(struct load *w, const struct spot *s, const struct conf_key *row,
 		    kind_of(v), value_expected(row, why));
 		return;
 	}
-	if (hidden)
+	if (hidden) {
 		source_hide(w->source, field);
+		w->source->hides_numbers = true;
+	}
 	if (text != NULL && value_parse(row, text, hidden ? "(hidden)" : text,
 	    field, why) == -1)
 		complain(w, s, line_of(v), row->name, "%s", why);
@@ -378,8 +438,17 @@ read_path(struct load *w, const struct spot *s, const struct conf_key *row,
 	if (file.path == NULL || *file.path == '\0')
 		return (struct conf_file){ NULL, NULL };
 	full = path_from(text_base_of(&w->source->text, line_of(v)), file.path);
+	if (full != NULL && w->source->sent && !file_may_be_read(full)) {
+		complain(w, s, line_of(v), row->name, "\"%.200s\" is no file "
+		    "but a pipe or device, expected a file in a text that is "
+		    "sent", shown(w, file.path));
+		free(full);
+		return (struct conf_file){ NULL, NULL };
+	}
 	if (full != NULL)
 		file.full = arena_copy(&w->source->arena, full);
+	if (file.full != NULL && source_hides(w->source, file.path))
+		source_hide(w->source, file.full);
 	free(full);
 	return file;
 }
@@ -655,7 +724,7 @@ void
 complain_proto(struct load *w, const struct spot *s, int line,
     const char *name)
 {
-	struct nearest near = { .word = name };
+	struct nearest near = { .word = shown(w, name) };
 	char known[512] = "";
 
 	for (const struct conf_proto *const *p = w->in->protos; *p != NULL;

@@ -20,19 +20,24 @@
 #include "conf/text.h"
 
 #define SPOT_PATH_MAX 200
+#define HIDDEN_ROWS 512
 
 /* What a conf keeps of its file; conf->source. */
 struct source {
 	struct arena arena;     /* all that the conf points to */
 	struct text text;       /* lines and files; bytes go after loading */
 	const struct conf_proto *const *protos;
-	struct hidden *hidden;  /* secrets */
+	struct hidden *hidden[HIDDEN_ROWS];     /* secrets, by address */
+	bool hides, hides_numbers;      /* there are any, and fields */
+	bool sent;              /* conf_input.name is given: conf/sent.h */
+	size_t expanded;        /* of a text that was sent: what ${...} cost */
 	struct unused *unused, **unused_end;
 	unsigned refs;          /* who has called conf_load(), conf_keep() */
 	bool live;              /* as in conf_input */
 };
 
-/* A string or field that came from ${file:}. */
+/* A string or field that came from ${file:}; in a text that was sent, from
+   ${NAME} as well. */
 struct hidden {
 	struct hidden *next;
 	const void *what;
@@ -161,6 +166,9 @@ char *read_member(struct load *w, const struct spot *s, const char *key);
 
 /* What messages say of a text: "(hidden)" when it is a secret. */
 const char *shown(const struct load *w, const char *text);
+
+/* Does a setting, or anything in it, hold what becomes a secret? NULL: no. */
+bool setting_hides(const struct load *w, const config_setting_t *v);
 
 /* The elements of a list; one value alone is a list of itself. */
 int list_length(const config_setting_t *v);

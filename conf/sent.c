@@ -211,6 +211,14 @@ take_lines(struct taking *k, const char *given)
 	return 0;
 }
 
+bool
+sent_hides(const struct conf *c)
+{
+	const struct source *source = c->source;
+
+	return source->sent && source->hides;
+}
+
 /* What text_read() would have found while it looked for includes. */
 static int
 refuse_includes(const struct text *t, struct problems *p)

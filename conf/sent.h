@@ -6,7 +6,10 @@
  * which file and line comes next: a line '#@ 12 "conf.d/tls.conf"'. Who takes
  * it opens no include. So errors name the sender's files, and nobody can have
  * the other side's files read to him. ${NAME} and ${file:} are left to who
- * takes it: it has the environment and the secrets that count.
+ * takes it: it has the environment and the secrets that count. What they stand
+ * for is hidden from the sender, whatever it is: an error, a warning or a change
+ * says no more than that it is so long, so large or so named that it is refused,
+ * or that it equals what the sender wrote elsewhere.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,5 +36,8 @@ char *sent_make(const char *path, struct conf_errors *errors) MUST_CHECK;
  */
 int sent_read(struct text *t, const char *path, const char *name,
     const char *given, struct problems *p) MUST_CHECK;
+
+/* Does a text that was sent hold values that the sender is not to learn? */
+bool sent_hides(const struct conf *c);
 
 #endif

@@ -16,7 +16,8 @@
 
 /* ------------------------------------------------------------ both together */
 
-/* "certificates[1].key: ..." of a tls_wrong, said where that stands. */
+/* "certificates[1].key: ..." of a tls_wrong, said where that stands; it shows
+   names and paths, of which one may be another key's. */
 static void
 complain_of(struct load *w, const struct spot *s, const char *why)
 {
@@ -26,6 +27,11 @@ complain_of(struct load *w, const struct spot *s, const char *why)
 	unsigned i;
 	int line;
 
+	if (setting_hides(w, s->group)) {
+		complain(w, s, s->line, "", "(hidden) cannot be used, expected "
+		    "names and readable files as weir.conf(5) says");
+		return;
+	}
 	snprintf(key, sizeof(key), "%.*s", (int)(colon - why), why);
 	if (strcmp(key, "tls") == 0) {
 		complain(w, s, s->line, "", "%s", colon + 2);

@@ -56,11 +56,11 @@ read_upstream_name(struct load *w, struct spot *s, struct named *n)
 		return;
 	if (other != NULL)
 		complain(w, s, line_of(v), "name", "\"%s\" is the name of the "
-		    "upstream on %s too, expected another", name,
+		    "upstream on %s too, expected another", shown(w, name),
 		    text_line_name(&w->source->text, line_of(other->group),
 		    line_of(v), where));
 	n->name = name;
-	snprintf(s->path, sizeof(s->path), "upstreams.%s", name);
+	snprintf(s->path, sizeof(s->path), "upstreams.%s", shown(w, name));
 }
 
 void
@@ -89,18 +89,19 @@ read_upstream_names(struct load *w, const struct spot *top)
 static void
 complain_reference(struct load *w, const struct reference *r)
 {
-	struct nearest near = { .word = r->name };
+	struct nearest near = { .word = shown(w, r->name) };
 	char known[256] = "";
 
 	for (size_t i = 0; i < w->n_upstreams; i++) {
+		const char *name = w->upstreams[i].name;
 		size_t n = strlen(known);
 
-		if (w->upstreams[i].name == NULL)
+		if (name == NULL)
 			continue;
-		nearest_try(&near, w->upstreams[i].name);
+		nearest_try(&near, shown(w, name));
 		if (n < 100)
 			snprintf(known + n, sizeof(known) - n, "%s%s",
-			    n == 0 ? "" : ", ", w->upstreams[i].name);
+			    n == 0 ? "" : ", ", shown(w, name));
 	}
 	if (near.best != NULL)
 		problem_add(w->problems, r->line, r->path, "unknown upstream "
@@ -130,7 +131,7 @@ settle_protocol(struct load *w, const struct reference *r, struct named *n)
 	} else if (n->proto != proto) {
 		problem_add(w->problems, r->line, r->path, "upstream \"%s\" "
 		    "speaks %s (by %s) and this listener %s, expected one "
-		    "protocol", n->name, n->proto->name, n->proto_from,
+		    "protocol", shown(w, n->name), n->proto->name, n->proto_from,
 		    proto->name);
 	}
 }
@@ -366,7 +367,10 @@ check_at_most(struct load *w, const struct spot *pool, const char *key,
 
 	if (*value <= most)
 		return;
-	if (v != NULL)
+	if (v != NULL && w->source->hides_numbers)
+		complain(w, pool, line_of(v), key, "is more than %s, expected "
+		    "at most that", bound);
+	else if (v != NULL)
 		complain(w, pool, line_of(v), key, "%" PRId64 " is more than "
 		    "%s, expected at most %" PRId64, *value, bound, most);
 	*value = most;
@@ -555,14 +559,15 @@ give_places(struct load *w)
 }
 
 static struct spot
-spot_of(const struct named *n, size_t i)
+spot_of(const struct load *w, const struct named *n, size_t i)
 {
 	struct spot s = { .group = n->group, .line = line_of(n->group) };
 
 	if (n->name == NULL)
 		snprintf(s.path, sizeof(s.path), "upstreams[%zu]", i);
 	else
-		snprintf(s.path, sizeof(s.path), "upstreams.%s", n->name);
+		snprintf(s.path, sizeof(s.path), "upstreams.%s",
+		    shown(w, n->name));
 	return s;
 }
 
@@ -571,7 +576,7 @@ prepare_own(struct load *w, const struct named *n, size_t i)
 {
 	struct own_error e = { .w = w };
 	struct conf_upstream *u = n->upstream;
-	struct spot s = spot_of(n, i);
+	struct spot s = spot_of(w, n, i);
 
 	if (u == NULL || u->proto == NULL || u->own == NULL ||
 	    u->proto->prepare_upstream == NULL)
@@ -586,7 +591,7 @@ read_upstreams(struct load *w)
 	give_places(w);
 	for (size_t i = 0; i < w->n_upstreams; i++) {
 		struct named *n = &w->upstreams[i];
-		struct spot s = spot_of(n, i);
+		struct spot s = spot_of(w, n, i);
 
 		if (n->upstream != NULL)
 			read_upstream(w, &s, n, n->upstream);

@@ -277,7 +277,8 @@ number_parse(const struct conf_key *row, const char *text, const char *shown,
 		return 0;
 	}
 	if (n > 0 && *unit == '\0' && u != no_units)
-		return without_unit(row, shown, negative ? -1 : value, why);
+		return without_unit(row, shown, negative || text != shown ? -1 :
+		    value, why);
 	while (u->name != NULL && strcmp(unit, u->name) != 0)
 		u++;
 	if (n == 0 || u->name == NULL)
@@ -296,7 +297,7 @@ static int
 word_parse(const struct conf_key *row, const char *text, const char *shown,
     int *field, char why[VALUE_WHY_MAX])
 {
-	struct nearest near = { .word = text };
+	struct nearest near = { .word = shown };
 	char expected[VALUE_WHY_MAX];
 
 	for (int i = 0; row->words[i] != NULL; i++) {

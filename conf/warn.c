@@ -49,7 +49,17 @@ say(void *arg, int line, const char *fmt, ...)
 static void
 about(struct warner *w, const char *what, const char *name)
 {
-	snprintf(w->path, sizeof(w->path), "%s%.100s", what, name);
+	snprintf(w->path, sizeof(w->path), "%s%.100s", what,
+	    source_hides(w->c->source, name) ? "(hidden)" : name);
+}
+
+/* Sums would tell a sender what numbers he does not know. */
+static bool
+may_reckon(const struct warner *w)
+{
+	const struct source *source = w->c->source;
+
+	return !source->sent || !source->hides_numbers;
 }
 
 static void
@@ -132,6 +142,7 @@ warn_folder(struct warner *w, const struct conf_bind *b)
 	slash[slash == folder] = '\0';
 	if (stat(folder, &st) == -1 || !S_ISDIR(st.st_mode))
 		say(w, b->line, "the folder %s of the Unix socket is missing",
+		    source_hides(w->c->source, b->text.host) ? "(hidden)" :
 		    folder);
 }
 
@@ -168,10 +179,21 @@ warn_nameless(struct warner *w, const struct conf_listener *l)
 }
 
 static void
-warn_nets(struct warner *w, const struct conf_listener *l)
+say_both(struct warner *w, const struct conf_listener *l,
+    const struct addr_net *a, const struct addr_net *d)
 {
 	char ip[ADDR_TEXT_MAX];
 
+	if (source_hides(w->c->source, a) || source_hides(w->c->source, d))
+		say(w, l->line, "(hidden) is in allow and in deny; deny wins");
+	else
+		say(w, l->line, "%s/%u is in allow and in deny; deny wins",
+		    addr_ip_print(&a->base, false, ip), a->bits);
+}
+
+static void
+warn_nets(struct warner *w, const struct conf_listener *l)
+{
 	for (size_t i = 0; i < l->allow.n; i++)
 		for (size_t k = 0; k < l->deny.n; k++) {
 			const struct addr_net *a = &l->allow.v[i];
@@ -181,9 +203,7 @@ warn_nets(struct warner *w, const struct conf_listener *l)
 			    a->base.family == d->base.family &&
 			    memcmp(a->base.ip, d->base.ip,
 			    sizeof(a->base.ip)) == 0)
-				say(w, l->line, "%s/%u is in allow and in deny; "
-				    "deny wins", addr_ip_print(&a->base, false,
-				    ip), a->bits);
+				say_both(w, l, a, d);
 		}
 }
 
@@ -272,7 +292,8 @@ static void
 warn_upstream(struct warner *w, const struct conf_upstream *u)
 {
 	about(w, "upstreams.", u->name);
-	warn_shared(w, u);
+	if (may_reckon(w))
+		warn_shared(w, u);
 	warn_upstream_tls(w->c, u, say, w);
 	warn_send_proxy(w, u);
 	if (u->proto->warn != NULL)
@@ -315,9 +336,11 @@ conf_warn(const struct conf *c, struct conf_errors *warnings)
 
 	if (problems == NULL)
 		return;
-	warn_times(&w);
 	warn_root(&w);
-	warn_descriptors(&w);
+	if (may_reckon(&w)) {
+		warn_times(&w);
+		warn_descriptors(&w);
+	}
 	for (size_t i = 0; i < c->n_listeners; i++)
 		warn_listener(&w, &c->listeners[i]);
 	about(&w, "admin", "");

@@ -104,7 +104,8 @@ warn_unread(const struct conf *c, const struct conf_file *f, const char *key,
 		close(fd);
 	else
 		say(arg, line, "tls.%s: user \"%s\" cannot read \"%.200s\" "
-		    "(%s): a reload would fail", key, c->user, f->path,
+		    "(%s): a reload would fail", key, c->user,
+		    source_hides(c->source, f->path) ? "(hidden)" : f->path,
 		    strerror(error));
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/sent.h"
 #include "net/tls_client.h"
 #include "pool/keyring.h"
 #include "proxy/live.h"
@@ -358,8 +359,11 @@ fits_sandbox(struct plan *p, const struct runtime *rt)
 	if (sandbox_permits(&rt->sandbox, p->conf, why, sizeof(why)) == 0)
 		return 0;
 	p->errors.v = calloc(1, sizeof(*p->errors.v));
-	if (p->errors.v != NULL &&
-	    asprintf(&p->errors.v[0], "%s: %s", p->conf->path, why) >= 0)
+	/* It names a path. */
+	if (p->errors.v != NULL && asprintf(&p->errors.v[0], "%s: %s",
+	    p->conf->path, sent_hides(p->conf) ? "needs a restart: "
+	    "security.sandbox does not permit a place that it names" :
+	    why) >= 0)
 		p->errors.n = 1;
 	return -1;
 }

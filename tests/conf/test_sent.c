@@ -150,6 +150,24 @@ nothing_is_included_for_who_sends(void **state)
 	    "9: unknown key \"workres\", did you mean \"workers\"?");
 }
 
+/* The environment is the taker's, as files are. */
+static void
+what_variables_stand_for_is_hidden(void **state)
+{
+	(void)state;
+	setenv("WEIR_TEST_SENT", "hunter2", 1);
+	is_refused("\nworkers = \"${WEIR_TEST_SENT}\";", "new.conf:2: workers: "
+	    "\"(hidden)\" is not understood, expected a number such as "
+	    "10");
+	is_refused("listeners = ( { name = \"${WEIR_TEST_SENT}\"; bind = "
+	    "\"x\"; } );", "new.conf:1: listeners.(hidden).upstream: is "
+	    "missing, expected the name of an upstream");
+	is_refused("\nworkers = \"${WEIR_TEST_NOT_SET}\";", "new.conf:2: "
+	    "workers: the environment has no WEIR_TEST_NOT_SET, expected it "
+	    "set, or a default as in ${WEIR_TEST_NOT_SET:-default}");
+	unsetenv("WEIR_TEST_SENT");
+}
+
 static void
 what_cannot_be_sent_is_said_as_check_does(void **state)
 {
@@ -197,6 +215,7 @@ main(void)
 		    relative_paths_start_where_the_taker_has_the_file),
 		cmocka_unit_test(a_name_longer_than_any_path_is_no_mark),
 		cmocka_unit_test(what_is_no_mark_stays),
+		cmocka_unit_test(what_variables_stand_for_is_hidden),
 		cmocka_unit_test(nothing_is_included_for_who_sends),
 		cmocka_unit_test(what_cannot_be_sent_is_said_as_check_does),
 		cmocka_unit_test(what_is_too_long_is_not_sent)

@@ -4,6 +4,7 @@ numbers, then comes about exactly so; asking changes nothing.
 # SPDX-License-Identifier: MIT
 import json
 import os
+import re
 import socket
 import sys
 import urllib.parse
@@ -234,6 +235,125 @@ def includes_are_the_askers_and_relative_paths_the_askeds():
     eq(r.stdout.splitlines(), ["upstream back: http.set_headers.X-Secret is "
                                "set now (secret)"], "relative to weir's file")
     check("the_secret_text" not in r.stdout + r.stderr, "the secret")
+
+
+# Each text and number of it becomes one that weir has and the sender has not.
+# What is "$" is a free address or what is there to be had.
+WIDE = """
+workers = 1; drain_delay = "1s"; drain_timeout = "20s"; user = "root";
+admin = { bind = "127.0.0.1:$"; probe_bind = "127.0.0.1:$";
+  token_file = "token"; hosts = ( "admin.example" ); };
+log = { level = "info"; access = "./access.log";
+  fields = ( "client", "header:Referer" ); };
+dns = { max_ttl = "9s"; };
+listeners = (
+  { name = "web"; bind = ( { address = "127.0.0.1:$"; backlog = 100; },
+      "127.0.0.1:$", { address = "unix:/tmp/plan.sock"; mode = "0660";
+      owner = "root"; } );
+    protocol = "http"; upstream = "app"; allow = ( "10.0.0.0/8", "::1" );
+    deny = "10.1.0.0/16";
+    routes = ( { host = "*.example.com"; path = "/static/";
+      upstream = "app"; } );
+    limits = { connections = 1000; client = "header:X-Client";
+      request_rate = { rate = "100/s"; burst = 200; }; };
+    timeouts = { idle = "30s"; };
+    proxy_protocol = { from = "10.2.0.0/16"; };
+    http = { trusted = ( "10.3.0.0/16" ); }; },
+  { name = "pass"; bind = "127.0.0.1:$"; protocol = "tcp";
+    routes = ( { sni = "a.example"; alpn = "h2"; upstream = "raw"; } ); },
+  { name = "secure"; bind = "127.0.0.1:$"; protocol = "http";
+    upstream = "app"; tls = { certificate = "cert.pem"; key = "key.pem";
+      ciphers = "ECDHE-RSA-AES128-GCM-SHA256"; min_version = "1.2"; }; },
+  { name = "sql"; bind = "127.0.0.1:$"; protocol = "postgres";
+    upstream = "pg"; postgres = { users_file = "users.txt"; users = (
+      { name = "ann"; password = "pw"; } ); }; },
+  { name = "keys"; bind = "127.0.0.1:$"; protocol = "redis";
+    upstream = "cache"; redis = { password = "pw"; }; } );
+upstreams = (
+  { name = "app"; protocol = "http"; balance = "least_conn";
+    endpoints = ( "127.0.0.1:9", { name = "b"; address = "host.example:80";
+      weight = 3; max = 5; }, { srv = "_http._tcp.example.com"; } );
+    pool = { max = 64; min_idle = 2; max_idle = 9; max_pinned = 3;
+      mode = "request"; };
+    health = { type = "http"; path = "/up"; host = "h.example";
+      expect = "200-299"; interval = "5s"; };
+    timeouts = { connect = "2s"; }; http = { set_headers = { X-A = "b"; }; };
+    limits = { request_rate = "10/s"; };
+    tls = { ca = "ca.pem"; server_name = "s.example"; alpn = ( "h2" ); }; },
+  { name = "raw"; endpoints = ( "127.0.0.1:10" ); },
+  { name = "cache"; endpoints = ( "127.0.0.1:11" ); balance = "key_hash";
+    key_hash = { ring = "ketama"; on_down = "fail"; }; },
+  { name = "pg"; endpoints = ( "127.0.0.1:12" ); postgres = {
+    warm = ( "ann/db" ); target = "any"; }; } );
+"""
+
+
+@case
+def what_a_sender_does_not_know_he_does_not_learn():
+    """In any place of a file, by an error, a warning or a change. Each is tried
+    with some values; PLAN_WIDE set: with all."""
+    put("zq_secret", "zq7712x,y")
+    folder = os.path.join(temp_dir(), "zq7712x")
+    os.makedirs(folder, exist_ok=True)
+    values = {"ZQ_WORD": "zq7712x", "ZQ_NUMBER": "77127",
+              "ZQ_TIME": "77127s", "ZQ_ADDRESS": "127.77.12.7:7712",
+              "ZQ_NET": "77.12.0.0/16", "ZQ_PATH": folder + "/y",
+              "ZQ_UNIX": "unix:/zq7712x/y.sock", "ZQ_HOST": "zq7712x.example"}
+    told = re.compile("zq7712|7712|127.77|77.12")
+    o = HttpOrigin()
+    w = Weir(one(o), env=values)
+    text = becomes(w, ('level = "info";', 'level = "info"; access = "%s";'))
+    for path, seen in (values["ZQ_PATH"], True), ("${ZQ_PATH}", False):
+        error, = posted(w, text % path)["errors"]
+        eq(("permit" in error, told.search(error) is not None), (True, seen),
+           error)
+    w = Weir(one(o, more='security = { sandbox = "off"; };'), env=values)
+    wide = re.sub(r"\$", lambda m: str(port()), WIDE)
+    # Without the files that are not there it is good, and there are changes.
+    good = re.sub(r'(tls = \{[^}]*\};|(token|users)_file = "[^"]*";)', "", wide)
+    eq(posted(w, good)["errors"], [], "errors of the good one")
+    tries = ["${ZQ_WORD}", "${ZQ_NUMBER}", "${file:zq_secret}",
+             "WAS${ZQ_WORD}"] + ["${%s}" % name for name in list(values)[2:]]
+    ends = []
+    for base in wide, good:
+        for m in re.finditer(r'"[^"]*"|(?<== )[0-9]+(?=;)', base):
+            lacking = re.search(r'tls|_file', base[m.start() - 99:m.start()])
+            if base is wide and not lacking:
+                continue
+            turn = m.start() % (len(tries) - 4)
+            for inner in tries if "PLAN_WIDE" in os.environ else \
+                    tries[:4] + tries[4 + turn:6 + turn]:
+                inner = inner.replace("WAS", m.group().strip('"'))
+                text = base[:m.start()] + '"%s"' % inner + base[m.end():]
+                body = w.admin_request("POST", "/plan", body=text.encode())[1]
+                said = re.sub(r"127\.0\.0\.1:[0-9]+", "", body)
+                found = told.search(said)
+                check(found is None, "%s as %s: %s" % (
+                    m.group(), inner, found and
+                    said[max(0, found.start() - 300):][:500]))
+                ends.append(json.loads(body)["result"])
+    check(ends.count("ok") > 60 and ends.count("invalid") > 100,
+          "%d are good of %d" % (ends.count("ok"), len(ends)))
+
+
+@case
+def what_might_never_end_is_not_read_for_a_sender():
+    o = HttpOrigin()
+    w = Weir(one(o))
+    os.mkfifo(os.path.join(temp_dir(), "pipe"))
+    for more in ('http = { set_headers = { X-A = "${file:pipe}"; }; };',
+                 'tls = { ca = "pipe"; };', 'tls = { ca = "/dev/zero"; };'):
+        error, = posted(w, becomes(w, ("pool =", more + " pool =")))["errors"]
+        check("pipe or device" in error, error)
+    # Nor is much read over and over.
+    put("long", "x" * 1024 * 1024)
+    fields = "".join('X-%d = "${file:long}"; ' % i for i in range(1000))
+    errors = posted(w, becomes(w, ("pool =", "http = { set_headers = { %s}; };"
+                                   " pool =" % fields)))["errors"]
+    check("X-16: more than 16 MiB of what ${...} stands for" in errors[0] or
+          "X-15: more than 16 MiB of what ${...} stands for" in errors[0],
+          errors[0])
+    ok(once(w.conf.ports["front"]))
 
 
 @case
