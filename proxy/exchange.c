@@ -553,6 +553,19 @@ befall(struct deadline *d)
 	}
 }
 
+void
+exchange_spare(struct exchange *x)
+{
+	const struct worker *w = x->s->conn.w;
+
+	if (x->pause.passed != befall || !deadline_armed(&x->pause))
+		return;
+	x->injected = INJECT_NOTHING;
+	if (x->pause.at_ns > w->now_ns)
+		x->paused_ns -= x->pause.at_ns - w->now_ns;
+	deadline_set_ns(x->s->conn.w, &x->pause, 0);
+}
+
 static void
 inject(struct exchange *x)
 {

@@ -121,6 +121,10 @@ void exchange_route(struct exchange *x, const struct conf_upstream *to);
  */
 bool exchange_admit(struct exchange *x) MUST_CHECK;
 
+/* The fault by hand that may delay x has ended: x goes on with the next turn, as
+   if only its delay were over. Nothing else when none delays it. */
+void exchange_spare(struct exchange *x);
+
 /* For the front: x->up has grown or ended. */
 void exchange_up(struct exchange *x);
 /* For the front: the client has taken of what x had for it. */

@@ -6,9 +6,14 @@
 #include "proxy/inject.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "net/log.h"
+#include "net/patient.h"
+#include "proxy/exchange.h"
 #include "proxy/live.h"
+#include "proxy/runtime.h"
 
 /* ------------------------------------------------------------------ on main */
 
@@ -70,17 +75,87 @@ log_begin(const struct live_upstream *lu)
 	    (long long)(wish->for_ms + 999) / 1000);
 }
 
+/* To a lane: who was held there until then by this upstream's fault goes on. */
+struct spare_mail {
+	struct mail mail;
+	const struct upstream *upstream;        /* compared only: it may be gone */
+	int64_t until_ns;
+};
+
+static void
+spare_dropped(struct mail *m)
+{
+	free(container_of(m, struct spare_mail, mail));
+}
+
+/* Deadlines are moved, and pass later: nothing ends during the walk. */
+static void
+spare_door(struct door *d, const struct spare_mail *sm)
+{
+	struct list *s, *x, *tmp, *next;
+
+	list_each(s, tmp, &d->sessions)
+		list_each(x, next, &container_of(s, struct session,
+		    link)->exchanges) {
+			struct exchange *held = container_of(x,
+			    struct exchange, link);
+
+			if (held->ask.pool != NULL &&
+			    held->ask.pool->upstream == sm->upstream &&
+			    held->routed_ns <= sm->until_ns)
+				exchange_spare(held);
+		}
+}
+
+static void
+spare_arrived(struct worker *w, struct mail *m)
+{
+	struct lane *lane = w->owner;
+	struct list *l, *tmp;
+
+	list_each(l, tmp, &lane->doors)
+		spare_door(container_of(l, struct door, link),
+		    container_of(m, struct spare_mail, mail));
+	spare_dropped(m);
+}
+
+/* After the end was published. A lane's time is that of the beginning of its
+   turn, so whoever was hit before is older than this. */
+static void
+spare_held(const struct live_upstream *lu)
+{
+	struct runtime *rt = lu->runtime;
+	struct timespec ts;
+	size_t i;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	for (i = 0; i < rt->n_lanes; i++) {
+		struct spare_mail *sm = patient_zeroed(sizeof(*sm));
+
+		if (sm == NULL)
+			return;
+		sm->mail.deliver = spare_arrived;
+		sm->mail.drop = spare_dropped;
+		sm->upstream = lu->upstream;
+		sm->until_ns = (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+		worker_post(&rt->lanes[i]->worker, &sm->mail);
+	}
+}
+
 void
 inject_begin(struct live_upstream *lu, const struct inject_wish *wish)
 {
 	struct worker *main = &lu->runtime->main;
 	struct injection *in = &lu->injection;
+	bool instead = in->wish.per_million != 0;
 
 	in->wish = *wish;
 	in->until_ns = main->now_ns + wish->for_ms * NS_PER_MS;
 	in->hits_before = all_hits(lu->upstream);
 	deadline_set_ns(main, &in->deadline, wish->for_ms * NS_PER_MS);
 	publish(lu->upstream, wish);
+	if (instead)
+		spare_held(lu);
 	log_begin(lu);
 }
 
@@ -95,6 +170,7 @@ inject_end(struct live_upstream *lu)
 		return;
 	in->wish = (struct inject_wish){ 0 };
 	publish(lu->upstream, &in->wish);
+	spare_held(lu);
 	snprintf(who, sizeof(who), "upstream %s", lu->upstream->name);
 	log_warn(who, "by hand: no more faults; %llu exchanges were hit",
 	    (unsigned long long)inject_hits(lu));

@@ -40,9 +40,10 @@ struct injection {
 };
 
 void inject_init(struct live_upstream *lu);
-/* Begin; what there was before is over. */
+/* Begin; what there was before is over, as by inject_end(). */
 void inject_begin(struct live_upstream *lu, const struct inject_wish *wish);
-/* Twice is fine. */
+/* Whom it delays goes on at once, and has nothing else to fear from it. Twice is
+   fine. */
 void inject_end(struct live_upstream *lu);
 /* How many exchanges have been hit since it began. */
 uint64_t inject_hits(const struct live_upstream *lu);

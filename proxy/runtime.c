@@ -399,6 +399,7 @@ runtime_fini(struct runtime *rt)
 	sandbox_fini(&rt->sandbox);
 	for (i = 0; i < rt->n_lanes; i++)
 		lane_free(rt->lanes[i]);
+	rt->n_lanes = 0;                /* nobody to tell anything any more */
 	list_each(l, tmp, &rt->listeners)
 		live_listener_free(container_of(l, struct live_listener, link));
 	list_each(l, tmp, &rt->upstreams)

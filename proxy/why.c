@@ -213,8 +213,7 @@ const struct why_rule why_rules[] = {
 	    "out why {upstream} failed first, or lower "
 	    "upstreams.{upstream}.retry.backoff" },
 	{ FAIL_NONE, "fault", is_hit,
-	    "was made to wait {pause} of {total} by hand: weir fault {upstream} "
-	    "--off ends that" },
+	    "was made to wait {pause} of {total} by hand (weir fault)" },
 	{ FAIL_NONE, "limit", is_pausing,
 	    "was held back for {pause} of {total} by the limits of upstream "
 	    "{upstream} or a Retry-After of its server: raise "
@@ -476,7 +475,7 @@ const struct why_rule why_rules[] = {
 	{ FAIL_KILLED, "killed", NULL,
 	    "its connection to {endpoint} was closed by hand (weir kill)" },
 	{ FAIL_INJECTED, "fault", NULL,
-	    "was made to fail by hand: weir fault {upstream} --off ends that" },
+	    "was made to fail by hand (weir fault)" },
 	{ FAIL_DRAINED, "drained", NULL,
 	    "weir was shutting down and drain_timeout was over: raise it, if "
 	    "such exchanges are to end by themselves" },

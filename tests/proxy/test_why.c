@@ -52,7 +52,7 @@ static const struct sample {
 	{ SLOW(.pause_ns = 1900 * MS, .retries = 2), "retries",
 	    "spent 1.9 s of 2.0 s in pauses before 2 tries more" },
 	{ SLOW(.pause_ns = 1900 * MS, .hit = true), "fault",
-	    "by hand: weir fault app --off" },
+	    "by hand (weir fault)" },
 	{ SLOW(.pause_ns = 1900 * MS), "limit",
 	    "raise upstreams.app.limits.request_rate or send less" },
 	{ SLOW(.queue_ns = 1900 * MS, .waited_for = SLOW_WAIT_PAUSED), "paused",
@@ -205,7 +205,7 @@ static const struct sample {
 	{ FAILED(FAIL_TUNNEL_TIMEOUT), "tunnel",
 	    "upstreams.app.timeouts.tunnel" },
 	{ FAILED(FAIL_KILLED), "killed", "connection to b:80 was closed by" },
-	{ FAILED(FAIL_INJECTED), "fault", "weir fault app --off" },
+	{ FAILED(FAIL_INJECTED), "fault", "by hand (weir fault)" },
 	{ FAILED(FAIL_DRAINED), "drained", "drain_timeout" },
 	{ FAILED(FAIL_OVERLOADED), "shortage",
 	    "listeners.web.limits.connections" }

@@ -172,6 +172,45 @@ def who_is_delayed_is_sent_after_all():
 
 
 @case
+def who_is_delayed_goes_on_when_the_fault_ends():
+    o = HttpOrigin()
+    w = Weir(one(o, workers=2))
+    front = w.conf.ports["front"]
+
+    def held(query, n=2):
+        before = injected(w)
+        fault(w, query)
+        clients = [Client(front).send(request()) for _ in range(n)]
+        until(lambda: injected(w) == before + n, "the delay")
+        return clients
+
+    def let_go(clients):
+        for c in clients:
+            ok(read_response(c))
+            c.close()
+    clients = held("delay=1h&percent=100&for=1h")
+    fault(w, "off=1")
+    let_go(clients)
+    # What was to come after the delay does not come either.
+    clients = held("delay=1h&error=1&percent=100&for=1h")
+    fault(w, "off=1")
+    let_go(clients)
+    # Another one in its place.
+    clients = held("delay=1h&percent=100&for=1h")
+    fault(w, "error=1&percent=100&for=1h")
+    let_go(clients)
+    # Its own time is over.
+    let_go(held("delay=1h&percent=100&for=300ms"))
+    eq((o.requests, w.upstream()["fault"]), (8, None), "in all")
+    rows = [r for r in json.loads(w.get("/slow")[1])["exchanges"]
+            if r["cause"] == "fault"]
+    check(all(r["total_us"] < 30 * 10 ** 6 and
+              r["pause_us"] <= r["total_us"] for r in rows), rows)
+    check(all(r["why"].endswith("by hand (weir fault)") for r in rows), rows)
+    w.balanced(o)
+
+
+@case
 def they_end_by_themselves_and_outlive_a_reload():
     o = HttpOrigin()
     conf = one(o)
