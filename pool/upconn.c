@@ -609,7 +609,10 @@ void
 upconn_kill(struct upconn *u)
 {
 	if (u->state == UPCONN_LEASED) {
-		upconn_doom(u, DISCARD_KILLED, "closed by hand");
+		upconn_mark(u, MARK_BROKEN, "closed by hand");
+		/* Whatever it was doomed to before: tunnels are from their
+		   beginning. */
+		u->doom = DISCARD_KILLED;
 		conn_fail(&u->conn, ECANCELED);
 	}
 	/* Who answers in his turn may have it yet: he gives it back then. Who

@@ -569,7 +569,13 @@ static void
 pin_gone(struct lease *l, int error)
 {
 	struct session *s = l->holder;
+	const struct pipe *p = pipe_of(l->u);
 
+	/* Not in the middle of what it is being told. */
+	if (error == ECANCELED && list_empty(&s->exchanges) &&
+	    !(p->in_reply && p->aim == PIPELINE_ASIDE) &&
+	    s->front->pin_killed != NULL)
+		s->front->pin_killed(s);
 	count_add(&s->door->failures[error == ECANCELED ? FAIL_KILLED :
 	    FAIL_UPSTREAM_CLOSED], 1);
 	pipeline_unpin(s);

@@ -88,6 +88,10 @@ struct front_ops {
 	   endpoint is gone, or it is not clean. Mark u, and tell the client if
 	   it has lost something; may close s. */
 	void (*forsaken)(struct session *s, struct upconn *u);
+	/* The connection that s had for itself was closed by hand while s asked
+	   for nothing: what it is to be told, before it is left. NULL =
+	   nothing. */
+	void (*pin_killed)(struct session *s);
 	/* The beginning of what x asks for, to be shown to people: no value
 	   that it carries, but in a request line (*is_line), of which the
 	   query is not shown. Bytes that live as long as x; NULL = nothing is

@@ -95,7 +95,48 @@ def a_tunnel_ends():
     eq(c.read_to_end(), b"", "bytes before the end")
     w.wait_pool(open=0)
     eq(w.failures(), {"killed": 1}, "failures")
+    total = w.upstream()["discarded_total"]
+    eq((total["killed"], total["spent"]), (1, 0), "as what it is counted")
     w.balanced(o)
+
+
+@case
+def an_upgraded_connection_is_counted_as_what_it_is():
+    def handler(q, link):
+        link.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n"
+                  "Connection: Upgrade\r\n\r\nwelcome;")
+        link.more()
+        return False
+    o = HttpOrigin(handler)
+    w = Weir(one(o))
+    c = Client(w.conf.ports["front"])
+    c.send(request(fields=[("Connection", "Upgrade"), ("Upgrade", "echo")]))
+    eq(read_response(c).status, 101, "status")
+    eq(c.read_exact(8), b"welcome;", "in the tunnel")
+    kill(w, ids(w)[0])
+    eq(c.read_to_end(), b"", "bytes before the end")
+    w.wait_pool(open=0)
+    total = w.upstream()["discarded_total"]
+    eq((total["killed"], total["spent"]), (1, 0), "as what it is counted")
+    w.balanced(o)
+
+
+@case
+def a_redis_client_on_a_connection_of_its_own_is_told():
+    server = RedisServer()
+    w = redis.through(server)
+    n = 0
+    for pin, words in (("subscribe", ("SUBSCRIBE", "c")), ("multi", ("MULTI",)),
+                       ("watch", ("WATCH", "k"))):
+        c = redis.Client(w.conf.ports["front"])
+        c.ask(*words)
+        [pinned] = ids(w, pinned=pin)
+        kill(w, pinned)
+        check(c.read().startswith("ERR weir: killed"), "what %s is told" % pin)
+        c.closed()
+        n += 1
+        eq((w.failures(), killed(w)), ({"killed": n}, n), "counted")
+    w.balanced(server)
 
 
 @case
@@ -108,6 +149,7 @@ def a_redis_client_in_multi_is_told_and_left_and_others_go_on():
     a.ok("MULTI")
     [pinned] = ids(w, pinned="multi")
     kill(w, pinned)
+    check(a.read().startswith("ERR weir: killed"), "what it is told")
     a.closed()
     eq(b.ask("GET", "k"), b"v", "another client")
     # One may have been warmed meanwhile.
@@ -137,6 +179,20 @@ def a_postgres_client_has_an_error():
     c.closed()
     w.wait_pool(leased=0)
     eq(killed(w), 1, "counted")
+    w.balanced(o)
+
+
+@case
+def a_postgres_client_that_listens_is_told_by_whom():
+    o = PgOrigin()
+    w = postgres.through(o)
+    c = postgres.Client(w.conf.ports["front"])
+    c.ok("LISTEN a")
+    [held] = ids(w, pinned="listen")
+    kill(w, held)
+    check("by hand" in c.error("08006")["M"], "what it is told")
+    c.closed()
+    eq((w.failures(), killed(w)), ({"killed": 1}, 1), "counted")
     w.balanced(o)
 
 

@@ -546,7 +546,11 @@ front_aside(struct session *s, struct upconn *u)
 		conn_pause(&u->conn);
 		return;
 	}
-	if (u->conn.eof || u->conn.broken) {
+	if (u->conn.broken && u->doom == DISCARD_KILLED) {
+		count_add(&s->door->failures[FAIL_KILLED], 1);
+		pg_say_fatal(s, "08006", "weir: killed: the connection that "
+		    "this client's session state was on was closed by hand");
+	} else if (u->conn.eof || u->conn.broken) {
 		upconn_mark(u, MARK_BROKEN, "lost");
 		pg_say_fatal(s, "08006", "weir: the upstream closed the "
 		    "connection that this client's session state was on");

@@ -256,6 +256,20 @@ redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 	return fail_all(s, x, text, (size_t)n);
 }
 
+static void
+redis_pin_killed(struct session *s)
+{
+	const struct fail_row *row = &fail_rows[FAIL_KILLED];
+	char text[256];
+	int n = snprintf(text, sizeof(text), "-ERR weir: %s: %s\r\n", row->name,
+	    row->text);
+
+	if (redis_session(s)->replies != REDIS_REPLIES_ON ||
+	    buf_append(&s->conn.w->blocks, &s->conn.out, text, (size_t)n) < 0)
+		return;
+	conn_send(&s->conn);
+}
+
 static size_t
 redis_refuse(enum limit why, int64_t retry_after_ns, char *out, size_t size)
 {
@@ -296,6 +310,7 @@ const struct front_ops redis_front = {
 	.drained = pipeline_drained,
 	.fail = intake_cut,
 	.fail_in_turn = redis_fail_in_turn,
+	.pin_killed = redis_pin_killed,
 	.late = pipeline_session_late,
 	.bye = redis_bytes,
 	.refuse = redis_refuse,
