@@ -4,6 +4,7 @@ share is a share, they end by themselves and outlive a reload.
 # SPDX-License-Identifier: MIT
 import json
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
@@ -129,9 +130,17 @@ def raw_sessions_are_closed():
     fault(w, "error=1&percent=100")
     c = Client(w.conf.ports["front"])
     eq(c.read_to_end(), b"", "bytes")
+    c.close()
+    # One who has spoken already, too: a reset is another fault. It has spoken
+    # before it is accepted while the only worker stands still.
+    os.kill(w.process.pid, signal.SIGSTOP)
+    c = Client(w.conf.ports["front"]).send("hello")
+    os.kill(w.process.pid, signal.SIGCONT)
+    eq((c.read_to_end(), c.ended), (b"", "fin"), "how it ended")
+    c.close()
     fault(w, "reset=1&percent=100")
     gone(Client(w.conf.ports["front"]))
-    eq(w.failures(), {"fault_injected": 2}, "failures")
+    eq(w.failures(), {"fault_injected": 3}, "failures")
     eq(o.accepted, 0, "upstream connections")
     w.balanced(o)
 

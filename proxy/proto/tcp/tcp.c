@@ -144,6 +144,12 @@ tcp_fail(struct session *s, struct exchange *x, enum fail why)
 		    HELLO_ALERT_UNRECOGNIZED_NAME : HELLO_ALERT_DECODE_ERROR);
 		return;
 	}
+	/* Nothing of what it has sent may have been read yet, and a close would
+	   be a reset then: that is another fault. */
+	if (why == FAIL_INJECTED) {
+		session_linger(s);
+		return;
+	}
 	if (x->lease != NULL)
 		conn_reset(&x->lease->u->conn);
 	/* Nothing has been said yet, or everything long ago: an end. In the
