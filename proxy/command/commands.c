@@ -85,30 +85,8 @@ command_fetch_json(struct order *o, const char *path)
 	if (j == NULL)
 		command_fail(o, "%s of %s is not JSON: %s", path,
 		    o->target.shown, error.text);
-	else if (o->options & OPTION_JSON)
-		fputs(body, stdout);
 	free(body);
 	return j;
-}
-
-/* A page that is asked for and shown. */
-static int
-show_page(struct order *o, const char *path,
-    void (*show)(FILE *out, const json_t *j, const struct show_filter *f))
-{
-	const struct show_filter filter = {
-		.upstream = o->words[0],
-		.leased = (o->options & OPTION_LEASED) != 0,
-		.older_ms = o->older_ms
-	};
-	json_t *j = command_fetch_json(o, path);
-
-	if (j == NULL)
-		return CLIENT_FAILED;
-	if (!(o->options & OPTION_JSON))
-		show(stdout, j, &filter);
-	json_decref(j);
-	return CLIENT_OK;
 }
 
 /* ---------------------------------------------------------------- commands */
@@ -116,19 +94,16 @@ show_page(struct order *o, const char *path,
 int
 run_stats(struct order *o)
 {
-	return show_page(o, "/stats", show_stats);
-}
+	json_t *j = command_fetch_json(o, "/stats");
 
-int
-run_why(struct order *o)
-{
-	return show_page(o, "/slow", show_why);
-}
-
-int
-run_dns(struct order *o)
-{
-	return show_page(o, "/dns", show_dns);
+	if (j == NULL)
+		return CLIENT_FAILED;
+	if (o->options & OPTION_JSON)
+		command_print(j);
+	else
+		show_stats(stdout, j);
+	json_decref(j);
+	return CLIENT_OK;
 }
 
 /* Any page, as it comes: /stats/stream has no end. */
@@ -250,7 +225,9 @@ run_key(struct order *o)
 	free(path);
 	if (j == NULL)
 		return CLIENT_FAILED;
-	if (!(o->options & OPTION_JSON))
+	if (o->options & OPTION_JSON)
+		command_print(j);
+	else
 		show_key(stdout, j);
 	json_decref(j);
 	return CLIENT_OK;

@@ -67,8 +67,17 @@ int command_get_json(struct order *o);
 /* The body of a 200, malloc'd; else what went wrong has been said, and NULL. */
 char *command_fetch(struct order *o, const char *method, const char *path,
     int64_t ms) MUST_CHECK;
-/* Of a GET, likewise, as JSON; with --json it is printed as it is. */
+/* Of a GET, likewise, as JSON. */
 json_t *command_fetch_json(struct order *o, const char *path) MUST_CHECK;
+/*
+ * Likewise, of a page with rows at key: those of the upstream (listeners: or the
+ * listener) that is the first word, if there is one, and as the options want
+ * them. NULL too when there is nothing of that name.
+ */
+json_t *command_fetch_rows(struct order *o, const char *path, const char *key,
+    bool listeners) MUST_CHECK;
+/* As a line of standard output. */
+void command_print(const json_t *j);
 /* One part of a path or query, of any bytes. */
 void command_put_escaped(FILE *out, const char *text);
 /* "/upstreams/NAME/" of the first word, and what; malloc'd. NULL when out of

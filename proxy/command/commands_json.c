@@ -12,16 +12,22 @@
 #include "proxy/command/client.h"
 #include "proxy/command/commands.h"
 
-/* Takes the reference. */
-static void
-print(json_t *j)
+void
+command_print(const json_t *j)
 {
-	char *text = j != NULL ? json_dumps(j, JSON_COMPACT) : NULL;
+	char *text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(15));
 
 	if (text != NULL)
 		puts(text);
 	fflush(stdout);
 	free(text);
+}
+
+/* Takes the reference. */
+static void
+print(json_t *j)
+{
+	command_print(j);
 	json_decref(j);
 }
 

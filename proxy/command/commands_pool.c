@@ -110,19 +110,16 @@ find_processes(json_t *j)
 int
 run_connections(struct order *o)
 {
-	const struct show_filter filter = {
-		.upstream = o->words[0],
-		.leased = (o->options & OPTION_LEASED) != 0,
-		.older_ms = o->older_ms
-	};
-	json_t *j = command_fetch_json(o, "/connections");
+	json_t *j = command_fetch_rows(o, "/connections", "connections", false);
 
 	if (j == NULL)
 		return CLIENT_FAILED;
-	if (!(o->options & OPTION_JSON)) {
+	if (o->options & OPTION_JSON)
+		command_print(j);
+	else {
 		if (is_here(&o->target))
 			find_processes(j);
-		show_connections(stdout, j, &filter);
+		show_connections(stdout, j);
 	}
 	json_decref(j);
 	return CLIENT_OK;

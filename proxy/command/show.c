@@ -572,9 +572,8 @@ show_endpoint(FILE *out, const char *upstream, const json_t *first)
 }
 
 void
-show_stats(FILE *out, const json_t *s, const struct show_filter *f)
+show_stats(FILE *out, const json_t *s)
 {
-	(void)f;
 	show_program(out, s);
 	show_listeners(out, json_object_get(s, "listeners"));
 	show_pools(out, json_object_get(s, "upstreams"));
@@ -617,17 +616,6 @@ show_key(FILE *out, const json_t *j)
 }
 
 /* ------------------------------------------------------------- connections */
-
-static bool
-passes(const struct show_filter *f, const json_t *row)
-{
-	if (f->upstream != NULL &&
-	    strcmp(f->upstream, text_of(row, "upstream")) != 0)
-		return false;
-	if (f->leased && strcmp(text_of(row, "state"), "leased") != 0)
-		return false;
-	return number_of(row, "state_ms") >= f->older_ms;
-}
 
 /* Whose it is, in two cells: the client, and its process where that is on this
    machine and known. */
@@ -693,7 +681,7 @@ add_connection(struct table *t, const json_t *row)
 }
 
 void
-show_connections(FILE *out, const json_t *j, const struct show_filter *f)
+show_connections(FILE *out, const json_t *j)
 {
 	static const char *const heads[] = { "ID", "-UPSTREAM", "-ENDPOINT",
 		"-STATE", "FOR", "AGE", "USES", "-HOLDER", "-PROCESS",
@@ -704,8 +692,7 @@ show_connections(FILE *out, const json_t *j, const struct show_filter *f)
 
 	table_init(&t, heads);
 	for (i = 0; i < json_array_size(rows); i++)
-		if (passes(f, json_array_get(rows, i)))
-			add_connection(&t, json_array_get(rows, i));
+		add_connection(&t, json_array_get(rows, i));
 	if (t.n_cells == 0)
 		fputs("no connections\n", out);
 	table_print(&t, out);
@@ -733,7 +720,7 @@ add_name(struct table *t, const json_t *row)
 }
 
 void
-show_dns(FILE *out, const json_t *j, const struct show_filter *f)
+show_dns(FILE *out, const json_t *j)
 {
 	static const char *const heads[] = { "-UPSTREAM", "-ENDPOINT", "AGE",
 		"NEXT", "-ADDRESSES", "-LAST ERROR", NULL };
@@ -743,8 +730,7 @@ show_dns(FILE *out, const json_t *j, const struct show_filter *f)
 
 	table_init(&t, heads);
 	for (i = 0; i < json_array_size(rows); i++)
-		if (passes(f, json_array_get(rows, i)))
-			add_name(&t, json_array_get(rows, i));
+		add_name(&t, json_array_get(rows, i));
 	if (t.n_cells == 0)
 		fputs("no names are looked up\n", out);
 	table_print(&t, out);

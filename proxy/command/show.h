@@ -11,20 +11,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Which rows; zeroed = all. */
-struct show_filter {
-	const char *upstream;           /* of this name only; NULL = all */
-	bool leased;                    /* only leased connections */
-	int64_t older_ms;               /* in their state at least so long */
-};
-
-void show_stats(FILE *out, const json_t *stats, const struct show_filter *f);
+void show_stats(FILE *out, const json_t *stats);
 /* One endpoint of an upstream, as weir answers when it was changed. */
 void show_endpoint(FILE *out, const char *upstream, const json_t *endpoint);
-void show_connections(FILE *out, const json_t *j, const struct show_filter *f);
-void show_dns(FILE *out, const json_t *j, const struct show_filter *f);
-/* What was slow or failed and why; f->upstream may be a listener's name too. */
-void show_why(FILE *out, const json_t *j, const struct show_filter *f);
+void show_connections(FILE *out, const json_t *j);
+void show_dns(FILE *out, const json_t *j);
+/* What was slow or failed and why; of_one: of one name, so in more detail. */
+void show_why(FILE *out, const json_t *j, bool of_one);
 /* The answer of /key, in a line. */
 void show_key(FILE *out, const json_t *j);
 

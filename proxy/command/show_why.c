@@ -47,15 +47,10 @@ is_failed(const json_t *row)
 	    strcmp(text_of(row, "outcome"), "5xx") == 0;
 }
 
-/* Of the upstream or listener that was named; and of interest at all. */
 static bool
-passes(const struct show_filter *f, const json_t *row)
+is_of_interest(const json_t *row)
 {
-	if (strcmp(text_of(row, "cause"), "quick") == 0)
-		return false;
-	return f->upstream == NULL ||
-	    strcmp(f->upstream, text_of(row, "upstream")) == 0 ||
-	    strcmp(f->upstream, text_of(row, "listener")) == 0;
+	return strcmp(text_of(row, "cause"), "quick") != 0;
 }
 
 static bool
@@ -167,15 +162,14 @@ print_exchange(FILE *out, const json_t *row)
 
 /* Returns how many there are; g has room for a group each. */
 static size_t
-sort_out(const json_t *rows, const struct show_filter *f, struct group *g,
-    unsigned of[2])
+sort_out(const json_t *rows, struct group *g, unsigned of[2])
 {
 	size_t n = 0, i, k;
 
 	for (i = 0; i < json_array_size(rows); i++) {
 		const json_t *row = json_array_get(rows, i);
 
-		if (!passes(f, row))
+		if (!is_of_interest(row))
 			continue;
 		for (k = 0; k < n && !belongs(&g[k], row); k++)
 			;
@@ -191,10 +185,10 @@ sort_out(const json_t *rows, const struct show_filter *f, struct group *g,
 }
 
 static void
-show_group(FILE *out, const struct group *g, const json_t *rows,
-    const struct show_filter *f, unsigned of)
+show_group(FILE *out, const struct group *g, const json_t *rows, bool of_one,
+    unsigned of)
 {
-	unsigned most = f->upstream != NULL ? EXAMPLES_OF_ONE : EXAMPLES;
+	unsigned most = of_one ? EXAMPLES_OF_ONE : EXAMPLES;
 	bool at_upstream = *g->upstream != '\0';
 	unsigned n = 0;
 	char head[512];
@@ -209,7 +203,7 @@ show_group(FILE *out, const struct group *g, const json_t *rows,
 	for (i = 0; i < json_array_size(rows) && n < most; i++) {
 		const json_t *row = json_array_get(rows, i);
 
-		if (!passes(f, row) || !belongs(g, row))
+		if (!is_of_interest(row) || !belongs(g, row))
 			continue;
 		print_exchange(out, row);
 		n++;
@@ -217,15 +211,15 @@ show_group(FILE *out, const struct group *g, const json_t *rows,
 }
 
 void
-show_why(FILE *out, const json_t *j, const struct show_filter *f)
+show_why(FILE *out, const json_t *j, bool of_one)
 {
 	const json_t *rows = json_object_get(j, "exchanges");
 	struct group *g = calloc(json_array_size(rows) + 1, sizeof(*g));
 	unsigned of[2] = { 0, 0 };
-	size_t n = g != NULL ? sort_out(rows, f, g, of) : 0, i;
+	size_t n = g != NULL ? sort_out(rows, g, of) : 0, i;
 
 	for (i = 0; i < n; i++)
-		show_group(out, &g[i], rows, f, of[g[i].failed]);
+		show_group(out, &g[i], rows, of_one, of[g[i].failed]);
 	if (n == 0)
 		fputs("nothing of late was slow, and nothing failed\n", out);
 	if (json_is_false(json_object_get(j, "complete")))
