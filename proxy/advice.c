@@ -94,8 +94,12 @@ advice_of(const struct demand_sum *d, double seconds, unsigned max)
 	if (max >= crowd)
 		return row;
 	if (load >= max) {
+		/* Where nearly all of them were there all the time, they are
+		   the same ones, and the queue is as long as they are many;
+		   strangers go on to come. */
 		row.queued_share = 1;
-		row.queue_us = UINT64_MAX;
+		row.queue_us = load > 0.8 * crowd ? (uint64_t)((crowd - max) *
+		    held_us / max) : UINT64_MAX;
 		return row;
 	}
 	steady = erlang_c(load, max);
