@@ -27,7 +27,7 @@
 
 /* Nothing may be waited for: a pipe without writer is an empty file. */
 static int
-file_open(const char *path, const char **why)
+file_open(const char *path, bool wait, const char **why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
@@ -43,8 +43,8 @@ file_open(const char *path, const char **why)
 		close(fd);
 		return -1;
 	}
-	/* A pipe with a writer that is not ready yet: wait for it. */
-	if (S_ISFIFO(st.st_mode))
+	/* A pipe with a writer that is not ready yet. */
+	if (wait && S_ISFIFO(st.st_mode))
 		fcntl(fd, F_SETFL, O_RDONLY);
 	return fd;
 }
@@ -84,11 +84,11 @@ fd_read(int fd, size_t max_bytes, char **bytes, const char **why)
 	}
 }
 
-char *
-file_read(const char *path, size_t max_bytes, const char **why)
+static char *
+read_whole(const char *path, bool wait, size_t max_bytes, const char **why)
 {
 	char *bytes = NULL;
-	int fd = file_open(path, why);
+	int fd = file_open(path, wait, why);
 	ssize_t n;
 
 	if (fd == -1)
@@ -105,6 +105,12 @@ file_read(const char *path, size_t max_bytes, const char **why)
 	}
 	bytes[n] = '\0';
 	return bytes;
+}
+
+char *
+file_read(const char *path, size_t max_bytes, const char **why)
+{
+	return read_whole(path, false, max_bytes, why);
 }
 
 char *
@@ -368,7 +374,7 @@ text_read(struct text *t, const char *path, const char *given,
 
 	*t = (struct text){ .bytes = NULL };
 	if (given == NULL) {
-		bytes = file_read(path, TEXT_MAX_BYTES, &why);
+		bytes = read_whole(path, true, TEXT_MAX_BYTES, &why);
 		if (bytes == NULL) {
 			problem_add(p, 0, NULL, "cannot be read: %s, expected "
 			    "a configuration file", why);

@@ -67,7 +67,7 @@ const char *text_line_name(const struct text *t, int line, int seen_from,
 /*
  * A whole file, NUL-terminated; the caller frees it. NULL with *why, a static
  * text, when it cannot be read, is a folder, holds a NUL byte or more than
- * max_bytes. Pipes are read to their end.
+ * max_bytes. Of a pipe what is there already is read: nobody waits.
  */
 char *file_read(const char *path, size_t max_bytes, const char **why);
 

@@ -174,7 +174,9 @@ tls_alpn_wire(const struct tls_options *o, size_t *n)
 BIO *
 tls_file_open(const char *path, const char *key, struct tls_wrong *wrong)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Main must not wait for a pipe, nor for what the kernel may have to
+	   say: whoever may ask for a plan names any file. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	BIO *text = fd < 0 ? NULL : BIO_new(BIO_s_mem());
 	unsigned char piece[4096];
 	ssize_t n = -1;

@@ -409,4 +409,20 @@ def bodies_are_held_to_their_limits():
     ok(once(w.conf.ports["front"]))
 
 
+@case
+def no_file_that_is_named_is_waited_for():
+    w = Weir(one(HttpOrigin()))
+    fifo = os.path.join(temp_dir(), "fifo")
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDWR)         # a writer that never writes
+    for more, front in (("", 'tls = { certificate = "%s"; };' % fifo),
+                        ('drain_timeout = "${file:%s}";' % fifo, "")):
+        text = w.conf.text()
+        text = text.replace("listeners = (", more + "listeners = (", 1)
+        text = text.replace('name = "front";', 'name = "front"; ' + front, 1)
+        eq(posted(w, text)["result"], "invalid", more + front)
+    os.close(held)
+    eq(w.get("/healthz")[0], 200, "/healthz")
+
+
 run()
