@@ -198,7 +198,7 @@ handover_make_room(struct pool *p, unsigned most)
 	bool nested = p->serving;
 	struct upconn *u;
 
-	/* As in pool_close_idle(): places are dealt out afterwards. */
+	/* Those places are for who waits there: nobody here is served by them. */
 	p->serving = true;
 	while (most > 0 && (u = next_idle(p, &at, 0)) != NULL) {
 		if (handover_is_possible(p) && may_go(u))

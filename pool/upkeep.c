@@ -130,13 +130,15 @@ idle_everywhere(const struct pool *p)
 	return n;
 }
 
-/* Would one more be let live? Not while anybody waits. */
+/* Would one more be let live? Not while anybody waits, here or in another process
+   that takes over or is taken over from. */
 static bool
 may_warm(struct pool *p)
 {
 	return idle_everywhere(p) + atomic_load(&p->opening) <
 	    p->conf->pool.max_idle && list_empty(&p->asks) &&
-	    pool_elder(p) == NULL && !adapt_rests(p);
+	    pool_elder(p) == NULL && !adapt_rests(p) &&
+	    !upstream_is_awaited(p->upstream);
 }
 
 static bool

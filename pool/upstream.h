@@ -129,4 +129,15 @@ upstream_is_full(const struct upstream *up)
 	return upstream_open(up) >= atomic_load(&up->most);
 }
 
+/* Is what is free, if anything, for those who wait in another process? */
+static inline bool
+upstream_is_awaited(const struct upstream *up)
+{
+	unsigned n = up->cap != NULL ?
+	    atomic_load(&up->cap->waiting[!up->side]) : 0;
+
+	return n > 0 && (uint64_t)upstream_open(up) + n >=
+	    atomic_load(&up->most);
+}
+
 #endif

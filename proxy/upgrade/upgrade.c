@@ -296,6 +296,20 @@ upgrade_publish(struct runtime *rt)
 	}
 }
 
+/* Until the new one serves: what it opens to be warm takes places that others may
+   wait for here. */
+static void
+count_crowd(struct deadline *d)
+{
+	struct upgrade *up = container_of(d, struct upgrade, crowd);
+
+	if (up->phase == UPGRADE_STARTING || up->phase == UPGRADE_GIVING ||
+	    up->phase == UPGRADE_GOING) {
+		upgrade_publish(up->rt);
+		deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
+	}
+}
+
 static void
 spared(void *arg)
 {
@@ -604,6 +618,7 @@ upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 	channel_init(&up->to_new, fds[0], came, new_ended);
 	channel_attach(&up->to_new, &rt->main);
 	deadline_set(&rt->main, &up->limit, UPGRADE_LIMIT_MS);
+	deadline_set(&rt->main, &up->crowd, 0);
 	/* One that could not be told all of it does not become ready, and one
 	   that has ended already is noticed by that. */
 	tell_beginning(up);
@@ -645,6 +660,7 @@ upgrade_init(struct runtime *rt, struct conf_errors *errors)
 	list_init(&up->to_old.queue);
 	deadline_init(&up->limit, too_slow);
 	deadline_init(&up->again, reap);
+	deadline_init(&up->crowd, count_crowd);
 	rt->upgrade = up;
 	if (fd >= 0)
 		return upgrade_join(rt, fd, errors);
@@ -662,6 +678,7 @@ upgrade_fini(struct runtime *rt)
 		return;
 	deadline_clear(&up->limit);
 	deadline_clear(&up->again);
+	deadline_clear(&up->crowd);
 	/* Ended before it was over: nobody is to go on with half of it. */
 	if (up->pid > 0 && up->phase != UPGRADE_LEAVING) {
 		(void)kill(up->pid, SIGKILL);

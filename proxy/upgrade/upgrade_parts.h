@@ -57,6 +57,7 @@ struct upgrade {
 	struct channel to_new;
 	struct deadline limit;          /* in each phase but the last */
 	struct deadline again;          /* of FAILING and of LEAVING */
+	struct deadline crowd;          /* who waits: before LEAVING */
 	unsigned sweeps;
 	bool sparing;                   /* lanes have been asked */
 	struct counts *counts;

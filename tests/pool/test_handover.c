@@ -259,10 +259,18 @@ what_is_to_come_is_not_opened_to_be_warm(void **state)
 	cap_bury(&caps);
 	scene_pass(&s, 2000);
 	assert_int_equal(scene_connects(&s), 3);
+	/* Who waits there comes first. */
+	upconn_close(scene_upconn(&s, 0, 0), N_DISCARDS);
+	atomic_store(&s.upstream->cap->waiting[1], 2);
+	scene_pass(&s, 2000);
+	assert_int_equal(scene_connects(&s), 3);
+	atomic_store(&s.upstream->cap->waiting[1], 0);
+	scene_pass(&s, 2000);
+	assert_int_equal(scene_connects(&s), 4);
 	atomic_store(&s.upstream->leaving, true);
 	upconn_close(scene_upconn(&s, 0, 0), N_DISCARDS);
 	scene_pass(&s, 2000);
-	assert_int_equal(scene_connects(&s), 3);
+	assert_int_equal(scene_connects(&s), 4);
 	s.conf.pool.min_idle = 0;
 	scene_reload(&s, false);
 	end();
