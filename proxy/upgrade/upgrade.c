@@ -87,7 +87,6 @@ static void
 tell_socket(struct upgrade *up, const struct addr *addr, const int *fds,
     size_t n, bool foreign)
 {
-	char text[ADDR_TEXT_MAX];
 	int some[MESSAGE_FDS_MOST];
 	size_t i, k;
 
@@ -99,8 +98,7 @@ tell_socket(struct upgrade *up, const struct addr *addr, const int *fds,
 				some[n_some++] = fds[i + k];
 		if (n_some > 0)
 			(void)channel_send(&up->to_new, json_pack(
-			    "{s:s,s:s,s:b}", "is", "socket", "address",
-			    addr_print(addr, text), "foreign", foreign),
+			    "{s:s,s:b}", "is", "socket", "foreign", foreign),
 			    &addr->ss, addr->len, some, n_some);
 	}
 }
@@ -303,8 +301,13 @@ count_crowd(struct deadline *d)
 {
 	struct upgrade *up = container_of(d, struct upgrade, crowd);
 
-	if (up->phase == UPGRADE_STARTING || up->phase == UPGRADE_GIVING ||
-	    up->phase == UPGRADE_GOING) {
+	if (up->phase != UPGRADE_STARTING && up->phase != UPGRADE_GIVING &&
+	    up->phase != UPGRADE_GOING)
+		return;
+	if (up->to_new.unsaid)
+		fail(up, "the new weir cannot be told all: a name or a path "
+		    "is too long or no UTF-8, or there is no memory");
+	else {
 		upgrade_publish(up->rt);
 		deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
 	}

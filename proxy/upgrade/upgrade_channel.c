@@ -42,6 +42,8 @@ outgoing_end(struct outgoing *o, enum sending is)
 {
 	list_remove(&o->link);
 	tell(o, is);
+	/* There may be secrets in it. */
+	explicit_bzero(o->packet, o->len);
 	free(o->packet);
 	free(o);
 }
@@ -125,14 +127,16 @@ static bool
 queue(struct channel *c, json_t *j, const void *raw, size_t raw_len,
     const int *fds, size_t n_fds, void (*news)(void *, enum sending), void *arg)
 {
-	struct outgoing *o = calloc(1, sizeof(*o));
+	bool well = c->fd >= 0 && !c->failed;
+	struct outgoing *o = well && j != NULL ? calloc(1, sizeof(*o)) : NULL;
 
-	if (o != NULL && j != NULL && c->fd >= 0 && !c->failed)
+	if (o != NULL)
 		o->packet = message_make(j, raw, raw_len, n_fds, &o->len);
 	json_decref(j);
 	if (o == NULL || o->packet == NULL) {
 		free(o);
-		c->failed = true;
+		if (well && news == NULL)
+			c->failed = c->unsaid = true;
 		return false;
 	}
 	if (n_fds > 0)
@@ -246,6 +250,7 @@ receive_one(struct channel *c, unsigned char *packet)
 	}
 	good = c->came(c, &m, fds);
 	message_fini(&m);
+	explicit_bzero(packet, (size_t)n);      /* secrets, perhaps */
 	return good ? GOT_ONE : GOT_NONSENSE;
 }
 

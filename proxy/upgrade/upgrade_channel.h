@@ -20,6 +20,8 @@ struct channel {
 	struct ev_io io, out_io;
 	struct list queue;              /* what waits to be sent */
 	bool failed;                    /* nothing is sent any more */
+	bool unsaid;                    /* for there was something that could
+					   not be put into a message */
 	/* One has come; fds[] are the receiver's, all of them -1 where this
 	   process had no room for them. Returns false when it makes no sense:
 	   then the channel ends. It may close the channel. */
@@ -62,8 +64,9 @@ channel_is_empty(const struct channel *c)
 /*
  * Queue a message. Takes the reference to j (NULL = out of memory). fds stay the
  * caller's, but are to stay open until channel_is_empty(): for those that go
- * with it there is channel_send_away(). False when out of memory; the channel is
- * `failed` then, for something would be missing.
+ * with it there is channel_send_away(). False when out of memory, or it makes no
+ * message (too long, no UTF-8); the channel is `failed` and `unsaid` then, for
+ * something would be missing.
  */
 bool channel_send(struct channel *c, json_t *j, const void *raw,
     size_t raw_len, const int *fds, size_t n_fds);
@@ -77,7 +80,8 @@ enum sending {
 };
 
 /* Likewise one descriptor, which is arg's: it may be closed when news(arg) is that
-   it has been sent or never will be. False = nothing was called. */
+   it has been sent or never will be. False = nothing was called, and the channel
+   is what it was. */
 bool channel_send_away(struct channel *c, json_t *j, const void *raw,
     size_t raw_len, int fd, void (*news)(void *arg, enum sending is),
     void *arg);

@@ -77,7 +77,7 @@ take_socket(struct upgrade *up, const struct message *m, int *fds)
 {
 	bool foreign = json_is_true(json_object_get(m->j, "foreign"));
 	struct addr addr;
-	char why[256];
+	char text[ADDR_TEXT_MAX], why[256];
 	size_t i;
 
 	if (bound_addr(m, &addr) < 0)
@@ -86,7 +86,7 @@ take_socket(struct upgrade *up, const struct message *m, int *fds)
 		if (inherit_add(&up->rt->inherited, fds[i], &addr, foreign,
 		    true, why, sizeof(why)) < 0) {
 			log_error("upgrade", "a socket of %s: %s",
-			    message_text(m, "address"), why);
+			    addr_print(&addr, text), why);
 			return false;
 		}
 		fds[i] = -1;

@@ -489,6 +489,18 @@ def when_the_old_one_dies_after_its_go_the_new_one_serves():
 
 
 @case
+def what_cannot_be_told_is_a_reason_at_once():
+    w = Successive(one(HttpOrigin()).listener(
+        "odd", bind='"unix:%s/\\xfe.sock"' % temp_dir()))
+    w.upgrade()
+    check(os.path.exists(temp_dir().encode() + b"/\xfe.sock"), "the socket")
+    w.conf.upstream("back", '{ name = "\\xff"; address = "127.0.0.1:1"; }')
+    w.write()
+    w.reload()
+    check("cannot be told all" in w.refused(), "why")
+
+
+@case
 def one_that_is_told_to_end_does_not_take_over():
     o = HttpOrigin()
     w = Successive(one(o))
