@@ -27,7 +27,7 @@ const char *const diff_hows[DIFF_N_HOWS] = {
 	[DIFF_CHANGED] = "changed"
 };
 
-enum { PATH_MOST = 512 };
+enum { PATH_MOST = 512, VALUE_MOST = 800 };
 
 /* ---------------------------------------------------------------- changes */
 
@@ -69,6 +69,20 @@ change_fini(struct diff_change *c)
 	free(c->text);
 }
 
+/* Ends with " ..." then, and with no part of a character. NULL stays NULL. */
+static char *
+shortened(char *text, size_t most)
+{
+	size_t n = most - 4;
+
+	if (text == NULL || strlen(text) <= most)
+		return text;
+	while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	strcpy(text + n, " ...");
+	return text;
+}
+
 /* "upstream app: endpoint b: "; nothing at the top. */
 static void
 put_subject(FILE *out, const struct place *p)
@@ -90,7 +104,7 @@ complete(struct place *p, struct diff_change *c, char *text)
 	c->owner = p->owner == NULL ? NULL : strdup(p->owner);
 	c->name = strdup(name);
 	c->path = strdup(p->path);
-	c->text = text;
+	c->text = shortened(text, DIFF_TEXT_MOST);
 	p->failed = p->failed || (p->owner != NULL && c->owner == NULL) ||
 	    c->name == NULL || c->path == NULL || text == NULL;
 }
@@ -147,9 +161,11 @@ change_value(struct place *p, const struct node *was, const struct node *now)
 	if (is_limit(p, now != NULL ? now : was))
 		c->kind = DIFF_LIMIT;
 	if (was != NULL && !secret)
-		p->failed = (c->from = node_spelled(was)) == NULL || p->failed;
+		c->from = shortened(node_spelled(was), VALUE_MOST);
 	if (now != NULL && !secret)
-		p->failed = (c->to = node_spelled(now)) == NULL || p->failed;
+		c->to = shortened(node_spelled(now), VALUE_MOST);
+	p->failed = p->failed || (!secret && ((was != NULL &&
+	    c->from == NULL) || (now != NULL && c->to == NULL)));
 	complete(p, c, value_text(p, was, now, c->from, c->to));
 }
 

@@ -26,6 +26,9 @@ enum diff_how { DIFF_ADDED, DIFF_REMOVED, DIFF_CHANGED, DIFF_N_HOWS };
 extern const char *const diff_kinds[DIFF_N_KINDS];
 extern const char *const diff_hows[DIFF_N_HOWS];
 
+/* Longer ones end with "...": whole lists are long. */
+enum { DIFF_TEXT_MOST = 2000 };
+
 struct diff_change {
 	enum diff_kind kind;
 	enum diff_how how;
@@ -34,9 +37,10 @@ struct diff_change {
 	char *name;             /* of what it is of: an endpoint's; else as
 				   owner, or the path */
 	char *path;             /* "upstreams.app.pool.max" */
-	char *from, *to;        /* as users write them; NULL = not set, or a
-				   secret */
-	char *text;             /* "upstream app: pool.max 64 -> 32" */
+	char *from, *to;        /* as users write them, cut likewise; NULL = not
+				   set, or a secret */
+	char *text;             /* "upstream app: pool.max 64 -> 32"; at most
+				   DIFF_TEXT_MOST bytes */
 	int line;               /* of the listener, upstream or endpoint in the
 				   newer one, for conf_place(); 0 = none */
 };

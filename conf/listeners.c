@@ -269,8 +269,8 @@ read_listener_name(struct load *w, struct spot *s, struct conf_listener *l)
 		if (o->name != NULL && strcmp(o->name, name) == 0) {
 			complain(w, s, line_of(v), "name", "\"%s\" is the name "
 			    "of the listener on %s too, expected another",
-			    shown(w, name), text_line_name(&w->source->text, o->line,
-			    line_of(v), where));
+			    shown(w, name), text_line_name(&w->source->text,
+			    o->line, line_of(v), where));
 			break;
 		}
 	l->name = name;

@@ -7,9 +7,9 @@
  * it opens no include. So errors name the sender's files, and nobody can have
  * the other side's files read to him. ${NAME} and ${file:} are left to who
  * takes it: it has the environment and the secrets that count. What they stand
- * for is hidden from the sender, whatever it is: an error, a warning or a change
- * says no more than that it is so long, so large or so named that it is refused,
- * or that it equals what the sender wrote elsewhere.
+ * for is hidden from the sender, whatever it is: an error, a warning or a
+ * change says no more than that it is refused, or that it equals what the
+ * sender wrote elsewhere.
  *
  * SPDX-License-Identifier: MIT
  */

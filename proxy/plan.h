@@ -52,8 +52,8 @@ void plan_free(struct plan *p);
 int plan_diff(struct diff *d, const struct conf *was, const struct conf *now)
     MUST_CHECK;
 
-/* What a person is told of a change, cut when it is very long. */
-enum { PLAN_TEXT_MOST = 2048 };
+/* What a person is told of a change. */
+enum { PLAN_TEXT_MOST = DIFF_TEXT_MOST + 48 };
 void plan_text(const struct diff_change *c, char *out, size_t size);
 
 /* Does a change of this path take effect at the next start only? */

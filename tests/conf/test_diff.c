@@ -623,6 +623,38 @@ what_is_read_by_hand_is_told_too(void **state)
 	}
 }
 
+/* A list may have megabytes, and what a reload changed is kept. */
+static void
+what_is_very_long_is_cut_between_characters(void **state)
+{
+	(void)state;
+	for (size_t shift = 0; shift < 2; shift++) {
+		char *now = malloc(65536), *file, *none = row_file(ROW_TOP, "");
+		size_t n = (size_t)sprintf(now, "admin = { hosts = ( \"%s",
+		    shift == 0 ? "" : "x");
+		struct conf *a = load(none), *b;
+		struct diff d;
+
+		while (n < 60000)
+			n += (size_t)sprintf(now + n, "\u00e9");
+		strcpy(now + n, "\" ); };");
+		file = row_file(ROW_TOP, now);
+		b = load(file);
+		assert_int_equal(diff_make(&d, a, b), 0);
+		assert_int_equal(d.n, 1);
+		assert_true(strlen(d.v[0].to) <= 800);
+		assert_true(strlen(d.v[0].text) <= DIFF_TEXT_MOST);
+		assert_string_equal(d.v[0].to + strlen(d.v[0].to) - 6,
+		    "\u00e9 ...");
+		diff_fini(&d);
+		conf_free(a);
+		conf_free(b);
+		free(now);
+		free(file);
+		free(none);
+	}
+}
+
 int
 main(void)
 {
@@ -632,6 +664,7 @@ main(void)
 		cmocka_unit_test(parts_of_a_change_are_there),
 		cmocka_unit_test(secrets_of_files_are_not_shown),
 		cmocka_unit_test(of_long_lists_the_part_that_differs_is_shown),
+		cmocka_unit_test(what_is_very_long_is_cut_between_characters),
 		cmocka_unit_test(no_row_of_the_schema_is_forgotten),
 		cmocka_unit_test(no_word_of_the_schema_is_forgotten),
 		cmocka_unit_test(what_is_read_by_hand_is_told_too)

@@ -136,6 +136,13 @@ def the_last_ten_reloads_are_remembered_with_what_they_changed():
        "generations")
     check(all(r["at"] > 1700000000 for r in rows), "times")
     w.wait_log(r"info reload: upstream back: pool\.max 74 -> 75")
+    # However much one has changed, little is kept of it.
+    w.write(text.replace('protocol = "http";', 'protocol = "http"; allow = ( '
+                         '%s );' % ", ".join('"10.%d.%d.0/24"' % divmod(i, 250)
+                                             for i in range(10000))))
+    w.reload()
+    change, _ = w.stats()["reloads"][0]["changes"]
+    check("allow" in change and len(change) <= 2000, len(change))
 
 
 @case
