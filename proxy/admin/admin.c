@@ -457,6 +457,7 @@ admin_stop(struct runtime *rt)
 	deadline_clear(&a->record);
 	deadline_clear(&a->beat);
 	deadline_clear(&a->quieten);
+	free(a->frame);
 	history_free(a->history);
 	trend_free(a->trend);
 	free(a->file);

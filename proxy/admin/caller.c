@@ -294,23 +294,26 @@ caller_stream(struct caller *c)
 }
 
 void
+caller_beat(struct caller *c, const char *frame, size_t len)
+{
+	/* Whoever is slow misses frames, then its place. */
+	if (c->state != CALLER_STREAMING || c->conn.out.len > 0)
+		return;
+	if (say(c, frame, len) < 0) {
+		caller_close(c);
+		return;
+	}
+	deadline_set(c->conn.w, &c->deadline, WRITE_MS);
+	conn_send(&c->conn);
+}
+
+void
 callers_beat(struct admin *a, const char *frame, size_t len)
 {
 	struct list *l, *tmp;
 
-	list_each(l, tmp, &a->callers) {
-		struct caller *c = container_of(l, struct caller, link);
-
-		/* Whoever is slow misses frames, then its place. */
-		if (c->state != CALLER_STREAMING || c->conn.out.len > 0)
-			continue;
-		if (say(c, frame, len) < 0) {
-			caller_close(c);
-			continue;
-		}
-		deadline_set(c->conn.w, &c->deadline, WRITE_MS);
-		conn_send(&c->conn);
-	}
+	list_each(l, tmp, &a->callers)
+		caller_beat(container_of(l, struct caller, link), frame, len);
 }
 
 bool

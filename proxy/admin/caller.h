@@ -52,6 +52,9 @@ struct admin {
 	struct deadline record;         /* of history and trend */
 	struct deadline beat;           /* of /stats/stream; while somebody
 					   listens */
+	char *frame;                    /* the latest, for who comes before the
+					   next; NULL = nobody listens */
+	size_t frame_len;
 	struct deadline quieten;        /* the log's level goes back */
 	double started_s;               /* wall clock */
 	char *file;                     /* as started_with(); owned; NULL = not
@@ -116,7 +119,9 @@ void caller_flush(struct caller *c);
 void caller_wait(struct caller *c, struct awaited *what);
 void caller_stream(struct caller *c);
 
-/* A frame for everyone who streams and has taken the one before. */
+/* A frame for c, which streams, or for everyone who does; who has not taken the
+   one before misses it. */
+void caller_beat(struct caller *c, const char *frame, size_t len);
 void callers_beat(struct admin *a, const char *frame, size_t len);
 bool callers_stream(const struct admin *a);
 

@@ -69,29 +69,37 @@ void
 pages_beat(struct admin *a)
 {
 	int64_t begin_ns = cpu_ns();
-	char *text, *frame;
+	char *text;
 	int len;
 
+	free(a->frame);
+	a->frame = NULL;
 	if (!callers_stream(a))
 		return;
 	text = json_spell(stats_now(a), false);
 	/* The text's own newline and one more end the event (HTML 9.2.5). */
-	len = text != NULL ? asprintf(&frame, "data: %s\n", text) : -1;
+	len = text != NULL ? asprintf(&a->frame, "data: %s\n", text) : -1;
 	free(text);
 	if (len >= 0) {
-		callers_beat(a, frame, (size_t)len);
-		free(frame);
-	}
+		a->frame_len = (size_t)len;
+		callers_beat(a, a->frame, a->frame_len);
+	} else
+		a->frame = NULL;
 	deadline_set(&a->rt->main, &a->beat, beat_ms(cpu_ns() - begin_ns));
 }
 
 static void
 get_stream(struct caller *c)
 {
+	struct admin *a = c->admin;
+
 	caller_stream(c);
 	caller_flush(c);        /* who has unsent bytes misses a frame */
-	/* At once for the new one; those who listen get one more. */
-	pages_beat(c->admin);
+	/* Who comes between two frames gets the one that the others have. */
+	if (a->frame != NULL)
+		caller_beat(c, a->frame, a->frame_len);
+	else
+		pages_beat(a);
 }
 
 static void
