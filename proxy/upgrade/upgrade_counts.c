@@ -205,6 +205,8 @@ name_of(const struct row *row, const void *owner, unsigned i,
 struct told {
 	struct list link;
 	const void *owner;              /* never looked into */
+	char *who;                      /* it may have gone, and its address be
+					   another's */
 	struct hist_sum hists[HISTS_MOST];
 	uint64_t numbers[];
 };
@@ -230,24 +232,36 @@ counts_free(struct counts *c)
 
 	if (c == NULL)
 		return;
-	list_each(l, tmp, &c->told)
+	list_each(l, tmp, &c->told) {
+		free(container_of(l, struct told, link)->who);
 		free(container_of(l, struct told, link));
+	}
 	free(c);
 }
 
 static struct told *
-told_of(struct counts *c, const void *owner, const struct kind *kind)
+told_of(struct counts *c, const void *owner, const struct kind *kind,
+    const json_t *where)
 {
+	char *who = json_dumps(where, JSON_COMPACT | JSON_SORT_KEYS);
 	struct list *l;
 	struct told *t;
 
-	for (l = c->told.next; l != &c->told; l = l->next)
-		if (container_of(l, struct told, link)->owner == owner)
-			return container_of(l, struct told, link);
-	t = calloc(1, sizeof(*t) + numbers_of(kind) * sizeof(t->numbers[0]));
-	if (t == NULL)
+	for (l = c->told.next; who != NULL && l != &c->told; l = l->next) {
+		t = container_of(l, struct told, link);
+		if (t->owner == owner && strcmp(t->who, who) == 0) {
+			free(who);
+			return t;
+		}
+	}
+	t = who == NULL ? NULL : calloc(1, sizeof(*t) +
+	    numbers_of(kind) * sizeof(t->numbers[0]));
+	if (t == NULL) {
+		free(who);
 		return NULL;
+	}
 	t->owner = owner;
+	t->who = who;
 	list_append(&c->told, &t->link);
 	return t;
 }
@@ -271,6 +285,9 @@ numbers_since(const struct kind *kind, struct told *t, const void *owner,
 				now += count_read((const counter *)(const void
 				    *)((const char *)parts[k] + row->offset) +
 				    j);
+			/* The same in name, made anew. */
+			if (now < *before)
+				*before = 0;
 			if (now == *before || !name_of(row, owner, j, name))
 				continue;
 			(void)json_object_set_new(o, name,
@@ -340,7 +357,7 @@ static void
 tell(const struct saying *s, const struct kind *kind, const void *owner,
     const void *const *parts, size_t n_parts, json_t *where)
 {
-	struct told *t = told_of(s->counts, owner, kind);
+	struct told *t = told_of(s->counts, owner, kind, where);
 	json_t *numbers, *hists;
 
 	if (t == NULL) {
