@@ -23,8 +23,6 @@
 
 #include "proxy/runtime.h"
 
-struct peer_ops;
-
 /* By runtime_start(), before the file is read: takes over what the weir before
    hands in, and the sockets of a service manager. -1 with a sentence in errors:
    the former has gone or makes no sense. */

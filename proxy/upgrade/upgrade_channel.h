@@ -54,16 +54,9 @@ channel_is_open(const struct channel *c)
 	return c->fd >= 0;
 }
 
-/* Has everything been sent? */
-static inline bool
-channel_is_empty(const struct channel *c)
-{
-	return list_empty(&c->queue);
-}
-
 /*
  * Queue a message. Takes the reference to j (NULL = out of memory). fds stay the
- * caller's, but are to stay open until channel_is_empty(): for those that go
+ * caller's, but are to stay open until it has been sent: for those that go away
  * with it there is channel_send_away(). False when out of memory, or it makes no
  * message (too long, no UTF-8); the channel is `failed` and `unsaid` then, for
  * something would be missing.

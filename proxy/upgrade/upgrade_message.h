@@ -25,6 +25,9 @@ enum {
 	MESSAGE_MOST = 128 * 1024       /* bytes, all of it */
 };
 
+/* No time in a message is longer. */
+#define MESSAGE_LONG_MS (INT64_C(365) * 24 * 3600 * 1000)
+
 struct message {
 	json_t *j;                      /* an object */
 	const char *is;                 /* inside of it */

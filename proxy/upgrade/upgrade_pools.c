@@ -13,8 +13,6 @@
 #include "pool/handover.h"
 #include "proxy/lane.h"
 
-#define LONG_MS (INT64_C(365) * 24 * 3600 * 1000)
-
 /* --------------------------------------------------------------------- going */
 
 struct wanted {
@@ -139,7 +137,7 @@ errand_arrived(struct worker *w, struct mail *m)
 	for (i = 0; i < e->n; i++) {
 		struct wanted *want = &e->wanted[i];
 
-		if (want->idle_ms < LONG_MS)
+		if (want->idle_ms < MESSAGE_LONG_MS)
 			handover_take_out(want->pool, UINT_MAX, want->idle_ms,
 			    &e->handed);
 		if (want->more > 0) {
@@ -194,7 +192,7 @@ is_needed(const struct runtime *rt, int64_t idle_ms)
 {
 	const struct list *l;
 
-	if (idle_ms < LONG_MS)
+	if (idle_ms < MESSAGE_LONG_MS)
 		return true;
 	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
 		if (wants_of_other(container_of(l, const struct live_upstream,
@@ -265,8 +263,8 @@ handed_lost(struct mail *m)
 	free(a);
 }
 
-/* The one of that name that counts where the sender has counted it: one of another
-   protocol has another entry. */
+/* The one of that name that counts where the sender has counted it: one of
+   another protocol has another entry. */
 static struct live_upstream *
 upstream_of(struct runtime *rt, const char *name, const struct cap *cap)
 {
@@ -311,9 +309,9 @@ read_handed(const struct message *m)
 	snprintf(h->name, sizeof(h->name), "%s", message_text(m, "endpoint"));
 	h->id = (uint64_t)message_number(m, "id", 0, INT64_MAX, 0);
 	h->uses = (uint64_t)message_number(m, "uses", 0, INT64_MAX, 1);
-	h->age_ms = message_number(m, "age_ms", 0, LONG_MS, 0);
-	h->idle_ms = message_number(m, "idle_ms", 0, LONG_MS, 0);
-	h->hint_ms = message_number(m, "hint_ms", 0, LONG_MS, 0);
+	h->age_ms = message_number(m, "age_ms", 0, MESSAGE_LONG_MS, 0);
+	h->idle_ms = message_number(m, "idle_ms", 0, MESSAGE_LONG_MS, 0);
+	h->hint_ms = message_number(m, "hint_ms", 0, MESSAGE_LONG_MS, 0);
 	if (h->len > 0)
 		memcpy(h->bytes, m->raw, h->len);
 	if (message_addr(message_text(m, "address"), &h->addr) == 0)

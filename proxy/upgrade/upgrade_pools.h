@@ -7,12 +7,8 @@
 #ifndef PROXY_UPGRADE_UPGRADE_POOLS_H
 #define PROXY_UPGRADE_UPGRADE_POOLS_H
 
-#include <limits.h>
-
 #include "proxy/live.h"
 #include "proxy/upgrade/upgrade_channel.h"
-
-enum { SPARE_ALL = INT_MAX };
 
 /* One question to all lanes. */
 struct round;

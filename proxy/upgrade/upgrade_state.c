@@ -19,8 +19,6 @@
 #include "proxy/failover.h"
 #include "proxy/override.h"
 
-#define LONG_MS (INT64_C(365) * 24 * 3600 * 1000)
-
 struct saying {
 	void (*say)(void *arg, json_t *j);
 	void *arg;
@@ -246,7 +244,7 @@ static void
 take_endpoint(struct live_upstream *lu, const struct message *m)
 {
 	struct endpoint *e = endpoint_of(lu, m);
-	int64_t ms = message_number(m, "ejected_ms", 0, LONG_MS, 0);
+	int64_t ms = message_number(m, "ejected_ms", 0, MESSAGE_LONG_MS, 0);
 	int64_t now_ns = lu->runtime->main.now_ns;
 
 	if (e == NULL)
@@ -295,7 +293,7 @@ habit_arrived(struct worker *w, struct mail *m)
 static void
 take_habit(struct live_upstream *lu, const struct message *m)
 {
-	int64_t ms = message_number(m, "closes_ms", 0, LONG_MS, 0);
+	int64_t ms = message_number(m, "closes_ms", 0, MESSAGE_LONG_MS, 0);
 	size_t i;
 
 	for (i = 0; ms > 0 && i < lu->upstream->n_pools; i++) {

@@ -479,6 +479,8 @@ def when_the_old_one_dies_after_its_go_the_new_one_serves():
     os.kill(pid, signal.SIGSTOP)
     until(lambda: state_of(pid) in "TX", "its stop")
     caller.read_to_end()
+    # It says go in the same breath, and then has nothing to do.
+    until(lambda: state_of(w.pid) == "S", "its rest")
     before, w.process, w.pid = w.process, Adopted(pid), pid
     before.kill()
     before.wait()
