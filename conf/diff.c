@@ -197,24 +197,73 @@ all_named(const struct node *list)
 	return true;
 }
 
-/* Pairs those of the same name: of several that are called alike the first with
-   the first. */
-static void
-pair(struct node *was, struct node *now)
-{
-	struct node *a, *b;
+/* An element and what it is called. */
+struct called {
+	const char *name;
+	size_t at;
+	struct node *node;
+};
 
-	for (b = now->first; b != NULL; b = b->next)
-		b->twin = NULL;
-	for (a = was->first; a != NULL; a = a->next) {
-		for (b = now->first; b != NULL; b = b->next)
-			if (b->twin == NULL && strcmp(name_of(a)->text,
-			    name_of(b)->text) == 0)
-				break;
-		a->twin = b;
-		if (b != NULL)
-			b->twin = a;
+static const char *
+called_by_name(const struct node *n)
+{
+	return name_of(n)->text;
+}
+
+static const char *
+called_by_key(const struct node *n)
+{
+	return n->key;
+}
+
+static int
+called_before(const void *one, const void *other)
+{
+	const struct called *a = one, *b = other;
+	int order = strcmp(a->name, b->name);
+
+	return order != 0 ? order : (a->at > b->at) - (a->at < b->at);
+}
+
+/* All of a list, sorted; the caller frees it. NULL = out of memory. */
+static struct called *
+sorted(struct node *list, const char *(*name)(const struct node *n))
+{
+	struct called *v = calloc(list->n + 1, sizeof(*v));
+	struct node *n;
+	size_t i = 0;
+
+	for (n = list->first; v != NULL && n != NULL; n = n->next, i++) {
+		v[i] = (struct called){ name(n), i, n };
+		n->twin = NULL;
 	}
+	if (v != NULL)
+		qsort(v, i, sizeof(*v), called_before);
+	return v;
+}
+
+/* Pairs those of the same name: of several that are called alike the first with
+   the first. Whoever sends a text has main do this: not one by one. */
+static void
+pair(struct place *p, struct node *was, struct node *now,
+    const char *(*name)(const struct node *n))
+{
+	struct called *a = sorted(was, name), *b = sorted(now, name);
+	size_t i = 0, k = 0;
+	int order;
+
+	p->failed = p->failed || a == NULL || b == NULL;
+	while (a != NULL && b != NULL && i < was->n && k < now->n) {
+		order = strcmp(a[i].name, b[k].name);
+		if (order == 0) {
+			a[i].node->twin = b[k].node;
+			b[k].node->twin = a[i].node;
+		}
+		i += order <= 0;
+		k += order >= 0;
+	}
+	free(a);
+	free(b);
 }
 
 /* What is said of one that comes or goes, beside its name. */
@@ -380,7 +429,7 @@ compare_names(struct place *p, const char *list, struct node *was,
 {
 	struct node *n;
 
-	pair(was, now);
+	pair(p, was, now, called_by_name);
 	for (n = was->first; n != NULL; n = n->next)
 		if (n->twin == NULL)
 			compare_named(p, list, n, NULL);
@@ -474,66 +523,86 @@ compare_key(struct place *p, const char *key, struct node *was,
 	p->path[len] = '\0';
 }
 
-/* A key may be there several times: header fields. */
-static struct node *
-same_key(const struct node *of, const struct node *group)
-{
-	const struct node *n;
-	struct node *c;
-	size_t nth = 0;
-
-	for (n = of->up->first; n != of; n = n->next)
-		nth += strcmp(n->key, of->key) == 0;
-	for (c = group->first; c != NULL; c = c->next)
-		if (strcmp(c->key, of->key) == 0 && nth-- == 0)
-			return c;
-	return NULL;
-}
-
-/* Two groups; p->path ends where their keys begin. */
+/* Two groups; p->path ends where their keys begin. One may be there several
+   times: header fields. */
 static void
 compare(struct place *p, struct node *was, struct node *now)
 {
 	struct node *n;
 
+	pair(p, was, now, called_by_key);
 	for (n = now->first; n != NULL; n = n->next)
-		compare_key(p, n->key, same_key(n, was), n);
+		compare_key(p, n->key, n->twin, n);
 	for (n = was->first; n != NULL; n = n->next)
-		if (same_key(n, now) == NULL)
+		if (n->twin == NULL)
 			compare_key(p, n->key, n, NULL);
 }
 
 /* ----------------------------------------------------------------- all of it */
 
+/* Where the last one was found: changes come in the order of the file, so the
+   next is there or right behind. */
+struct last {
+	size_t listener, upstream, endpoint;
+};
+
 static int
-endpoint_line(const struct conf_upstream *u, const char *name)
+listener_line(const struct conf *c, size_t *at, const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < u->n_endpoints; i++)
-		if (strcmp(u->endpoints[i].name, name) == 0)
-			return u->endpoints[i].line;
+	for (i = 0; i < c->n_listeners; i++, ++*at) {
+		*at %= c->n_listeners;
+		if (strcmp(c->listeners[*at].name, name) == 0)
+			return c->listeners[*at].line;
+	}
+	return 0;
+}
+
+static const struct conf_upstream *
+upstream_of(const struct conf *c, size_t *at, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_upstreams; i++, ++*at) {
+		*at %= c->n_upstreams;
+		if (strcmp(c->upstreams[*at].name, name) == 0)
+			return &c->upstreams[*at];
+	}
+	return NULL;
+}
+
+static int
+endpoint_line(const struct conf_upstream *u, size_t *at, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < u->n_endpoints; i++, ++*at) {
+		*at %= u->n_endpoints;
+		if (strcmp(u->endpoints[*at].name, name) == 0)
+			return u->endpoints[*at].line;
+	}
 	return u->line;
 }
 
 /* Lines are of things, not of keys: a key's change is found there. */
 static void
-find_line(struct diff_change *c, const struct conf *now)
+find_line(struct diff_change *c, const struct conf *now, struct last *last)
 {
-	const struct conf_listener *l = NULL;
-	const struct conf_upstream *u = NULL;
+	const struct conf_upstream *u;
 
 	if (c->owner == NULL || c->how == DIFF_REMOVED)
 		return;
-	if (strncmp(c->path, "listeners.", 10) == 0)
-		l = conf_listener_find(now, c->owner);
-	else
-		u = conf_upstream_find(now, c->owner);
-	if (l != NULL)
-		c->line = l->line;
-	if (u != NULL)
-		c->line = strcmp(c->name, c->owner) != 0 ?
-		    endpoint_line(u, c->name) : u->line;
+	if (strncmp(c->path, "listeners.", 10) == 0) {
+		c->line = listener_line(now, &last->listener, c->owner);
+		return;
+	}
+	u = upstream_of(now, &last->upstream, c->owner);
+	if (u == NULL)
+		return;
+	c->line = u->line;
+	if (c->kind == DIFF_ENDPOINT || strcmp(c->name, c->owner) != 0)
+		c->line = endpoint_line(u, &last->endpoint, c->name);
 }
 
 int
@@ -541,6 +610,7 @@ diff_make(struct diff *d, const struct conf *was, const struct conf *now)
 {
 	struct place *p = calloc(1, sizeof(*p));
 	struct tree a = { .top = NULL }, b = { .top = NULL };
+	struct last last = { 0, 0, 0 };
 	bool good = p != NULL;
 	size_t i;
 
@@ -561,7 +631,7 @@ diff_make(struct diff *d, const struct conf *was, const struct conf *now)
 		return -1;
 	}
 	for (i = 0; i < d->n; i++)
-		find_line(&d->v[i], now);
+		find_line(&d->v[i], now, &last);
 	return 0;
 }
 
