@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -253,27 +254,48 @@ read_endpoint_text(struct load *w, const struct spot *s, const char *key,
 	return true;
 }
 
+/* The endpoints of an upstream so far by name: a table of twice their number,
+   of places that are 0 or one more than an index. */
+struct names_seen {
+	uint32_t *places;
+	size_t n;
+};
+
+/* The place of a name: of one that is called so, or where it would be. */
+static uint32_t *
+place_of(const struct names_seen *seen, const struct conf_upstream *u,
+    const char *name)
+{
+	size_t at = 14695981039346656037u;      /* FNV-1a */
+
+	for (const char *c = name; *c != '\0'; c++)
+		at = (at ^ (unsigned char)*c) * 1099511628211u;
+	for (at %= seen->n; seen->places[at] != 0; at = (at + 1) % seen->n)
+		if (strcmp(u->endpoints[seen->places[at] - 1].name, name) == 0)
+			break;
+	return &seen->places[at];
+}
+
 static void
 check_endpoint(struct load *w, const struct spot *s,
     const struct conf_upstream *u, const struct conf_endpoint *e,
-    const char *key)
+    const char *key, const struct names_seen *seen)
 {
 	char where[LINE_NAME_MAX];
+	uint32_t *place = place_of(seen, u, e->name);
 
-	for (const struct conf_endpoint *o = u->endpoints; o < e; o++)
-		if (o->name != NULL && e->name != NULL &&
-		    strcmp(o->name, e->name) == 0) {
-			complain(w, s, e->line, key, "\"%.120s\" is the name "
-			    "of the endpoint on %s too, expected another",
-			    shown(w, e->name), text_line_name(&w->source->text,
-			    o->line, e->line, where));
-			return;
-		}
+	if (*place == 0)
+		*place = (uint32_t)(e - u->endpoints) + 1;
+	else
+		complain(w, s, e->line, key, "\"%.120s\" is the name of the "
+		    "endpoint on %s too, expected another", shown(w, e->name),
+		    text_line_name(&w->source->text,
+		    u->endpoints[*place - 1].line, e->line, where));
 }
 
 static void
 read_endpoint(struct load *w, const struct spot *s, struct conf_upstream *u,
-    const config_setting_t *v, int i)
+    const config_setting_t *v, int i, const struct names_seen *seen)
 {
 	struct conf_endpoint *e = &u->endpoints[u->n_endpoints];
 	struct spot in = { .group = v, .line = line_of(v) };
@@ -286,7 +308,7 @@ read_endpoint(struct load *w, const struct spot *s, struct conf_upstream *u,
 	good = config_setting_is_group(v) ? read_endpoint_group(w, &in, e) :
 	    read_endpoint_text(w, s, key, v, e);
 	if (good) {
-		check_endpoint(w, s, u, e, key);
+		check_endpoint(w, s, u, e, key, seen);
 		u->n_endpoints++;
 	}
 }
@@ -312,6 +334,7 @@ read_endpoints(struct load *w, const struct spot *s, struct conf_upstream *u)
 {
 	const config_setting_t *v = member_of(s, "endpoints");
 	int n = v == NULL ? 0 : list_length(v);
+	struct names_seen seen;
 
 	if (n == 0)
 		complain(w, s, v == NULL ? s->line : line_of(v), "endpoints",
@@ -319,8 +342,12 @@ read_endpoints(struct load *w, const struct spot *s, struct conf_upstream *u)
 		    "( \"127.0.0.1:3000\" )");
 	u->endpoints = arena_take(&w->source->arena, (size_t)n,
 	    sizeof(*u->endpoints));
-	for (int i = 0; i < n && u->endpoints != NULL; i++)
-		read_endpoint(w, s, u, list_at(v, i), i);
+	seen.n = 2 * (size_t)n + 1;
+	seen.places = arena_take(&w->source->arena, seen.n,
+	    sizeof(*seen.places));
+	for (int i = 0; i < n && u->endpoints != NULL && seen.places != NULL;
+	    i++)
+		read_endpoint(w, s, u, list_at(v, i), i, &seen);
 	check_backups(w, s, u);
 }
 

@@ -275,6 +275,8 @@ count_pool(struct plan_pool *p, const struct live_upstream *lu,
 		const struct endpoint *e = lu->roster->v[i];
 
 		busy = of_endpoint(e, &idle);
+		if (idle + busy == 0)
+			continue;       /* nor is it looked for by name */
 		if (alike && endpoint_stays(e, lu->conf, now)) {
 			p->stay += idle + busy;
 			kept += idle;
