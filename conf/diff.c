@@ -538,7 +538,7 @@ compare(struct place *p, struct node *was, struct node *now)
 			compare_key(p, n->key, n, NULL);
 }
 
-/* ----------------------------------------------------------------- all of it */
+/* ---------------------------------------------------------------- all of it */
 
 /* Where the last one was found: changes come in the order of the file, so the
    next is there or right behind. */

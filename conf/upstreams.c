@@ -132,8 +132,8 @@ settle_protocol(struct load *w, const struct reference *r, struct named *n)
 	} else if (n->proto != proto) {
 		problem_add(w->problems, r->line, r->path, "upstream \"%s\" "
 		    "speaks %s (by %s) and this listener %s, expected one "
-		    "protocol", shown(w, n->name), n->proto->name, n->proto_from,
-		    proto->name);
+		    "protocol", shown(w, n->name), n->proto->name,
+		    n->proto_from, proto->name);
 	}
 }
 

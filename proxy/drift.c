@@ -216,7 +216,8 @@ list_log_level(struct runtime *rt, drift_say *say, void *arg)
 	if ((int)log_level() == rt->gen->conf->log.level)
 		return;
 	snprintf(text, sizeof(text), "level %s by hand%s, the file says %s",
-	    levels[log_level()], until(rt, admin_quieten_ns(rt), end), levels[rt->gen->conf->log.level]);
+	    levels[log_level()], until(rt, admin_quieten_ns(rt), end),
+	    levels[rt->gen->conf->log.level]);
 	say(arg, "log", text);
 }
 
@@ -243,8 +244,8 @@ list_pending(struct runtime *rt, drift_say *say, void *arg)
 
 	for (i = 0; i < rt->pending.n; i++) {
 		c = &rt->pending.v[i];
-		snprintf(text, sizeof(text), "%.400s since the start, %.400s in "
-		    "the file: takes effect at the next start",
+		snprintf(text, sizeof(text), "%.400s since the start, %.400s "
+		    "in the file: takes effect at the next start",
 		    c->from != NULL ? c->from : "not set",
 		    c->to != NULL ? c->to : "not set");
 		say(arg, c->path, text);
@@ -252,7 +253,8 @@ list_pending(struct runtime *rt, drift_say *say, void *arg)
 }
 
 /* A row for whatever can be changed beside the file. */
-static void (*const sources[])(struct runtime *rt, drift_say *say, void *arg) = {
+static void (*const sources[])(struct runtime *rt, drift_say *say,
+    void *arg) = {
 	list_overrides,
 	list_paused,
 	list_faults,

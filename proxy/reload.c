@@ -5,7 +5,6 @@
  */
 #include "proxy/reload.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "net/log.h"
 #include "proxy/admin/admin.h"
 #include "proxy/change.h"
+#include "proxy/errors.h"
 #include "proxy/override.h"
 #include "proxy/plan.h"
 #include "proxy/runtime.h"
@@ -98,21 +98,6 @@ passage_commit(struct passage *p, const struct passage *back)
 }
 
 /* ----------------------------------------------------------------- errors */
-
-static void
-errors_add(struct conf_errors *e, const char *fmt, ...)
-{
-	char **more = realloc(e->v, (e->n + 1) * sizeof(*more));
-	va_list ap;
-
-	if (more == NULL)
-		return;
-	e->v = more;
-	va_start(ap, fmt);
-	if (vasprintf(&e->v[e->n], fmt, ap) >= 0)
-		e->n++;
-	va_end(ap);
-}
 
 static char *
 joined(const struct conf_errors *errors)

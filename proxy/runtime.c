@@ -6,7 +6,6 @@
 #include "proxy/runtime.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "proxy/admin/admin.h"
 #include "proxy/certificates.h"
 #include "proxy/change.h"
+#include "proxy/errors.h"
 #include "proxy/generation.h"
 #include "proxy/lane.h"
 #include "proxy/live.h"
@@ -33,23 +33,6 @@ enum {
 	IDLE_GRACE_MS = 1000            /* draining: an idle client may be
 					   sending a request just now */
 };
-
-/* -------------------------------------------------------------------- errors */
-
-static void
-errors_add(struct conf_errors *e, const char *fmt, ...)
-{
-	char **more = realloc(e->v, (e->n + 1) * sizeof(*more));
-	va_list ap;
-
-	if (more == NULL)
-		return;
-	e->v = more;
-	va_start(ap, fmt);
-	if (vasprintf(&e->v[e->n], fmt, ap) >= 0)
-		e->n++;
-	va_end(ap);
-}
 
 /* --------------------------------------------------------------------- start */
 

@@ -16,7 +16,8 @@
 enum { FDS_OF_OUR_OWN = 32, FEW_FDS = 48 };
 
 int
-settings_open_access(const struct conf *conf, struct sink **out, char *why, size_t size)
+settings_open_access(const struct conf *conf, struct sink **out, char *why,
+    size_t size)
 {
 	*out = NULL;
 	if (strcmp(conf->log.access, "off") == 0)

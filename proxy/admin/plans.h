@@ -1,5 +1,6 @@
 /*
- * The pages about what changes: /plan, /reload, /confirm, /drift. Each answers c once.
+ * The pages about what changes: /plan, /reload, /confirm, /drift. Each answers
+ * c once.
  *
  * SPDX-License-Identifier: MIT
  */
