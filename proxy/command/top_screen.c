@@ -38,6 +38,16 @@ choose_looks(struct screen *s)
 	s->looks[LINE_BAD] |= COLOR_PAIR(2);
 }
 
+/* A terminal whose cursor can be moved (terminfo(5)): "dumb" is known, and has
+   none. */
+static bool
+has_cursor(void)
+{
+	const char *cup = tigetstr("cup");
+
+	return cup != NULL && cup != (const char *)-1;
+}
+
 struct screen *
 screen_open(void)
 {
@@ -50,6 +60,10 @@ screen_open(void)
 		return NULL;
 	}
 	set_term(s->terminal);
+	if (!has_cursor()) {
+		screen_close(s);
+		return NULL;
+	}
 	/* Ctrl-C and Ctrl-Z stay signals. */
 	cbreak();
 	noecho();

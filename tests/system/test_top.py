@@ -335,9 +335,11 @@ def colours_are_only_where_they_are_wanted():
         t.keys("q")
         t.given_back()
     # A terminal that cannot be drawn on gets lines.
-    t = Terminal(w, term="dumb-as-bread")
-    t.shows(r"upstream=back")
-    t.process.send_signal(signal.SIGKILL)
+    for term in ("dumb-as-bread", "dumb"):
+        t = Terminal(w, term=term)
+        t.shows(r"upstream=back")
+        check(b"\x1b" not in t.raw, "TERM=%s: %r" % (term, t.raw))
+        t.process.send_signal(signal.SIGKILL)
     o.had(0)
 
 
