@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "net/log.h"
+#include "proxy/command/check.h"
 #include "proxy/command/client.h"
 #include "proxy/demo.h"
 #include "proxy/proto.h"
@@ -35,6 +36,7 @@ struct options {
 	const char *path;
 	const char *admin;
 	bool test, help, version;
+	bool json;                      /* --json is among the words */
 	char **rest;                    /* command and its arguments */
 	int n_rest;
 	char **after;                   /* "--"; NULL = there is none */
@@ -56,7 +58,8 @@ static const char usage_text[] =
 "\n"
 "  weir                     run in the foreground (" DEFAULT_PATH ")\n"
 "  weir -t                  check the file, as `weir check`\n"
-"  weir check [--offline]   check the file and warn of what may hurt\n"
+"  weir check [--offline] [--json]\n"
+"                           check the file and warn of what may hurt\n"
 "  weir run [--timeout 60s] [--stop-timeout 20s] [--anyway] -- COMMAND\n"
 "                           an application with weir: started when the pools\n"
 "                           are warm, stopped first\n"
@@ -79,12 +82,27 @@ static const char usage_end[] =
 /* -------------------------------------------------------------- command line */
 
 static int
-usage_error(const char *fmt, const char *what)
+usage_error(const struct options *o, const char *fmt, const char *what)
 {
-	fprintf(stderr, "weir: ");
-	fprintf(stderr, fmt, what);
-	fprintf(stderr, "; see weir -h\n");
+	char text[512];
+
+	snprintf(text, sizeof(text), fmt, what);
+	fprintf(stderr, "weir: %s; see weir -h\n", text);
+	if (o->json)
+		client_error_json(text);
 	return -1;
+}
+
+/* Known before anything can be wrong. */
+static bool
+wants_json(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	return false;
 }
 
 /* Options may stand before or behind the command; the command reads its own. */
@@ -94,16 +112,17 @@ parse(int argc, char **argv, struct options *o)
 	int i;
 
 	o->path = NULL;
+	o->json = wants_json(argc, argv);
 	o->rest = calloc((size_t)argc + 1, sizeof(*o->rest));
 	if (o->rest == NULL)
-		return usage_error("%s", "out of memory");
+		return usage_error(o, "%s", "out of memory");
 	for (i = 1; i < argc; i++) {
 		const char *a = argv[i];
 
 		if (strcmp(a, "-c") == 0 || strcmp(a, "--config") == 0 ||
 		    strcmp(a, "--admin") == 0) {
 			if (i + 1 == argc)
-				return usage_error("%s needs a value", a);
+				return usage_error(o, "%s needs a value", a);
 			*(a[2] == 'a' ? &o->admin : &o->path) = argv[++i];
 		} else if (strcmp(a, "-t") == 0)
 			o->test = true;
@@ -116,7 +135,7 @@ parse(int argc, char **argv, struct options *o)
 			o->after = argv + i + 1;
 			break;
 		} else if (a[0] == '-' && a[1] != '\0' && o->n_rest == 0)
-			return usage_error("unknown option %s", a);
+			return usage_error(o, "unknown option %s", a);
 		else
 			o->rest[o->n_rest++] = argv[i];
 	}
@@ -173,11 +192,11 @@ own_usage(const char *command)
 }
 
 static int
-help_config(const char *word)
+help_config(const struct options *o, const char *word)
 {
 	if (conf_help(stdout, proto_table, word))
 		return EXIT_OK;
-	(void)usage_error("no key of the configuration has %s in its path",
+	(void)usage_error(o, "no key of the configuration has %s in its path",
 	    word);
 	return EXIT_USAGE;
 }
@@ -194,13 +213,13 @@ help(const struct options *o)
 		return EXIT_OK;
 	}
 	if (strcmp(topic, "config") == 0 && o->n_rest <= 2)
-		return help_config(o->rest[1]);
+		return help_config(o, o->rest[1]);
 	if (strcmp(topic, "config") == 0)
-		(void)usage_error("-h config does not expect %s", o->rest[2]);
+		(void)usage_error(o, "-h config does not expect %s", o->rest[2]);
 	else if (client_usage(stdout, topic) || own_usage(topic))
 		return EXIT_OK;
 	else
-		(void)usage_error("there is no help on %s", topic);
+		(void)usage_error(o, "there is no help on %s", topic);
 	return EXIT_USAGE;
 }
 
@@ -215,36 +234,22 @@ print_errors(const struct conf_errors *errors)
 		fprintf(stderr, "%s\n", errors->v[i]);
 }
 
+/* -t, or the words behind `check`. */
 static int
-check(const char *path, int argc, char **argv)
+check(const struct options *o, const char *path)
 {
-	struct conf_input in = { .path = path, .protos = proto_table };
-	struct conf_errors errors = { 0 }, warnings = { 0 };
-	struct conf *conf;
-	size_t i;
+	struct check_options wish = { .path = path, .json = o->json };
+	int i;
 
-	for (i = 1; i < (size_t)argc; i++) {
-		if (strcmp(argv[i], "--offline") != 0) {
-			(void)usage_error("check has no option %s", argv[i]);
+	for (i = 1; i < o->n_rest; i++)
+		if (strcmp(o->rest[i], "--offline") == 0)
+			wish.offline = true;
+		else if (strcmp(o->rest[i], "--json") != 0) {
+			(void)usage_error(o, "check has no option %s",
+			    o->rest[i]);
 			return EXIT_USAGE;
 		}
-		in.offline = true;
-	}
-	conf = conf_load(&in, &errors);
-	if (conf == NULL) {
-		print_errors(&errors);
-		conf_errors_fini(&errors);
-		return EXIT_FAILED;
-	}
-	conf_warn(conf, &warnings);
-	for (i = 0; i < warnings.n; i++)
-		fprintf(stderr, "warning: %s\n", warnings.v[i]);
-	printf("%s is fine: %zu listener%s, %zu upstream%s\n", path,
-	    conf->n_listeners, conf->n_listeners == 1 ? "" : "s",
-	    conf->n_upstreams, conf->n_upstreams == 1 ? "" : "s");
-	conf_errors_fini(&warnings);
-	conf_free(conf);
-	return EXIT_OK;
+	return check_run(&wish);
 }
 
 /* --------------------------------------------------------------------- running */
@@ -470,6 +475,16 @@ run_with(const struct options *o, char *program, const char *path,
 	return run_command(&options, serve, &service);
 }
 
+/* An answer that has not arrived is none, whatever it was. */
+static int
+written(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "weir: standard output could not be written\n");
+	return status == EXIT_OK ? EXIT_FAILED : status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -494,7 +509,7 @@ main(int argc, char **argv)
 		version_print(stdout);
 		status = EXIT_OK;
 	} else if (o.test || (command != NULL && strcmp(command, "check") == 0))
-		status = check(path, o.n_rest, o.rest);
+		status = check(&o, path);
 	else if (command == NULL)
 		status = run(&service);
 	else if (strcmp(command, "run") == 0)
@@ -505,9 +520,9 @@ main(int argc, char **argv)
 		status = client_run(command, o.n_rest - 1, o.rest + 1, o.path,
 		    o.admin);
 	else {
-		(void)usage_error("unknown command %s", command);
+		(void)usage_error(&o, "unknown command %s", command);
 		status = EXIT_USAGE;
 	}
 	free(o.rest);
-	return status;
+	return written(status);
 }

@@ -159,16 +159,18 @@ static const struct {
 };
 
 static int
-usage(const struct command *c, const char *what, const char *about)
+usage(const struct order *o, const char *what, const char *about)
 {
-	client_complain("%s: %s %s", c->name, what, about);
+	const struct command *c = o->command;
+
+	command_fail(o, "%s: %s %s", c->name, what, about);
 	fprintf(stderr, "usage: weir [-c FILE | --admin ADDR] %s %s\n", c->name,
 	    c->usage);
 	return CLIENT_USAGE;
 }
 
 static int
-take_duration(const struct command *c, const char *name, const char *text,
+take_duration(const struct order *o, const char *name, const char *text,
     int64_t *ms)
 {
 	const struct conf_key row = {
@@ -179,7 +181,7 @@ take_duration(const struct command *c, const char *name, const char *text,
 
 	if (value_parse(&row, text, text, ms, why) == 0)
 		return CLIENT_OK;
-	return usage(c, name, why);
+	return usage(o, name, why);
 }
 
 /* Read by the other side; seen here first for a better answer. */
@@ -196,11 +198,11 @@ take_confirm(struct order *o, const char *text)
 	o->confirm = text;
 	if (value_parse(&row, text, text, &ms, why) == 0)
 		return CLIENT_OK;
-	return usage(o->command, "--confirm", why);
+	return usage(o, "--confirm", why);
 }
 
 static int
-take_weight(const struct command *c, const char *text, int64_t *weight)
+take_weight(const struct order *o, const char *text, int64_t *weight)
 {
 	const struct conf_key row = {
 		.name = "--weight", .type = CONF_COUNT, .min = 1, .max = 1000
@@ -209,7 +211,7 @@ take_weight(const struct command *c, const char *text, int64_t *weight)
 
 	if (value_parse(&row, text, text, weight, why) == 0)
 		return CLIENT_OK;
-	return usage(c, "--weight", why);
+	return usage(o, "--weight", why);
 }
 
 /* argv[*i] is an option; its value, if it has one, comes next. */
@@ -227,7 +229,7 @@ take_option(struct order *o, int argc, char **argv, int *i)
 	if (strcmp(name, "-c") == 0 || strcmp(name, "--admin") == 0 ||
 	    (k < NELEMS(options) && options[k].has_value)) {
 		if (value == NULL)
-			return usage(c, name, "needs a value");
+			return usage(o, name, "needs a value");
 		++*i;
 	}
 	if (strcmp(name, "-c") == 0)
@@ -235,7 +237,7 @@ take_option(struct order *o, int argc, char **argv, int *i)
 	else if (strcmp(name, "--admin") == 0)
 		o->admin = value;
 	else if (k == NELEMS(options) || !(c->options & options[k].option))
-		return usage(c, "has no option", name);
+		return usage(o, "has no option", name);
 	else {
 		o->options |= options[k].option;
 		if (options[k].option == OPTION_FOR)
@@ -243,15 +245,15 @@ take_option(struct order *o, int argc, char **argv, int *i)
 		else if (options[k].option == OPTION_CONFIRM)
 			return take_confirm(o, value);
 		else if (options[k].option == OPTION_TIMEOUT)
-			return take_duration(c, name, value, &o->timeout_ms);
+			return take_duration(o, name, value, &o->timeout_ms);
 		else if (options[k].option == OPTION_OLDER)
-			return take_duration(c, name, value, &o->older_ms);
+			return take_duration(o, name, value, &o->older_ms);
 		else if (options[k].option == OPTION_DELAY)
 			o->delay = value;
 		else if (options[k].option == OPTION_PERCENT)
 			o->percent = value;
 		else if (options[k].option == OPTION_WEIGHT)
-			return take_weight(c, value, &o->weight);
+			return take_weight(o, value, &o->weight);
 	}
 	return CLIENT_OK;
 }
@@ -282,16 +284,15 @@ check_endpoint(const struct order *o)
 {
 	static const char *const states[] = { "up", "drain", "down", "conf",
 		NULL };
-	const struct command *c = o->command;
 	int64_t ms;
 
 	if (o->words[2] != NULL && !is_one_of(o->words[2], states))
-		return usage(c, "the third word is up, drain, down or conf, "
+		return usage(o, "the third word is up, drain, down or conf, "
 		    "not", o->words[2]);
 	if (o->words[2] == NULL && !(o->options & OPTION_WEIGHT))
-		return usage(c, "needs", "up, drain, down, conf or --weight N");
+		return usage(o, "needs", "up, drain, down, conf or --weight N");
 	if (o->what != NULL)
-		return take_duration(c, "--for", o->what, &ms);
+		return take_duration(o, "--for", o->what, &ms);
 	return CLIENT_OK;
 }
 
@@ -301,21 +302,20 @@ static int
 check_fault(const struct order *o)
 {
 	const unsigned some = OPTION_DELAY | OPTION_RESET | OPTION_ERROR;
-	const struct command *c = o->command;
 	int64_t ms;
 
 	if (o->options & OPTION_OFF)
 		return (o->options & (some | OPTION_PERCENT | OPTION_FOR)) == 0
-		    ? CLIENT_OK : usage(c, "--off", "stands alone");
+		    ? CLIENT_OK : usage(o, "--off", "stands alone");
 	if ((o->options & some) == 0)
-		return usage(c, "needs", "--delay, --reset, --error or --off");
+		return usage(o, "needs", "--delay, --reset, --error or --off");
 	if (o->percent == NULL)
-		return usage(c, "needs", "--percent N");
+		return usage(o, "needs", "--percent N");
 	if (o->delay != NULL &&
-	    take_duration(c, "--delay", o->delay, &ms) != CLIENT_OK)
+	    take_duration(o, "--delay", o->delay, &ms) != CLIENT_OK)
 		return CLIENT_USAGE;
 	return o->what == NULL ? CLIENT_OK :
-	    take_duration(c, "--for", o->what, &ms);
+	    take_duration(o, "--for", o->what, &ms);
 }
 
 /* Likewise of all the others. */
@@ -332,22 +332,22 @@ check_words(struct order *o)
 
 	for (i = 0; i < c->needs; i++)
 		if (o->words[i] == NULL)
-			return usage(c, "needs", c->words[i]);
+			return usage(o, "needs", c->words[i]);
 	if (c->run == run_endpoint)
 		return check_endpoint(o);
 	if (c->run == run_fault)
 		return check_fault(o);
 	if (c->run == run_get && !is_path(word))
-		return usage(c, "PATH has to begin with \"/\", not as", word);
+		return usage(o, "PATH has to begin with \"/\", not as", word);
 	if (c->run == run_kill && word[strspn(word, "0123456789")] != '\0')
-		return usage(c, "ID is a number, not", word);
+		return usage(o, "ID is a number, not", word);
 	if (c->run == run_log && !is_one_of(word, levels))
-		return usage(c, "LEVEL is error, warn, info or debug, not",
+		return usage(o, "LEVEL is error, warn, info or debug, not",
 		    word);
 	if (c->run == run_log && o->what != NULL)
-		return take_duration(c, "--for", o->what, &ms);
+		return take_duration(o, "--for", o->what, &ms);
 	if (c->run == run_wait && o->what != NULL && !is_one_of(o->what, goals))
-		return usage(c, "--for is warm or listeners, not", o->what);
+		return usage(o, "--for is warm or listeners, not", o->what);
 	return CLIENT_OK;
 }
 
@@ -364,7 +364,7 @@ read_order(struct order *o, int argc, char **argv)
 			if (status != CLIENT_OK)
 				return status;
 		} else if (n == WORDS_MOST || c->words[n] == NULL)
-			return usage(c, "does not expect", argv[i]);
+			return usage(o, "does not expect", argv[i]);
 		else
 			o->words[n++] = argv[i];
 	}
@@ -406,16 +406,14 @@ find_by_file(struct order *o)
 	struct conf *conf = load(path, true);
 	int status = CLIENT_FAILED;
 
-	if (conf == NULL) {
-		client_complain("cannot find the admin port: %s is not usable; "
-		    "--admin ADDR says where it is", path);
-		return CLIENT_FAILED;
-	}
+	if (conf == NULL)
+		return command_fail(o, "cannot find the admin port: %s is not "
+		    "usable; --admin ADDR says where it is", path);
 	if (conf->admin.bind == NULL)
-		client_complain("%s: admin.bind is off, there is nobody to ask",
+		command_fail(o, "%s: admin.bind is off, there is nobody to ask",
 		    path);
 	else if (take_token(o, conf) < 0)
-		client_complain("out of memory");
+		command_fail(o, "out of memory");
 	else {
 		call_target_set(&o->target, &conf->admin.bind->addr);
 		whose_init(&o->whose, o->command->care, path);
@@ -435,17 +433,27 @@ find_by_address(struct order *o)
 	char why[512];
 
 	if (call_target_parse(&o->target, o->admin, why, sizeof(why)) < 0) {
-		client_complain("--admin %s", why);
+		command_fail(o, "--admin %s", why);
 		return CLIENT_USAGE;
 	}
 	conf = o->conf_path != NULL ? load(o->conf_path, false) : NULL;
 	if (conf != NULL && take_token(o, conf) < 0) {
 		conf_free(conf);
-		client_complain("out of memory");
-		return CLIENT_FAILED;
+		return command_fail(o, "out of memory");
 	}
 	conf_free(conf);
 	return CLIENT_OK;
+}
+
+static bool
+wants_json(int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	return false;
 }
 
 int
@@ -464,6 +472,9 @@ client_run(const char *command, int argc, char **argv, const char *conf_path,
 		return CLIENT_USAGE;
 	}
 	o.timeout_ms = o.command->timeout_ms;
+	/* Known before anything can be wrong. */
+	if (wants_json(argc, argv))
+		o.options |= OPTION_JSON;
 	status = read_order(&o, argc, argv);
 	if (status == CLIENT_OK)
 		status = o.admin != NULL ? find_by_address(&o) :
@@ -472,7 +483,5 @@ client_run(const char *command, int argc, char **argv, const char *conf_path,
 		status = o.command->run(&o);
 	call_target_fini(&o.target);
 	whose_fini(&o.whose);
-	if (fflush(stdout) != 0 && status == CLIENT_OK)
-		status = CLIENT_FAILED;
 	return status;
 }

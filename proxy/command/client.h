@@ -13,6 +13,9 @@
 /* Exit statuses, as of all of weir. */
 enum { CLIENT_OK, CLIENT_FAILED, CLIENT_USAGE };
 
+/* What went wrong, where --json was among the words: {"error": text}. */
+void client_error_json(const char *text);
+
 /* Is it one of these commands? */
 bool client_has(const char *command);
 

@@ -124,14 +124,15 @@ run_get(struct order *o)
 	while ((n = call_read(&c, out, sizeof(out), why, sizeof(why))) > 0) {
 		fwrite(out, 1, (size_t)n, stdout);
 		fflush(stdout);
+		if (ferror(stdout))
+			break;          /* /stats/stream would never end */
 	}
 	call_end(&c);
 	if (n < 0)
 		client_complain("%s", why);
 	else if (c.status != 200)
 		client_complain("GET %s: %u", o->words[0], c.status);
-	return n == 0 && c.status == 200 && !ferror(stdout) ? CLIENT_OK :
-	    CLIENT_FAILED;
+	return n == 0 && c.status == 200 ? CLIENT_OK : CLIENT_FAILED;
 }
 
 void
@@ -282,7 +283,7 @@ set_paused(struct order *o, const char *what)
 	json_t *j;
 
 	if (path == NULL) {
-		client_complain("out of memory");
+		command_fail(o, "out of memory");
 		return -1;
 	}
 	body = command_fetch(o, "POST", path, COMMAND_CALL_MS);

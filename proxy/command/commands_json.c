@@ -31,6 +31,12 @@ print(json_t *j)
 	json_decref(j);
 }
 
+void
+client_error_json(const char *text)
+{
+	print(json_pack("{s:s}", "error", text));
+}
+
 int
 command_fail(const struct order *o, const char *fmt, ...)
 {
@@ -43,8 +49,7 @@ command_fail(const struct order *o, const char *fmt, ...)
 	va_end(ap);
 	client_complain("%s", text != NULL ? text : "out of memory");
 	if (o->options & OPTION_JSON)
-		print(json_pack("{s:s}", "error", text != NULL ? text :
-		    "out of memory"));
+		client_error_json(text != NULL ? text : "out of memory");
 	free(text);
 	return CLIENT_FAILED;
 }
@@ -122,7 +127,7 @@ stream(const struct order *o, struct call *c, char *why, size_t size)
 			text = more;
 		}
 		n = call_read(c, text + len, room - len, why, size);
-		if (n <= 0)
+		if (n <= 0 || ferror(stdout))
 			break;
 		len = print_events(text, len + (size_t)n);
 	}

@@ -107,8 +107,9 @@ run_plan(struct order *o)
 		fprintf(stderr, "%s\n", errors.v[i]);
 	if (path != NULL)
 		status = ask_plan(o, path, text);
-	else if (text != NULL)
-		command_fail(o, "out of memory");
+	else
+		command_fail(o, "%s", text != NULL ? "out of memory" :
+		    "the file could not be read");
 	conf_errors_fini(&errors);
 	free(path);
 	free(text);
@@ -189,7 +190,7 @@ ask_reload(struct order *o, const char *path)
 
 	if (status < 0)
 		command_fail(o, "%s", why);
-	else if (o->options & OPTION_JSON)
+	else if (o->options & OPTION_JSON && j != NULL)
 		fputs(body, stdout);
 	else if (status == 200)
 		print_reloaded(o, j);
@@ -197,7 +198,7 @@ ask_reload(struct order *o, const char *path)
 		command_errors(json_object_get(j, "errors"));
 		client_complain("the reload was refused, nothing has changed");
 	} else
-		client_complain("/reload: %d: %s", status,
+		command_fail(o, "/reload: %d: %s", status,
 		    error != NULL ? error : body);
 	json_decref(j);
 	free(body);

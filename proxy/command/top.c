@@ -73,7 +73,8 @@ print_stream(struct order *o, struct feed *feed, struct top_frames *f,
 			continue;
 		top_frames_take(f, frame);
 		print_frame(o, f);
-		if (fflush(stdout) != 0)
+		fflush(stdout);
+		if (ferror(stdout))
 			return 0;
 	}
 	return -1;
@@ -116,7 +117,5 @@ run_top(struct order *o)
 		result = top_live(&o->target, why, sizeof(why));
 	if (result > 0)
 		result = print_all(o, why, sizeof(why));
-	if (result < 0)
-		client_complain("%s", why);
-	return result == 0 ? CLIENT_OK : CLIENT_FAILED;
+	return result == 0 ? CLIENT_OK : command_fail(o, "%s", why);
 }
