@@ -270,8 +270,9 @@ turns_again(struct watchdog *wd, size_t i)
 	v->stuck = v->spared = false;
 	wd->stuck--;
 	worker_name(i, who);
-	log_warn(who, "turns again, after more than %lld s",
-	    (long long)(v->seen_ns / NS_PER_S));
+	log_warn(who, "turns again, after more than %lld.%lld s",
+	    (long long)(v->seen_ns / NS_PER_S),
+	    (long long)(v->seen_ns % NS_PER_S / (NS_PER_S / 10)));
 }
 
 static void
