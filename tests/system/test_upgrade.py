@@ -496,7 +496,7 @@ def what_cannot_be_told_is_a_reason_at_once():
         "odd", bind='"unix:%s/\\xfe.sock"' % temp_dir()))
     w.upgrade()
     check(os.path.exists(temp_dir().encode() + b"/\xfe.sock"), "the socket")
-    w.conf.upstream("back", '{ name = "\\xff"; address = "127.0.0.1:1"; }')
+    w.conf.upstream("back", '"unix:%s/\\xff.sock"' % temp_dir())
     w.write()
     w.reload()
     check("cannot be told all" in w.refused(), "why")
