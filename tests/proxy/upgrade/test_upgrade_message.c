@@ -92,6 +92,19 @@ what_is_missing_or_of_another_kind_has_its_default(void **state)
 }
 
 static void
+what_was_promised_is_known_without_what_was_lost(void **state)
+{
+	(void)state;
+	assert_int_equal(message_promised(packet, len), 2);
+	assert_int_equal(message_promised(packet, MESSAGE_HEAD - 1), 0);
+	put32(4, MESSAGE_FDS_MOST + 1);
+	assert_int_equal(message_promised(packet, len), 0);
+	put32(4, 2);
+	packet[0] ^= 1;
+	assert_int_equal(message_promised(packet, len), 0);
+}
+
+static void
 any_part_of_it_is_none(void **state)
 {
 	struct message m;
@@ -234,6 +247,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_made_is_read),
 		TEST(what_is_missing_or_of_another_kind_has_its_default),
+		TEST(what_was_promised_is_known_without_what_was_lost),
 		TEST(any_part_of_it_is_none),
 		TEST(more_than_it_says_is_none),
 		TEST(lengths_that_lie_are_refused),
