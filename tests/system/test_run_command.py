@@ -247,6 +247,7 @@ def weir_is_upgraded_under_it():
         w.signal(signal.SIGUSR2)
         until(lambda: w.stats()["pid"] != w.inner, "the new one")
         until(lambda: gone(w.inner), "the old one is gone")
+        w.wait_log("upgrade: process %d has drained" % w.inner)
         w.inner = w.stats()["pid"]
         ok(once(w.conf.ports["front"]))
     eq(read(begun), "x\n", "starts of the application")
