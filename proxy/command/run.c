@@ -436,17 +436,18 @@ take_signal(struct run *r)
 static int
 take_signals(void)
 {
+	static const int heeded[] = { SIGCHLD, SIGTERM, SIGINT, SIGQUIT,
+		SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH };
+	const struct sigaction usual = { .sa_handler = SIG_DFL };
 	sigset_t ours;
+	size_t i;
 
 	sigemptyset(&ours);
-	sigaddset(&ours, SIGCHLD);
-	sigaddset(&ours, SIGTERM);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGQUIT);
-	sigaddset(&ours, SIGHUP);
-	sigaddset(&ours, SIGUSR1);
-	sigaddset(&ours, SIGUSR2);
-	sigaddset(&ours, SIGWINCH);
+	/* What whoever has started us ignores would never be told of. */
+	for (i = 0; i < NELEMS(heeded); i++) {
+		sigaddset(&ours, heeded[i]);
+		(void)sigaction(heeded[i], &usual, NULL);
+	}
 	/* Taking the terminal back from the background asks for it. */
 	sigaddset(&ours, SIGTTOU);
 	if (sigprocmask(SIG_BLOCK, &ours, NULL) < 0)

@@ -495,4 +495,18 @@ sys.exit(len(sys.stdin.readline()))
     eq(ended_with(shell_pid), 5, "bytes read; 98: it was stopped")
 
 
+@case
+def who_was_started_with_signals_ignored_hears_them_all_the_same():
+    deaf = (sys.executable, "-c", "import os, signal, sys\n"
+            "for n in signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP:\n"
+            "    signal.signal(n, signal.SIG_IGN)\n"
+            "os.execvp(sys.argv[1], sys.argv[1:])")
+    begun, _, _ = paths()
+    w = under(one(HttpOrigin()), *ready_loop(begun), before=deaf)
+    until(lambda: os.path.exists(begun), "it runs")
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 6, "exit status")
+    check(gone(w.inner), "weir lives on")
+
+
 run()
