@@ -334,7 +334,9 @@ prepare_own(struct load *w, const struct spot *s, struct conf_listener *l)
 {
 	struct own_error e = { .w = w };
 
-	if (l->proto == NULL || l->proto->prepare == NULL || l->own == NULL)
+	/* Without memory some of what it would look at is not there. */
+	if (l->proto == NULL || l->proto->prepare == NULL || l->own == NULL ||
+	    w->source->arena.failed)
 		return;
 	e.in = spot_in(w, s, l->proto->name);
 	l->proto->prepare(l, own_error, &e);

@@ -606,7 +606,7 @@ prepare_own(struct load *w, const struct named *n, size_t i)
 	struct spot s = spot_of(w, n, i);
 
 	if (u == NULL || u->proto == NULL || u->own == NULL ||
-	    u->proto->prepare_upstream == NULL)
+	    u->proto->prepare_upstream == NULL || w->source->arena.failed)
 		return;
 	e.in = spot_in(w, &s, u->proto->name);
 	u->proto->prepare_upstream(u, w->c, own_error, &e);
