@@ -354,7 +354,7 @@ def mistakes_are_told_with_the_keys_that_there_are():
              'routes = ( { sni = "a"; upstream = "back"; } );',
              'routes[0]: has sni or alpn, which are of TLS that is passed'),
             ('routes = ( { alpn = ""; upstream = "back"; } );',
-             'routes[0].alpn: has 0 bytes'),
+             'routes[0].alpn: has no bytes'),
             ('routes = ( { sni = "a"; upstream = "back"; }, '
              '{ sni = "A."; upstream = "back"; } );',
              'routes[1]: has the sni and alpn of')):
