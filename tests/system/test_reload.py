@@ -270,7 +270,7 @@ def a_lower_max_costs_those_that_go_anyway():
     a, b = HttpOrigin(), HttpOrigin()
     w = Weir(one(a, b, pool="min_idle = 6; max = 6;"))
     w.wait_pool(idle=6)
-    eq((a.open, b.open), (3, 3), "at first")
+    until(lambda: (a.open, b.open) == (3, 3), "three each")
     w.write(w.conf.text().replace('"%s", ' % a.address, "").replace(
         "min_idle = 6; max = 6;", "min_idle = 1; max = 3;"))
     w.reload()
