@@ -18,7 +18,7 @@ from programs import start
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-DAMAGED = 400
+DAMAGED = 150
 K250, K251 = b"k" * 250, b"k" * 251
 
 # Streams in which weir answers as memcached does.

@@ -19,7 +19,7 @@ from pg import Pair
 from pg_bench import fill, noted, sums_agree
 from postgres import SYNC, Client, bind, execute, parse, query
 
-KILLS = int(os.environ.get("KILLS", "60"))
+KILLS = int(os.environ.get("KILLS", "30"))
 
 
 def filled(scale=1, **more):
@@ -210,7 +210,7 @@ class Mortal(threading.Thread):
 def clients_that_end_inside_of_messages():
     pair = filled(pool="max = 6;")
     d = dice()
-    crowd = [Mortal(pair, random.Random(d.randrange(1 << 32)), 25)
+    crowd = [Mortal(pair, random.Random(d.randrange(1 << 32)), 12)
              for _ in range(20)]
     for m in crowd:
         m.start()
@@ -237,7 +237,7 @@ def the_next_client_finds_the_rows_unlocked():
     """One connection: the next one takes it over from the dead."""
     pair = filled(pool="max = 1;")
     d = dice()
-    for n in range(40):
+    for n in range(20):
         a = Client(pair.number)
         sql = texts(d)[:-1]
         stop = d.randrange(1, len(sql) + 1)
