@@ -15,9 +15,11 @@
 #include "net/tls.h"
 
 /* A turn that comes so late expires nothing: the process was stopped, and what
-   arrived meanwhile deserves to be read first. */
+   arrived meanwhile deserves to be read first. For that there is as much time as
+   it is late, within bounds: those who waited are many, and so may be the
+   processes that go on now. */
 #define STALL_NS (500 * NS_PER_MS)
-#define STALL_GRACE_NS (100 * NS_PER_MS)
+#define STALL_GRACE_MOST_NS (2000 * NS_PER_MS)
 
 static int64_t
 clock_ns(void)
@@ -133,12 +135,15 @@ timer_fired(struct ev_loop *loop, struct ev_timer *watcher, int revents)
 	struct worker *w = watcher->data;
 	int64_t next = INT64_MAX;
 	struct list *l;
+	int64_t late_ns;
 	unsigned i;
 
 	(void)loop, (void)revents;
 	worker_doing(w, "a deadline that has passed", NULL);
-	if (w->now_ns - w->timer_at_ns > STALL_NS) {
-		timer_arm(w, w->now_ns + STALL_GRACE_NS);
+	late_ns = w->now_ns - w->timer_at_ns;
+	if (late_ns > STALL_NS) {
+		timer_arm(w, w->now_ns + (late_ns < STALL_GRACE_MOST_NS ?
+		    late_ns : STALL_GRACE_MOST_NS));
 		return;
 	}
 	w->timer_at_ns = INT64_MIN;     /* armed below, not by callbacks */
