@@ -54,7 +54,7 @@ def a_server_ends_a_chat():
 
 @case
 def cancelled_and_late():
-    play("cancelled_and_late", failures={"client_abort": 1})
+    play("cancelled_and_late", 2, failures={"client_abort": 1})
 
 
 @case

@@ -100,7 +100,8 @@ def those_let_in_have_their_upstream():
     o = HttpOrigin(handler, keep=False)
     w = poor(o, pool='max = 1000; queue_timeout = "1s";')
     clients = hoard(w, 100)
-    until(lambda: o.requests >= 10, "requests upstream")
+    # Weir has some twenty for itself, of the 32 that clients may not go beyond.
+    until(lambda: o.requests >= 5, "requests upstream")
     check(w.fds() <= 64, "descriptors")
     check(w.process.poll() is None, "it died")
     gate.set()
