@@ -248,7 +248,7 @@ def the_next_client_finds_the_rows_unlocked():
         b = Client(pair.number)
         b.ok(*texts(d))
         b.quit()
-    sums_agree(pair, 40)
+    sums_agree(pair, 20)
     pair.rest()
 
 
