@@ -11,7 +11,6 @@
 
 #include "pool/adapt.h"
 #include "pool/failover.h"
-#include "proxy/denied.h"
 #include "proxy/proto/redis/redis.h"
 #include "proxy/runtime.h"
 
@@ -167,33 +166,6 @@ is_let_in(struct upconn *u)
 	return pipe_of(u)->first == NULL;
 }
 
-/* What it holds against whom it takes us for. */
-static void
-tell(struct upconn *u, const char *what)
-{
-	const struct redis_upstream_conf *conf = u->pool->conf->own;
-	struct redis_key key = redis_key_read(u->shelf->key,
-	    u->shelf->key_len);
-	const char *user = key.password != NULL ? key.user : conf->user;
-	char db[16];
-
-	snprintf(db, sizeof(db), "%u", (unsigned)key.db);
-	denied_upconn(u, is_set(user) ? user : "default", db, what);
-}
-
-/* Of what it said the first word is kept. */
-static void
-refused(struct upconn *u)
-{
-	const char *said = redis_upconn(u)->refusal;
-	char word[RESP_WORD_MAX];
-
-	snprintf(word, sizeof(word), "%.*s", (int)strcspn(said + 1, " "),
-	    said + 1);
-	tell(u, word);
-	upconn_turned_away(u, said);
-}
-
 static void
 redis_greeted(struct upconn *u)
 {
@@ -208,7 +180,7 @@ redis_greeted(struct upconn *u)
 	else if (ru->unwell)
 		upconn_broken(u, FAULT_UNAVAILABLE, 0);
 	else
-		refused(u);
+		redis_refused(u);
 }
 
 /* LOADING and MASTERDOWN say that the server cannot serve now. */
@@ -671,17 +643,6 @@ is_open_still(struct owed *o, const struct resp_reply *r)
 	    strcmp(r->word, "EXECABORT") != 0;
 }
 
-/* It wants a password and has been sent none: nobody sees why from the client's
-   side. Where clients log in themselves it is theirs to do. */
-static void
-explain(struct upconn *u, const struct exchange *x, const char *word)
-{
-	if (strcmp(word, "NOAUTH") == 0 &&
-	    redis_conf(x->s)->auth != REDIS_AUTH_FORWARD)
-		tell(u, "NOAUTH: the server wants a password: redis.password "
-		    "of the upstream");
-}
-
 static bool
 redis_whole(struct upconn *u, struct owed *o)
 {
@@ -694,7 +655,7 @@ redis_whole(struct upconn *u, struct owed *o)
 	if (unlikely(r->type == '-')) {
 		count_error(u, r->word);
 		if (o != NULL && o->x != NULL)
-			explain(u, o->x, r->word);
+			redis_explain(u, o->x, r->word);
 	}
 	if (o != NULL && o->tag >= REDIS_TAG_LOGIN) {
 		greeting_answered(ru, o->tag);

@@ -134,6 +134,12 @@ redis_pool(const struct session *s)
 	return up->pools[s->conn.w->index];
 }
 
+/* refused.c: the server has turned a login of u's down; and it answers to x with
+   that word, which may be for want of one. Logged. */
+void redis_refused(struct upconn *u);
+void redis_explain(struct upconn *u, const struct exchange *x,
+    const char *word);
+
 /* back.c: that reason has gone; with the last one the connection does. */
 void redis_unpin(struct session *s, enum redis_pin why);
 
