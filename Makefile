@@ -131,7 +131,7 @@ MAIN := $(OUT)/proxy/main.o
 SUPPORT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
 TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard $(addsuffix /test_*.c,tests/* \
 	tests/*/* tests/*/*/* tests/*/*/*/*)))
-FUZZERS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/*.c))
+FUZZERS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # ThreadSanitizer sees nothing in a test that never has a second thread.
 ifeq ($(VARIANT),tsan)
@@ -198,6 +198,11 @@ $(OUT)/parsers.a: $(filter $(addprefix $(OUT)/,net/% conf/% proxy/proto/%), \
 	@rm -f $@
 	@ar rcs $@ $(filter %.o,$^)
 
+# Without libFuzzer a program of tests/fuzz reads the input that it is given, once.
+FUZZ_MAIN := $(OUT)/tests/fuzz/replay.o
+ifeq ($(VARIANT),fuzz)
+FUZZ_MAIN := -fsanitize=fuzzer
+endif
 # What a fuzzer compares weir with is linked with that fuzzer only.
 $(OUT)/tests/fuzz/fuzz_redis_reply: RIVAL := -lhiredis
 # A whole lane of the program.
@@ -205,12 +210,12 @@ WHOLE := $(addprefix $(OUT)/tests/fuzz/fuzz_,h2_front http_trace pg_wire \
 	upgrade_message)
 $(WHOLE): RIVAL := $(OUT)/support.a $(OUT)/weir.a -lcmocka
 $(WHOLE): $(OUT)/support.a $(OUT)/weir.a
-$(FUZZERS): %: %.o $(OUT)/parsers.a
-	$(LINK) -fsanitize=fuzzer -o $@ $< $(RIVAL) $(OUT)/parsers.a $(LIBS)
+$(FUZZERS): %: %.o $(filter %.o,$(FUZZ_MAIN)) $(OUT)/parsers.a
+	$(LINK) -o $@ $< $(FUZZ_MAIN) $(RIVAL) $(OUT)/parsers.a $(LIBS)
 
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(OBJECTS) $(SUPPORT)) $(TESTS:%=%.d) \
-	$(FUZZERS:%=%.d)
+	$(FUZZERS:%=%.d) $(OUT)/tests/fuzz/replay.d
 
 # --------------------------------------------------------------------- tests
 
@@ -218,7 +223,6 @@ $(FUZZERS): %: %.o $(OUT)/parsers.a
 SLOW_release := 1
 SLOW_asan := 3
 SLOW_tsan := 6
-SLOW_fuzz := 3
 # ThreadSanitizer of gcc 12 cannot live with the address layout of newer
 # kernels unless it is switched off.
 AROUND_tsan := $(shell setarch -R true 2>/dev/null && echo setarch -R)
@@ -250,27 +254,27 @@ asan tsan:
 
 # Everything is built before anything runs, and all of it runs as one: what
 # one build's tests wait is another's time.
-.PHONY: check $(addprefix built-,release asan tsan fuzz)
+.PHONY: check $(addprefix built-,release asan tsan)
 check:
 	@packaging/deps build test
 	@$(MAKE) -s layers
-	@$(MAKE) -s -j$(JOBS) $(addprefix built-,release asan tsan fuzz)
+	@$(MAKE) -s -j$(JOBS) $(addprefix built-,release asan tsan)
 	@rm -f build/plan
 	@for t in unit system "BRIEF=1 real" "VARIANT=asan unit" \
 		"VARIANT=asan system" "VARIANT=tsan unit" "VARIANT=tsan system" \
-		"VARIANT=fuzz CC=clang replay"; do \
+		"VARIANT=asan replay"; do \
 		$(MAKE) -s PLAN=build/plan $$t || exit 1; done
 	@tests/run -j $(JOBS) --name check --all build/plan
 
-built-release built-asan built-tsan:
+built-release built-tsan:
 	@$(MAKE) VARIANT=$(@:built-%=%) all tests
 
-built-fuzz:
-	@$(MAKE) VARIANT=fuzz CC=clang fuzzers
+built-asan:
+	@$(MAKE) VARIANT=asan all tests fuzzers
 
 .PHONY: fuzz fuzz-run replay
 fuzz:
-	@packaging/deps build test
+	@packaging/deps build test fuzz
 	@$(MAKE) -s -j$(JOBS) VARIANT=fuzz CC=clang fuzz-run
 
 # tests/fuzz/corpus/NAME is the known input of tests/fuzz/fuzz_NAME.c; what is
@@ -292,7 +296,7 @@ replay: $(FUZZERS:=.replay)
 	@$(RUN_TESTS) $^
 
 %.replay: %
-	@printf '#!/bin/sh\nexec %s -runs=0 %s\n' $< \
+	@printf '#!/bin/sh\nexec %s %s\n' $< \
 		$(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$(notdir $<))) >$@
 	@chmod +x $@
 

@@ -19,7 +19,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	/* A copy of just its size: what reads beyond it is found. */
-	char *text = malloc(len > 0 ? len : 1), head[TRACE_PARENT_LEN];
+	char *text = calloc(1, len > 0 ? len : 1), head[TRACE_PARENT_LEN];
 	size_t i;
 
 	CHECK(text != NULL);

@@ -14,7 +14,7 @@ from programs import Nginx, run
 from weir import Conf, Weir, one
 
 
-def wrk(w, nginx, *argv, target="/1k", clients=200, seconds=3):
+def wrk(w, nginx, *argv, target="/1k", clients=200, seconds=1):
     """Run it; (requests done, connections that nginx had seen before the
     clients began to leave). No request failed."""
     early = []
@@ -82,7 +82,7 @@ def clients_that_close_after_each_answer():
 def large_answers():
     nginx = served()
     w = Weir(one(nginx.number, pool="max = 20; queue_timeout = \"20s\";"))
-    done, early = wrk(w, nginx, target="/1m", clients=100, seconds=2)
+    done, early = wrk(w, nginx, target="/1m", clients=100, seconds=1)
     as_wanted(w, nginx, done, early)
 
 
@@ -112,7 +112,7 @@ def raw_tcp():
     nginx = served()
     w = Weir(Conf().listener("front", protocol="tcp")
              .upstream("back", nginx.number))
-    _, early = wrk(w, nginx, seconds=2)
+    _, early = wrk(w, nginx)
     # One for each client, and wrk begins with a trial connection.
     eq(early, 201, "upstream connections")
     w.balanced()

@@ -8,6 +8,7 @@ SPDX-License-Identifier: MIT
 """
 import ctypes
 import faulthandler
+import inspect
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import types
 
 # Waits are bounds, not expectations: SLOW=10 stretches all of them, for
 # sanitizers, valgrind and crowded machines.
@@ -185,6 +187,44 @@ def _one(function):
     return failure or after
 
 
+def _has_threads(thing, module, seen):
+    """Does a function, or what it uses of its module, speak of workers? To one
+    that takes their number it is its caller who does."""
+    code = getattr(thing, "__code__", thing)
+    if isinstance(thing, types.FunctionType):
+        usual = inspect.signature(thing).parameters.get("workers")
+        if usual is not None or "workers" in thing.__name__:
+            return usual is None or usual.default != 1
+    if isinstance(code, type):
+        return any(_has_threads(f, module, seen)
+                   for f in vars(code).values() if hasattr(f, "__code__"))
+    if isinstance(code, str):
+        return "workers" in code
+    if isinstance(code, (tuple, list)):
+        return any(_has_threads(c, module, seen) for c in code)
+    if not isinstance(code, types.CodeType) or code in seen:
+        return False
+    seen.add(code)
+    return _has_threads(code.co_consts, module, seen) or \
+        _has_threads(code.co_names, module, seen) or any(
+            _has_threads(module[name], module, seen)
+            for name in code.co_names if name in module)
+
+
+def _chosen():
+    """The cases to run. ThreadSanitizer sees next to nothing in a weir of one
+    worker: its build runs those that have more."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    some = [f for f in _cases if wanted in f.__name__]
+    if os.environ.get("VARIANT") != "tsan" or wanted:
+        return some
+    threaded = [f for f in some if _has_threads(f, f.__globals__, set())]
+    if len(threaded) < len(some):
+        print("aside %d cases: their weir has one worker" % (
+            len(some) - len(threaded)))
+    return threaded
+
+
 on_failure = []     # called when a case failed, before its things are ended
 
 
@@ -193,12 +233,9 @@ def run():
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     faulthandler.dump_traceback_later(FILE_LIMIT, exit=True)
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     failed = skipped = ran = 0
     try:
-        for function in _cases:
-            if wanted not in function.__name__:
-                continue
+        for function in _chosen():
             begin = time.monotonic()
             failure = _one(function)
             name = function.__name__

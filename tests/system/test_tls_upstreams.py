@@ -276,7 +276,7 @@ def every_reason_has_its_name_everywhere():
             check(e["failures_total"]["tls_failed"] >= 2, "%r" %
                   e["failures_total"])
             eq(w.failures(), {"tls_failed": 2}, "failures")
-            check(any(x in w.log() for x in words.split("|")), w.log())
+            w.wait_log(words)
             w.balanced()
             w.stop()
             if isinstance(o, HttpOrigin):
