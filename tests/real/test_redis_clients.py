@@ -8,13 +8,14 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import SLOW, Skip, case, check, die_with_parent, eq, need
+from case import BRIEF, SLOW, Skip, case, check, die_with_parent, eq, need
 from case import run as run_cases
 from npm import play
 from programs import HERE, run
 from redis import RedisServer
 from weir import Weir, one
 
+EACH = "4000" if BRIEF else "20000"         # requests of a benchmark
 
 def pair(pool="max = 16;", workers=1):
     server = RedisServer()
@@ -76,7 +77,7 @@ def redis_cli_with_its_modes():
 def redis_benchmark_to_its_end():
     # Fifty large commands at once are fifty connections.
     server, w, number = pair("max = 128;", workers=2)
-    out = run(need("redis-benchmark"), "-p", number, "-n", "20000", "-c", "50",
+    out = run(need("redis-benchmark"), "-p", number, "-n", EACH, "-c", "50",
               "-q", "--csv", timeout=100)
     rows = [line.split(",") for line in out.strip().splitlines()[1:]]
     check(len(rows) >= 18, "tests: %r" % out)
@@ -85,7 +86,7 @@ def redis_benchmark_to_its_end():
                  ("-d", "100000", "-n", "500", "-t", "set,get"),
                  ("-r", "1000", "-t", "lpush,lpop,sadd,zadd"),
                  ("-n", "1000", "EVAL", "return ARGV[1]", "0", "x")):
-        run(need("redis-benchmark"), "-p", number, "-n", "20000", "-c", "50",
+        run(need("redis-benchmark"), "-p", number, "-n", EACH, "-c", "50",
             "-q", *args, timeout=60)
     ended(w, server, 128)
 

@@ -24,6 +24,8 @@ import types
 # sanitizers, valgrind and crowded machines.
 SLOW = float(os.environ.get("SLOW", "1"))
 WAIT = 10 * SLOW
+# make check runs a part of what make real does.
+BRIEF = os.environ.get("BRIEF") == "1"
 # The longest that one file may take.
 FILE_LIMIT = 290 * SLOW
 
