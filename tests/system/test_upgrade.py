@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import redis
@@ -427,12 +428,16 @@ def killed_at_any_moment_it_costs_no_request():
     w = Successive(one(o, pool="min_idle = 2; max = 4;", workers=2))
     w.wait_pool(idle=2)
     load = Load(w.conf.ports["front"])
+    begun = time.monotonic()
+    w.upgrade(ended=False)
+    whole = time.monotonic() - begun
+    until(lambda: "has drained" in w.log(), "the end of the first")
     killed = taken = 0
-    for step in range(10):
+    for step in range(12):
         status, body = w.post("/upgrade")
         eq(status, 202, "/upgrade")
         pid = json.loads(body)["pid"]
-        w.sleep_until(step * 0.005 * SLOW)
+        w.sleep_until(whole * (step / 12) ** 2)
         # Stopped, it has either begun to serve or will not.
         os.kill(pid, signal.SIGSTOP)
         until(lambda: state_of(pid) in "TZX", "its stop")
