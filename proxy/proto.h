@@ -17,6 +17,7 @@
 #include "proxy/limit.h"
 
 struct exchange;
+struct json_t;                          /* of jansson */
 struct session;
 struct upconn;
 
@@ -45,6 +46,27 @@ struct front_ops {
 	/* Accepted, and TLS is on where there is to be any. NULL = wait for
 	   bytes. */
 	void (*open)(struct session *s);
+	/*
+	 * Another weir takes over: s may go on there. It is opened, without TLS,
+	 * on the listener's own front, and idle (session_is_idle()); kept
+	 * leases are returned if it goes. What adopt() has to know of it, in a
+	 * new object that the caller owns; an empty one where that is nothing.
+	 * NULL = it cannot go now, for it has something that nobody else can
+	 * have, or there is no memory: it stays, and is asked again later.
+	 * Changes nothing. No pack = none of its clients go over.
+	 */
+	struct json_t *(*pack)(const struct session *s);
+	/*
+	 * In place of open(): s has come from another weir, with what pack()
+	 * said there. It may be of another version, so what is not known is
+	 * passed over and what is missing has a default; or it may lie: texts
+	 * of any length, any NUL in them. Sets s->deadline as open() does (one
+	 * that ended earlier over there is set after this call). No bytes are
+	 * there yet, and front.bytes comes by itself. False: it cannot go on
+	 * here, and is closed without a word; session_fini comes in any case.
+	 * Required where there is pack.
+	 */
+	bool (*adopt)(struct session *s, const struct json_t *said);
 	/* s->conn.in grew, or the client ended (s->conn.eof), or an exchange
 	   of s is over and there may be more to do. Required. */
 	void (*bytes)(struct session *s);
