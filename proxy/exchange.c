@@ -17,6 +17,7 @@
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
 #include "proxy/slow.h"
+#include "proxy/transfer.h"
 
 enum { PASSED_OVER_MOST = 3 };
 
@@ -111,6 +112,8 @@ finish(struct exchange *x, enum outcome outcome)
 	if (x->lease != NULL)
 		holders_note(x);
 	x->s->idle_since_s = (uint32_t)(w->now_ns / NS_PER_S);
+	if (unlikely(lane_of(x)->transfer.to != NULL))
+		transfer_offer(x->s);
 	deadline_clear(&x->deadline);
 	deadline_clear(&x->pause);
 	deadline_clear(&x->total);

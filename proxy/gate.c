@@ -264,6 +264,18 @@ gate_arrived(struct door *d, const struct addr_ip *ip, bool *counted,
 	return (enum limit)CONF_LIMIT_CONNECTION_RATE;
 }
 
+bool
+gate_crossed(struct door *d, const struct addr_ip *ip)
+{
+	struct client_table *t = atomic_load(&d->listener->clients);
+	struct client_key client = client_key_of(ip);
+
+	atomic_fetch_add(&d->listener->active, 1);
+	return is_on(&d->conf->limits[CONF_LIMIT_CONNECTIONS_PER_CLIENT]) &&
+	    !client_key_is_nobody(&client) &&
+	    client_table_enter(t, &client) > 0;
+}
+
 void
 gate_left(struct door *d, const struct addr_ip *ip, bool counted)
 {

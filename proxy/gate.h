@@ -43,6 +43,10 @@ enum limit gate_arrival(struct door *d);
 enum limit gate_arrived(struct door *d, const struct addr_ip *client,
     bool *counted, int64_t *retry_after_ns, bool *flood);
 
+/* One that another weir has let in goes on here: counted, even where that makes
+   more than there may be. Returns whether as its address's. */
+bool gate_crossed(struct door *d, const struct addr_ip *client);
+
 void gate_left(struct door *d, const struct addr_ip *client, bool counted);
 
 /* Refused for want of something of weir's own. */

@@ -111,6 +111,7 @@ lane_new(struct runtime *rt, unsigned index)
 	    NULL;
 	list_init(&lane->doors);
 	deadline_init(&lane->drain_step, drain_step);
+	transfer_init(&lane->transfer);
 	init_piles(lane);
 	return lane;
 }
@@ -478,6 +479,7 @@ end_arrived(struct worker *w, struct mail *m)
 
 	plain_dropped(m);
 	deadline_clear(&lane->drain_step);
+	transfer_end(&lane->transfer);
 	list_each(l, tmp, &lane->doors)
 		door_close(container_of(l, struct door, link));
 	(void)close_sessions(lane, false);
@@ -495,6 +497,39 @@ void
 lane_post_end(struct lane *lane)
 {
 	plain_post(&lane->worker, end_arrived, 0);
+}
+
+/* ----------------------------------------------------------------- crossing */
+
+struct transfer_mail {
+	struct mail mail;
+	struct crossing *to;
+};
+
+static void
+transfer_dropped(struct mail *m)
+{
+	free(container_of(m, struct transfer_mail, mail));
+}
+
+static void
+transfer_arrived(struct worker *w, struct mail *m)
+{
+	transfer_begin(w->owner, container_of(m, struct transfer_mail,
+	    mail)->to);
+	transfer_dropped(m);
+}
+
+void
+lane_post_transfer(struct lane *lane, struct crossing *to)
+{
+	struct transfer_mail *tm = patient_alloc(sizeof(*tm));
+
+	if (tm == NULL)
+		return;                 /* its clients stay, and are drained */
+	*tm = (struct transfer_mail){ .to = to, .mail = {
+	    .deliver = transfer_arrived, .drop = transfer_dropped } };
+	worker_post(&lane->worker, &tm->mail);
 }
 
 /* --------------------------------------------------------------------- room */

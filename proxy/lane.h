@@ -66,6 +66,9 @@ void lane_post_room(struct lane *lane, unsigned most);
 /* From main: close the doors; tell main through runtime_lane_empty() when the
    last session has gone. Idle clients are closed after grace_ms. */
 void lane_post_drain(struct lane *lane, int64_t grace_ms);
+/* From main, when its doors have been closed: sessions that may cross go there as
+   they become idle. `to` lives longer than the lane. */
+void lane_post_transfer(struct lane *lane, struct crossing *to);
 /* From main: cut what is left and end the thread. */
 void lane_post_end(struct lane *lane);
 

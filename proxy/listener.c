@@ -56,7 +56,7 @@ door_new(struct listener *l, struct lane *lane)
 		return NULL;
 	d->listener = l;
 	d->lane = lane;
-	d->draining = l->proto->front->redirects ? &lane->runtime->draining :
+	d->draining = l->proto->front->redirects ? &lane->runtime->dismissing :
 	    &lane->runtime->parting;
 	list_init(&d->sockets);
 	list_init(&d->sessions);
@@ -362,7 +362,7 @@ void
 door_reopen(struct door *d)
 {
 	let_generation_go(d);
-	d->closed = false;
+	d->closed = d->crosses = false;
 }
 
 bool
@@ -446,6 +446,18 @@ door_close_socket(struct door *d, const struct addr *addr)
 	}
 }
 
+/* Where another weir has taken over: those without TLS, unless the front says
+   nothing of them. */
+static bool
+lets_cross(const struct door *d)
+{
+	const struct runtime *rt = d->lane->runtime;
+	const struct front_ops *front = d->listener->proto->front;
+
+	return rt->handed_over && rt->clients_cross && front->pack != NULL &&
+	    d->conf != NULL && (d->conf->tls.server == NULL || front->asks_tls);
+}
+
 void
 door_close(struct door *d)
 {
@@ -460,6 +472,7 @@ door_close(struct door *d)
 	d->full = false;
 	d->patient = d->lane->runtime->handed_over &&
 	    !d->listener->proto->front->redirects;
+	d->crosses = lets_cross(d);
 	if (door_is_empty(d))
 		let_generation_go(d);
 	else
@@ -468,6 +481,8 @@ door_close(struct door *d)
 		struct session *s = container_of(l, struct session, link);
 
 		tmp = l->next;
+		if (session_may_cross(s))
+			continue;
 		s->leaving = true;
 		if (s->opened && s->front->bye != NULL)
 			s->front->bye(s);

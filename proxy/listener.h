@@ -42,7 +42,8 @@ struct socket {
 struct door {
 	struct listener *listener;
 	struct lane *lane;
-	const _Atomic bool *draining;   /* the runtime's, or its parting */
+	const _Atomic bool *draining;   /* the runtime's dismissing, or its
+					   parting */
 	const struct conf_listener *conf;       /* of gen */
 	struct generation *gen;         /* the running one, or the last that
 					   had this listener: then counted */
@@ -60,6 +61,9 @@ struct door {
 	bool closed;                    /* accepts no more */
 	bool patient;                   /* and its clients, who cannot be told,
 					   stay until the runtime's parting */
+	bool crosses;                   /* closed, and its clients go over to
+					   another weir as they become idle:
+					   transfer.h */
 	bool holds_gen;                 /* closed, with sessions left; or open,
 					   but not in the running one */
 	struct deadline pause;          /* out of descriptors: accept again */
@@ -89,6 +93,7 @@ struct listener {
 	/* By enum conf_limit_name; NULL until a file first has that limit. */
 	_Atomic(struct bucket_table *) buckets[CONF_N_LIMITS];
 	_Atomic(struct client_table *) clients;
+	size_t dealt;                   /* main's: clients of another weir */
 	size_t n_doors;
 	struct door *doors[];           /* by lane */
 };

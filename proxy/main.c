@@ -273,7 +273,7 @@ on_term(struct ev_loop *loop, struct ev_signal *sig, int revents)
 	(void)loop, (void)revents;
 	/* One that has been taken over from drains already, but patiently. */
 	if (rt->handed_over && !rt->parting)
-		rt->parting = true;
+		runtime_part(rt);
 	else if (rt->draining)
 		runtime_stop(rt);
 	else

@@ -230,6 +230,16 @@ bool pipeline_may_take(struct session *s);
 /* Is nothing under way but on a connection that is this session's alone? Then
    something that needs one may be asked for. */
 bool pipeline_may_promote(const struct session *s);
+/* Is the client between two requests, with nothing of one to be passed on or thrown
+   away yet? Of an idle one, in front.pack. */
+static inline bool
+pipeline_is_between(const struct session *s)
+{
+	const struct pipeline *p = pipeline_of(s);
+
+	return p->under_way == 0 && p->large == NULL && !p->discards && !p->cut;
+}
+
 /* The newest exchange; NULL. */
 struct exchange *pipeline_newest(const struct session *s);
 /* front.drained */

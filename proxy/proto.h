@@ -48,23 +48,26 @@ struct front_ops {
 	void (*open)(struct session *s);
 	/*
 	 * Another weir takes over: s may go on there. It is opened, without TLS,
-	 * on the listener's own front, and idle (session_is_idle()); kept
-	 * leases are returned if it goes. What adopt() has to know of it, in a
-	 * new object that the caller owns; an empty one where that is nothing.
-	 * NULL = it cannot go now, for it has something that nobody else can
-	 * have, or there is no memory: it stays, and is asked again later.
-	 * Changes nothing. No pack = none of its clients go over.
+	 * on the listener's own front, idle (session_is_idle()), and keeps no
+	 * lease. What adopt() has to know of it, in a new object that the
+	 * caller owns; an empty one where that is nothing. NULL = it cannot go
+	 * now, for it has something that nobody else can have, or there is no
+	 * memory: it stays, and is asked again later. Changes nothing; when it
+	 * goes, session_fini comes. No pack = none of its clients go over.
 	 */
 	struct json_t *(*pack)(const struct session *s);
 	/*
 	 * In place of open(): s has come from another weir, with what pack()
 	 * said there. It may be of another version, so what is not known is
 	 * passed over and what is missing has a default; or it may lie: texts
-	 * of any length, any NUL in them. Sets s->deadline as open() does (one
-	 * that ended earlier over there is set after this call). No bytes are
-	 * there yet, and front.bytes comes by itself. False: it cannot go on
-	 * here, and is closed without a word; session_fini comes in any case.
-	 * Required where there is pack.
+	 * of any length (without NUL, in UTF-8: transfer.h has what is neither)
+	 * and numbers of any size. Sets s->deadline as open() does (one that
+	 * ended earlier over there is set after this call). No bytes are there
+	 * yet, and front.bytes comes by itself. May not close s: false = it
+	 * cannot go on here, and is closed without a word; session_fini comes
+	 * in any case. Where the listener has TLS that the front asks for
+	 * (asks_tls) it is the front's to refuse one without. Required where
+	 * there is pack.
 	 */
 	bool (*adopt)(struct session *s, const struct json_t *said);
 	/* s->conn.in grew, or the client ended (s->conn.eof), or an exchange

@@ -5,8 +5,11 @@
  */
 #include "proxy/proxied.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proxy/transfer.h"
 
 /* Owned by its session; made when a header comes that will be passed on, or
    when the first one goes out. */
@@ -80,6 +83,45 @@ proxied_end(struct session *s)
 {
 	free(s->proxied);
 	s->proxied = NULL;
+}
+
+int
+proxied_pack(const struct session *s, json_t *j)
+{
+	const struct proxied *p = s->proxied;
+	char to[ADDR_TEXT_MAX];
+
+	if (json_object_set_new(j, "tls_before",
+	    json_boolean(s->tls_before)) < 0)
+		return -1;
+	if (p == NULL)
+		return 0;
+	addr_ip_print(&p->to, true, to);
+	return json_object_set_new(j, "to", json_string(to)) < 0 ||
+	    json_object_set_new(j, "authority", transfer_bytes(p->bytes,
+	    p->authority_len)) < 0 ||
+	    json_object_set_new(j, "unique_id", transfer_bytes(p->bytes +
+	    p->authority_len, p->unique_id_len)) < 0 ? -1 : 0;
+}
+
+void
+proxied_adopt(struct session *s, const json_t *j)
+{
+	const char *to = json_string_value(json_object_get(j, "to"));
+	struct proxy_header said = { 0 };
+	char name[PROXY_AUTHORITY_MOST], id[PROXY_UNIQUE_ID_MOST];
+
+	s->tls_before = json_is_true(json_object_get(j, "tls_before"));
+	if (to == NULL || transfer_addr(to, &said.to) < 0)
+		return;
+	said.tls = s->tls_before;
+	said.authority = (struct proxy_header_bytes){ name,
+	    transfer_read_bytes(json_object_get(j, "authority"), name,
+	    sizeof(name)) };
+	said.unique_id = (struct proxy_header_bytes){ id,
+	    transfer_read_bytes(json_object_get(j, "unique_id"), id,
+	    sizeof(id)) };
+	proxied_begin(s, &said);
 }
 
 static const struct proxied *

@@ -15,6 +15,11 @@
 void proxied_begin(struct session *s, const struct proxy_header *said);
 void proxied_end(struct session *s);
 
+/* s goes on in another process: what is kept of it, into the object j; and there
+   it begins with that. -1 when out of memory. */
+int proxied_pack(const struct session *s, struct json_t *j) MUST_CHECK;
+void proxied_adopt(struct session *s, const struct json_t *j);
+
 /*
  * x goes to an upstream whose connections begin with a header of x's client: a
  * preface is put behind x->ask.key, which becomes x->whole_key, freed with x. -1

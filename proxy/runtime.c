@@ -269,7 +269,7 @@ runtime_drain(struct runtime *rt)
 	if (rt->draining)
 		return;
 	upgrade_cancel(rt);
-	rt->draining = rt->parting = true;
+	rt->draining = rt->dismissing = rt->parting = true;
 	notify_stopping(rt);
 	log_info(NULL, "draining");
 	reload_end(rt);
@@ -277,17 +277,25 @@ runtime_drain(struct runtime *rt)
 	deadline_set(&rt->main, &rt->drain, rt->gen->conf->drain_delay_ms);
 }
 
+void
+runtime_part(struct runtime *rt)
+{
+	rt->dismissing = rt->parting = true;
+}
+
 static void
 part(struct deadline *d)
 {
-	container_of(d, struct runtime, patience)->parting = true;
+	runtime_part(container_of(d, struct runtime, patience));
 }
 
 void
-runtime_leave(struct runtime *rt)
+runtime_leave(struct runtime *rt, bool clients_cross)
 {
 	rt->handed_over = true;
+	rt->clients_cross = clients_cross;
 	rt->draining = true;
+	rt->dismissing = !clients_cross;
 	deadline_init(&rt->patience, part);
 	deadline_set_ns(&rt->main, &rt->patience, grace_ms(rt) * NS_PER_MS);
 	doors_close(&rt->drain);
@@ -303,7 +311,7 @@ runtime_lane_empty(struct runtime *rt)
 void
 runtime_stop(struct runtime *rt)
 {
-	rt->draining = rt->parting = true;
+	rt->draining = rt->dismissing = rt->parting = true;
 	notify_stopping(rt);
 	reload_end(rt);
 	end_lanes(rt);

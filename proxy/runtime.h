@@ -24,6 +24,7 @@
 #include "proxy/service/notify.h"
 #include "proxy/service/sandbox.h"
 #include "proxy/service/watchdog.h"
+#include "proxy/transfer.h"
 #include "proxy/upgrade/inherit.h"
 
 struct admin;
@@ -73,6 +74,7 @@ struct lane {
 	struct access_clock access_clock;
 	int64_t grace_ends_ns;          /* draining: idle clients close then */
 	struct deadline drain_step;
+	struct transfer transfer;       /* of clients to another weir */
 };
 
 struct reload_result {
@@ -103,14 +105,18 @@ struct runtime {
 	counter log_dropped;            /* by the weirs before this one */
 	int64_t started_ns;
 	_Atomic uint64_t last_id;       /* of upstream connections */
+	uint64_t clients_before;        /* numbers of clients that weirs before
+					   this one have given are lower */
 	uint64_t ids_before;            /* so far the weir before this one had
 					   given them */
-	_Atomic bool draining;          /* read by lanes: answers are the last,
+	_Atomic bool draining;
+	_Atomic bool dismissing;        /* read by lanes: answers are the last,
 					   where that can be said with them */
 	bool stopping;
 	bool handed_over;               /* another weir serves: clients that
 					   cannot be told to go there may stay
 					   for a while */
+	bool clients_cross;             /* and it takes clients that are idle */
 	_Atomic bool parting;           /* that while is over, or there is none;
 					   read by lanes */
 	struct deadline drain;          /* the next step of it */
@@ -162,8 +168,11 @@ int runtime_reload(struct runtime *rt, struct conf_errors *errors) MUST_CHECK;
    runs has drain_timeout to end, then the loop ends. Twice is fine. */
 void runtime_drain(struct runtime *rt);
 /* Likewise where another weir has taken over: at once, and who cannot be told
-   without losing a request stays until most of drain_timeout has passed. */
-void runtime_leave(struct runtime *rt);
+   without losing a request stays until most of drain_timeout has passed; and
+   where it takes clients (clients_cross) whoever may go there. */
+void runtime_leave(struct runtime *rt, bool clients_cross);
+/* That while is over. */
+void runtime_part(struct runtime *rt);
 /* End now. */
 void runtime_stop(struct runtime *rt);
 

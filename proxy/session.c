@@ -5,6 +5,7 @@
  */
 #include "proxy/session.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -284,9 +285,8 @@ session_new(struct door *d, int fd, const struct addr_ip *client,
 	session_new_proxied(d, fd, client, counted, NULL);
 }
 
-void
-session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
-    bool counted, const struct proxy_header *said)
+static struct session *
+make(struct door *d, int fd, const struct addr_ip *client, bool counted)
 {
 	struct lane *lane = d->lane;
 	struct session *s = pile_get_zeroed(&lane->sessions[family_of(d)]);
@@ -295,11 +295,12 @@ session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
 		close(fd);
 		count_add(&d->rejected, 1);
 		gate_left(d, client, counted);
-		return;
+		return NULL;
 	}
 	conn_open(&s->conn, &lane->worker, fd, WORKER_PRI_NEAR, &session_ops);
 	list_init(&s->exchanges);
 	list_init(&s->shakers);
+	list_init(&s->ready);
 	list_append(&d->sessions, &s->link);
 	s->door = d;
 	s->front = d->listener->proto->front;
@@ -309,18 +310,36 @@ session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
 	s->client = *client;
 	s->counted = counted;
 	s->idle_since_s = (uint32_t)(lane->worker.now_ns / NS_PER_S);
-	if (said != NULL)
-		proxied_begin(s, said);
 	throttle_begin(s);
 	if (s->throttle != NULL)
 		s->conn.ops = &throttled_ops;
-	count_add(&d->accepted, 1);
 	count_add(&d->active, 1);
-	s->leaving = d->closed && !d->patient;
+	return s;
+}
+
+void
+session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
+    bool counted, const struct proxy_header *said)
+{
+	struct session *s = make(d, fd, client, counted);
+
+	if (s == NULL)
+		return;
+	if (said != NULL)
+		proxied_begin(s, said);
+	count_add(&d->accepted, 1);
+	s->leaving = d->closed && !d->patient && !d->crosses;
 	if (d->conf->tls.server != NULL && !s->front->asks_tls)
 		shake_begin(s);
 	else
 		session_open(s);
+}
+
+struct session *
+session_take_in(struct door *d, int fd, const struct addr_ip *client,
+    bool counted)
+{
+	return make(d, fd, client, counted);
 }
 
 static void
@@ -332,17 +351,12 @@ session_release(struct worker *w, struct late *l)
 	pile_put(&lane->sessions[s->family], s);
 }
 
+/* All that it has but its socket. */
 static void
-end(struct session *s, enum fail why, bool hard)
+give_up(struct session *s)
 {
 	struct door *d = s->door;
-	struct exchange *x;
 
-	if (s->closed)
-		return;
-	s->closed = true;
-	while ((x = exchange_first(s)) != NULL)
-		exchange_drop(x, why);
 	shake_forget(s);
 	if (s->opened && d->listener->proto->session_fini != NULL)
 		d->listener->proto->session_fini(s);
@@ -353,15 +367,53 @@ end(struct session *s, enum fail why, bool hard)
 	proxied_end(s);
 	count_add(&d->received, s->conn.received);
 	count_add(&d->sent, s->conn.sent);
-	if (hard)
-		conn_reset(&s->conn);
-	else
-		conn_close(&s->conn);
+}
+
+static void
+leave_door(struct session *s)
+{
+	struct door *d = s->door;
+
 	list_remove(&s->link);
+	list_remove(&s->ready);
 	count_sub(&d->active, 1);
 	gate_left(d, &s->client, s->counted);
 	worker_late(&d->lane->worker, &s->late, session_release);
 	door_session_left(d);
+}
+
+static void
+end(struct session *s, enum fail why, bool hard)
+{
+	struct exchange *x;
+
+	if (s->closed)
+		return;
+	s->closed = true;
+	while ((x = exchange_first(s)) != NULL)
+		exchange_drop(x, why);
+	give_up(s);
+	if (hard)
+		conn_reset(&s->conn);
+	else
+		conn_close(&s->conn);
+	leave_door(s);
+}
+
+int
+session_take_out(struct session *s)
+{
+	struct conn *c = &s->conn;
+
+	assert(session_is_idle(s) && s->kept == NULL && c->tls == NULL);
+	s->closed = true;
+	give_up(s);
+	conn_detach(c);
+	c->open = false;
+	buf_clear(&c->w->blocks, &c->in);
+	buf_clear(&c->w->blocks, &c->out);
+	leave_door(s);
+	return conn_fd(c);
 }
 
 void

@@ -29,7 +29,10 @@ struct session {
 	struct lease *kept;             /* between two exchanges, or a pin of
 					   its own (pipeline.h); NULL = none */
 	struct deadline deadline;       /* head, body or idle: the front's */
-	struct late late;
+	union {
+		struct list ready;      /* open: on lane->transfer.ready */
+		struct late late;       /* closed */
+	};
 	struct addr_ip client;
 	uint32_t idle_since_s;          /* worker time: its last exchange
 					   ended */
@@ -68,6 +71,15 @@ void session_new(struct door *d, int fd, const struct addr_ip *client,
 /* Likewise, one who came through a proxy that said so. */
 void session_new_proxied(struct door *d, int fd, const struct addr_ip *client,
     bool counted, const struct proxy_header *said);
+
+/* Likewise one that comes from another process: not opened yet, and not counted as
+   accepted. NULL when out of memory, and then fd is closed. */
+struct session *session_take_in(struct door *d, int fd,
+    const struct addr_ip *client, bool counted) MUST_CHECK;
+
+/* The other way: it is over here, but its socket, returned, stays open and is the
+   caller's. It is idle and keeps no lease. */
+int session_take_out(struct session *s) MUST_CHECK;
 
 /* What comes before the protocol is over: the front has it from now on. */
 void session_open(struct session *s);
@@ -119,6 +131,14 @@ void session_linger(struct session *s);
 /* The last that is said, to a client that speaks TLS and awaits a ServerHello:
    a fatal alert (HELLO_ALERT_ of net/hello.h). Lingers then. */
 void session_alert(struct session *s, int alert);
+
+/* Is it one that goes over to a weir that has taken over, once it is idle? */
+static inline bool
+session_may_cross(const struct session *s)
+{
+	return s->door->crosses && s->kept == NULL && s->conn.tls == NULL &&
+	    s->front == s->door->listener->proto->front;
+}
 
 /* Is its next answer to be the last? */
 static inline bool

@@ -21,6 +21,7 @@
 #include "proxy/admin/admin.h"
 #include "proxy/live.h"
 #include "proxy/reload.h"
+#include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade_parts.h"
 #include "proxy/upgrade/upgrade_pools.h"
 #include "proxy/upgrade/upgrade_state.h"
@@ -371,7 +372,9 @@ leave(struct upgrade *up)
 		atomic_store(&container_of(l, struct live_upstream,
 		    link)->upstream->leaving, true);
 	admin_stop(rt);
-	runtime_leave(rt);
+	runtime_leave(rt, up->takes_clients);
+	if (up->takes_clients)
+		clients_begin(&up->clients, rt, &up->to_new);
 	up->sweeps = 0;
 	up->again.passed = sweep;
 	deadline_set(&rt->main, &up->again, UPGRADE_SWEEP_MS);
@@ -453,10 +456,11 @@ give(struct deadline *d)
 }
 
 static void
-new_is_ready(struct upgrade *up)
+new_is_ready(struct upgrade *up, const struct message *m)
 {
 	struct runtime *rt = up->rt;
 
+	up->takes_clients = json_is_true(json_object_get(m->j, "clients"));
 	log_info("upgrade", "process %ld is ready", (long)up->pid);
 	up->phase = UPGRADE_GIVING;
 	/* Nobody may read numbers here that are newer than what he reads there
@@ -479,7 +483,7 @@ came(struct channel *c, const struct message *m, int *fds)
 	for (i = 0; i < m->n_fds; i++)
 		close(fds[i]);
 	if (strcmp(m->is, "ready") == 0 && up->phase == UPGRADE_STARTING)
-		new_is_ready(up);
+		new_is_ready(up, m);
 	else if (strcmp(m->is, "serving") == 0 && up->phase == UPGRADE_GOING)
 		leave(up);
 	else if (strcmp(m->is, "failed") == 0 && up->said == NULL)
@@ -493,6 +497,7 @@ new_ended(struct channel *c)
 	struct upgrade *up = container_of(c, struct upgrade, to_new);
 
 	if (up->phase == UPGRADE_LEAVING) {
+		clients_end(up->clients);
 		up->again.passed = mourn;
 		deadline_set(&up->rt->main, &up->again, 0);
 	} else if (up->phase != UPGRADE_IDLE && up->phase != UPGRADE_FAILING)
@@ -690,6 +695,7 @@ upgrade_fini(struct runtime *rt)
 	channel_close(&up->to_new);
 	upgrade_forget(up);
 	counts_free(up->counts);
+	clients_free(up->clients);
 	free(up->error);
 	free(up->said);
 	free(up);

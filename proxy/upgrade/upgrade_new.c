@@ -19,12 +19,18 @@
 #include "proxy/change.h"
 #include "proxy/lane.h"
 #include "proxy/live.h"
+#include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade.h"
 #include "proxy/upgrade/upgrade_parts.h"
 #include "proxy/upgrade/upgrade_pools.h"
 #include "proxy/upgrade/upgrade_state.h"
 
 enum { JOIN_MS = 10 * 1000, TELL_MS = 2000, ADDRS_MOST = 4096 };
+
+/* Numbers that one weir may give to clients, so that it gives none that a client
+   of one before it may have; so many that there are enough, and so few that they
+   stay exact in languages whose numbers are doubles. */
+#define CLIENTS_MOST (UINT64_C(1) << 36)
 
 /* ------------------------------------------------- before the file is read */
 
@@ -46,6 +52,7 @@ take_hello(struct upgrade *up, const struct message *m, int *fds)
 	rt->ids_before = (uint64_t)message_number(m, "last_id", 0, INT64_MAX,
 	    0);
 	atomic_store(&rt->last_id, rt->ids_before);
+	rt->clients_before = (up->count + 1) * CLIENTS_MOST;
 	rt->number_before = (uint64_t)message_number(m, "generation", 0,
 	    INT64_MAX, 0);
 	return true;
@@ -237,7 +244,8 @@ look_whether_ready(struct deadline *d)
 		log_warn("upgrade", "not ready after %d s, and taking over all "
 		    "the same: %s", UPGRADE_WARM_MS / 1000, missing);
 	up->ready = true;
-	say_word(up, "ready");
+	(void)channel_send(&up->to_old, json_pack("{s:s,s:b}", "is", "ready",
+	    "clients", true), NULL, 0, NULL, 0);
 }
 
 static void
@@ -307,6 +315,8 @@ came(struct channel *c, const struct message *m, int *fds)
 
 	if (up->begun && strcmp(m->is, "connection") == 0)
 		return take_connection(up->rt, m, fds);
+	if (up->going && strcmp(m->is, "client") == 0)
+		return take_client(up->rt, m, fds);
 	good = up->begun ? take_message(up, m) : take_beginning(up, m, fds);
 	for (i = 0; i < m->n_fds; i++)
 		if (fds[i] >= 0)

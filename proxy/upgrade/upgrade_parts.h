@@ -61,6 +61,8 @@ struct upgrade {
 	unsigned sweeps;
 	bool sparing;                   /* lanes have been asked */
 	struct counts *counts;
+	bool takes_clients;             /* the new one does */
+	struct clients *clients;        /* that go there */
 	char *said;                     /* why it failed, in its own words */
 	void (*then)(struct runtime *rt);
 

@@ -1,15 +1,66 @@
 /*
  * proxy/upgrade_message: whatever a process says that one was started by, a
- * packet is read within its bounds; what was made is read as it was.
+ * packet is read within its bounds; what was made is read as it was. And what it
+ * says of a client is taken in or refused, at a listener of each protocol whose
+ * clients go over; then the client asks, and leaves, and nothing is left of it.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cmocka.h>
+
+#include "proxy/transfer.h"
 #include "proxy/upgrade/upgrade_message.h"
+#include "tests/support/lane_scene.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+struct place {
+	const char *protocol, *keys, *asks;
+	struct lane_scene scene;
+};
+
+static struct place places[] = {
+	{ .protocol = "redis", .keys = "redis = { auth = \"check\"; "
+	    "password = \"p\"; };", .asks = "CLIENT INFO\r\n" },
+	{ .protocol = "memcached", .keys = "", .asks = "verbosity\r\n" },
+	{ .protocol = "http", .keys = "", .asks = "GET /\r\n\r\n" }
+};
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	size_t i;
+
+	(void)argc, (void)argv;
+	for (i = 0; i < NELEMS(places); i++)
+		lane_scene_begin(&places[i].scene, places[i].protocol,
+		    places[i].keys, "");
+	return 0;
+}
+
+static void
+take_in(struct place *p, const struct message *m)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0)
+		abort();
+	transfer_take_in(p->scene.door, fds[0], m->j);
+	(void)!send(fds[1], p->asks, strlen(p->asks), MSG_NOSIGNAL);
+	lane_scene_run(&p->scene);
+	close(fds[1]);
+	lane_scene_run(&p->scene);
+	if (!list_empty(&p->scene.door->sessions))
+		abort();
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -17,6 +68,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t n_fds = size > 0 ? data[0] % (MESSAGE_FDS_MOST + 2) : 0, len;
 	struct message m, again;
 	void *packet;
+	size_t i;
 
 	if (size == 0 || message_parse(data + 1, size - 1, n_fds, &m) !=
 	    PARSE_DONE)
@@ -25,6 +77,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	(void)message_number(&m, "n", -5, 5, 0);
 	(void)message_text(&m, "t");
+	for (i = 0; strcmp(m.is, "client") == 0 && i < NELEMS(places); i++)
+		take_in(&places[i], &m);
 	packet = message_make(m.j, m.raw, m.raw_len, n_fds, &len);
 	if (packet != NULL) {
 		if (message_parse(packet, len, n_fds, &again) != PARSE_DONE ||

@@ -7,6 +7,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -228,7 +229,8 @@ take_head(struct exchange *x)
 		return true;
 	}
 	/* What began was a connection, not a request. */
-	if (s->conn.received == in->len && http2_is_preface(bytes, len) &&
+	if (s->conn.received == in->len &&
+	    !http_session_of(s)->asked_before && http2_is_preface(bytes, len) &&
 	    listener_takes_http2(x)) {
 		x->part = true;
 		exchange_drop(x, FAIL_CLIENT_GONE);
@@ -471,6 +473,22 @@ front_open(struct session *s)
 	deadline_set(s->conn.w, &s->deadline, s->door->conf->timeouts.idle_ms);
 }
 
+static json_t *
+front_pack(const struct session *s)
+{
+	return json_pack("{s:b}", "asked", s->conn.received > 0 ||
+	    http_session_of(s)->asked_before);
+}
+
+static bool
+front_adopt(struct session *s, const json_t *said)
+{
+	http_session_of(s)->asked_before = json_is_true(json_object_get(said,
+	    "asked"));
+	front_open(s);
+	return true;
+}
+
 /* ------------------------------------------------------------------- reply */
 
 /* How the client will know where the answer ends. */
@@ -604,6 +622,8 @@ front_late(struct session *s)
 
 const struct front_ops http1_front = {
 	.open = front_open,
+	.pack = front_pack,
+	.adopt = front_adopt,
 	.bytes = front_bytes,
 	.leased = front_leased,
 	.reply = front_reply,

@@ -471,6 +471,9 @@ http2_begin(struct session *s)
 	h2->wasted_ns = s->conn.w->now_ns;
 	http_session_of(s)->h2 = h2;
 	s->front = &http2_front;
+	/* It would have crossed, and now cannot any more. */
+	if (s->door->crosses)
+		s->leaving = true;
 	s->conn.gathers = true;
 	arm(h2);
 	if (greet(h2) < 0)

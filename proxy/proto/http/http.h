@@ -50,6 +50,8 @@ struct back2_stream;
 
 struct http_session {
 	struct http2 *h2;               /* NULL: it speaks HTTP/1.x */
+	bool asked_before;              /* it comes from another weir, where it
+					   has spoken that */
 };
 
 static inline struct http_session *

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,6 +121,27 @@ memcached_open(struct session *s)
 	pipeline_watch(s);
 }
 
+/* All that a client has said for good is which protocol it speaks. */
+static json_t *
+memcached_pack(const struct session *s)
+{
+	return pipeline_is_between(s) ? json_pack("{s:i}", "wire",
+	    (int)memcached_session(s)->request.wire) : NULL;
+}
+
+static bool
+memcached_adopt(struct session *s, const json_t *said)
+{
+	json_int_t wire = json_integer_value(json_object_get(said, "wire"));
+
+	memcached_open(s);
+	if (wire < MEMCACHED_UNTOLD || wire > MEMCACHED_BINARY)
+		return false;
+	memcached_request_init(&memcached_session(s)->request,
+	    (enum memcached_wire)wire);
+	return true;
+}
+
 /* ------------------------------------------------------------------ failing */
 
 /* As much of the request as its answer has to know. */
@@ -192,6 +214,8 @@ memcached_words(const struct exchange *x, struct access_words *w)
 
 const struct front_ops memcached_front = {
 	.open = memcached_open,
+	.pack = memcached_pack,
+	.adopt = memcached_adopt,
 	.bytes = memcached_bytes,
 	.leased = intake_leased,
 	.drained = pipeline_drained,

@@ -203,7 +203,8 @@ redis_open(struct session *s)
 	struct lane *lane = s->door->lane;
 
 	/* Numbers of all lanes are different ones. */
-	rs->id = ++lane->clients * lane->runtime->n_lanes + lane->worker.index;
+	rs->id = lane->runtime->clients_before + ++lane->clients *
+	    lane->runtime->n_lanes + lane->worker.index;
 	rs->begun_ns = s->conn.w->now_ns;
 	rs->who.resp = 2;
 	rs->let_in = redis_conf(s)->auth != REDIS_AUTH_CHECK;
@@ -305,6 +306,8 @@ redis_words(const struct exchange *x, struct access_words *w)
 
 const struct front_ops redis_front = {
 	.open = redis_open,
+	.pack = redis_hand_over,
+	.adopt = redis_take_in,
 	.bytes = redis_bytes,
 	.leased = intake_leased,
 	.drained = pipeline_drained,

@@ -86,8 +86,8 @@ answer_null(struct session *s)
 /* ------------------------------------------------------------------- CLIENT */
 
 /* networking.c, validateClientAttr(): printable, without spaces. */
-static bool
-is_name(const char *text, size_t len)
+bool
+redis_is_name(const char *text, size_t len)
 {
 	size_t i;
 
@@ -113,7 +113,7 @@ set_text(char **where, const char *text, size_t len)
 bool
 redis_name_set(struct session *s, const char *text, size_t len)
 {
-	if (!is_name(text, len))
+	if (!redis_is_name(text, len))
 		redis_say(s, "-ERR Client names cannot contain spaces, "
 		    "newlines or special characters.");
 	else if (set_text(&redis_session(s)->name, text, len) < 0)
@@ -134,7 +134,7 @@ set_info(struct session *s, const char *what, size_t what_len,
 	if (!name && !version)
 		redis_say(s, "-ERR Unrecognized option '%.*s'",
 		    (int)(what_len > 64 ? 64 : what_len), what);
-	else if (!is_name(text, len))
+	else if (!redis_is_name(text, len))
 		redis_say(s, "-ERR %s cannot contain spaces, newlines or "
 		    "special characters.", name ? "lib-name" : "lib-ver");
 	else if (set_text(name ? &rs->lib_name : &rs->lib_version, text,

@@ -166,6 +166,8 @@ void redis_say(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void redis_undo_pins(struct session *s, const char *why);
 /* CLIENT REPLY: is the next command not to be answered? Asked once for each. */
 bool redis_is_silent(struct session *s);
+/* May a client be called so? */
+bool redis_is_name(const char *text, size_t len);
 /* CLIENT SETNAME; false: it was told why not. */
 bool redis_name_set(struct session *s, const char *text, size_t len)
     MUST_CHECK;
@@ -196,6 +198,10 @@ uint32_t redis_place_large(const struct session *s,
 int redis_split(struct exchange *x, const char *bytes, size_t len) MUST_CHECK;
 /* pipeline_ops.join */
 int redis_join(struct exchange *x) MUST_CHECK;
+
+/* cross.c: front.pack and front.adopt. */
+struct json_t *redis_hand_over(const struct session *s);
+bool redis_take_in(struct session *s, const struct json_t *said);
 
 /* dispatch.c: the command in bytes, whole, is the first in s->conn.in. False:
    it has to wait, and stays. */

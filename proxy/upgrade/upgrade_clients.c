@@ -1,0 +1,148 @@
+/*
+ * Clients on their way to another weir. See upgrade_clients.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/upgrade/upgrade_clients.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/log.h"
+#include "proxy/lane.h"
+#include "proxy/live.h"
+
+/* --------------------------------------------------------------------- going */
+
+struct clients {
+	struct crossing crossing;
+	struct channel *channel;
+};
+
+static void
+crosser_news(void *arg, enum sending is)
+{
+	if (is == SENDING_DONE || is == SENDING_NEVER)
+		crosser_end(arg);
+}
+
+/* There is no way back: who cannot be sent is closed, as at the end of a drain. */
+static void
+crosser_came(struct crossing *to, struct crosser *c)
+{
+	struct clients *cl = container_of(to, struct clients, crossing);
+	json_t *said = c->said;
+
+	c->said = NULL;
+	if (!channel_send_away(cl->channel, said, NULL, 0, c->fd, crosser_news,
+	    c))
+		crosser_end(c);
+}
+
+void
+clients_begin(struct clients **cl, struct runtime *rt, struct channel *c)
+{
+	size_t i;
+
+	if (*cl == NULL)
+		*cl = calloc(1, sizeof(**cl));
+	if (*cl == NULL)
+		return;
+	(*cl)->crossing.main = &rt->main;
+	(*cl)->crossing.came = crosser_came;
+	(*cl)->channel = c;
+	atomic_store(&(*cl)->crossing.over, false);
+	for (i = 0; i < rt->n_lanes; i++)
+		lane_post_transfer(rt->lanes[i], &(*cl)->crossing);
+}
+
+void
+clients_end(struct clients *cl)
+{
+	if (cl != NULL)
+		atomic_store(&cl->crossing.over, true);
+}
+
+void
+clients_free(struct clients *cl)
+{
+	free(cl);
+}
+
+/* -------------------------------------------------------------------- coming */
+
+/* To a lane. Owned by the mail. */
+struct newcomer {
+	struct mail mail;
+	struct door *door;
+	json_t *said;
+	int fd;
+};
+
+static void
+newcomer_arrived(struct worker *w, struct mail *m)
+{
+	struct newcomer *n = container_of(m, struct newcomer, mail);
+
+	(void)w;
+	transfer_take_in(n->door, n->fd, n->said);
+	json_decref(n->said);
+	free(n);
+}
+
+static void
+newcomer_dropped(struct mail *m)
+{
+	struct newcomer *n = container_of(m, struct newcomer, mail);
+
+	close(n->fd);
+	json_decref(n->said);
+	free(n);
+}
+
+static struct listener *
+listener_of(const struct runtime *rt, const struct message *m)
+{
+	const char *name = message_text(m, "listener");
+	const char *protocol = message_text(m, "protocol");
+	const struct list *l;
+
+	for (l = rt->listeners.next; l != &rt->listeners; l = l->next) {
+		const struct live_listener *ll =
+		    container_of(l, const struct live_listener, link);
+
+		if (ll->conf != NULL && strcmp(ll->listener->name, name) == 0 &&
+		    strcmp(ll->listener->proto->conf.name, protocol) == 0)
+			return ll->listener;
+	}
+	return NULL;
+}
+
+bool
+take_client(struct runtime *rt, const struct message *m, int *fds)
+{
+	struct listener *l = listener_of(rt, m);
+	struct newcomer *n;
+	size_t i;
+
+	if (m->n_fds != 1) {
+		for (i = 0; i < m->n_fds; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+		return false;
+	}
+	if (fds[0] < 0)
+		return true;
+	n = l != NULL ? calloc(1, sizeof(*n)) : NULL;
+	if (n == NULL) {
+		close(fds[0]);
+		return true;
+	}
+	/* In turn: how many each has is not known while some are on their way. */
+	*n = (struct newcomer){ .fd = fds[0], .said = json_incref(m->j),
+	    .door = l->doors[l->dealt++ % l->n_doors],
+	    .mail = { .deliver = newcomer_arrived, .drop = newcomer_dropped } };
+	worker_post(&n->door->lane->worker, &n->mail);
+	return true;
+}
