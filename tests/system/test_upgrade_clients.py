@@ -51,14 +51,14 @@ def a_keep_alive_client_goes_over_again_and_again():
             eq(ok(read_response(c)).get("Connection"), None, "Connection")
     # In the middle of a connection it is no HTTP/2; at its beginning it is.
     c.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    eq(read_response(c).status, 400, "its preface")
+    eq(read_response(c).status, 505, "its preface")
     fresh.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
     eq(fresh.read_exact(9)[3], 4, "the other's: SETTINGS")
     fresh.close()
     c.close()
     has(w, 0)
     eq(clients(w)[1], 2, "accepted")
-    eq(w.listener()["requests_total"], 8, "requests")
+    eq(w.listener()["requests_total"], 7, "requests")
     eq(o.accepted, 1, "connections")
 
 
