@@ -1,8 +1,5 @@
 /*
- * Counting connections. See census.h.
- *
- * A census outlives its caller: it is freed when the caller is done with it and
- * every letter has come back or was dropped, in whichever thread that happens.
+ * Counting connections. See census.h; how lanes are asked is in proxy/gather.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,13 +12,10 @@
 #include "proxy/admin/caller.h"
 #include "proxy/admin/json.h"
 #include "proxy/admin/row.h"
+#include "proxy/gather.h"
 
-/* A lane's share: the lane fills it, then only main looks at it. */
 struct part {
-	struct mail mail;
-	struct census *census;
-	struct lane *lane;
-	bool back;                      /* main's: it has been filled */
+	struct gather_part letter;
 	bool short_of_memory;
 	bool killed;                    /* it had the one to be closed */
 	struct rows rows;
@@ -30,11 +24,10 @@ struct part {
 };
 
 struct census {
+	struct gather all;              /* held by main, and by the search */
 	struct awaited awaited;
 	struct caller *caller;          /* main's; NULL = nobody waits */
-	unsigned missing;               /* main's: parts not back */
 	bool found;                     /* main's: the search is over */
-	_Atomic unsigned refs;          /* letters out, and main */
 	char *upstream;                 /* of the one to be closed; NULL = any */
 	uint64_t id;                    /* of that one; 0 = they are listed */
 	struct process_search search;   /* for all holders, part after part */
@@ -43,12 +36,11 @@ struct census {
 };
 
 static void
-census_drop(struct census *census)
+release(struct gather *all)
 {
+	struct census *census = container_of(all, struct census, all);
 	size_t i;
 
-	if (atomic_fetch_sub(&census->refs, 1) != 1)
-		return;
 	for (i = 0; i < census->n_parts; i++)
 		rows_fini(&census->parts[i].rows);
 	free(census->search.ends);
@@ -57,15 +49,6 @@ census_drop(struct census *census)
 }
 
 /* ------------------------------------------------------------ on the lanes */
-
-static void
-came_back(struct worker *w, struct mail *m);
-
-static void
-dropped(struct mail *m)
-{
-	census_drop(container_of(m, struct part, mail)->census);
-}
 
 static struct upconn *
 find(const struct pool *pool, uint64_t id)
@@ -82,9 +65,8 @@ find(const struct pool *pool, uint64_t id)
 }
 
 static void
-kill_it(struct part *p, const struct pool *pool)
+kill_it(struct part *p, const struct census *census, const struct pool *pool)
 {
-	const struct census *census = p->census;
 	struct upconn *u;
 
 	if (p->killed || (census->upstream != NULL &&
@@ -100,22 +82,22 @@ kill_it(struct part *p, const struct pool *pool)
 /* Upstreams of the lane's present snapshot: what has left the file closes by
    itself and can no longer be named. */
 static void
-visit(struct worker *w, struct mail *m)
+visit(struct worker *w, struct gather_part *letter)
 {
-	struct part *p = container_of(m, struct part, mail);
-	struct generation *gen = p->lane->gen;
+	struct part *p = container_of(letter, struct part, letter);
+	const struct census *census = container_of(letter->all, struct census,
+	    all);
+	struct generation *gen = letter->lane->gen;
 	size_t n = gen != NULL ? gen->conf->n_upstreams : 0, i;
 
 	for (i = 0; i < n && !p->short_of_memory; i++) {
 		struct pool *pool = gen->upstreams[i]->pools[w->index];
 
-		if (p->census->id != 0)
-			kill_it(p, pool);
+		if (census->id != 0)
+			kill_it(p, census, pool);
 		else if (rows_add_pool(&p->rows, pool, w->now_ns) < 0)
 			p->short_of_memory = true;
 	}
-	m->deliver = came_back;
-	worker_post(&p->lane->runtime->main, m);
 }
 
 /* ----------------------------------------------------------------- on main */
@@ -134,7 +116,7 @@ forget(struct awaited *what)
 
 	census->caller->awaited = NULL;
 	census->caller = NULL;
-	census_drop(census);
+	gather_drop(&census->all);
 }
 
 static json_t *
@@ -147,16 +129,16 @@ list(struct census *census)
 	for (i = 0; i < census->n_parts; i++) {
 		const struct part *p = &census->parts[i];
 
-		if (!p->back || p->short_of_memory)
+		if (!p->letter.back || p->short_of_memory)
 			complete = false;
-		for (k = 0; p->back && k < p->rows.n; k++)
+		for (k = 0; p->letter.back && k < p->rows.n; k++)
 			(void)json_array_append_new(rows, row_json(&p->rows,
-			    &p->rows.v[k], p->lane->worker.index,
+			    &p->rows.v[k], p->letter.lane->worker.index,
 			    ends_of(census, p)));
 	}
 	/* false: a lane was too busy to answer, or short of memory. */
-	(void)json_object_set_new(o, "complete", json_boolean(complete));
-	(void)json_object_set_new(o, "connections", rows);
+	json_put(o, "complete", json_boolean(complete));
+	json_put(o, "connections", rows);
 	return o;
 }
 
@@ -167,9 +149,10 @@ tell_killed(struct census *census, struct caller *c)
 	size_t i;
 
 	for (i = 0; i < census->n_parts; i++) {
-		killed = killed || (census->parts[i].back &&
-		    census->parts[i].killed);
-		all = all && census->parts[i].back;
+		const struct part *p = &census->parts[i];
+
+		killed = killed || (p->letter.back && p->killed);
+		all = all && p->letter.back;
 	}
 	forget(&census->awaited);
 	if (killed)
@@ -206,7 +189,7 @@ found(struct worker *w, struct mail *m)
 	census->found = true;
 	if (census->caller != NULL)
 		tell(census);
-	census_drop(census);
+	gather_drop(&census->all);
 }
 
 static void
@@ -214,7 +197,7 @@ search_dropped(struct mail *m)
 {
 	struct process_search *s = container_of(m, struct process_search, over);
 
-	census_drop(container_of(s, struct census, search));
+	gather_drop(&container_of(s, struct census, search)->all);
 }
 
 /* False when there is nobody to look for, or no memory for it. */
@@ -242,23 +225,18 @@ search(struct census *census)
 	census->search.n = n;
 	census->search.over = (struct mail){ .deliver = found,
 	    .drop = search_dropped };
-	atomic_fetch_add(&census->refs, 1);
+	gather_keep(&census->all);
 	process_search(rt->finder, &rt->main, &census->search);
 	return true;
 }
 
 static void
-came_back(struct worker *w, struct mail *m)
+whole(struct gather *all)
 {
-	struct part *p = container_of(m, struct part, mail);
-	struct census *census = p->census;
+	struct census *census = container_of(all, struct census, all);
 
-	(void)w;
-	p->back = true;
-	if (--census->missing == 0 && census->caller != NULL &&
-	    !search(census))
+	if (census->caller != NULL && !search(census))
 		tell(census);
-	census_drop(census);
 }
 
 static void
@@ -267,20 +245,16 @@ late(struct awaited *what)
 	tell(container_of(what, struct census, awaited));
 }
 
+static const struct gather_ops ops = { visit, whole, release };
+
 static void
 ask_all(struct census *census, struct runtime *rt)
 {
 	size_t i;
 
-	for (i = 0; i < rt->n_lanes; i++) {
-		struct part *p = &census->parts[i];
-
-		p->census = census;
-		p->lane = rt->lanes[i];
-		p->mail.deliver = visit;
-		p->mail.drop = dropped;
-		worker_post(&p->lane->worker, &p->mail);
-	}
+	for (i = 0; i < rt->n_lanes; i++)
+		gather_ask(&census->all, &census->parts[i].letter,
+		    rt->lanes[i]);
 }
 
 static struct census *
@@ -296,8 +270,7 @@ census_new(struct caller *c)
 	census->awaited = (struct awaited){ late, forget };
 	census->caller = c;
 	census->n_parts = rt->n_lanes;
-	census->missing = (unsigned)rt->n_lanes;
-	atomic_init(&census->refs, (unsigned)rt->n_lanes + 1);
+	gather_init(&census->all, &ops);
 	return census;
 }
 

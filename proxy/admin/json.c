@@ -59,8 +59,8 @@ json_spell(json_t *j, bool pretty)
 
 /* ------------------------------------------------------------------ pieces */
 
-static void
-put(json_t *o, const char *key, json_t *value)
+void
+json_put(json_t *o, const char *key, json_t *value)
 {
 	(void)json_object_set_new(o, key, value);
 }
@@ -68,13 +68,14 @@ put(json_t *o, const char *key, json_t *value)
 static void
 put_text(json_t *o, const char *key, const char *text)
 {
-	put(o, key, json_text(text));
+	json_put(o, key, json_text(text));
 }
 
 static void
 put_number(json_t *o, const char *key, uint64_t n)
 {
-	put(o, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
+	json_put(o, key, json_integer(n > INT64_MAX ? INT64_MAX :
+	    (json_int_t)n));
 }
 
 static json_t *
@@ -124,7 +125,7 @@ listener_tls(const struct view_listener *v)
 	put_number(o, "waiting", v->shakers);
 	put_number(o, "handshakes_total", v->handshakes);
 	put_number(o, "resumed_total", v->resumed);
-	put(o, "problems_total", tally(tls_problem_names + 1,
+	json_put(o, "problems_total", tally(tls_problem_names + 1,
 	    v->tls_problems + 1, N_TLS_PROBLEMS - 1));
 	return o;
 }
@@ -140,23 +141,24 @@ listener(const struct view_listener *v)
 	put_text(o, "protocol", v->protocol);
 	for (i = 0; i < v->n_binds; i++)
 		(void)json_array_append_new(binds, json_text(v->binds[i]));
-	put(o, "bind", binds);
+	json_put(o, "bind", binds);
 	put_number(connections, "active", v->active);
 	put_number(connections, "accepted_total", v->accepted);
 	put_number(connections, "rejected_total", v->rejected);
-	put(o, "connections", connections);
+	json_put(o, "connections", connections);
 	put_number(o, "requests_total", v->requests);
-	put(o, "outcomes_total", tally(outcome_names, v->outcomes, N_OUTCOMES));
-	put(o, "failures_total", failures(v->failures));
-	put(o, "limited_total", tally(limit_names, v->limited, N_LIMITS));
-	put(o, "shadow_total", tally(limit_names, v->shadowed, N_LIMITS));
+	json_put(o, "outcomes_total", tally(outcome_names, v->outcomes,
+	    N_OUTCOMES));
+	json_put(o, "failures_total", failures(v->failures));
+	json_put(o, "limited_total", tally(limit_names, v->limited, N_LIMITS));
+	json_put(o, "shadow_total", tally(limit_names, v->shadowed, N_LIMITS));
 	put_number(bytes, "received_total", v->received);
 	put_number(bytes, "sent_total", v->sent);
-	put(o, "bytes", bytes);
-	put(o, "tls", listener_tls(v));
-	put(o, "certificate_not_after", v->tls == 0 ? json_null() :
+	json_put(o, "bytes", bytes);
+	json_put(o, "tls", listener_tls(v));
+	json_put(o, "certificate_not_after", v->tls == 0 ? json_null() :
 	    json_integer((json_int_t)v->not_after_s));
-	put(o, "latency_us", times(&v->latency.window));
+	json_put(o, "latency_us", times(&v->latency.window));
 	return o;
 }
 
@@ -182,9 +184,9 @@ override(const struct view_endpoint *v)
 		return json_null();
 	o = json_object();
 	put_text(o, "state", v->override.state);
-	put(o, "weight", v->override.weight == 0 ? json_null() :
+	json_put(o, "weight", v->override.weight == 0 ? json_null() :
 	    json_integer((json_int_t)v->override.weight));
-	put(o, "until", v->override.until_s == 0 ? json_null() :
+	json_put(o, "until", v->override.until_s == 0 ? json_null() :
 	    json_integer(v->override.until_s));
 	return o;
 }
@@ -199,16 +201,16 @@ json_endpoint(const struct view_endpoint *v)
 	put_text(o, "state", v->state);
 	put_number(o, "since", (uint64_t)v->since_s);
 	put_number(o, "weight", v->weight);
-	put(o, "backup", json_boolean(v->backup));
-	put(o, "override", override(v));
+	json_put(o, "backup", json_boolean(v->backup));
+	json_put(o, "override", override(v));
 	put_number(o, "held_ms", (v->held_us + 999) / 1000);
 	put_number(o, "open", v->open);
 	put_number(o, "leased", v->leased);
-	put(o, "failures_total",
+	json_put(o, "failures_total",
 	    tally(endpoint_fault_names, v->failures, N_FAULTS));
 	put_number(o, "ejections_total", v->ejections);
 	put_text(o, "last_error", v->last_error);
-	put(o, "health", health(v));
+	json_put(o, "health", health(v));
 	return o;
 }
 
@@ -253,9 +255,9 @@ upstream(const struct view_upstream *v)
 
 	put_text(o, "name", v->name);
 	put_text(o, "protocol", v->protocol);
-	put(o, "ready", json_boolean(v->ready));
-	put(o, "paused", json_boolean(v->paused));
-	put(o, "pool", pool(v));
+	json_put(o, "ready", json_boolean(v->ready));
+	json_put(o, "paused", json_boolean(v->paused));
+	json_put(o, "pool", pool(v));
 	put_number(o, "connects_total", v->connects);
 	put_number(o, "closes_total", v->closes);
 	put_number(o, "requests_total", v->requests);
@@ -263,27 +265,27 @@ upstream(const struct view_upstream *v)
 	put_number(o, "reused_total", v->reused);
 	put_number(o, "leaked_total", v->leaked);
 	put_number(o, "faults_injected_total", v->injected);
-	put(o, "fault", json_fault(v));
-	put(o, "advice", json_advice(v));
-	put(o, "exhausted_seconds_total",
+	json_put(o, "fault", json_fault(v));
+	json_put(o, "advice", json_advice(v));
+	json_put(o, "exhausted_seconds_total",
 	    json_real((double)v->exhausted_us / 1e6));
-	put(o, "pinned_total", named(v->pin_names, v->pins));
-	put(o, "server_errors_total", named(v->error_names, v->errors));
-	put(o, "discarded_total",
+	json_put(o, "pinned_total", named(v->pin_names, v->pins));
+	json_put(o, "server_errors_total", named(v->error_names, v->errors));
+	json_put(o, "discarded_total",
 	    tally(discard_names, v->discards, N_DISCARDS));
-	put(o, "limited_total", tally(upstream_limit_names, v->limited,
+	json_put(o, "limited_total", tally(upstream_limit_names, v->limited,
 	    N_UPSTREAM_LIMITS));
-	put(o, "delayed_total", tally(upstream_limit_names, v->delayed,
+	json_put(o, "delayed_total", tally(upstream_limit_names, v->delayed,
 	    N_UPSTREAM_LIMITS));
-	put(o, "shadow_total", tally(upstream_limit_names, v->shadowed,
+	json_put(o, "shadow_total", tally(upstream_limit_names, v->shadowed,
 	    N_UPSTREAM_LIMITS));
-	put(o, "queue_us", times(&v->queue.window));
-	put(o, "connect_us", times(&v->connect.window));
-	put(o, "first_byte_us", times(&v->first_byte.window));
+	json_put(o, "queue_us", times(&v->queue.window));
+	json_put(o, "connect_us", times(&v->connect.window));
+	json_put(o, "first_byte_us", times(&v->first_byte.window));
 	for (i = 0; i < v->n_endpoints; i++)
 		(void)json_array_append_new(endpoints,
 		    json_endpoint(&v->endpoints[i]));
-	put(o, "endpoints", endpoints);
+	json_put(o, "endpoints", endpoints);
 	return o;
 }
 
@@ -296,11 +298,11 @@ process(const struct view *v)
 	put_number(o, "fds_max", v->usage.fds_max);
 	put_number(o, "memory_bytes", v->usage.resident_bytes);
 	/* null: nobody has set one. */
-	put(o, "memory_budget_bytes", v->memory_budget == UINT64_MAX ?
+	json_put(o, "memory_budget_bytes", v->memory_budget == UINT64_MAX ?
 	    json_null() : json_integer((json_int_t)v->memory_budget));
 	put_text(o, "pressure", view_pressures[v->pressure]);
 	put_number(lag, "p99", v->lag.window.p99);
-	put(o, "loop_lag_us", lag);
+	json_put(o, "loop_lag_us", lag);
 	put_number(o, "log_dropped_total", v->log_dropped);
 	return o;
 }
@@ -335,7 +337,7 @@ sandbox(const struct sandbox *s)
 	put_text(o, "state", s->state);
 	put_text(o, "seccomp", s->seccomp);
 	put_text(o, "landlock", s->landlock);
-	put(o, "no_new_privs", json_boolean(s->no_new_privs));
+	json_put(o, "no_new_privs", json_boolean(s->no_new_privs));
 	put_text(o, "user", s->user);
 	return o;
 }
@@ -348,7 +350,7 @@ reload(const struct view *v)
 	put_text(o, "last", v->reload_ok ? "ok" :
 	    v->reload_error != NULL ? v->reload_error : "failed");
 	put_number(o, "at", (uint64_t)v->reload_at_s);
-	put(o, "confirm_until", v->confirm_until_s == 0 ? json_null() :
+	json_put(o, "confirm_until", v->confirm_until_s == 0 ? json_null() :
 	    json_integer(v->confirm_until_s));
 	put_text(o, "file_hash", v->config_hash);
 	put_number(o, "overrides", v->overrides);
@@ -376,27 +378,27 @@ json_stats(const struct view *v)
 
 	put_text(o, "version", WEIR_VERSION);
 	put_number(o, "pid", v->pid);
-	put(o, "uptime_s", json_real(v->uptime_s));
+	json_put(o, "uptime_s", json_real(v->uptime_s));
 	put_number(o, "generation", v->generation);
-	put(o, "draining", json_boolean(v->draining));
-	put(o, "ready", json_boolean(v->ready));
+	json_put(o, "draining", json_boolean(v->draining));
+	json_put(o, "ready", json_boolean(v->ready));
 	put_text(o, "missing", v->missing);
 	put_number(o, "window_s", VIEW_WINDOW_S);
-	put(o, "reload", reload(v));
-	put(o, "reloads", json_reloads(v->reloads));
-	put(o, "watchdog", watchdog(v));
-	put(o, "upgrade", upgrade_json(&v->upgrade));
-	put(o, "sandbox", sandbox(v->sandbox));
-	put(o, "process", process(v));
-	put(o, "tls", tls(v));
+	json_put(o, "reload", reload(v));
+	json_put(o, "reloads", json_reloads(v->reloads));
+	json_put(o, "watchdog", watchdog(v));
+	json_put(o, "upgrade", upgrade_json(&v->upgrade));
+	json_put(o, "sandbox", sandbox(v->sandbox));
+	json_put(o, "process", process(v));
+	json_put(o, "tls", tls(v));
 	rows = json_array();
 	for (i = 0; i < v->n_listeners; i++)
 		(void)json_array_append_new(rows, listener(&v->listeners[i]));
-	put(o, "listeners", rows);
+	json_put(o, "listeners", rows);
 	rows = json_array();
 	for (i = 0; i < v->n_upstreams; i++)
 		(void)json_array_append_new(rows, upstream(&v->upstreams[i]));
-	put(o, "upstreams", rows);
+	json_put(o, "upstreams", rows);
 	return o;
 }
 
@@ -442,7 +444,7 @@ json_errors(const struct conf_errors *errors)
 	free(all);
 	for (i = 0; i < errors->n; i++)
 		(void)json_array_append_new(each, json_text(errors->v[i]));
-	put(o, "errors", each);
+	json_put(o, "errors", each);
 	return o;
 }
 
@@ -461,10 +463,10 @@ looked_up(const struct live_upstream *up, const struct live_endpoint *e)
 	for (i = 0; i < e->n_addrs; i++)
 		(void)json_array_append_new(addrs,
 		    json_text(addr_print(&e->addrs[i], text)));
-	put(o, "addresses", addrs);
+	json_put(o, "addresses", addrs);
 	/* -1: there was no good answer yet. */
-	put(o, "age_ms", json_integer(follow_age_ms(e->follow)));
-	put(o, "next_ms", json_integer(follow_next_ms(e->follow)));
+	json_put(o, "age_ms", json_integer(follow_age_ms(e->follow)));
+	json_put(o, "next_ms", json_integer(follow_next_ms(e->follow)));
 	put_text(o, "last_error", follow_last_error(e->follow));
 	return o;
 }
@@ -485,7 +487,7 @@ json_dns(const struct runtime *rt)
 				(void)json_array_append_new(names,
 				    looked_up(up, &up->endpoints[i]));
 	}
-	put(o, "names", names);
+	json_put(o, "names", names);
 	return o;
 }
 
@@ -507,6 +509,6 @@ json_config(const struct generation *g)
 	put_number(o, "generation", g->number);
 	put_number(o, "at", (uint64_t)g->at_s);
 	put_text(o, "hash", g->conf->hash);
-	put(o, "config", config);
+	json_put(o, "config", config);
 	return o;
 }

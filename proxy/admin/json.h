@@ -16,6 +16,10 @@
 /* Of any bytes: what is not UTF-8 becomes "?". NULL only without memory. */
 json_t *json_text(const char *text) MUST_CHECK;
 
+/* Sets a key; takes the reference to value. NULL is left out: then there is no
+   memory for the whole either, which json_spell() says. */
+void json_put(json_t *o, const char *key, json_t *value);
+
 /* The whole of /stats. */
 json_t *json_stats(const struct view *v) MUST_CHECK;
 

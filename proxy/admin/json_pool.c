@@ -8,13 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "proxy/admin/json.h"
 #include "proxy/inject.h"
-
-static void
-put(json_t *o, const char *key, json_t *value)
-{
-	(void)json_object_set_new(o, key, value);
-}
 
 static json_t *
 number(uint64_t n)
@@ -30,12 +25,12 @@ json_fault(const struct view_upstream *v)
 	if (v->fault.per_million == 0)
 		return json_null();
 	o = json_object();
-	put(o, "delay_ms", number(v->fault.delay_ms));
-	put(o, "reset", json_boolean(v->fault.what == INJECT_RESET));
-	put(o, "error", json_boolean(v->fault.what == INJECT_ERROR));
-	put(o, "percent", json_real((double)v->fault.per_million / 1e4));
-	put(o, "until", json_integer(v->fault.until_s));
-	put(o, "hit_total", number(v->fault.hits));
+	json_put(o, "delay_ms", number(v->fault.delay_ms));
+	json_put(o, "reset", json_boolean(v->fault.what == INJECT_RESET));
+	json_put(o, "error", json_boolean(v->fault.what == INJECT_ERROR));
+	json_put(o, "percent", json_real((double)v->fault.per_million / 1e4));
+	json_put(o, "until", json_integer(v->fault.until_s));
+	json_put(o, "hit_total", number(v->fault.hits));
 	return o;
 }
 
@@ -52,10 +47,10 @@ row_json(const struct advice_row *row)
 {
 	json_t *o = json_object();
 
-	put(o, "max", number(row->max));
-	put(o, "queued_share", json_real(row->queued_share));
+	json_put(o, "max", number(row->max));
+	json_put(o, "queued_share", json_real(row->queued_share));
 	/* null: for ever, it could not keep up. */
-	put(o, "queue_us", row->queue_us == UINT64_MAX ? json_null() :
+	json_put(o, "queue_us", row->queue_us == UINT64_MAX ? json_null() :
 	    number(row->queue_us));
 	return o;
 }
@@ -158,18 +153,18 @@ put_demand(json_t *o, const struct view_upstream *v)
 	json_t *rows = json_array();
 	unsigned i;
 
-	put(o, "window_s", json_integer((json_int_t)(v->advice_s + 0.5)));
-	put(o, "arrivals_per_s", json_real(a->arrivals_per_s));
-	put(o, "holding_us", json_pack("{s:o,s:o}", "mean",
+	json_put(o, "window_s", json_integer((json_int_t)(v->advice_s + 0.5)));
+	json_put(o, "arrivals_per_s", json_real(a->arrivals_per_s));
+	json_put(o, "holding_us", json_pack("{s:o,s:o}", "mean",
 	    number(a->held_mean_us), "p99", number(a->held_p99_us)));
-	put(o, "busy", json_pack("{s:f,s:i}", "mean", a->busy_mean, "max",
+	json_put(o, "busy", json_pack("{s:f,s:i}", "mean", a->busy_mean, "max",
 	    (int)a->busy_max));
-	put(o, "percentile", number(ADVICE_PERCENTILE));
+	json_put(o, "percentile", number(ADVICE_PERCENTILE));
 	for (i = 0; i < a->n_rows; i++)
 		(void)json_array_append_new(rows, row_json(&a->rows[i]));
-	put(o, "rows", rows);
-	put(o, "max", number_or_null(a->max));
-	put(o, "min_idle", number_or_null(a->min_idle));
+	json_put(o, "rows", rows);
+	json_put(o, "max", number_or_null(a->max));
+	json_put(o, "min_idle", number_or_null(a->min_idle));
 }
 
 json_t *
@@ -182,10 +177,11 @@ json_advice(const struct view_upstream *v)
 	o = json_object();
 	texts = json_array();
 	put_demand(o, v);
-	put(o, "keep_alive_ms", number_or_null((uint64_t)v->keep_alive_ms));
+	json_put(o, "keep_alive_ms",
+	    number_or_null((uint64_t)v->keep_alive_ms));
 	say_unkept(texts, v);
 	say_rows(texts, v);
 	say_keep_alive(texts, v);
-	put(o, "text", texts);
+	json_put(o, "text", texts);
 	return o;
 }

@@ -24,13 +24,13 @@ enum { UPSTREAM_MOST = 512 };
 static void
 put_endpoint(json_t *j, const struct shards *sh, const struct endpoint *e)
 {
-	(void)json_object_set_new(j, "endpoint", e == NULL ? json_null() :
+	json_put(j, "endpoint", e == NULL ? json_null() :
 	    json_text(e->name));
-	(void)json_object_set_new(j, "resolved", e == NULL ? json_null() :
+	json_put(j, "resolved", e == NULL ? json_null() :
 	    json_text(e->resolved));
-	(void)json_object_set_new(j, "state", e == NULL ? json_null() :
+	json_put(j, "state", e == NULL ? json_null() :
 	    json_text(endpoint_state(e)));
-	(void)json_object_set_new(j, "usable", json_boolean(e != NULL &&
+	json_put(j, "usable", json_boolean(e != NULL &&
 	    shards_takes(sh, e)));
 }
 
@@ -45,7 +45,7 @@ put_home(json_t *j, const struct live_upstream *lu, uint32_t hash)
 	conf.key_hash.on_down = CONF_ON_DOWN_FAIL;
 	sh = shards_new(&conf, lu->roster, NULL);
 	e = sh == NULL ? NULL : shards_find(sh, hash);
-	(void)json_object_set_new(j, "home", e == NULL ? json_null() :
+	json_put(j, "home", e == NULL ? json_null() :
 	    json_text(e->name));
 	shards_free(sh);
 }
@@ -59,15 +59,15 @@ where(const struct live_upstream *lu, const char *key)
 	bool any = lu->conf->key_hash.ring == CONF_RING_RANDOM;
 	json_t *j = json_object();
 
-	(void)json_object_set_new(j, "upstream", json_text(lu->conf->name));
-	(void)json_object_set_new(j, "key", json_text(key));
-	(void)json_object_set_new(j, "hash", json_integer(hash));
-	(void)json_object_set_new(j, "any", json_boolean(any));
+	json_put(j, "upstream", json_text(lu->conf->name));
+	json_put(j, "key", json_text(key));
+	json_put(j, "hash", json_integer(hash));
+	json_put(j, "any", json_boolean(any));
 	put_endpoint(j, sh, sh == NULL || any ? NULL : shards_find(sh, hash));
 	if (sh != NULL && !any)
 		put_home(j, lu, hash);
 	else
-		(void)json_object_set_new(j, "home", json_null());
+		json_put(j, "home", json_null());
 	shards_free(sh);
 	return j;
 }

@@ -288,7 +288,7 @@ endpoint_now(struct admin *a, const char *upstream, const char *name)
 		(void)json_array_append_new(others, json_endpoint(e));
 	}
 	if (others != NULL)
-		(void)json_object_set_new(first, "others", others);
+		json_put(first, "others", others);
 	view_free(v);
 	return first;
 }

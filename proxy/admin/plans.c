@@ -46,19 +46,19 @@ change(const struct diff_change *d, const struct conf *conf)
 	json_t *o = json_object();
 	char place[PATH_MAX + 32];
 
-	(void)json_object_set_new(o, "kind", json_text(diff_kinds[d->kind]));
-	(void)json_object_set_new(o, "name", json_text(d->name));
-	(void)json_object_set_new(o, "in", text_or_null(d->owner));
-	(void)json_object_set_new(o, "change", json_text(diff_hows[d->how]));
-	(void)json_object_set_new(o, "path", json_text(d->path));
-	(void)json_object_set_new(o, "from", text_or_null(d->from));
-	(void)json_object_set_new(o, "to", text_or_null(d->to));
-	(void)json_object_set_new(o, "text", json_text(d->text));
+	json_put(o, "kind", json_text(diff_kinds[d->kind]));
+	json_put(o, "name", json_text(d->name));
+	json_put(o, "in", text_or_null(d->owner));
+	json_put(o, "change", json_text(diff_hows[d->how]));
+	json_put(o, "path", json_text(d->path));
+	json_put(o, "from", text_or_null(d->from));
+	json_put(o, "to", text_or_null(d->to));
+	json_put(o, "text", json_text(d->text));
 	if (d->line > 0)
 		conf_place(conf, d->line, place, sizeof(place));
-	(void)json_object_set_new(o, "line", d->line > 0 ?
+	json_put(o, "line", d->line > 0 ?
 	    json_integer(conf_line(conf, d->line)) : json_null());
-	(void)json_object_set_new(o, "place", d->line > 0 ?
+	json_put(o, "place", d->line > 0 ?
 	    json_text(place) : json_null());
 	return o;
 }
@@ -85,16 +85,16 @@ connections(const struct plan *p)
 		const struct plan_pool *pool = &p->pools[i];
 
 		o = json_object();
-		(void)json_object_set_new(o, "upstream",
+		json_put(o, "upstream",
 		    json_text(pool->upstream));
-		(void)json_object_set_new(o, "stay", json_integer(pool->stay));
-		(void)json_object_set_new(o, "close_now",
+		json_put(o, "stay", json_integer(pool->stay));
+		json_put(o, "close_now",
 		    json_integer(pool->close_now));
-		(void)json_object_set_new(o, "close_later",
+		json_put(o, "close_later",
 		    json_integer(pool->close_later));
-		(void)json_object_set_new(o, "keys_moved", pool->moved < 0 ?
+		json_put(o, "keys_moved", pool->moved < 0 ?
 		    json_null() : json_real(pool->moved));
-		(void)json_object_set_new(o, "text", json_text(
+		json_put(o, "text", json_text(
 		    plan_pool_text(pool, text, sizeof(text)) ? text : ""));
 		(void)json_array_append_new(a, o);
 	}
@@ -127,18 +127,18 @@ spelled(const struct plan *p, const struct runtime *rt)
 {
 	json_t *o = json_object(), *text = json_array();
 
-	(void)json_object_set_new(o, "result", json_text(!p->ok ? "invalid" :
+	json_put(o, "result", json_text(!p->ok ? "invalid" :
 	    p->diff.n == 0 ? "same" : "ok"));
-	(void)json_object_set_new(o, "generation",
+	json_put(o, "generation",
 	    json_integer((json_int_t)rt->gen->number));
-	(void)json_object_set_new(o, "errors", texts(&p->errors));
-	(void)json_object_set_new(o, "warnings", texts(&p->warnings));
-	(void)json_object_set_new(o, "changes",
+	json_put(o, "errors", texts(&p->errors));
+	json_put(o, "warnings", texts(&p->warnings));
+	json_put(o, "changes",
 	    json_changes(&p->diff, p->conf));
-	(void)json_object_set_new(o, "connections", connections(p));
-	(void)json_object_set_new(o, "restart", at_start(p));
+	json_put(o, "connections", connections(p));
+	json_put(o, "restart", at_start(p));
 	plan_tell(p, say, text);
-	(void)json_object_set_new(o, "text", text);
+	json_put(o, "text", text);
 	return o;
 }
 
@@ -277,15 +277,15 @@ json_reloads(const struct reloads *r)
 		each = json_array();
 		for (j = 0; j < e->n_texts; j++)
 			say(each, e->texts[j]);
-		(void)json_object_set_new(o, "at", json_integer(e->at_s));
-		(void)json_object_set_new(o, "result",
+		json_put(o, "at", json_integer(e->at_s));
+		json_put(o, "result",
 		    json_text(reload_ends[e->end]));
-		(void)json_object_set_new(o, "generation",
+		json_put(o, "generation",
 		    json_integer((json_int_t)e->generation));
-		(void)json_object_set_new(o, "changes", each);
-		(void)json_object_set_new(o, "changes_left_out",
+		json_put(o, "changes", each);
+		json_put(o, "changes_left_out",
 		    json_integer((json_int_t)e->left_out));
-		(void)json_object_set_new(o, "error",
+		json_put(o, "error",
 		    json_text(e->error != NULL ? e->error : ""));
 		(void)json_array_append_new(a, o);
 	}
@@ -305,8 +305,8 @@ say_drift(void *arg, const char *what, const char *text)
 	json_t *o = json_object();
 	char *line = NULL;
 
-	(void)json_object_set_new(o, "what", json_text(what));
-	(void)json_object_set_new(o, "text", json_text(text));
+	json_put(o, "what", json_text(what));
+	json_put(o, "text", json_text(text));
 	(void)json_array_append_new(d->rows, o);
 	if (asprintf(&line, "%s: %s", what, text) < 0)
 		return;
@@ -321,11 +321,11 @@ file_now(const struct plan *p, json_t *text)
 	char *line = NULL;
 	size_t i;
 
-	(void)json_object_set_new(o, "result", json_text(!p->ok ? "invalid" :
+	json_put(o, "result", json_text(!p->ok ? "invalid" :
 	    p->diff.n == 0 ? "same" : "ok"));
-	(void)json_object_set_new(o, "changes",
+	json_put(o, "changes",
 	    json_changes(&p->diff, p->conf));
-	(void)json_object_set_new(o, "errors", texts(&p->errors));
+	json_put(o, "errors", texts(&p->errors));
 	for (i = 0; i < p->errors.n; i++)
 		if (asprintf(&line, "file: %s", p->errors.v[i]) >= 0) {
 			say(text, line);
@@ -352,12 +352,12 @@ plans_drift(struct caller *c)
 	}
 	d = (struct drifting){ json_array(), json_array() };
 	o = json_object();
-	(void)json_object_set_new(o, "file", file_now(p, d.text));
+	json_put(o, "file", file_now(p, d.text));
 	plan_free(p);
 	drift_list(c->admin->rt, say_drift, &d);
 	if (json_array_size(d.text) == 0)
 		say(d.text, "nothing differs from the file");
-	(void)json_object_set_new(o, "overrides", d.rows);
-	(void)json_object_set_new(o, "text", d.text);
+	json_put(o, "overrides", d.rows);
+	json_put(o, "text", d.text);
 	caller_reply_json(c, 200, o);
 }

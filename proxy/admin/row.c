@@ -156,12 +156,6 @@ rows_fini(struct rows *r)
 
 /* ------------------------------------------------------------------ on main */
 
-static void
-put(json_t *o, const char *key, json_t *value)
-{
-	(void)json_object_set_new(o, key, value);
-}
-
 static json_t *
 brief_json(const struct brief *a)
 {
@@ -179,8 +173,8 @@ process_json(const struct process_end *e)
 	if (e->pid <= 0)
 		return json_null();
 	o = json_object();
-	put(o, "pid", json_integer(e->pid));
-	put(o, "name", json_text(e->name));
+	json_put(o, "pid", json_integer(e->pid));
+	json_put(o, "name", json_text(e->name));
 	return o;
 }
 
@@ -199,14 +193,15 @@ holder_json(const struct row_holder *h, const struct process_end *e)
 	char client[ADDR_TEXT_MAX];
 	json_t *o = json_object();
 
-	put(o, "client", json_text(addr_ip_print(&h->client, true, client)));
-	put(o, "listener", json_text(h->listener));
-	put(o, "since_ms", json_integer(h->since_ms));
-	put(o, "request", brief_json(&h->brief));
-	put(o, "peer", addr_json(&e->peer));
-	put(o, "here", addr_json(&e->here));
-	put(o, "process", process_json(e));
-	put(o, "uid", e->uid < 0 ? json_null() : json_integer(e->uid));
+	json_put(o, "client", json_text(addr_ip_print(&h->client, true,
+	    client)));
+	json_put(o, "listener", json_text(h->listener));
+	json_put(o, "since_ms", json_integer(h->since_ms));
+	json_put(o, "request", brief_json(&h->brief));
+	json_put(o, "peer", addr_json(&e->peer));
+	json_put(o, "here", addr_json(&e->here));
+	json_put(o, "process", process_json(e));
+	json_put(o, "uid", e->uid < 0 ? json_null() : json_integer(e->uid));
 	return o;
 }
 
@@ -250,28 +245,29 @@ row_json(const struct rows *r, const struct row *row, unsigned worker,
 	json_t *o = json_object(), *holders = json_array();
 	size_t i;
 
-	put(o, "id", json_integer((json_int_t)row->id));
-	put(o, "upstream", json_text(row->upstream));
-	put(o, "endpoint", json_text(row->endpoint->name));
-	put(o, "resolved", json_text(row->endpoint->resolved));
-	put(o, "worker", json_integer(worker));
-	put(o, "state", json_text(upconn_state_names[row->state]));
-	put(o, "age_ms", json_integer(row->age_ms));
-	put(o, "state_ms", json_integer(row->state_ms));
-	put(o, "uses", json_integer((json_int_t)row->uses));
-	put(o, "mark", json_text(marks[row->mark]));
-	put(o, "mark_reason",
+	json_put(o, "id", json_integer((json_int_t)row->id));
+	json_put(o, "upstream", json_text(row->upstream));
+	json_put(o, "endpoint", json_text(row->endpoint->name));
+	json_put(o, "resolved", json_text(row->endpoint->resolved));
+	json_put(o, "worker", json_integer(worker));
+	json_put(o, "state", json_text(upconn_state_names[row->state]));
+	json_put(o, "age_ms", json_integer(row->age_ms));
+	json_put(o, "state_ms", json_integer(row->state_ms));
+	json_put(o, "uses", json_integer((json_int_t)row->uses));
+	json_put(o, "mark", json_text(marks[row->mark]));
+	json_put(o, "mark_reason",
 	    json_text(row->mark_why != NULL ? row->mark_why : ""));
-	put(o, "pinned", pins_json(row));
-	put(o, "leaked", json_boolean(row->leaked));
-	put(o, "last_request", last_request(r, row));
-	put(o, "holders_total", json_integer((json_int_t)row->all_holders));
+	json_put(o, "pinned", pins_json(row));
+	json_put(o, "leaked", json_boolean(row->leaked));
+	json_put(o, "last_request", last_request(r, row));
+	json_put(o, "holders_total",
+	    json_integer((json_int_t)row->all_holders));
 	for (i = 0; i < row->n_holders; i++) {
 		const struct row_holder *h = &r->holders[row->holder + i];
 
 		(void)json_array_append_new(holders, holder_json(h,
 		    &ends[h->end]));
 	}
-	put(o, "holders", holders);
+	json_put(o, "holders", holders);
 	return o;
 }

@@ -1,8 +1,5 @@
 /*
- * The page /slow. See slow.h.
- *
- * As a census it outlives its caller: it is freed when the caller is done with
- * it and every letter has come back or was dropped.
+ * The page /slow. See slow.h; how lanes are asked is in proxy/gather.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,54 +10,30 @@
 
 #include "proxy/admin/caller.h"
 #include "proxy/admin/json.h"
+#include "proxy/gather.h"
 #include "proxy/slow.h"
 #include "proxy/why.h"
 
-/* A lane's share: the lane fills it, then only main looks at it. */
 struct part {
-	struct mail mail;
-	struct gathering *all;
-	struct lane *lane;
-	bool back;                      /* main's: it has been filled */
+	struct gather_part letter;
 	unsigned n;
 	struct slow_entry *v;           /* room for SLOW_MOST */
 };
 
 struct gathering {
+	struct gather all;              /* held by main */
 	struct awaited awaited;
 	struct caller *caller;          /* main's; NULL = nobody waits */
-	unsigned missing;               /* main's: parts not back */
-	_Atomic unsigned refs;          /* letters out, and main */
 	size_t n_parts;
 	struct part parts[];
 };
 
-static void
-drop(struct gathering *all)
-{
-	size_t i;
-
-	if (atomic_fetch_sub(&all->refs, 1) != 1)
-		return;
-	for (i = 0; i < all->n_parts; i++)
-		free(all->parts[i].v);
-	free(all);
-}
-
 /* -------------------------------------------------------------------- JSON */
-
-/* A key is set to what could not be made: then there is no memory for the whole
-   either, which json_spell() says. */
-static void
-put(json_t *o, const char *key, json_t *value)
-{
-	(void)json_object_set_new(o, key, value);
-}
 
 static void
 put_us(json_t *o, const char *key, int64_t ns)
 {
-	put(o, key, json_integer(ns / 1000));
+	json_put(o, key, json_integer(ns / 1000));
 }
 
 static json_t *
@@ -68,12 +41,12 @@ pool_json(const struct slow_pool *p)
 {
 	json_t *o = json_object();
 
-	put(o, "max", json_integer(p->max));
-	put(o, "open", json_integer(p->open));
-	put(o, "idle", json_integer(p->idle));
-	put(o, "leased", json_integer(p->leased));
-	put(o, "waiting", json_integer(p->waiting));
-	put(o, "pinned", json_integer(p->pinned));
+	json_put(o, "max", json_integer(p->max));
+	json_put(o, "open", json_integer(p->open));
+	json_put(o, "idle", json_integer(p->idle));
+	json_put(o, "leased", json_integer(p->leased));
+	json_put(o, "waiting", json_integer(p->waiting));
+	json_put(o, "pinned", json_integer(p->pinned));
 	return o;
 }
 
@@ -101,24 +74,25 @@ entry_json(const struct slow_entry *e, double at_s)
 	json_t *o = json_object();
 
 	why_say(r, e, why);
-	put(o, "at", json_real(at_s));
-	put(o, "id", json_text(e->id));
-	put(o, "trace", json_text(e->trace));
-	put(o, "listener", json_text(e->listener));
-	put(o, "upstream", json_text(e->upstream));
-	put(o, "endpoint", json_text(e->endpoint));
-	put(o, "client", json_text(addr_ip_print(&e->client, true, client)));
-	put(o, "request", json_text(e->request));
-	put(o, "status", json_integer(e->status));
-	put(o, "outcome", json_text(outcome_names[e->outcome]));
-	put(o, "failure", json_text(e->why == FAIL_NONE ? "" :
+	json_put(o, "at", json_real(at_s));
+	json_put(o, "id", json_text(e->id));
+	json_put(o, "trace", json_text(e->trace));
+	json_put(o, "listener", json_text(e->listener));
+	json_put(o, "upstream", json_text(e->upstream));
+	json_put(o, "endpoint", json_text(e->endpoint));
+	json_put(o, "client", json_text(addr_ip_print(&e->client, true,
+	    client)));
+	json_put(o, "request", json_text(e->request));
+	json_put(o, "status", json_integer(e->status));
+	json_put(o, "outcome", json_text(outcome_names[e->outcome]));
+	json_put(o, "failure", json_text(e->why == FAIL_NONE ? "" :
 	    fail_rows[e->why].name));
 	put_times(o, e);
-	put(o, "reused", json_boolean(e->reused));
-	put(o, "retries", json_integer(e->retries));
-	put(o, "pool", pool_json(&e->pool));
-	put(o, "cause", json_text(r->cause));
-	put(o, "why", json_text(why));
+	json_put(o, "reused", json_boolean(e->reused));
+	json_put(o, "retries", json_integer(e->retries));
+	json_put(o, "pool", pool_json(&e->pool));
+	json_put(o, "cause", json_text(r->cause));
+	json_put(o, "why", json_text(why));
 	return o;
 }
 
@@ -127,11 +101,11 @@ entry_json(const struct slow_entry *e, double at_s)
 static void
 forget(struct awaited *what)
 {
-	struct gathering *all = container_of(what, struct gathering, awaited);
+	struct gathering *g = container_of(what, struct gathering, awaited);
 
-	all->caller->awaited = NULL;
-	all->caller = NULL;
-	drop(all);
+	g->caller->awaited = NULL;
+	g->caller = NULL;
+	gather_drop(&g->all);
 }
 
 static int
@@ -153,19 +127,19 @@ wall_s(void)
 
 /* NULL when out of memory. */
 static const struct slow_entry **
-sort(const struct gathering *all, size_t *n, bool *complete)
+sort(const struct gathering *g, size_t *n, bool *complete)
 {
 	const struct slow_entry **v;
 	size_t i, k;
 
-	v = malloc((all->n_parts * SLOW_MOST + 1) * sizeof(*v));
+	v = malloc((g->n_parts * SLOW_MOST + 1) * sizeof(*v));
 	if (v == NULL)
 		return NULL;
-	for (i = 0; i < all->n_parts; i++) {
-		const struct part *p = &all->parts[i];
+	for (i = 0; i < g->n_parts; i++) {
+		const struct part *p = &g->parts[i];
 
-		*complete = *complete && p->back;
-		for (k = 0; p->back && k < p->n; k++)
+		*complete = *complete && p->letter.back;
+		for (k = 0; p->letter.back && k < p->n; k++)
 			v[(*n)++] = &p->v[k];
 	}
 	qsort(v, *n, sizeof(*v), newest_first);
@@ -173,24 +147,24 @@ sort(const struct gathering *all, size_t *n, bool *complete)
 }
 
 static void
-tell(struct gathering *all)
+tell(struct gathering *g)
 {
-	struct caller *c = all->caller;
+	struct caller *c = g->caller;
 	int64_t now_ns = c->admin->rt->main.now_ns;
 	double now_s = wall_s();
 	json_t *o = json_object(), *rows = json_array();
 	bool complete = true;
 	size_t n = 0, i;
-	const struct slow_entry **v = sort(all, &n, &complete);
+	const struct slow_entry **v = sort(g, &n, &complete);
 
 	for (i = 0; i < n; i++)
 		(void)json_array_append_new(rows, entry_json(v[i],
 		    now_s - (double)(now_ns - v[i]->at_ns) / 1e9));
-	put(o, "kept", json_integer((json_int_t)all->n_parts * SLOW_MOST));
+	json_put(o, "kept", json_integer((json_int_t)g->n_parts * SLOW_MOST));
 	/* false: a lane was too busy to answer. */
-	put(o, "complete", json_boolean(complete));
-	put(o, "exchanges", rows);
-	forget(&all->awaited);
+	json_put(o, "complete", json_boolean(complete));
+	json_put(o, "exchanges", rows);
+	forget(&g->awaited);
 	if (v != NULL)
 		caller_reply_json(c, 200, o);
 	else {
@@ -207,81 +181,74 @@ late(struct awaited *what)
 }
 
 static void
-came_back(struct worker *w, struct mail *m)
+whole(struct gather *all)
 {
-	struct part *p = container_of(m, struct part, mail);
-	struct gathering *all = p->all;
+	struct gathering *g = container_of(all, struct gathering, all);
 
-	(void)w;
-	p->back = true;
-	if (--all->missing == 0 && all->caller != NULL)
-		tell(all);
-	drop(all);
-}
-
-/* ------------------------------------------------------------ on the lanes */
-
-static void
-dropped(struct mail *m)
-{
-	drop(container_of(m, struct part, mail)->all);
+	if (g->caller != NULL)
+		tell(g);
 }
 
 static void
-gather(struct worker *w, struct mail *m)
+release(struct gather *all)
 {
-	struct part *p = container_of(m, struct part, mail);
+	struct gathering *g = container_of(all, struct gathering, all);
+	size_t i;
 
-	p->n = slow_copy(p->lane->slow, w->now_ns, p->v);
-	m->deliver = came_back;
-	worker_post(&p->lane->runtime->main, m);
+	for (i = 0; i < g->n_parts; i++)
+		free(g->parts[i].v);
+	free(g);
+}
+
+/* On a lane. */
+static void
+visit(struct worker *w, struct gather_part *letter)
+{
+	struct part *p = container_of(letter, struct part, letter);
+
+	p->n = slow_copy(letter->lane->slow, w->now_ns, p->v);
 }
 
 /* ---------------------------------------------------------------- the page */
 
+static const struct gather_ops ops = { visit, whole, release };
+
 /* NULL when out of memory. */
 static struct gathering *
-gathering_new(struct runtime *rt)
+gathering_new(size_t n_parts)
 {
-	struct gathering *all = calloc(1, sizeof(*all) +
-	    rt->n_lanes * sizeof(all->parts[0]));
+	struct gathering *g = calloc(1, sizeof(*g) +
+	    n_parts * sizeof(g->parts[0]));
 	size_t i;
 
-	if (all == NULL)
+	if (g == NULL)
 		return NULL;
-	all->awaited = (struct awaited){ late, forget };
-	all->n_parts = rt->n_lanes;
-	all->missing = (unsigned)rt->n_lanes;
-	atomic_init(&all->refs, 1);
-	for (i = 0; i < rt->n_lanes; i++) {
-		struct part *p = &all->parts[i];
-
-		p->all = all;
-		p->lane = rt->lanes[i];
-		p->mail.deliver = gather;
-		p->mail.drop = dropped;
-		p->v = malloc(SLOW_MOST * sizeof(p->v[0]));
-		if (p->v == NULL) {
-			drop(all);
+	gather_init(&g->all, &ops);
+	g->awaited = (struct awaited){ late, forget };
+	g->n_parts = n_parts;
+	for (i = 0; i < n_parts; i++) {
+		g->parts[i].v = malloc(SLOW_MOST * sizeof(g->parts[i].v[0]));
+		if (g->parts[i].v == NULL) {
+			gather_drop(&g->all);
 			return NULL;
 		}
 	}
-	return all;
+	return g;
 }
 
 void
 slow_get(struct caller *c)
 {
-	struct gathering *all = gathering_new(c->admin->rt);
+	struct runtime *rt = c->admin->rt;
+	struct gathering *g = gathering_new(rt->n_lanes);
 	size_t i;
 
-	if (all == NULL) {
+	if (g == NULL) {
 		caller_reply_error(c, 503, "out of memory");
 		return;
 	}
-	all->caller = c;
-	atomic_fetch_add(&all->refs, (unsigned)all->n_parts);
-	for (i = 0; i < all->n_parts; i++)
-		worker_post(&all->parts[i].lane->worker, &all->parts[i].mail);
-	caller_wait(c, &all->awaited);
+	g->caller = c;
+	for (i = 0; i < g->n_parts; i++)
+		gather_ask(&g->all, &g->parts[i].letter, rt->lanes[i]);
+	caller_wait(c, &g->awaited);
 }

@@ -177,9 +177,9 @@ rows_json(const struct trend *t, const struct row *rows,
 	for (r = rows; r != NULL; r = r->hh.next) {
 		json_t *o = json_object();
 
-		(void)json_object_set_new(o, "name", json_text(r->name));
+		json_put(o, "name", json_text(r->name));
 		for (n = 0; names[n] != NULL; n++)
-			(void)json_object_set_new(o, names[n],
+			json_put(o, names[n],
 			    numbers(t, r, n));
 		(void)json_array_append_new(all, o);
 	}
@@ -195,11 +195,11 @@ trend_json(const struct trend *t)
 	for (i = oldest(t); i < t->taken; i++)
 		(void)json_array_append_new(at,
 		    json_integer(t->at_s[i % TREND_POINTS]));
-	(void)json_object_set_new(o, "step_s", json_integer(HISTORY_STEP_S));
-	(void)json_object_set_new(o, "at", at);
-	(void)json_object_set_new(o, "listeners",
+	json_put(o, "step_s", json_integer(HISTORY_STEP_S));
+	json_put(o, "at", at);
+	json_put(o, "listeners",
 	    rows_json(t, t->listeners, listener_names));
-	(void)json_object_set_new(o, "upstreams",
+	json_put(o, "upstreams",
 	    rows_json(t, t->upstreams, upstream_names));
 	return o;
 }
