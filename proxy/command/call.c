@@ -14,9 +14,9 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "proxy/command/clock.h"
 #include "proxy/started.h"
 
 enum { BODY_MOST = 64 * 1024 * 1024 };
@@ -94,15 +94,6 @@ call_target_fini(struct call_target *t)
 }
 
 /* -------------------------------------------------------------- connection */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static int
 say(char *why, size_t size, const char *shown, const char *what)
@@ -259,7 +250,8 @@ read_head(struct call *c, const char *shown, int64_t until_ms, char *why,
 		if (n == 0)
 			break;
 		/* What has come whole counts, however late. */
-		if (now_ms() > until_ms && strstr(c->bytes, "\r\n\r\n") == NULL) {
+		if (clock_now_ms() > until_ms &&
+		    strstr(c->bytes, "\r\n\r\n") == NULL) {
 			errno = ETIMEDOUT;
 			return say(why, size, shown, "no answer from weir");
 		}
@@ -274,7 +266,7 @@ begin_once(struct call *c, const struct call_target *t, const char *method,
     const char *path, const char *body, int64_t timeout_ms, char *why,
     size_t size)
 {
-	int64_t until_ms = now_ms() + timeout_ms;
+	int64_t until_ms = clock_now_ms() + timeout_ms;
 
 	c->len = c->at = 0;
 	c->status = 0;

@@ -13,10 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "conf/conf.h"
 #include "proxy/command/client.h"
+#include "proxy/command/clock.h"
+#include "proxy/command/path.h"
 #include "proxy/command/show.h"
 
 /* Milliseconds. */
@@ -147,71 +148,34 @@ command_errors(const json_t *errors)
 	}
 }
 
-/* RFC 3986 2.1, 2.3 */
-void
-command_put_escaped(FILE *out, const char *text)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789-._~:";
-
-	for (; *text != '\0'; text++)
-		if (strchr(plain, *text) != NULL)
-			putc(*text, out);
-		else
-			fprintf(out, "%%%02X", (unsigned char)*text);
-}
-
 /* malloc'd; NULL when out of memory. */
 static char *
 endpoint_path(const struct order *o)
 {
-	const char *between = "?";
-	char *path = NULL;
-	size_t len;
-	FILE *out = open_memstream(&path, &len);
+	char weight[24];
+	struct path p;
 
-	if (out == NULL)
-		return NULL;
-	fputs("/upstreams/", out);
-	command_put_escaped(out, o->words[0]);
-	fputs("/endpoints/", out);
-	command_put_escaped(out, o->words[1]);
-	if (o->words[2] != NULL) {
-		fprintf(out, "?state=%s", o->words[2]);
-		between = "&";
-	}
-	if (o->options & OPTION_WEIGHT) {
-		fprintf(out, "%sweight=%lld", between, (long long)o->weight);
-		between = "&";
-	}
-	if (o->what != NULL) {
-		fprintf(out, "%sfor=", between);
-		command_put_escaped(out, o->what);
-	}
-	if (fclose(out) == 0)
-		return path;
-	free(path);
-	return NULL;
+	snprintf(weight, sizeof(weight), "%lld", (long long)o->weight);
+	path_begin(&p, "/upstreams/");
+	path_word(&p, o->words[0]);
+	path_fixed(&p, "/endpoints/");
+	path_word(&p, o->words[1]);
+	path_query(&p, "state", o->words[2]);
+	path_query(&p, "weight", o->options & OPTION_WEIGHT ? weight : NULL);
+	path_query(&p, "for", o->what);
+	return path_end(&p);
 }
 
-/* malloc'd; NULL when out of memory. */
+/* Likewise. */
 static char *
 key_path(const struct order *o)
 {
-	char *path = NULL;
-	size_t len;
-	FILE *out = open_memstream(&path, &len);
+	struct path p;
 
-	if (out == NULL)
-		return NULL;
-	fputs("/key?upstream=", out);
-	command_put_escaped(out, o->words[0]);
-	fputs("&key=", out);
-	command_put_escaped(out, o->words[1]);
-	if (fclose(out) == 0)
-		return path;
-	free(path);
-	return NULL;
+	path_begin(&p, "/key");
+	path_query(&p, "upstream", o->words[0]);
+	path_query(&p, "key", o->words[1]);
+	return path_end(&p);
 }
 
 int
@@ -256,32 +220,26 @@ run_endpoint(struct order *o)
 	return CLIENT_OK;
 }
 
-char *
-command_path(const struct order *o, const char *what)
+void
+command_path_begin(struct path *p, const struct order *o, const char *what)
 {
-	char *path = NULL;
-	size_t len;
-	FILE *out = open_memstream(&path, &len);
-
-	if (out == NULL)
-		return NULL;
-	fputs("/upstreams/", out);
-	command_put_escaped(out, o->words[0]);
-	fprintf(out, "/%s", what);
-	if (fclose(out) == 0)
-		return path;
-	free(path);
-	return NULL;
+	path_begin(p, "/upstreams/");
+	path_word(p, o->words[0]);
+	path_fixed(p, "/");
+	path_fixed(p, what);
 }
 
 /* Pauses or resumes; the answer's number of leases, -1 when it has failed. */
 static long long
 set_paused(struct order *o, const char *what)
 {
-	char *path = command_path(o, what), *body;
+	char *path, *body;
 	long long leased;
+	struct path p;
 	json_t *j;
 
+	command_path_begin(&p, o, what);
+	path = path_end(&p);
 	if (path == NULL) {
 		command_fail(o, "out of memory");
 		return -1;
@@ -325,11 +283,17 @@ run_resume(struct order *o)
 int
 run_log(struct order *o)
 {
-	char path[128], *body;
+	char *path, *body;
+	struct path p;
 
-	snprintf(path, sizeof(path), "/log?level=%s%s%s", o->words[0],
-	    o->what != NULL ? "&for=" : "", o->what != NULL ? o->what : "");
+	path_begin(&p, "/log");
+	path_query(&p, "level", o->words[0]);
+	path_query(&p, "for", o->what);
+	path = path_end(&p);
+	if (path == NULL)
+		return command_fail(o, "out of memory");
 	body = command_fetch(o, "POST", path, COMMAND_CALL_MS);
+	free(path);
 	if (body == NULL)
 		return CLIENT_FAILED;
 	if (o->options & OPTION_JSON)
@@ -339,23 +303,6 @@ run_log(struct order *o)
 }
 
 /* ----------------------------------------------------------------- waiting */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void
-pause_ms(int64_t ms)
-{
-	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
-
-	(void)nanosleep(&ts, NULL);
-}
 
 /* A page's text without its last newline. */
 static void
@@ -412,15 +359,14 @@ at_most(int64_t a, int64_t b)
 int
 run_wait(struct order *o)
 {
-	int64_t until = o->timeout_ms == CONF_OFF ? INT64_MAX :
-	    now_ms() + o->timeout_ms;
+	int64_t until = clock_until_ms(o->timeout_ms);
 	bool (*done)(struct order *, int64_t, char *, size_t) =
 	    o->what != NULL && strcmp(o->what, "listeners") == 0 ? is_bound :
 	    is_ready;
 	char why[512];
 
 	for (;;) {
-		int64_t left = until - now_ms();
+		int64_t left = until - clock_now_ms();
 
 		if (done(o, at_most(left > 1 ? left : 1, PROBE_MS), why,
 		    sizeof(why))) {
@@ -429,10 +375,10 @@ run_wait(struct order *o)
 		}
 		if (o->whose.foreign)
 			return command_fail(o, "%s", why);
-		left = until - now_ms();
+		left = until - clock_now_ms();
 		if (left <= 0)
 			break;
-		pause_ms(at_most(left, POLL_MS));
+		clock_pause_ms(at_most(left, POLL_MS));
 	}
 	return command_fail(o, "still not so at %s: %s", o->target.shown, why);
 }
@@ -471,8 +417,7 @@ uptime_s(struct order *o)
 int
 run_stop(struct order *o)
 {
-	int64_t until = o->timeout_ms == CONF_OFF ? INT64_MAX :
-	    now_ms() + o->timeout_ms;
+	int64_t until = clock_until_ms(o->timeout_ms);
 	double before = uptime_s(o), now;
 	char *body = command_fetch(o, "POST", o->options & OPTION_NOW ? "/stop" :
 	    "/drain", COMMAND_CALL_MS);
@@ -482,10 +427,10 @@ run_stop(struct order *o)
 	free(body);
 	while ((now = uptime_s(o)) >= before && now >= 0) {
 		before = now;
-		if (now_ms() >= until)
+		if (clock_now_ms() >= until)
 			return command_fail(o, "%s still runs",
 			    o->target.shown);
-		pause_ms(POLL_MS);
+		clock_pause_ms(POLL_MS);
 	}
 	command_say(o, NULL, "stopped");
 	return CLIENT_OK;

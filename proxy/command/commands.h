@@ -78,11 +78,10 @@ json_t *command_fetch_rows(struct order *o, const char *path, const char *key,
     bool listeners) MUST_CHECK;
 /* As a line of standard output. */
 void command_print(const json_t *j);
-/* One part of a path or query, of any bytes. */
-void command_put_escaped(FILE *out, const char *text);
-/* "/upstreams/NAME/" of the first word, and what; malloc'd. NULL when out of
-   memory. */
-char *command_path(const struct order *o, const char *what) MUST_CHECK;
+/* A path: "/upstreams/NAME/" of the first word, and what. */
+struct path;
+void command_path_begin(struct path *p, const struct order *o,
+    const char *what);
 
 /* What is wrong, a line each. */
 void command_errors(const json_t *errors);

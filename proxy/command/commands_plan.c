@@ -13,6 +13,7 @@
 
 #include "conf/sent.h"
 #include "proxy/command/client.h"
+#include "proxy/command/path.h"
 
 /* Milliseconds: resolves users, reads certificates. */
 enum { PLAN_MS = 120 * 1000 };
@@ -23,18 +24,11 @@ enum { PLAN_MS = 120 * 1000 };
 static char *
 plan_path(const char *name)
 {
-	char *path = NULL;
-	size_t len;
-	FILE *out = open_memstream(&path, &len);
+	struct path p;
 
-	if (out == NULL)
-		return NULL;
-	fputs("/plan?name=", out);
-	command_put_escaped(out, name);
-	if (fclose(out) == 0)
-		return path;
-	free(path);
-	return NULL;
+	path_begin(&p, "/plan");
+	path_query(&p, "name", name);
+	return path_end(&p);
 }
 
 static void
@@ -122,22 +116,12 @@ run_plan(struct order *o)
 static char *
 reload_path(const struct order *o)
 {
-	char *path = NULL;
-	size_t len;
-	FILE *out = open_memstream(&path, &len);
+	struct path p;
 
-	if (out == NULL)
-		return NULL;
-	fprintf(out, "/reload?drop_overrides=%d",
-	    (o->options & OPTION_DROP) != 0);
-	if (o->confirm != NULL) {
-		fputs("&confirm=", out);
-		command_put_escaped(out, o->confirm);
-	}
-	if (fclose(out) == 0)
-		return path;
-	free(path);
-	return NULL;
+	path_begin(&p, "/reload");
+	path_query(&p, "drop_overrides", o->options & OPTION_DROP ? "1" : "0");
+	path_query(&p, "confirm", o->confirm);
+	return path_end(&p);
 }
 
 /* Until when, by the clock on the wall here, and how. */

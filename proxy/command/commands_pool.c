@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "proxy/command/client.h"
+#include "proxy/command/path.h"
 #include "proxy/command/show.h"
 #include "proxy/process.h"
 
@@ -137,45 +138,21 @@ run_kill(struct order *o)
 
 /* ------------------------------------------------------------------- faults */
 
-/* The next word of a query. */
-static void
-put_word(FILE *out, const char *key, const char *value, char *between)
-{
-	fprintf(out, "%c%s=", *between, key);
-	command_put_escaped(out, value);
-	*between = '&';
-}
-
 /* malloc'd; NULL when out of memory. */
 static char *
 fault_path(const struct order *o)
 {
-	char *base = command_path(o, "fault"), *path = NULL, between = '?';
-	size_t len;
-	FILE *out = base != NULL ? open_memstream(&path, &len) : NULL;
-	bool whole = out != NULL;
+	unsigned given = o->options;
+	struct path p;
 
-	if (out != NULL) {
-		fputs(base, out);
-		if (o->delay != NULL)
-			put_word(out, "delay", o->delay, &between);
-		if (o->options & OPTION_RESET)
-			put_word(out, "reset", "1", &between);
-		if (o->options & OPTION_ERROR)
-			put_word(out, "error", "1", &between);
-		if (o->percent != NULL)
-			put_word(out, "percent", o->percent, &between);
-		if (o->what != NULL)
-			put_word(out, "for", o->what, &between);
-		if (o->options & OPTION_OFF)
-			put_word(out, "off", "1", &between);
-		whole = fclose(out) == 0;
-	}
-	free(base);
-	if (whole)
-		return path;
-	free(path);
-	return NULL;
+	command_path_begin(&p, o, "fault");
+	path_query(&p, "delay", o->delay);
+	path_query(&p, "reset", given & OPTION_RESET ? "1" : NULL);
+	path_query(&p, "error", given & OPTION_ERROR ? "1" : NULL);
+	path_query(&p, "percent", o->percent);
+	path_query(&p, "for", o->what);
+	path_query(&p, "off", given & OPTION_OFF ? "1" : NULL);
+	return path_end(&p);
 }
 
 int

@@ -9,29 +9,12 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "conf/conf.h"
 #include "proxy/command/client.h"
+#include "proxy/command/clock.h"
 
 enum { POLL_MS = 50, PROBE_MS = 2000 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void
-pause_ms(int64_t ms)
-{
-	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
-
-	(void)nanosleep(&ts, NULL);
-}
 
 /* What it says, as JSON; NULL with a sentence in why. *status 0 = nobody. */
 static json_t *
@@ -100,8 +83,7 @@ is_over(struct order *o, const json_t *stats, long long before, int *status)
 int
 run_upgrade(struct order *o)
 {
-	int64_t until = o->timeout_ms == CONF_OFF ? INT64_MAX :
-	    now_ms() + o->timeout_ms;
+	int64_t until = clock_until_ms(o->timeout_ms);
 	int status = CLIENT_FAILED, http;
 	char why[512] = "";
 	long long before;
@@ -117,7 +99,7 @@ run_upgrade(struct order *o)
 		return command_fail(o, "not upgraded: %s", why);
 	json_decref(j);
 	/* While one takes over from the other nobody answers for a moment. */
-	while (now_ms() < until) {
+	while (clock_now_ms() < until) {
 		j = ask(o, "GET", "/stats", PROBE_MS, &http, why,
 		    sizeof(why));
 		if (j != NULL && is_over(o, j, before, &status)) {
@@ -125,7 +107,7 @@ run_upgrade(struct order *o)
 			return status;
 		}
 		json_decref(j);
-		pause_ms(POLL_MS);
+		clock_pause_ms(POLL_MS);
 	}
 	return command_fail(o, "it is not known what became of the "
 	    "upgrade%s%s", *why != '\0' ? ": " : "", why);

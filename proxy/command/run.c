@@ -17,10 +17,10 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf/value.h"
+#include "proxy/command/clock.h"
 #include "proxy/command/commands.h"
 #include "proxy/service/notify.h"
 
@@ -55,21 +55,6 @@ struct run {
 	struct notify manager;          /* our own */
 	char missing[NOTIFY_STATUS_MAX];
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static int64_t
-after(int64_t ms)
-{
-	return ms == CONF_OFF ? INT64_MAX : now_ms() + ms;
-}
 
 /* ---------------------------------------------------------------- children */
 
@@ -193,7 +178,7 @@ static void
 end_app(struct run *r, int number)
 {
 	r->stage = RUN_STOPPING;
-	r->at_ms = after(r->o->stop_ms);
+	r->at_ms = clock_until_ms(r->o->stop_ms);
 	tell(r->app, number);
 	/* One that is stopped hears nothing. */
 	tell(r->app, SIGCONT);
@@ -478,7 +463,7 @@ wait_and_see(struct run *r)
 {
 	struct pollfd p[] = { { .fd = r->socket, .events = POLLIN },
 	    { .fd = r->signals, .events = POLLIN } };
-	int64_t in_ms = r->at_ms - now_ms();
+	int64_t in_ms = r->at_ms - clock_now_ms();
 
 	if (in_ms <= 0) {
 		patience_ended(r);
@@ -504,7 +489,7 @@ run_command(const struct run_options *o, int (*serve)(void *arg), void *arg)
 	pid_t above = getpid();
 
 	notify_init(&r.manager);
-	r.at_ms = after(o->timeout_ms);
+	r.at_ms = clock_until_ms(o->timeout_ms);
 	r.socket = open_socket();
 	r.signals = take_signals();
 	/* A weir that has taken over from ours is to be ours too. */

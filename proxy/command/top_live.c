@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "proxy/command/clock.h"
 #include "proxy/command/top_feed.h"
 #include "proxy/command/top_screen.h"
 
@@ -43,15 +43,6 @@ struct live {
 	int64_t retry_ms;               /* when to try again, while closed */
 	char why[256];                  /* while closed */
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ----------------------------------------------------------------- showing */
 
@@ -84,11 +75,12 @@ ask_connections(struct live *l)
 	char *body = NULL, why[256];
 	int status;
 
-	if (l->connections != NULL && now_ms() - l->asked_ms < CONNECTIONS_MS)
+	if (l->connections != NULL &&
+	    clock_now_ms() - l->asked_ms < CONNECTIONS_MS)
 		return;
 	status = call_whole(l->target, "GET", "/connections", ASK_MS, &body,
 	    why, sizeof(why));
-	l->asked_ms = now_ms();
+	l->asked_ms = clock_now_ms();
 	if (status == 200) {
 		json_decref(l->connections);
 		l->connections = json_loads(body, 0, NULL);
@@ -242,14 +234,14 @@ press(struct live *l, int key)
 static int
 try_again(struct live *l)
 {
-	if (l->feed.open || now_ms() < l->retry_ms)
+	if (l->feed.open || clock_now_ms() < l->retry_ms)
 		return 0;
 	if (feed_open(&l->feed, l->target, l->why, sizeof(l->why)) == 0) {
-		l->heard_ms = now_ms();
+		l->heard_ms = clock_now_ms();
 		return 1;
 	}
-	l->retry_ms = now_ms() + TOP_RETRY_MS;
-	return now_ms() - l->heard_ms > TOP_GONE_MS ? -1 : 0;
+	l->retry_ms = clock_now_ms() + TOP_RETRY_MS;
+	return clock_now_ms() - l->heard_ms > TOP_GONE_MS ? -1 : 0;
 }
 
 static void
@@ -258,13 +250,13 @@ hear(struct live *l)
 	json_t *frame;
 
 	if (feed_read(&l->feed, &frame, l->why, sizeof(l->why)) < 0) {
-		l->heard_ms = now_ms();
-		l->retry_ms = now_ms() + TOP_RETRY_MS;
+		l->heard_ms = clock_now_ms();
+		l->retry_ms = clock_now_ms() + TOP_RETRY_MS;
 		return;
 	}
 	if (frame == NULL)
 		return;
-	l->heard_ms = now_ms();
+	l->heard_ms = clock_now_ms();
 	if (l->held) {
 		json_decref(frame);
 		return;
@@ -279,12 +271,12 @@ hear(struct live *l)
 static void
 check_silence(struct live *l)
 {
-	if (!l->feed.open || now_ms() - l->heard_ms < TOP_SILENT_MS)
+	if (!l->feed.open || clock_now_ms() - l->heard_ms < TOP_SILENT_MS)
 		return;
 	feed_close(&l->feed);
 	snprintf(l->why, sizeof(l->why), "nothing has come for %d s",
 	    TOP_SILENT_MS / 1000);
-	l->heard_ms = l->retry_ms = now_ms();
+	l->heard_ms = l->retry_ms = clock_now_ms();
 }
 
 /* ----------------------------------------------------------------- signals */
@@ -369,7 +361,7 @@ run(struct live *l, int signals)
 int
 top_live(const struct call_target *t, char *why, size_t size)
 {
-	struct live l = { .target = t, .heard_ms = now_ms() };
+	struct live l = { .target = t, .heard_ms = clock_now_ms() };
 	sigset_t before;
 	int signals, result = 1;
 
