@@ -29,22 +29,19 @@ upstream connection for each client, also in http-many and idle.
 
 SPDX-License-Identifier: MIT
 """
-import argparse
 import contextlib
 import os
 import re
-import resource
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from case import Failed, Skip, die_with_parent, need, port
-from contest import Running, cores, put, tell, turns
+from contest import (Running, contest, cores, leave_out, options, put, turns,
+                     want_descriptors)
 from weir import BINARY
 
 # name: mode, path, clients, further arguments of wrk
@@ -312,67 +309,28 @@ def measure(scenario, folder, origin, rounds, seconds, missing):
         return turns(there, rounds, lambda c: wrk(c, scenario, seconds))
 
 
-def options():
-    p = argparse.ArgumentParser(
-        description=__doc__, usage=argparse.SUPPRESS,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("scenarios", nargs="*", metavar="SCENARIO")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--seconds", type=int, default=3)
-    o = p.parse_args()
-    for name in o.scenarios:
-        if name not in SCENARIOS:
-            p.error("no scenario %r, expected one of: %s" % (
-                name, " ".join(SCENARIOS)))
-    if o.rounds < 1 or o.seconds < 1:
-        p.error("--rounds and --seconds begin at 1")
-    o.scenarios = o.scenarios or list(SCENARIOS)
-    return o
-
-
-def prepare(o):
-    """Cores, descriptors; leaves out what cannot be measured here."""
+def begin(o, stack, folder, missing):
+    """Cores, descriptors, the origin; leaves out what cannot be measured."""
     global proxy_core, load_core
     proxy_core, load_core = cores()
     need("nginx")               # as the origin
     try:
         need("wrk")
     except Skip as why:
-        print("%s: only idle is measured" % why)
-        o.scenarios = [s for s in o.scenarios if s == "idle"]
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard != resource.RLIM_INFINITY and hard < FDS:
-        print("only %d descriptors: idle and http-many are left out" % hard)
-        o.scenarios = [s for s in o.scenarios
-                       if s not in ("idle", "http-many")]
-    else:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (FDS, hard))
+        leave_out(o, [s for s in SCENARIOS if s != "idle"], why)
+    want_descriptors(o, FDS, ("idle", "http-many"))
+    origin = start_origin(stack, folder)
+    return lambda scenario: measure(scenario, folder, origin, o.rounds,
+                                    o.seconds, missing)
 
 
 def main():
-    o = options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    o = options(__doc__, SCENARIOS)
     missing = {}
-    try:
-        prepare(o)
-        print("%d rounds of %d s; load average %.2f before" % (
-            o.rounds, o.seconds, os.getloadavg()[0]), flush=True)
-        with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="weir-bench-"))
-            os.chmod(folder, 0o755)
-            origin = start_origin(stack, folder)
-            for scenario in o.scenarios:
-                tell(scenario, measure(scenario, folder, origin, o.rounds,
-                                       o.seconds, missing))
-    except KeyboardInterrupt:
-        return 130
-    except (Failed, Skip) as e:
-        print("bench: %s" % e, file=sys.stderr)
-        return 1
+    status = contest(o, lambda *where: begin(o, *where, missing))
     for (name, mode), why in missing.items():
         print("left out: %s (%s): %s" % (name, mode, why))
-    return 0
+    return status
 
 
 sys.exit(main())

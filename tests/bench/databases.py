@@ -15,21 +15,18 @@ contender's alone, for each request.
 
 SPDX-License-Identifier: MIT
 """
-import argparse
 import contextlib
 import csv
 import os
 import re
-import resource
-import signal
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from case import Failed, Skip, die_with_parent, need, port
-from contest import Running, cores, put, tell, turns
+from contest import (Running, contest, cores, options, put, turns,
+                     want_descriptors)
 from postgres import Postgres
 from redis import RedisServer
 from weir import BINARY
@@ -214,54 +211,21 @@ def measure(scenario, folder, servers, o, missing):
         return turns(there, o.rounds, round_of)
 
 
-def options():
-    p = argparse.ArgumentParser(
-        description=__doc__, usage=argparse.SUPPRESS,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("scenarios", nargs="*", metavar="SCENARIO")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--seconds", type=int, default=3)
-    o = p.parse_args()
-    for name in o.scenarios:
-        if name not in SCENARIOS:
-            p.error("no scenario %r, expected one of: %s" % (
-                name, " ".join(SCENARIOS)))
-    if o.rounds < 1 or o.seconds < 1:
-        p.error("--rounds and --seconds begin at 1")
-    o.scenarios = o.scenarios or list(SCENARIOS)
-    return o
+def begin(o, stack, folder, missing):
+    o.core, load = cores()
+    want_descriptors(o, FDS, ("redis-many",))
+    servers = Servers(load)
+    stack.callback(servers.end)
+    return lambda scenario: measure(scenario, folder, servers, o, missing)
 
 
 def main():
-    o = options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard != resource.RLIM_INFINITY and hard < FDS:
-        print("only %d descriptors: redis-many is left out" % hard)
-        o.scenarios = [s for s in o.scenarios if s != "redis-many"]
-    else:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (FDS, hard))
+    o = options(__doc__, SCENARIOS)
     missing = {}
-    try:
-        o.core, load = cores()
-        servers = Servers(load)
-        print("%d rounds of %d s; load average %.2f before" % (
-            o.rounds, o.seconds, os.getloadavg()[0]), flush=True)
-        with contextlib.ExitStack() as stack:
-            stack.callback(servers.end)
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="weir-bench-"))
-            os.chmod(folder, 0o755)
-            for scenario in o.scenarios:
-                tell(scenario, measure(scenario, folder, servers, o, missing))
-    except KeyboardInterrupt:
-        return 130
-    except (Failed, Skip) as e:
-        print("bench: %s" % e, file=sys.stderr)
-        return 1
+    status = contest(o, lambda *where: begin(o, *where, missing))
     for name, why in missing.items():
         print("left out: %s: %s" % (name, why))
-    return 0
+    return status
 
 
 sys.exit(main())

@@ -9,6 +9,7 @@ Keys are of EC: made in a moment.
 
 SPDX-License-Identifier: MIT
 """
+import hashlib
 import itertools
 import os
 import ssl
@@ -25,8 +26,9 @@ FUTURE = ("20480101000000Z", "20490101000000Z")
 
 
 def openssl(*argv, status=0):
+    """What it prints, as bytes; files are those of the test's folder."""
     r = subprocess.run([need("openssl"), *argv], capture_output=True,
-                       stdin=subprocess.DEVNULL, timeout=60,
+                       cwd=temp_dir(), stdin=subprocess.DEVNULL, timeout=60,
                        preexec_fn=die_with_parent)
     if r.returncode != status:
         raise Failed("openssl %s: %s" % (" ".join(argv), r.stderr.decode()))
@@ -40,6 +42,17 @@ class Pair:
     def __init__(self, stem):
         self.file, self.key = stem + ".crt", stem + ".key"
         self.both = stem + ".pem"
+
+    @property
+    def crt(self):
+        return self.file
+
+    def conf(self):
+        """As keys of a group of a configuration file."""
+        return 'certificate = "%s"; key = "%s";' % (self.file, self.key)
+
+    def fingerprint(self):
+        return hashlib.sha256(self.der).hexdigest()
 
     def join(self):
         put(os.path.basename(self.both), _read(self.file) + _read(self.key))

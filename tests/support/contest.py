@@ -3,16 +3,77 @@ in turns, compared round by round. tests/bench says what they are set to do.
 
 SPDX-License-Identifier: MIT
 """
+import argparse
 import contextlib
 import os
 import re
+import resource
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 
-from case import Failed, die_with_parent, need, until
+from case import Failed, Skip, die_with_parent, need, until
 from weir import listening
+
+
+def options(doc, scenarios):
+    """The command line: .scenarios, .rounds, .seconds."""
+    p = argparse.ArgumentParser(
+        description=doc, usage=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--seconds", type=int, default=3)
+    o = p.parse_args()
+    for name in o.scenarios:
+        if name not in scenarios:
+            p.error("no scenario %r, expected one of: %s" % (
+                name, " ".join(scenarios)))
+    if o.rounds < 1 or o.seconds < 1:
+        p.error("--rounds and --seconds begin at 1")
+    o.scenarios = o.scenarios or list(scenarios)
+    return o
+
+
+def leave_out(o, names, why):
+    """Those cannot be measured here."""
+    print("%s: left out: %s" % (why, ", ".join(names)))
+    o.scenarios = [s for s in o.scenarios if s not in names]
+
+
+def want_descriptors(o, n, hungry):
+    """So many may be open from here on, else the hungry scenarios are out."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < n:
+        leave_out(o, hungry, "only %d descriptors" % hard)
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n, hard))
+
+
+def contest(o, begin):
+    """All scenarios, in a folder of their own: begin(stack, folder) returns
+    what measures one. Returns the exit status."""
+    name = os.path.basename(sys.argv[0]).partition(".")[0]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="weir-bench-"))
+            os.chmod(folder, 0o755)
+            before = os.getloadavg()[0]
+            measure = begin(stack, folder)
+            print("%d rounds of %d s; load average %.2f before" % (
+                o.rounds, o.seconds, before), flush=True)
+            for scenario in o.scenarios:
+                tell(scenario, measure(scenario))
+    except KeyboardInterrupt:
+        return 130
+    except (Failed, Skip) as e:
+        print("%s: %s" % (name, e), file=sys.stderr)
+        return 1
+    return 0
 
 
 def cores():

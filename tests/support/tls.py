@@ -1,55 +1,32 @@
-"""TLS for tests: certificates made when they are wanted, clients, origins.
+"""TLS for tests: a small CA, clients, origins.
 
-Ca makes certificates with openssl(1); TlsClient is a Client inside of TLS,
-TlsOrigin an HttpOrigin.
+Ca makes certificates with openssl(1) that are good for days, and of RSA where
+that is wanted; certs.py has one with all that an authority does. TlsClient is a
+Client inside of TLS, TlsOrigin an HttpOrigin.
 
 SPDX-License-Identifier: MIT
 """
 import os
-import shutil
 import ssl
-import subprocess
 
-from case import Failed, Skip, later, put, temp_dir
+from case import later, put, temp_dir
+from certs import Pair, client_context, openssl, server_context
 from web import HttpOrigin
 from wire import Client, Wire, dial
 
 
-def openssl(*words):
-    if shutil.which("openssl") is None:
-        raise Skip("no openssl")
-    r = subprocess.run(["openssl", *words], capture_output=True, text=True,
-                       cwd=temp_dir(), stdin=subprocess.DEVNULL)
-    if r.returncode != 0:
-        raise Failed("openssl %s: %s" % (" ".join(words), r.stderr[-800:]))
-    return r.stdout
+def _pair(stem):
+    return Pair(os.path.join(temp_dir(), stem))
 
 
-class Cert:
-    """crt, key: paths."""
-
-    def __init__(self, stem):
-        self.crt = os.path.join(temp_dir(), stem + ".crt")
-        self.key = os.path.join(temp_dir(), stem + ".key")
-
-    def conf(self):
-        """As keys of a group of a configuration file."""
-        return 'certificate = "%s"; key = "%s";' % (self.crt, self.key)
-
-    def fingerprint(self):
-        said = openssl("x509", "-in", self.crt, "-noout", "-fingerprint",
-                       "-sha256")
-        return said.strip().partition("=")[2].replace(":", "").lower()
-
-
-class Ca(Cert):
+class Ca(Pair):
     """A CA of its own; its certificates are believed where .crt is."""
 
     count = 0
 
     def __init__(self, name="Test CA"):
         Ca.count += 1
-        super().__init__("ca%d" % Ca.count)
+        super().__init__(os.path.join(temp_dir(), "ca%d" % Ca.count))
         self.made = 0
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt",
                 "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key,
@@ -60,7 +37,7 @@ class Ca(Cert):
         it, DNS:name."""
         self.made += 1
         stem = "%s-%d" % (os.path.basename(self.crt)[:-4], self.made)
-        c = Cert(stem)
+        c = _pair(stem)
         kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt",
                                          "ec_paramgen_curve:P-256"]
         openssl("req", "-new", "-newkey", *kind, "-nodes", "-keyout", c.key,
@@ -79,29 +56,13 @@ class Ca(Cert):
         put(stem + ".txt", "".join(
             "R\t350101000000Z\t240101000000Z\t%s\tunknown\t/CN=x\n" %
             openssl("x509", "-in", c.crt, "-noout",
-                    "-serial").strip().partition("=")[2] for c in revoked))
+                    "-serial").decode().strip().partition("=")[2]
+            for c in revoked))
         put(stem + ".cnf", "[ca]\ndefault_ca = d\n[d]\ndatabase = %s.txt\n"
             "default_md = sha256\ndefault_crl_days = 9\n" % stem)
         openssl("ca", "-gencrl", "-config", stem + ".cnf", "-cert", self.crt,
                 "-keyfile", self.key, "-out", stem + ".pem")
         return os.path.join(temp_dir(), stem + ".pem")
-
-
-def client_context(ca=None, cert=None, version=None, alpn=None):
-    """What a client believes and shows; ca None: everything."""
-    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca is None:
-        ctx.check_hostname = False
-        ctx.verify_mode = ssl.CERT_NONE
-    else:
-        ctx.load_verify_locations(ca.crt)
-    if cert is not None:
-        ctx.load_cert_chain(cert.crt, cert.key)
-    if version is not None:
-        ctx.minimum_version = ctx.maximum_version = version
-    if alpn is not None:
-        ctx.set_alpn_protocols(alpn)
-    return ctx
 
 
 class TlsClient(Client):
@@ -122,7 +83,7 @@ class TlsClient(Client):
         """The DNS names of the certificate that was shown, in order."""
         put("shown.der", self.sock.getpeercert(True))
         said = openssl("x509", "-inform", "DER", "-in", "shown.der",
-                       "-noout", "-ext", "subjectAltName")
+                       "-noout", "-ext", "subjectAltName").decode()
         return [w.strip()[4:] for w in said.replace("\n", ",").split(",")
                 if w.strip().startswith("DNS:")]
 
@@ -131,11 +92,7 @@ class TlsOrigin(HttpOrigin):
     """Shows cert; clients: the Ca that clients' certificates are of."""
 
     def __init__(self, cert, clients=None, **more):
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(cert.crt, cert.key)
-        if clients is not None:
-            self.context.load_verify_locations(clients.crt)
-            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.context = server_context(cert, clients)
         self.asked = []         # names by SNI
         self.context.sni_callback = lambda s, name, c: self.asked.append(name)
         self.resumed = 0

@@ -112,13 +112,13 @@ def client_certificates_are_required_and_revoked():
                                  'crl = "%s";' % ca.crl(bad))))
     number = w.conf.ports["front"]
     for version in (V12, V13):
-        ok(ask(TlsClient(number, client_context(cert=good,
+        ok(ask(TlsClient(number, client_context(pair=good,
                                                 version=version))))
         refused_as(lambda: TlsClient(number, client_context(version=version)))
         refused_as(lambda: TlsClient(number, client_context(
-            cert=bad, version=version)))
+            pair=bad, version=version)))
         refused_as(lambda: TlsClient(number, client_context(
-            cert=Ca().cert("else"), version=version)))
+            pair=Ca().cert("else"), version=version)))
     w.wait_log("no certificate was shown")
     w.wait_log('the certificate of "bad" has been revoked')
     w.wait_log('the certificate of "else" is not signed by a known CA')
@@ -172,7 +172,7 @@ def upstreams_are_told_who_it_is_and_by_nobody_else():
     lies = [("X-Client-Subject", "CN=root"), ("x-client-san", "DNS:root"),
             ("X_Client_Verify", "SUCCESS"), ("X-CLIENT-FINGERPRINT", "00"),
             ("Client-Cert", ":AA==:"), ("X-Other", "stays")]
-    ok(ask(TlsClient(number, client_context(cert=who)), fields=lies))
+    ok(ask(TlsClient(number, client_context(pair=who)), fields=lies))
     q = o.seen[-1]
     eq(q.get("X-Client-Subject"), "CN=app", "subject")
     eq(q.get("X-Client-San"), "DNS:app.test,URI:spiffe://test/app", "names")
