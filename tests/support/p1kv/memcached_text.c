@@ -299,14 +299,89 @@ say_big(struct client *c)
 	hear(c, LINE, "DELETED\r\n");
 }
 
+/* Only where there is nothing, or only where there is something. */
+static void
+say_if(struct client *c, unsigned k, bool replace)
+{
+	struct value *v = &peer(c)->values[k], made = *v;
+	bool stored = v->set == replace;
+
+	value_make(&made);
+	say_store(c, replace ? "replace" : "add", k, &made, "");
+	hear(c, LINE, stored ? "STORED\r\n" : "NOT_STORED\r\n");
+	if (stored)
+		*v = made;
+}
+
+/* The number is known when it has come: for the next batch. */
+static void
+say_gets(struct client *c, unsigned k, const char *key)
+{
+	const struct value *v = &peer(c)->values[k];
+	struct bytes all = { 0 };
+	struct want *w;
+
+	bytes_print(&c->out, "gets %s\r\n", key);
+	if (!v->set) {
+		hear(c, VALUES, "END\r\n");
+		return;
+	}
+	bytes_print(&all, "%s", v->text);
+	w = want_add(&c->wants, GETS, &all);
+	w->high = VALUES;
+	w->low = k;
+	w->size = v->flags;
+}
+
+static void
+say_cas(struct client *c, unsigned k)
+{
+	struct value *v = &peer(c)->values[k], made = *v;
+	bool right = percent(70);
+	char cas[32];
+
+	if (!v->set || v->cas == 0) {
+		say_get(c, k, "get");
+		return;
+	}
+	value_make(&made);
+	(void)snprintf(cas, sizeof(cas), " %" PRIu64,
+	    right ? v->cas : v->cas + 1000000000);
+	if (right)
+		*v = made;
+	say_store(c, "cas", k, &made, cas);
+	hear(c, LINE, right ? "STORED\r\n" : "EXISTS\r\n");
+}
+
+static void
+say_delete(struct client *c, unsigned k, const char *key, bool meta)
+{
+	struct value *v = &peer(c)->values[k];
+
+	bytes_print(&c->out, meta ? "md %s k\r\n" : "delete %s\r\n", key);
+	if (meta)
+		hear(c, META, "%s k%s\r\n", v->set ? "HD" : "NF", key);
+	else
+		hear(c, LINE, v->set ? "DELETED\r\n" : "NOT_FOUND\r\n");
+	v->set = false;
+}
+
+static void
+say_version(struct client *c)
+{
+	struct bytes all = { 0 };
+
+	bytes_print(&c->out, "version\r\n");
+	bytes_print(&all, "VERSION ");
+	want_add(&c->wants, B_VERSION, &all)->high = LINE;
+}
+
 void
 say_text(struct client *c, enum op op)
 {
 	unsigned k = (unsigned)below(KEYS);
 	struct value *v = &peer(c)->values[k];
-	struct value made = *v;
-	struct bytes all = { 0 };
-	char key[64], cas[32];
+	char key[64];
 
 	key_of(c, k, key);
 	switch (op) {
@@ -317,47 +392,16 @@ say_text(struct client *c, enum op op)
 		break;
 	case OP_ADD:
 	case OP_REPLACE:
-		value_make(&made);
-		say_store(c, op == OP_ADD ? "add" : "replace", k, &made, "");
-		hear(c, LINE, v->set == (op == OP_REPLACE) ? "STORED\r\n" :
-		    "NOT_STORED\r\n");
-		if (v->set == (op == OP_REPLACE))
-			*v = made;
+		say_if(c, k, op == OP_REPLACE);
 		break;
 	case OP_MULTI_GET:
 		say_multi_get(c);
 		break;
 	case OP_GETS:
-		/* The number is known when it has come: for the next batch. */
-		bytes_print(&c->out, "gets %s\r\n", key);
-		if (v->set) {
-			struct want *w;
-
-			bytes_print(&all, "%s", v->text);
-			w = want_add(&c->wants, GETS, &all);
-			w->high = VALUES;
-			w->low = k;
-			w->size = v->flags;
-		} else
-			hear(c, VALUES, "END\r\n");
+		say_gets(c, k, key);
 		break;
 	case OP_CAS:
-		if (!v->set || v->cas == 0) {
-			say_get(c, k, "get");
-			break;
-		}
-		value_make(&made);
-		if (percent(70)) {
-			(void)snprintf(cas, sizeof(cas), " %" PRIu64, v->cas);
-			*v = made;
-			say_store(c, "cas", k, &made, cas);
-			hear(c, LINE, "STORED\r\n");
-		} else {
-			(void)snprintf(cas, sizeof(cas), " %" PRIu64,
-			    v->cas + 1000000000);
-			say_store(c, "cas", k, &made, cas);
-			hear(c, LINE, "EXISTS\r\n");
-		}
+		say_cas(c, k);
 		break;
 	case OP_APPEND:
 	case OP_PREPEND:
@@ -371,17 +415,8 @@ say_text(struct client *c, enum op op)
 		say_count(c, percent(50), true);
 		break;
 	case OP_DELETE:
-		bytes_print(&c->out, "delete %s\r\n", key);
-		hear(c, LINE, v->set ? "DELETED\r\n" : "NOT_FOUND\r\n");
-		v->set = false;
-		break;
 	case OP_META_DELETE:
-		bytes_print(&c->out, "md %s k\r\n", key);
-		if (v->set)
-			hear(c, META, "HD k%s\r\n", key);
-		else
-			hear(c, META, "NF k%s\r\n", key);
-		v->set = false;
+		say_delete(c, k, key, op == OP_META_DELETE);
 		break;
 	case OP_TOUCH:
 		bytes_print(&c->out, "touch %s 0\r\n", key);
@@ -394,9 +429,7 @@ say_text(struct client *c, enum op op)
 		say_noreply(c);
 		break;
 	case OP_VERSION:
-		bytes_print(&c->out, "version\r\n");
-		bytes_print(&all, "VERSION ");
-		want_add(&c->wants, B_VERSION, &all)->high = LINE;
+		say_version(c);
 		break;
 	case OP_ERROR:
 		say_error(c);
