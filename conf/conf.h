@@ -454,6 +454,9 @@ struct conf_proto {
 	/* Optional: of two conf_upstream.own, are connections that were made
 	   under one as good under the other? NULL = always. */
 	bool      (*alike)(const void *a, const void *b);
+	/* Optional: of two conf_listener.own, the key of a file that both name
+	   and that holds something else in `now`; NULL = there is none. */
+	const char *(*file_changed)(const void *was, const void *now);
 };
 
 /* ------------------------------------------------------------------ errors */

@@ -219,6 +219,14 @@ sent_hides(const struct conf *c)
 	return source->sent && source->hides;
 }
 
+bool
+sent_hides_name(const struct conf *c, const char *name)
+{
+	const struct source *source = c->source;
+
+	return source->sent && source_hides(source, name);
+}
+
 /* What text_read() would have found while it looked for includes. */
 static int
 refuse_includes(const struct text *t, struct problems *p)

@@ -37,7 +37,9 @@ char *sent_make(const char *path, struct conf_errors *errors) MUST_CHECK;
 int sent_read(struct text *t, const char *path, const char *name,
     const char *given, struct problems *p) MUST_CHECK;
 
-/* Does a text that was sent hold values that the sender is not to learn? */
+/* Does a text that was sent hold values that the sender is not to learn? Is a
+   name of c, by its pointer, one of them? */
 bool sent_hides(const struct conf *c);
+bool sent_hides_name(const struct conf *c, const char *name);
 
 #endif

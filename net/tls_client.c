@@ -39,7 +39,7 @@ struct tls_client {
 	const struct tls_client_options *o;
 	pthread_mutex_t lock;           /* of what follows */
 	SSL_CTX *ctx;                   /* counted */
-	int64_t not_after_s;
+	struct tls_files files;
 	uint8_t identity[32];
 	struct tls_watch watch;
 };
@@ -264,16 +264,31 @@ digest_text(EVP_MD_CTX *md, const char *text)
 	EVP_DigestUpdate(md, "\0", 1);
 }
 
-/* All that it is told, and the files as they are. */
+/* The files as they are. */
 static int
-identify(const struct tls_client_options *o, uint8_t out[32],
+note_files(const struct tls_client_options *o, struct tls_files *f,
     struct tls_wrong *wrong)
+{
+	*f = (struct tls_files){ 0 };
+	return tls_files_note(f, TLS_FILE_CA, o->ca, "ca", wrong) == -1 ||
+	    tls_files_note(f, TLS_FILE_CRL, o->crl, "crl", wrong) == -1 ||
+	    tls_files_note(f, TLS_FILE_CERTIFICATE, o->certificate,
+	    "certificate", wrong) == -1 ||
+	    tls_files_note(f, TLS_FILE_KEY, o->key, "key", wrong) == -1 ?
+	    -1 : 0;
+}
+
+/* All that it is told, and the files. */
+static int
+identify(const struct tls_client_options *o, struct tls_files *f,
+    uint8_t out[32], struct tls_wrong *wrong)
 {
 	const struct tls_options *c = &o->common;
 	unsigned plain[] = { o->verify, c->min_version, c->max_version };
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	int status = md == NULL || EVP_DigestInit_ex(md, EVP_sha256(),
-	    NULL) != 1 ? tls_wrong_say(wrong, "tls", "out of memory") : 0;
+	    NULL) != 1 ? tls_wrong_say(wrong, "tls", "out of memory") :
+	    note_files(o, f, wrong);
 
 	if (status == 0) {
 		EVP_DigestUpdate(md, plain, sizeof(plain));
@@ -283,17 +298,9 @@ identify(const struct tls_client_options *o, uint8_t out[32],
 		digest_text(md, o->server_name);
 		for (size_t i = 0; i < c->n_alpn; i++)
 			digest_text(md, c->alpn[i]);
-		status = tls_file_digest(md, o->ca, "ca", wrong);
-	}
-	if (status == 0)
-		status = tls_file_digest(md, o->crl, "crl", wrong);
-	if (status == 0)
-		status = tls_file_digest(md, o->certificate, "certificate",
-		    wrong);
-	if (status == 0)
-		status = tls_file_digest(md, o->key, "key", wrong);
-	if (status == 0)
+		EVP_DigestUpdate(md, f->held, sizeof(f->held));
 		EVP_DigestFinal_ex(md, out, NULL);
+	}
 	EVP_MD_CTX_free(md);
 	return status;
 }
@@ -315,8 +322,9 @@ tls_client_new(const struct tls_client_options *o, char *why, size_t size)
 		    tls_watch_add(&c->watch, o->crl) == 0 &&
 		    tls_watch_add(&c->watch, o->certificate) == 0 &&
 		    tls_watch_add(&c->watch, o->key) == 0 &&
-		    identify(o, c->identity, &wrong) == 0)
-			c->ctx = context_new(o, &c->not_after_s, &wrong);
+		    identify(o, &c->files, c->identity, &wrong) == 0)
+			c->ctx = context_new(o, &c->files.not_after_s,
+			    &wrong);
 	}
 	if (c != NULL && c->ctx != NULL)
 		return c;
@@ -394,14 +402,14 @@ enum tls_look
 tls_client_look(struct tls_client *c, char *why, size_t size)
 {
 	struct tls_wrong wrong = { "" };
-	int64_t not_after_s;
+	struct tls_files files;
 	uint8_t identity[32];
 	SSL_CTX *fresh, *old;
 
 	if (!tls_watch_look(&c->watch))
 		return TLS_LOOK_SAME;
-	fresh = identify(c->o, identity, &wrong) == -1 ? NULL :
-	    context_new(c->o, &not_after_s, &wrong);
+	fresh = identify(c->o, &files, identity, &wrong) == -1 ? NULL :
+	    context_new(c->o, &files.not_after_s, &wrong);
 	if (fresh == NULL) {
 		tls_watch_refused(&c->watch);
 		snprintf(why, size, "%s", wrong.text);
@@ -410,7 +418,7 @@ tls_client_look(struct tls_client *c, char *why, size_t size)
 	pthread_mutex_lock(&c->lock);
 	old = c->ctx;
 	c->ctx = fresh;
-	c->not_after_s = not_after_s;
+	c->files = files;
 	memcpy(c->identity, identity, sizeof(identity));
 	pthread_mutex_unlock(&c->lock);
 	SSL_CTX_free(old);
@@ -438,13 +446,19 @@ tls_client_alike(struct tls_client *a, struct tls_client *b)
 	return memcmp(of_a, of_b, sizeof(of_a)) == 0;
 }
 
+void
+tls_client_files(struct tls_client *c, struct tls_files *files)
+{
+	pthread_mutex_lock(&c->lock);
+	*files = c->files;
+	pthread_mutex_unlock(&c->lock);
+}
+
 int64_t
 tls_client_not_after(struct tls_client *c)
 {
-	int64_t end;
+	struct tls_files files;
 
-	pthread_mutex_lock(&c->lock);
-	end = c->not_after_s;
-	pthread_mutex_unlock(&c->lock);
-	return end;
+	tls_client_files(c, &files);
+	return files.not_after_s;
 }

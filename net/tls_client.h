@@ -10,6 +10,7 @@
 #define NET_TLS_CLIENT_H
 
 #include "net/tls_context.h"
+#include "net/tls_files.h"
 #include "net/tls_server.h"
 
 struct tls_client;
@@ -45,6 +46,9 @@ enum tls_look tls_client_look(struct tls_client *c, char *why, size_t size);
 /* Would what was verified by one be verified by the other, shown the same
    certificate? NULL is no TLS. */
 bool tls_client_alike(struct tls_client *a, struct tls_client *b);
+
+/* What it was made of. */
+void tls_client_files(struct tls_client *c, struct tls_files *files);
 
 /* Seconds since 1970 at which its own certificate expires; 0 = has none. */
 int64_t tls_client_not_after(struct tls_client *c);

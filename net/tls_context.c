@@ -204,25 +204,6 @@ tls_file_open(const char *path, const char *key, struct tls_wrong *wrong)
 	return text;
 }
 
-int
-tls_file_digest(EVP_MD_CTX *md, const char *path, const char *key,
-    struct tls_wrong *wrong)
-{
-	BIO *text = path == NULL ? NULL : tls_file_open(path, key, wrong);
-	uint64_t length = 0;
-	char *bytes = NULL;
-
-	if (path != NULL && text == NULL)
-		return -1;
-	if (text != NULL)
-		length = (uint64_t)BIO_get_mem_data(text, &bytes);
-	EVP_DigestUpdate(md, &length, sizeof(length));
-	if (length > 0)
-		EVP_DigestUpdate(md, bytes, (size_t)length);
-	BIO_free(text);
-	return 0;
-}
-
 /* The end of the file, not a mistake in it? */
 static bool
 was_last(void)

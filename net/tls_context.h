@@ -64,10 +64,6 @@ int tls_wrong_openssl(struct tls_wrong *wrong, const char *key,
 BIO *tls_file_open(const char *path, const char *key, struct tls_wrong *wrong)
     MUST_CHECK;
 
-/* What is in a file, and how long it is, into a digest; path NULL is none. */
-int tls_file_digest(EVP_MD_CTX *md, const char *path, const char *key,
-    struct tls_wrong *wrong) MUST_CHECK;
-
 /*
  * A certificate and its chain, first the certificate. At least one; NULL with
  * wrong filled in.

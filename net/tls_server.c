@@ -56,6 +56,7 @@ struct set {
 	size_t n_names;
 	unsigned char *alpn;
 	size_t n_alpn;
+	struct tls_files files;
 	uint8_t identity[TLS_IDENTITY_SIZE];
 };
 
@@ -63,7 +64,6 @@ struct tls_server {
 	const struct tls_server_options *o;
 	pthread_mutex_t lock;           /* of ctx */
 	SSL_CTX *ctx;                   /* the first site's; counted */
-	int64_t not_after_s;            /* likewise under lock */
 	struct tls_watch watch;
 };
 
@@ -237,15 +237,20 @@ identify(struct set *set, struct tls_wrong *wrong)
 	int status = md == NULL || EVP_DigestInit_ex(md, EVP_sha256(),
 	    NULL) != 1 ? tls_wrong_say(wrong, "tls", "out of memory") : 0;
 
+	if (status == 0 && (tls_files_note(&set->files, TLS_FILE_CA,
+	    o->client_ca, "client_ca", wrong) == -1 ||
+	    tls_files_note(&set->files, TLS_FILE_CRL, o->crl, "crl",
+	    wrong) == -1))
+		status = -1;
 	if (status == 0) {
 		EVP_DigestUpdate(md, o->name, strlen(o->name) + 1);
 		EVP_DigestUpdate(md, &auth, sizeof(auth));
-		status = tls_file_digest(md, o->client_ca, "client_ca", wrong);
-	}
-	if (status == 0)
-		status = tls_file_digest(md, o->crl, "crl", wrong);
-	if (status == 0)
+		EVP_DigestUpdate(md, set->files.held[TLS_FILE_CA],
+		    TLS_HELD_SIZE);
+		EVP_DigestUpdate(md, set->files.held[TLS_FILE_CRL],
+		    TLS_HELD_SIZE);
 		EVP_DigestFinal_ex(md, set->identity, NULL);
+	}
 	EVP_MD_CTX_free(md);
 	return status;
 }
@@ -374,11 +379,37 @@ make_slot(void)
 	slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, set_ended);
 }
 
+/* Before they are read: a file that is another one in between counts as what
+   it was, so that the difference is told. */
+static int
+note_pair(struct tls_files *f, const struct tls_pair *pair, const char *prefix,
+    struct tls_wrong *wrong)
+{
+	const struct {
+		enum tls_file kind;
+		const char *key, *path;
+	} files[] = {
+		{ TLS_FILE_CERTIFICATE, "certificate", pair->certificate },
+		{ TLS_FILE_KEY, "key", pair->key },
+		{ TLS_FILE_OCSP, "ocsp", pair->ocsp }
+	};
+	char key[64];
+
+	for (size_t i = 0; i < NELEMS(files); i++) {
+		snprintf(key, sizeof(key), "%s%s", prefix, files[i].key);
+		if (tls_files_note(f, files[i].kind, files[i].path, key,
+		    wrong) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 read_certificates(struct set *set, struct tls_wrong *wrong)
 {
 	const struct tls_server_options *o = set->o;
 	char prefix[40] = "";
+	int64_t end;
 
 	set->certificates = calloc(o->n_pairs, sizeof(*set->certificates));
 	if (set->certificates == NULL)
@@ -390,8 +421,13 @@ read_certificates(struct set *set, struct tls_wrong *wrong)
 			snprintf(prefix, sizeof(prefix), "certificates[%zu].",
 			    i);
 		set->n_certificates = i + 1;
-		if (tls_certificate_read(c, &o->pairs[i], prefix, wrong) == -1)
+		if (note_pair(&set->files, &o->pairs[i], prefix,
+		    wrong) == -1 ||
+		    tls_certificate_read(c, &o->pairs[i], prefix, wrong) == -1)
 			return -1;
+		end = tls_time(X509_get0_notAfter(c->x));
+		if (i == 0 || end < set->files.not_after_s)
+			set->files.not_after_s = end;
 		if (kind_of(c->key) < 0)
 			return tls_wrong_say(wrong, o->plural ? prefix :
 			    "key", "is of a kind that TLS has no use for, "
@@ -484,21 +520,6 @@ set_new(const struct tls_server_options *o, struct tls_wrong *wrong)
 	return NULL;
 }
 
-static int64_t
-not_after_of(SSL_CTX *ctx)
-{
-	const struct set *set = SSL_CTX_get_ex_data(ctx, slot);
-	int64_t first = INT64_MAX;
-
-	for (size_t i = 0; set != NULL && i < set->n_certificates; i++) {
-		int64_t end = tls_time(X509_get0_notAfter(
-		    set->certificates[i].x));
-
-		first = end < first ? end : first;
-	}
-	return first;
-}
-
 /* ------------------------------------------------------------------ servers */
 
 static int
@@ -533,7 +554,6 @@ tls_server_new(const struct tls_server_options *o, char *why, size_t size)
 		tls_server_free(s);
 		return NULL;
 	}
-	s->not_after_s = not_after_of(s->ctx);
 	return s;
 }
 
@@ -573,7 +593,6 @@ tls_server_look(struct tls_server *s, char *why, size_t size)
 {
 	struct tls_wrong wrong = { "" };
 	SSL_CTX *fresh, *old;
-	int64_t not_after_s;
 
 	if (!tls_watch_look(&s->watch))
 		return TLS_LOOK_SAME;
@@ -583,23 +602,30 @@ tls_server_look(struct tls_server *s, char *why, size_t size)
 		snprintf(why, size, "%s", wrong.text);
 		return TLS_LOOK_BAD;
 	}
-	not_after_s = not_after_of(fresh);
 	pthread_mutex_lock(&s->lock);
 	old = s->ctx;
 	s->ctx = fresh;
-	s->not_after_s = not_after_s;
 	pthread_mutex_unlock(&s->lock);
 	SSL_CTX_free(old);
 	return TLS_LOOK_NEW;
 }
 
+void
+tls_server_files(struct tls_server *s, struct tls_files *files)
+{
+	const struct set *set;
+
+	pthread_mutex_lock(&s->lock);
+	set = SSL_CTX_get_ex_data(s->ctx, slot);
+	*files = set->files;
+	pthread_mutex_unlock(&s->lock);
+}
+
 int64_t
 tls_server_not_after(struct tls_server *s)
 {
-	int64_t end;
+	struct tls_files files;
 
-	pthread_mutex_lock(&s->lock);
-	end = s->not_after_s;
-	pthread_mutex_unlock(&s->lock);
-	return end;
+	tls_server_files(s, &files);
+	return files.not_after_s;
 }

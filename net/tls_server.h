@@ -12,6 +12,7 @@
 
 #include "net/tls_certificate.h"
 #include "net/tls_context.h"
+#include "net/tls_files.h"
 
 enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL,
 	TLS_CLIENT_REQUIRED };
@@ -60,6 +61,9 @@ enum tls_look { TLS_LOOK_SAME, TLS_LOOK_NEW, TLS_LOOK_BAD };
  * them; or TLS_LOOK_BAD with *why, and what there was stays. From one thread.
  */
 enum tls_look tls_server_look(struct tls_server *s, char *why, size_t size);
+
+/* What it was made of. */
+void tls_server_files(struct tls_server *s, struct tls_files *files);
 
 /* Seconds since 1970 at which the first of its certificates expires. */
 int64_t tls_server_not_after(struct tls_server *s);

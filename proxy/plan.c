@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "conf/sent.h"
 #include "net/tls_client.h"
+#include "net/tls_server.h"
 #include "pool/keyring.h"
 #include "proxy/live.h"
 #include "proxy/proto.h"
@@ -54,34 +56,125 @@ is_alike(const struct conf_upstream *a, const struct conf_upstream *b)
 	    a->proto->alike(a->own, b->own);
 }
 
-/* The path of something in an upstream; NULL when it is too long to be one. */
-static const char *
-path_in(char out[512], const struct conf_upstream *u, const char *what)
-{
-	int n = snprintf(out, 512, "upstreams.%s.%s", u->name, what);
+/* What facts are of. */
+struct subject {
+	struct diff *d;
+	enum diff_kind kind;
+	const char *group, *name;       /* "listeners"; as it may be shown */
+	int line;
+};
 
-	return n > 0 && n < 512 ? out : NULL;
+static struct subject
+subject_of(struct diff *d, enum diff_kind kind, const struct conf *now,
+    const char *name, int line)
+{
+	return (struct subject){ .d = d, .kind = kind,
+	    .group = kind == DIFF_LISTENER ? "listeners" : "upstreams",
+	    .name = sent_hides_name(now, name) ? "(hidden)" : name,
+	    .line = line };
+}
+
+/* A fact about a key, which is not said where the key itself has changed. */
+static int
+add_fact(const struct subject *s, const char *key, const char *what)
+{
+	char path[512], text[160];
+	int n = snprintf(path, sizeof(path), "%s.%s.%s", s->group, s->name,
+	    key);
+
+	if (n < 0 || (size_t)n >= sizeof(path) || diff_has(s->d, path))
+		return 0;
+	snprintf(text, sizeof(text), ": %s", what);
+	return diff_add_fact(s->d, s->kind, s->name, text, s->line);
+}
+
+/* Days, of UTC as certificates have them; the moment where those are one. */
+static void
+expiries(char *out, size_t size, int64_t was_s, int64_t now_s)
+{
+	const char *form = was_s / 86400 == now_s / 86400 ? "%F %T" : "%F";
+	time_t a = (time_t)was_s, b = (time_t)now_s;
+	char from[40], to[40];
+	struct tm tm_a, tm_b;
+
+	*out = '\0';
+	if (was_s != now_s && gmtime_r(&a, &tm_a) != NULL &&
+	    gmtime_r(&b, &tm_b) != NULL &&
+	    strftime(from, sizeof(from), form, &tm_a) > 0 &&
+	    strftime(to, sizeof(to), form, &tm_b) > 0)
+		snprintf(out, size, " (expires %s -> %s)", from, to);
+}
+
+/* How the keys are called whose files they are; several: of `certificates`. */
+static int
+add_tls_files(const struct subject *s, const struct tls_files *was,
+    const struct tls_files *now, bool several)
+{
+	static const char *const of_one[TLS_N_FILES] = { "certificate", "key",
+	    "ocsp", "ca", "crl" };
+	char key[40], what[160], more[100];
+	size_t i;
+
+	for (i = 0; i < TLS_N_FILES; i++) {
+		bool listed = several && i <= TLS_FILE_OCSP;
+
+		if (tls_files_alike(was, now, (enum tls_file)i))
+			continue;
+		*more = '\0';
+		if (i == TLS_FILE_CERTIFICATE)
+			expiries(more, sizeof(more), was->not_after_s,
+			    now->not_after_s);
+		snprintf(key, sizeof(key), "tls.%s%s", listed ? "certificates" :
+		    i == TLS_FILE_CA && s->kind == DIFF_LISTENER ? "client_" :
+		    "", listed ? "" : of_one[i]);
+		snprintf(what, sizeof(what), "%s: %s%s changed%s", key,
+		    listed ? "file of a " : "file", listed ? of_one[i] : "",
+		    more);
+		if (add_fact(s, key, what) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
-add_upstream_files(struct diff *d, const struct conf_upstream *was,
+add_upstream_files(const struct subject *s, const struct conf_upstream *was,
     const struct conf_upstream *now)
 {
-	char path[512];
+	struct tls_files before, after;
 
-	if (was->proto != now->proto)
+	if (was->tls.client != NULL && now->tls.client != NULL) {
+		tls_client_files(was->tls.client, &before);
+		tls_client_files(now->tls.client, &after);
+		if (add_tls_files(s, &before, &after, false) < 0)
+			return -1;
+	}
+	return was->proto != now->proto || is_alike(was, now) ? 0 :
+	    add_fact(s, now->proto->name, "how it logs in has changed");
+}
+
+static int
+add_listener_files(const struct subject *s, const struct conf_listener *was,
+    const struct conf_listener *now)
+{
+	struct tls_files before, after;
+	char what[120], path[80];
+	const char *key;
+
+	if (was->tls.server != NULL && now->tls.server != NULL) {
+		tls_server_files(was->tls.server, &before);
+		tls_server_files(now->tls.server, &after);
+		if (add_tls_files(s, &before, &after,
+		    was->tls.certificates.n + now->tls.certificates.n > 0) < 0)
+			return -1;
+	}
+	if (was->proto != now->proto || now->proto->file_changed == NULL)
 		return 0;
-	if (!tls_client_alike(was->tls.client, now->tls.client) &&
-	    path_in(path, now, "tls") != NULL && !diff_has(d, path) &&
-	    diff_add_fact(d, DIFF_UPSTREAM, now->name, ": what the files of "
-	    "its tls hold has changed", now->line) < 0)
-		return -1;
-	if (!is_alike(was, now) &&
-	    path_in(path, now, now->proto->name) != NULL &&
-	    !diff_has(d, path))
-		return diff_add_fact(d, DIFF_UPSTREAM, now->name, ": how it "
-		    "logs in has changed", now->line);
-	return 0;
+	key = now->proto->file_changed(was->own, now->own);
+	if (key == NULL)
+		return 0;
+	snprintf(path, sizeof(path), "%s.%s", now->proto->name, key);
+	snprintf(what, sizeof(what), "%s: file changed", path);
+	return add_fact(s, path, what);
 }
 
 static int
@@ -100,15 +193,27 @@ add_token(struct diff *d, const struct conf *was, const struct conf *now)
 int
 plan_diff(struct diff *d, const struct conf *was, const struct conf *now)
 {
+	const struct conf_listener *l;
 	const struct conf_upstream *u;
+	struct subject s;
 	size_t i;
 
 	if (diff_make(d, was, now) < 0)
 		return -1;
+	for (i = 0; i < now->n_listeners; i++) {
+		l = conf_listener_find(was, now->listeners[i].name);
+		s = subject_of(d, DIFF_LISTENER, now, now->listeners[i].name,
+		    now->listeners[i].line);
+		if (l != NULL &&
+		    add_listener_files(&s, l, &now->listeners[i]) < 0)
+			goto fail;
+	}
 	for (i = 0; i < now->n_upstreams; i++) {
 		u = conf_upstream_find(was, now->upstreams[i].name);
+		s = subject_of(d, DIFF_UPSTREAM, now, now->upstreams[i].name,
+		    now->upstreams[i].line);
 		if (u != NULL &&
-		    add_upstream_files(d, u, &now->upstreams[i]) < 0)
+		    add_upstream_files(&s, u, &now->upstreams[i]) < 0)
 			goto fail;
 	}
 	if (add_token(d, was, now) == 0)

@@ -7,11 +7,13 @@ import os
 import re
 import socket
 import sys
+import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, port, put, run, temp_dir, until
 from fault import not_in
+from tls import Ca
 from weir import Conf, Weir, command, listening, one
 from web import HttpOrigin, answer, ok, once, request
 from wire import Client
@@ -381,6 +383,56 @@ def a_name_of_any_length_leaves_the_line_to_be_said():
     # Longer than any path: a comment.
     change, = posted(w, text % ("x" * 4096))["changes"]
     eq(change["place"], "new.conf:%d" % change["line"], "of no mark")
+
+
+def lay(stem, cert):
+    for end, path in ("crt", cert.file), ("key", cert.key):
+        with open(path) as f:
+            put("%s.%s" % (stem, end), f.read())
+
+
+@case
+def files_that_hold_something_else_are_said_and_never_what():
+    ca, o = Ca(), HttpOrigin()
+    lay("live", ca.cert("a.test", days=9))
+    lay("ca", ca)
+    put("users", '"erin" "zq-old-word"\n')
+    w = Weir(one(o, front='tls = { certificate = "live.crt"; '
+                 'key = "live.key"; };', up='tls = { ca = "ca.crt"; };')
+             .listener("db", "sql", "postgres",
+                       extra='postgres = { users_file = "users"; };')
+             .upstream("sql", 1))
+    text, same = w.conf.text(), ["nothing would change"]
+
+    def expires():
+        at = w.listener("front")["certificate_not_after"]
+        return time.strftime("%Y-%m-%d", time.gmtime(at))
+    was = expires()
+    put("users", '; a comment\n"erin" "zq-old-word"\n')
+    eq(plan(w, text)[1], same, "of files as they were")
+    fresh = ca.cert("a.test", days=99)
+    lay("live", fresh)
+    lay("ca", Ca("another"))
+    put("users", '"erin" "zq-new-word"\n')
+    said = plan(w, text)[1]
+    j = posted(w, text)
+    eq(w.post("/reload")[0], 200, "/reload")
+    eq(said, [
+        "listener front: tls.certificate: file changed (expires %s -> %s)" % (
+            was, expires()),
+        "listener front: tls.key: file changed",
+        "listener db: postgres.users_file: file changed",
+        "upstream back: tls.ca: file changed"], "of files that changed")
+    check(was != expires() and "zq" not in json.dumps(j), j)
+    eq([c["name"] for c in j["changes"]], ["front", "front", "db", "back"],
+       "names")
+    eq(plan(w, text)[1], same, "when they are taken over")
+    # Another path is told as such.
+    lay("next", ca.cert("a.test"))
+    eq(plan(w, text.replace("live.crt", "next.crt")
+            .replace("live.key", "next.key"))[1],
+       ["listener front: tls.certificate live.crt -> next.crt",
+        "listener front: tls.key live.key -> next.key"], "of other files")
 
 
 @case

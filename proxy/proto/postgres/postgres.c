@@ -271,6 +271,16 @@ release(struct conf_listener *l)
 	own->file_users = NULL;
 }
 
+static const char *
+file_changed(const void *was, const void *now)
+{
+	const struct pg_listener_conf *a = was, *b = now;
+
+	return a->file_users == NULL || b->file_users == NULL ||
+	    strcmp(a->users_file.full, b->users_file.full) != 0 ||
+	    pg_users_alike(a->file_users, b->file_users) ? NULL : "users_file";
+}
+
 /* --------------------------------------------------------------- warnings */
 
 static bool
@@ -393,7 +403,8 @@ const struct proto proto_postgres = {
 		.release = release,
 		.prepare_upstream = pg_warm_prepare,
 		.release_upstream = pg_warm_release,
-		.alike = have_same_login
+		.alike = have_same_login,
+		.file_changed = file_changed
 	},
 	.family = FAMILY_POSTGRES,
 	.front = &pg_front,

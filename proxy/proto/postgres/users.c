@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 /* Clients choose what is looked up, not what is in there: no seed. */
@@ -30,6 +32,9 @@ struct user {
 
 struct pg_users {
 	struct user *by_name;
+	unsigned char told[SHA256_DIGEST_LENGTH];       /* of all that the file
+							   says, comments left
+							   out */
 };
 
 /* The file, being read. */
@@ -38,6 +43,7 @@ struct reading {
 	const unsigned char *key;
 	int line;
 	char *why;                      /* PG_USERS_WHY_MAX bytes */
+	EVP_MD_CTX *told;
 	char name[PG_USERS_NAME_MOST + 1];
 	char secret[PG_USERS_SECRET_MOST + 1];
 };
@@ -143,12 +149,19 @@ line_read(struct pg_users *users, struct reading *r, const char *at)
 		    "bytes in double quotes", PG_USERS_SECRET_MOST);
 		return refuse(r, text);
 	}
+	if (EVP_DigestUpdate(r->told, r->name, strlen(r->name) + 1) != 1 ||
+	    EVP_DigestUpdate(r->told, r->secret, strlen(r->secret) + 1) != 1)
+		return refuse(r, "out of memory");
 	return user_add(users, r);
 }
 
 static int
 lines_read(struct pg_users *users, struct reading *r, const char *text)
 {
+	r->told = EVP_MD_CTX_new();
+	if (r->told == NULL ||
+	    EVP_DigestInit_ex(r->told, EVP_sha256(), NULL) != 1)
+		return refuse(r, "out of memory");
 	while (text != NULL) {
 		r->line++;
 		if (line_read(users, r, text) < 0)
@@ -157,7 +170,8 @@ lines_read(struct pg_users *users, struct reading *r, const char *text)
 		if (text != NULL)
 			text++;
 	}
-	return 0;
+	return EVP_DigestFinal_ex(r->told, users->told, NULL) == 1 ? 0 :
+	    refuse(r, "out of memory");
 }
 
 struct pg_users *
@@ -180,6 +194,7 @@ pg_users_load(const char *path, const unsigned char key[PG_SCRAM_KEY],
 		explicit_bzero(text, strlen(text));
 		explicit_bzero(r.secret, sizeof(r.secret));
 	}
+	EVP_MD_CTX_free(r.told);
 	free(text);
 	if (rc == 0)
 		return users;
@@ -204,6 +219,12 @@ pg_users_md5(const struct pg_users *users,
 	for (u = users->by_name; u != NULL; u = u->hh.next)
 		if (u->secret.kind == PG_SECRET_MD5)
 			f(arg, u->name, u->line);
+}
+
+bool
+pg_users_alike(const struct pg_users *a, const struct pg_users *b)
+{
+	return memcmp(a->told, b->told, sizeof(a->told)) == 0;
 }
 
 size_t

@@ -47,6 +47,9 @@ void pg_users_md5(const struct pg_users *users,
 
 size_t pg_users_count(const struct pg_users *users);
 
+/* The same names with the same secrets, in the same order? */
+bool pg_users_alike(const struct pg_users *a, const struct pg_users *b);
+
 /* Wipes them; NULL is fine. */
 void pg_users_free(struct pg_users *users);
 
