@@ -129,16 +129,6 @@ pass_renamed(struct exchange *x, const char *bytes, uint32_t size, size_t at,
 
 /* -------------------------------------------------------------------- Parse */
 
-/* Text, number of types, types: is that all of it? */
-static bool
-is_body(const char *body, size_t len)
-{
-	size_t at = 0;
-
-	return pg_string(body, len, &at) != NULL && len - at >= 2 &&
-	    len - at - 2 == (size_t)pg_u16(body + at) * 4;
-}
-
 static void
 read_flags(struct exchange *x, struct pg_statement *st)
 {
@@ -403,7 +393,7 @@ pg_take_parse(struct exchange *x, const struct pg_head *h)
 	name = pg_string(bytes, h->size, &at);
 	len = h->size - at;
 	if (name == NULL || strlen(name) >= PG_NAME_MOST ||
-	    !is_body(bytes + at, len))
+	    !pg_statement_is_body(bytes + at, len))
 		step = PG_STEP_BAD;
 	else if (*name == '\0')
 		step = parse_unnamed(x, bytes + at, len, h->size);

@@ -30,7 +30,8 @@
 /*
  * Of all statements of a text together. Those of the second group end a state:
  * they are only there when the statement is exactly that and the text could be
- * followed to its end. They say nothing about whether it succeeds.
+ * followed to its end. They say nothing about whether it succeeds. Statements go
+ * from one version to another with them: a bit keeps its meaning.
  */
 enum pg_scan_flag {
 	PG_SCAN_LISTEN = 1 << 0,
@@ -79,6 +80,7 @@ enum pg_scan_flag {
 					   or TABLE, without a word that writes
 					   or locks, and nothing of the above.
 					   A function may still write */
+	PG_SCAN_ALL = (1 << 29) - 1
 };
 
 /* Embedded where the text passes. Only sets_n and name are for others. */

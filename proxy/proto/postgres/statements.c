@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -24,6 +25,7 @@ static uintptr_t seed(void);
 #include "proxy/proto/postgres/statements.h"
 
 #include "net/err.h"
+#include "proxy/proto/postgres/wire.h"
 
 /* What nobody has any more is kept for who comes next. */
 enum { IDLE_MOST = 1000, IDLE_MOST_BYTES = 4 * 1024 * 1024 };
@@ -38,11 +40,33 @@ seed(void)
 
 /* ---------------------------------------------------------------- of a lane */
 
+/* A number is a lane's, and that has 48 bits. */
+enum { LANE_SHIFT = 48 };
+
+static uint64_t
+in_lane(uint64_t id)
+{
+	return id & ((UINT64_C(1) << LANE_SHIFT) - 1);
+}
+
+/* Microseconds since the machine has started: nobody gives as many numbers, so
+   that those of one process are above those of all before it. */
+static uint64_t
+beginning(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return in_lane((uint64_t)ts.tv_sec * 1000000 +
+	    (uint64_t)ts.tv_nsec / 1000);
+}
+
 void
 pg_statements_init(struct pg_statements *all, unsigned lane)
 {
-	*all = (struct pg_statements){
-	    .last_id = ((uint64_t)lane + 1) << 48 };
+	*all = (struct pg_statements){ .first_id = ((uint64_t)lane + 1) <<
+	    LANE_SHIFT | beginning() };
+	all->last_id = all->first_id;
 	list_init(&all->idle);
 }
 
@@ -110,6 +134,30 @@ pg_statement_get(struct pg_statements *all, const char *body, size_t len,
 		return NULL;
 	HASH_ADD_KEYPTR(hh, all->by_body, st->body, len, st);
 	st->cached = st->hh.tbl != NULL;
+	return st;
+}
+
+bool
+pg_statement_is_body(const char *body, size_t len)
+{
+	size_t at = 0;
+
+	return pg_string(body, len, &at) != NULL && len - at >= 2 &&
+	    len - at - 2 == (size_t)pg_u16(body + at) * 4;
+}
+
+struct pg_statement *
+pg_statement_come(struct pg_statements *all, uint64_t id, const char *body,
+    size_t len, bool shared, bool *is_new)
+{
+	struct pg_statement *st;
+
+	*is_new = true;
+	st = shared ? pg_statement_get(all, body, len, is_new) :
+	    pg_statement_own(all, body, len);
+	if (st != NULL && *is_new && id >> LANE_SHIFT != 0 &&
+	    in_lane(id) < in_lane(all->first_id))
+		st->id = id;
 	return st;
 }
 

@@ -28,7 +28,9 @@ enum {
 
 /* Counted: by clients' names and by what is owed. Of one lane. */
 struct pg_statement {
-	uint64_t id;                    /* of no other one, in any lane */
+	uint64_t id;                    /* of no other text, in any lane, nor in
+					   a process that this one takes over
+					   from, or is followed by */
 	unsigned refs;
 	unsigned flags;                 /* PG_SCAN_* of its text */
 	bool cached;                    /* in the lane's table: the next client
@@ -47,7 +49,7 @@ struct pg_statements {
 	struct list idle;               /* that nobody has, longest first */
 	unsigned n_idle;
 	size_t idle_bytes;
-	uint64_t last_id;               /* begins as the lane's own range */
+	uint64_t first_id, last_id;     /* of those that were given here */
 };
 
 void pg_statements_init(struct pg_statements *all, unsigned lane);
@@ -60,6 +62,14 @@ struct pg_statement *pg_statement_get(struct pg_statements *all,
 /* One that nobody shares: an unnamed statement. */
 struct pg_statement *pg_statement_own(struct pg_statements *all,
     const char *body, size_t len) MUST_CHECK;
+
+/* Text, number of types, types: is that all of it? */
+bool pg_statement_is_body(const char *body, size_t len);
+/* One that another process has given that number: it keeps it if it is new here,
+   and if it is one that was given elsewhere, before this process began. shared:
+   as by pg_statement_get(); else nobody shares it. */
+struct pg_statement *pg_statement_come(struct pg_statements *all, uint64_t id,
+    const char *body, size_t len, bool shared, bool *is_new) MUST_CHECK;
 
 static inline struct pg_statement *
 pg_statement_keep(struct pg_statement *st)
