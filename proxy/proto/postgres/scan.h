@@ -76,7 +76,7 @@ enum pg_scan_flag {
 	PG_SCAN_BEGIN = 1 << 25,        /* BEGIN, START TRANSACTION */
 	PG_SCAN_DO = 1 << 26,
 	PG_SCAN_SEQ = 1 << 27,          /* currval(), lastval() */
-	PG_SCAN_READS = 1 << 28         /* one statement, SELECT, VALUES, SHOW
+	PG_SCAN_READS = 1 << 28,        /* one statement, SELECT, VALUES, SHOW
 					   or TABLE, without a word that writes
 					   or locks, and nothing of the above.
 					   A function may still write */

@@ -146,6 +146,12 @@ pg_statement_is_body(const char *body, size_t len)
 	    len - at - 2 == (size_t)pg_u16(body + at) * 4;
 }
 
+bool
+pg_statement_is_elsewhere(const struct pg_statements *all, uint64_t id)
+{
+	return id >> LANE_SHIFT != 0 && in_lane(id) < in_lane(all->first_id);
+}
+
 struct pg_statement *
 pg_statement_come(struct pg_statements *all, uint64_t id, const char *body,
     size_t len, bool shared, bool *is_new)
@@ -155,8 +161,7 @@ pg_statement_come(struct pg_statements *all, uint64_t id, const char *body,
 	*is_new = true;
 	st = shared ? pg_statement_get(all, body, len, is_new) :
 	    pg_statement_own(all, body, len);
-	if (st != NULL && *is_new && id >> LANE_SHIFT != 0 &&
-	    in_lane(id) < in_lane(all->first_id))
+	if (st != NULL && *is_new && pg_statement_is_elsewhere(all, id))
 		st->id = id;
 	return st;
 }

@@ -65,9 +65,10 @@ struct pg_statement *pg_statement_own(struct pg_statements *all,
 
 /* Text, number of types, types: is that all of it? */
 bool pg_statement_is_body(const char *body, size_t len);
+/* Can a number be one that another process has given, before this one began? */
+bool pg_statement_is_elsewhere(const struct pg_statements *all, uint64_t id);
 /* One that another process has given that number: it keeps it if it is new here,
-   and if it is one that was given elsewhere, before this process began. shared:
-   as by pg_statement_get(); else nobody shares it. */
+   and can have it. shared: as by pg_statement_get(); else nobody shares it. */
 struct pg_statement *pg_statement_come(struct pg_statements *all, uint64_t id,
     const char *body, size_t len, bool shared, bool *is_new) MUST_CHECK;
 
