@@ -54,6 +54,8 @@ struct letter {
 	unsigned home;                  /* lane of the session that has asked */
 	uint32_t home_pid;              /* who that is: a number ... */
 	unsigned char home_secret[PG_SECRET];   /* ... that is used again */
+	unsigned next;                  /* lane to be asked, if that client has
+					   come from another process */
 	uint32_t pid;                   /* whom it is about */
 	size_t len;
 	char secret[256];
@@ -429,21 +431,38 @@ pg_cancel_due(struct exchange *x)
 		tell_askers(pg_upconn(x->lease->u));
 }
 
+/* It is not about a client of this lane by its number: the client may have come
+   from another process, to any lane. */
+static void
+go_on_to_next(struct letter *l)
+{
+	struct runtime *rt = l->runtime;
+
+	while (l->next < rt->n_lanes) {
+		struct lane *lane = rt->lanes[l->next++];
+		struct pg_lane *own = lane->own[FAMILY_POSTGRES];
+
+		if (atomic_load_explicit(&own->n_told,
+		    memory_order_relaxed) > 0) {
+			worker_post(&lane->worker, &l->mail);
+			return;
+		}
+	}
+	go_home(l);
+}
+
 /* One that waits for a connection has its answer at once. */
 static void
 carry_out(struct pg_lane *lane, struct letter *l)
 {
-	struct session *s = pg_slot_find(lane, l->pid);
-	struct pg_session *ps = s != NULL ? pg_session(s) : NULL;
-	size_t has = ps != NULL && ps->minor >= 2 ? PG_SECRET : 4;
+	struct session *s = pg_told_find(lane, l->pid, l->secret, l->len);
 	struct exchange *x;
 
-	if (s == NULL || s->closed || l->len != has ||
-	    CRYPTO_memcmp(ps->secret, l->secret, l->len) != 0) {
-		go_home(l);
+	if (s == NULL || s->closed) {
+		go_on_to_next(l);
 		return;
 	}
-	if (ps->phase == PG_CONSOLE)
+	if (pg_session(s)->phase == PG_CONSOLE)
 		pg_console_cancel(s);
 	x = exchange_first(s);
 	if (x != NULL && pg_of(x)->purpose == PG_FOR_REQUESTS &&
@@ -483,8 +502,7 @@ pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
 	unsigned index = pg_slot_lane(pid);
 	struct letter *l;
 
-	if (index >= rt->n_lanes || secret_len > sizeof(l->secret) ||
-	    pg_slot_take(s) < 0 ||
+	if (secret_len > sizeof(l->secret) || pg_slot_take(s) < 0 ||
 	    RAND_bytes(ps->secret, sizeof(ps->secret)) != 1 ||
 	    (l = calloc(1, sizeof(*l))) == NULL) {
 		session_close(s);
@@ -501,7 +519,9 @@ pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
 	l->pid = pid;
 	l->len = secret_len;
 	memcpy(l->secret, secret, secret_len);
-	if (index == l->home)
+	if (index >= rt->n_lanes)
+		go_on_to_next(l);
+	else if (index == l->home)
 		carry_out(pg_lane(s), l);
 	else
 		worker_post(&rt->lanes[index]->worker, &l->mail);

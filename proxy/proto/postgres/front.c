@@ -623,6 +623,8 @@ front_asks(const struct exchange *x, size_t *len, bool *is_line)
 const struct front_ops pg_front = {
 	.asks_tls = true,
 	.open = front_open,
+	.pack = pg_cross_pack,
+	.adopt = pg_cross_adopt,
 	.bytes = front_bytes,
 	.reply = front_reply,
 	.unchoke = front_unchoke,

@@ -16,6 +16,8 @@ static uintptr_t seed(void);
 	((hash) = (unsigned)XXH64(bytes, len, seed()))
 #define HASH_NONFATAL_OOM 1
 
+#include <openssl/crypto.h>
+
 #include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/postgres/scram.h"
 
@@ -23,6 +25,13 @@ enum {
 	KNOWN_MOST = 1000,
 	SLOT_BITS = 20,                 /* of a number: clients of a lane */
 	SLOTS_MOST = 1 << (SLOT_BITS - 1)
+};
+
+/* A number that another process has given to a client. Owned by its session. */
+struct pg_told {
+	struct list link;               /* lane->told[] */
+	struct session *s;
+	uint32_t pid;
 };
 
 /* A greeting: of an upstream, to a key. */
@@ -46,8 +55,11 @@ void
 pg_lane_init(void *own, unsigned index)
 {
 	struct pg_lane *lane = own;
+	size_t i;
 
 	lane->index = index;
+	for (i = 0; i < PG_TOLD_ROWS; i++)
+		list_init(&lane->told[i]);
 	pg_statements_init(&lane->statements, index);
 	list_init(&lane->cancels);
 	list_init(&lane->cancelling);
@@ -196,6 +208,13 @@ pg_slot_free(struct session *s)
 	if (ps->slot != 0)
 		pg_lane(s)->slots[ps->slot - 1] = NULL;
 	ps->slot = 0;
+	if (ps->told == NULL)
+		return;
+	list_remove(&ps->told->link);
+	atomic_fetch_sub_explicit(&pg_lane(s)->n_told, 1,
+	    memory_order_relaxed);
+	free(ps->told);
+	ps->told = NULL;
 }
 
 /* Positive as a process's number, and never 0. */
@@ -217,4 +236,73 @@ unsigned
 pg_slot_lane(uint32_t pid)
 {
 	return pid >> SLOT_BITS;
+}
+
+/* --------------------------------------------------- numbers from elsewhere */
+
+/* Of a client that has come from another process another one may have the number
+   here, or no lane may: it is looked up. */
+static struct list *
+row_of(struct pg_lane *lane, uint32_t pid)
+{
+	return &lane->told[pid % PG_TOLD_ROWS];
+}
+
+static bool
+has_secret(const struct session *s, const void *secret, size_t len)
+{
+	const struct pg_session *ps = pg_session(s);
+	size_t has = ps->minor >= 2 ? PG_SECRET : 4;
+
+	return len == has && CRYPTO_memcmp(ps->secret, secret, len) == 0;
+}
+
+struct session *
+pg_told_find(struct pg_lane *lane, uint32_t pid, const char *secret,
+    size_t secret_len)
+{
+	struct session *s = pg_slot_lane(pid) == lane->index ?
+	    pg_slot_find(lane, pid) : NULL;
+	const struct list *row = row_of(lane, pid), *l;
+
+	if (s != NULL && pg_session(s)->told == NULL &&
+	    has_secret(s, secret, secret_len))
+		return s;
+	for (l = row->next; l != row; l = l->next) {
+		struct pg_told *t = container_of(l, struct pg_told, link);
+
+		if (t->pid == pid && has_secret(t->s, secret, secret_len))
+			return t->s;
+	}
+	return NULL;
+}
+
+int
+pg_told_add(struct session *s, uint32_t pid)
+{
+	struct pg_session *ps = pg_session(s);
+	struct pg_lane *lane = pg_lane(s);
+	const char *secret = (const char *)ps->secret;
+	struct pg_told *t;
+
+	if (pg_told_find(lane, pid, secret, 4) != NULL ||
+	    pg_told_find(lane, pid, secret, PG_SECRET) != NULL)
+		return -1;
+	t = malloc(sizeof(*t));
+	if (t == NULL)
+		return -1;
+	*t = (struct pg_told){ .s = s, .pid = pid };
+	list_init(&t->link);
+	list_append(row_of(lane, pid), &t->link);
+	atomic_fetch_add_explicit(&lane->n_told, 1, memory_order_relaxed);
+	ps->told = t;
+	return 0;
+}
+
+uint32_t
+pg_told_pid(const struct session *s)
+{
+	const struct pg_told *t = pg_session(s)->told;
+
+	return t != NULL ? t->pid : pg_slot_pid(s);
 }

@@ -115,6 +115,8 @@ pg_key_secret(const struct pg_key *key)
    asking for a connection. */
 struct pg_known;
 
+enum { PG_TOLD_ROWS = 256 };
+
 /* What a lane has for all of its clients: lane->own[FAMILY_POSTGRES]. */
 struct pg_lane {
 	struct pg_statements statements;
@@ -124,6 +126,8 @@ struct pg_lane {
 	unsigned n_cancels;             /* connections for that */
 	struct session **slots;         /* by number; NULL = free */
 	uint32_t n_slots, next_free;
+	struct list told[PG_TOLD_ROWS]; /* struct pg_told, by number */
+	_Atomic unsigned n_told;        /* read by other lanes, too */
 	unsigned index;
 };
 
@@ -160,6 +164,8 @@ struct pg_session {
 					   its start-up packet */
 	uint16_t pins;                  /* bits by enum pg_pin */
 	uint32_t slot;                  /* on its lane, from 1; 0 = has none */
+	struct pg_told *told;           /* the number that another process has
+					   given to it; NULL = this one has */
 	uint32_t drop_left;             /* bytes of a message to be dropped */
 	int64_t late_ns;                /* when it has to have come in; kept
 					   while it shakes hands */
@@ -317,10 +323,19 @@ void pg_lane_fini(void *own);
 /* -1: out of memory, or of numbers. */
 int pg_slot_take(struct session *s) MUST_CHECK;
 void pg_slot_free(struct session *s);
-/* What a client is told that its process is: says where it is. */
+/* What a client is told that its process is: says where it is. Of one that has
+   come from another process it only says that. */
 uint32_t pg_slot_pid(const struct session *s);
 struct session *pg_slot_find(struct pg_lane *lane, uint32_t pid);
 unsigned pg_slot_lane(uint32_t pid);
+/* Another process has told s, which has a slot, that this is its number. -1: out
+   of memory, or somebody has the same with the same secret. */
+int pg_told_add(struct session *s, uint32_t pid) MUST_CHECK;
+/* What s was told that its process is, wherever that was. */
+uint32_t pg_told_pid(const struct session *s);
+/* The client of the lane that was told both; NULL = there is none. */
+struct session *pg_told_find(struct pg_lane *lane, uint32_t pid,
+    const char *secret, size_t secret_len);
 /* What a server said to that key; NULL = nobody has asked it yet. */
 struct pg_settings *pg_known_find(struct pg_lane *lane,
     const struct upstream *up, const struct pg_key *key);
@@ -467,6 +482,10 @@ bool pg_error_is_servers(const char *code);
 /* is there something to do on u, which nobody leases, now that a cancel
    has come to its end? */
 void pg_cancel_over(struct upconn *u);
+
+/* cross.c: clients that go on in another process: front_ops.pack, adopt. */
+struct json_t *pg_cross_pack(const struct session *s);
+bool pg_cross_adopt(struct session *s, const struct json_t *said);
 
 /* warm.c: the keys of upstreams' postgres.warm. */
 void pg_warm_prepare(struct conf_upstream *u, const struct conf *c,
