@@ -17,14 +17,16 @@
 /* -------------------------------------------------------------- on their way */
 
 struct handed *
-handed_new(size_t len)
+handed_new(size_t key_len, size_t packed_len, size_t len)
 {
-	struct handed *h = calloc(1, sizeof(*h) + len);
+	struct handed *h = calloc(1, sizeof(*h) + key_len + packed_len + len);
 
 	if (h == NULL)
 		return NULL;
 	list_init(&h->link);
 	h->fd = -1;
+	h->key_len = key_len;
+	h->packed_len = packed_len;
 	h->len = len;
 	return h;
 }
@@ -35,6 +37,8 @@ handed_free(struct handed *h)
 	list_remove(&h->link);
 	if (h->fd >= 0)
 		close(h->fd);
+	/* Keys have secrets. */
+	explicit_bzero(h->bytes, handed_size(h));
 	free(h);
 }
 
@@ -82,14 +86,22 @@ handover_is_possible(const struct pool *p)
 unsigned
 handover_coming(const struct upstream *up, const struct conf_upstream *conf)
 {
-	return up->alike && peer_lets_go(up) && conf->tls.client == NULL ?
-	    upstream_elsewhere(up) : 0;
+	/* All that such protocols keep warm has a key. */
+	bool keys = up->keys_go || up->peer->warm_key == NULL;
+
+	return up->alike && keys && peer_lets_go(up) &&
+	    conf->tls.client == NULL ? upstream_elsewhere(up) : 0;
 }
 
 static bool
-may_go(const struct upconn *u)
+may_go(const struct upconn *u, bool with_keys)
 {
-	return !shelf_is_keyed(u->shelf) && u->mark == MARK_CLEAN &&
+	const struct shelf *sh = u->shelf;
+
+	return (sh->key_len == 0 || (with_keys &&
+	    u->pool->upstream->peer->is_key != NULL &&
+	    sh->key_len <= HANDOVER_KEY_MOST)) &&
+	    sh->preface_len == 0 && u->mark == MARK_CLEAN &&
 	    u->holds == 0 && conn_ssl(&u->conn) == NULL &&
 	    u->conn.out.len == 0 && !u->conn.eof && !u->conn.broken &&
 	    u->conn.in.len <= HANDOVER_BYTES_MOST &&
@@ -103,14 +115,49 @@ release(struct worker *w, struct late *l)
 	free(container_of(l, struct upconn, late));
 }
 
+/* Its key, what is packed, and what has not been read. */
 static struct handed *
-describe(const struct upconn *u)
+gather(const struct upconn *u, const void *packed, size_t packed_len)
 {
+	const struct shelf *sh = u->shelf;
+	struct handed *h = handed_new(sh->key_len, packed_len, u->conn.in.len);
+	size_t at, len;
+	char *to;
+
+	if (h == NULL)
+		return NULL;
+	if (h->key_len > 0)
+		memcpy(h->bytes, sh->key, h->key_len);
+	if (packed_len > 0)
+		memcpy(h->bytes + h->key_len, packed, packed_len);
+	to = h->bytes + h->key_len + packed_len;
+	for (at = 0; at < h->len; at += len) {
+		const char *bytes = buf_at(&u->conn.in, at, &len);
+
+		memcpy(to + at, bytes, len);
+	}
+	return h;
+}
+
+static struct handed *
+describe(struct upconn *u)
+{
+	const struct peer_ops *peer = u->pool->upstream->peer;
 	const struct endpoint *e = u->shelf->site->endpoint;
 	const struct pool *p = u->pool;
-	struct handed *h = handed_new(u->conn.in.len);
-	size_t at, len;
+	void *packed = NULL;
+	struct handed *h;
+	size_t len = 0;
 
+	if (peer->pack != NULL) {
+		packed = peer->pack(u, &len);
+		if (packed == NULL)
+			return NULL;
+	}
+	h = gather(u, packed, len);
+	if (packed != NULL)
+		explicit_bzero(packed, len);
+	free(packed);
 	if (h == NULL)
 		return NULL;
 	h->upstream = p->upstream;
@@ -121,15 +168,11 @@ describe(const struct upconn *u)
 	h->age_ms = (p->worker->now_ns - u->born_ns) / NS_PER_MS;
 	h->idle_ms = (p->worker->now_ns - u->since_ns) / NS_PER_MS;
 	h->hint_ms = u->idle_hint_ms;
-	for (at = 0; at < h->len; at += len) {
-		const char *bytes = buf_at(&u->conn.in, at, &len);
-
-		memcpy(h->bytes + at, bytes, len);
-	}
 	return h;
 }
 
-/* As upconn_close(), but that the socket stays open and its place taken. */
+/* As upconn_close(), but that the socket stays open and its place taken. NULL:
+   it cannot go. */
 static struct handed *
 take_out(struct upconn *u)
 {
@@ -170,25 +213,25 @@ next_idle(struct pool *p, struct list **at, int64_t idle_ms)
 	return NULL;
 }
 
-void
+unsigned
 handover_take_out(struct pool *p, unsigned most, int64_t idle_ms,
-    struct list *out)
+    bool with_keys, struct list *out)
 {
 	struct list *at = p->upconns.next;
 	struct upconn *u;
 	struct handed *h;
+	unsigned n = 0;
 
 	if (!handover_is_possible(p))
-		return;
-	while (most > 0 && (u = next_idle(p, &at, idle_ms)) != NULL) {
-		if (!may_go(u))
-			continue;
-		h = take_out(u);
+		return 0;
+	while (n < most && (u = next_idle(p, &at, idle_ms)) != NULL) {
+		h = may_go(u, with_keys) ? take_out(u) : NULL;
 		if (h == NULL)
-			return;
+			continue;
 		list_append(out, &h->link);
-		most--;
+		n++;
 	}
+	return n;
 }
 
 void
@@ -200,12 +243,8 @@ handover_make_room(struct pool *p, unsigned most)
 
 	/* Those places are for who waits there: nobody here is served by them. */
 	p->serving = true;
-	while (most > 0 && (u = next_idle(p, &at, 0)) != NULL) {
-		if (handover_is_possible(p) && may_go(u))
-			continue;
+	for (; most > 0 && (u = next_idle(p, &at, 0)) != NULL; most--)
 		upconn_close(u, DISCARD_OTHER_KEY);
-		most--;
-	}
 	p->serving = nested;
 }
 
@@ -234,19 +273,46 @@ is_odd(const struct pool *p, const struct handed *h)
 	    p->conf->pool.span != CONF_SPAN_SESSION);
 }
 
+static bool
+has_good_key(const struct pool *p, const struct handed *h)
+{
+	const struct peer_ops *peer = p->upstream->peer;
+
+	return h->key_len == 0 || (peer->is_key != NULL &&
+	    peer->is_key(h->bytes, h->key_len));
+}
+
+/* With a place at its endpoint, and in the groups of its key. */
+static struct upconn *
+take_in(struct site *site, const struct handed *h)
+{
+	struct quota *quota[POOL_GROUPS];
+	struct pool *p = site->pool;
+	struct upconn *u;
+
+	if (!endpoint_slot_take(site->endpoint))
+		return NULL;
+	if (quota_take_if_free(p, h->bytes, h->key_len, quota)) {
+		u = upconn_adopt(site, h);
+		if (u != NULL) {
+			memcpy(u->quota, quota, sizeof(quota));
+			return u;
+		}
+		quota_free(p->upstream, p, quota);
+	}
+	endpoint_slot_free(site->endpoint);
+	return NULL;
+}
+
 void
 handover_adopt(struct pool *p, struct handed *h)
 {
 	struct site *site = handover_is_possible(p) && !p->retired &&
-	    !is_odd(p, h) ? site_of(p, h) : NULL;
-	struct upconn *u = NULL;
+	    !is_odd(p, h) && has_good_key(p, h) ? site_of(p, h) : NULL;
+	struct upconn *u;
 
 	upstream_slot_receive(p->upstream);
-	if (site != NULL && endpoint_slot_take(site->endpoint)) {
-		u = upconn_adopt(site, h);
-		if (u == NULL)
-			endpoint_slot_free(site->endpoint);
-	}
+	u = site != NULL ? take_in(site, h) : NULL;
 	if (u == NULL) {
 		count_add(&p->closes, 1);
 		count_add(&p->discards[DISCARD_ENDPOINT_GONE], 1);

@@ -3,8 +3,9 @@
  * over from the other: out of a pool here, into a pool there. What carries them
  * is somebody else's.
  *
- * Only keyless ones go, whose protocol leaves nothing on an idle connection that
- * one has to know (peer_ops.adopt), and none that are encrypted.
+ * Those go of which the protocol can say what they are (peer_ops.pack, adopt),
+ * and none that are encrypted, or began with words about a client. With keys
+ * they only go to a process that has said that it knows of keys.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,6 +15,7 @@
 #include "pool/pool.h"
 
 enum {
+	HANDOVER_KEY_MOST = 32 * 1024,
 	HANDOVER_BYTES_MOST = 16 * 1024,        /* that the server has said to
 						   its first client */
 	HANDOVER_NAME_MOST = 512
@@ -30,12 +32,33 @@ struct handed {
 	uint64_t uses;
 	int64_t age_ms, idle_ms;
 	int64_t hint_ms;                /* upconn.idle_hint_ms */
+	size_t key_len;                 /* its key, the protocol's; 0 = none */
+	size_t packed_len;              /* peer_ops.pack */
 	size_t len;                     /* bytes that wait to be read */
-	char bytes[];
+	char bytes[];                   /* these three; wiped at its end */
 };
 
-/* Room for len bytes; NULL when out of memory. */
-struct handed *handed_new(size_t len) MUST_CHECK;
+/* Room for so much; NULL when out of memory. */
+struct handed *handed_new(size_t key_len, size_t packed_len, size_t len)
+    MUST_CHECK;
+
+static inline size_t
+handed_size(const struct handed *h)
+{
+	return h->key_len + h->packed_len + h->len;
+}
+
+static inline const char *
+handed_packed(const struct handed *h)
+{
+	return h->bytes + h->key_len;
+}
+
+static inline const char *
+handed_unread(const struct handed *h)
+{
+	return h->bytes + h->key_len + h->packed_len;
+}
 
 /* It goes nowhere: closed, and its place is free. */
 void handed_drop(struct handed *h);
@@ -45,16 +68,18 @@ void handed_going(struct handed *h, bool goes);
 void handed_sent(struct handed *h);
 
 /* On its worker: take out connections that may go and have been idle for so long,
-   at most so many, and append them to out. */
-void handover_take_out(struct pool *p, unsigned most, int64_t idle_ms,
-    struct list *out);
+   at most so many, and append them to out. with_keys: also those that have one.
+   Returns how many. */
+unsigned handover_take_out(struct pool *p, unsigned most, int64_t idle_ms,
+    bool with_keys, struct list *out);
 
-/* On its worker: close idle ones that may not go, at most so many, for their
-   places. */
+/* On its worker: close idle ones, at most so many, for their places: those that
+   cannot go, for what can has been taken out before. */
 void handover_make_room(struct pool *p, unsigned most);
 
 /* On its worker: h has come, with its place, and belongs to p, if it is of use
-   there; else it is closed. Takes it over. */
+   there; else it is closed. Its key, and what is packed, may be any bytes.
+   Takes it over. */
 void handover_adopt(struct pool *p, struct handed *h);
 
 /* May connections of it go at all? */

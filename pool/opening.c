@@ -185,6 +185,17 @@ lifetime_ns(const struct conf_pool *conf, uint64_t id)
 	return ms * NS_PER_MS / 1000 * (int64_t)(900 + mix % 201);
 }
 
+/* No connection came onto it after all. */
+static void
+forget_empty(struct shelf *sh)
+{
+	if (sh == NULL || sh->open > 0 || !shelf_is_keyed(sh))
+		return;
+	sh->open++;
+	sh->site->open++;
+	shelf_left(sh);
+}
+
 struct upconn *
 upconn_open(struct site *site, const void *key, size_t key_len,
     struct ask *opener)
@@ -242,11 +253,7 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	return u;
 fail:
 	error = errno;
-	if (sh != NULL && sh->open == 0 && shelf_is_keyed(sh)) {
-		sh->open++;
-		site->open++;
-		shelf_left(sh);
-	}
+	forget_empty(sh);
 	free(u);
 	errno = error;
 	return NULL;
@@ -262,27 +269,31 @@ is_as_left(const struct pool *p, struct upconn *u)
 	    !conn_is_reset(&u->conn) : conn_is_quiet(&u->conn);
 }
 
+/* As the other one left it, and with what it has said of it. */
+static bool
+go_on(struct upconn *u, const struct handed *h)
+{
+	const struct peer_ops *peer = u->pool->upstream->peer;
+
+	return is_as_left(u->pool, u) &&
+	    buf_append(&u->pool->worker->blocks, &u->conn.in,
+	    handed_unread(h), h->len) == 0 && (peer->adopt == NULL ||
+	    peer->adopt(u, handed_packed(h), h->packed_len));
+}
+
 struct upconn *
 upconn_adopt(struct site *site, const struct handed *h)
 {
 	struct pool *p = site->pool;
 	const struct peer_ops *peer = p->upstream->peer;
-	struct shelf *sh = shelf_get(site, NULL, 0, 0);
+	struct shelf *sh = shelf_get(site, h->bytes, h->key_len, 0);
 	struct upconn *u = calloc(1, sizeof(*u) + peer->state_size);
 	int64_t now = p->worker->now_ns;
 
-	if (sh == NULL || u == NULL) {
-		free(u);
-		return NULL;
-	}
+	if (sh == NULL || u == NULL)
+		goto fail;
 	conn_open(&u->conn, p->worker, h->fd, WORKER_PRI_FAR, &upconn_ops);
 	u->uses = h->uses;
-	if (!is_as_left(p, u) || buf_append(&p->worker->blocks, &u->conn.in,
-	    h->bytes, h->len) < 0) {
-		conn_detach(&u->conn);
-		free(u);
-		return NULL;
-	}
 	u->conn.hear_out = true;
 	u->pool = p;
 	u->shelf = sh;
@@ -298,12 +309,21 @@ upconn_adopt(struct site *site, const struct handed *h)
 	list_init(&u->link);
 	list_init(&u->riders);
 	list_init(&u->shared);
+	deadline_init(&u->deadline, too_slow);
+	if (!go_on(u, h)) {
+		if (peer->fini != NULL)
+			peer->fini(u);
+		conn_detach(&u->conn);
+		buf_clear(&p->worker->blocks, &u->conn.in);
+		goto fail;
+	}
 	list_append(&p->upconns, &u->all);
 	sh->open++;
 	site->open++;
 	upconn_count(u, UPCONN_IDLE, 1);
-	deadline_init(&u->deadline, too_slow);
-	if (peer->adopt != NULL)
-		peer->adopt(u);
 	return u;
+fail:
+	forget_empty(sh);
+	free(u);
+	return NULL;
 }

@@ -20,8 +20,9 @@ void upconn_give_up(struct upconn *u, enum refusal why, int error,
 struct handed;
 
 /* One that another process had: IDLE, and on no shelf's list; upconn_settle() is
-   due. The caller has taken both slots, and h's socket is u's. NULL when out of
-   memory or where it is no more as it was left: all is as before. */
+   due. The caller has taken the places, and h's socket is u's. NULL when out of
+   memory, where it is no more as it was left, or the protocol makes no sense of
+   what is packed: all is as before. */
 struct upconn *upconn_adopt(struct site *site, const struct handed *h)
     MUST_CHECK;
 

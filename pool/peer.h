@@ -13,6 +13,8 @@
 struct conf_upstream;
 struct upconn;
 
+enum { PEER_PACKED_MOST = 64 * 1024 };
+
 /* What keys are grouped by, for pool.max_per_user and max_per_database. */
 enum { POOL_GROUP_USER, POOL_GROUP_DATABASE, POOL_GROUPS };
 
@@ -57,10 +59,24 @@ struct peer_ops {
 	void    (*wash)(struct upconn *u);
 	/* Last polite bytes before a close; must not wait. */
 	void    (*bye)(struct upconn *u);
-	/* Keyless and idle, it has come from another process, which greeted it:
-	   make the state as greet() leaves it. NULL = those with a state or a
-	   greeting cannot go over, for what they are is not known here. */
-	void    (*adopt)(struct upconn *u);
+	/*
+	 * Idle and CLEAN, it is to go to another process: what that has to know
+	 * of it besides its key, malloc'd (the caller wipes it), *len bytes, at
+	 * most PEER_PACKED_MOST. Changes nothing. NULL: this one cannot go, or
+	 * there is no memory. NULL slot = there is nothing to know.
+	 */
+	void   *(*pack)(struct upconn *u, size_t *len);
+	/*
+	 * Idle, it has come from another process, which greeted it and has said
+	 * this of it: make the state as greet() leaves it. The other one may be
+	 * of another version, or lie. False: it is of no use; fini() comes in
+	 * any case. NULL = those with a state or a greeting cannot go over,
+	 * for what they are is not known here.
+	 */
+	bool    (*adopt)(struct upconn *u, const void *packed, size_t len);
+	/* Is that a key, which another process says it is? Not the empty one;
+	   any bytes. NULL = those with keys cannot go over. */
+	bool    (*is_key)(const void *key, size_t len);
 	/* The groups that a key belongs to: fills out[] by the enum above and
 	   returns how many of it. From any thread, for the keyless too
 	   (len 0). conf_proto.groups says that it is there. NULL = none. */

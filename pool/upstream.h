@@ -40,6 +40,7 @@ struct upstream {
 	unsigned         side;          /* of cap, ours */
 	bool             alike;         /* connections of the other process are
 					   as good as ours, likewise set */
+	bool             keys_go;       /* also those with keys, likewise set */
 	_Atomic bool     leaving;       /* another process takes over: nothing
 					   is kept warm */
 	_Atomic unsigned most;          /* pool.max, or less; see adapt.h */

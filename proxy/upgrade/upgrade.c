@@ -163,11 +163,12 @@ tell_beginning(struct upgrade *up)
 	uint8_t secrets[TLS_TICKETS_SECRETS];
 
 	(void)channel_send(&up->to_new, json_pack(
-	    "{s:s,s:s,s:I,s:i,s:I,s:I,s:I}", "is", "hello", "version",
+	    "{s:s,s:s,s:I,s:i,s:I,s:I,s:I,s:b}", "is", "hello", "version",
 	    WEIR_VERSION, "pid", (json_int_t)getpid(), "side",
 	    (int)!rt->caps.side, "generation", (json_int_t)rt->gen->number,
 	    "upgrades", (json_int_t)up->count, "last_id",
-	    (json_int_t)atomic_load(&rt->last_id)), NULL, 0, &rt->caps.fd, 1);
+	    (json_int_t)atomic_load(&rt->last_id), "keys", true), NULL, 0,
+	    &rt->caps.fd, 1);
 	tls_tickets_copy(secrets);
 	(void)channel_send(&up->to_new, json_pack("{s:s}", "is", "tickets"),
 	    secrets, sizeof(secrets), NULL, 0);
@@ -463,6 +464,7 @@ new_is_ready(struct upgrade *up, const struct message *m)
 	up->takes_clients = json_is_true(json_object_get(m->j, "clients"));
 	log_info("upgrade", "process %ld is ready", (long)up->pid);
 	up->phase = UPGRADE_GIVING;
+	up->keys_go = json_is_true(json_object_get(m->j, "keys"));
 	/* Nobody may read numbers here that are newer than what he reads there
 	   next. */
 	admin_rest(rt, true);

@@ -49,6 +49,7 @@ take_hello(struct upgrade *up, const struct message *m, int *fds)
 	fds[0] = -1;
 	up->old_pid = (pid_t)message_number(m, "pid", 0, INT32_MAX, 0);
 	up->count = (uint64_t)message_number(m, "upgrades", 0, INT64_MAX, 0);
+	up->keys_go = json_is_true(json_object_get(m->j, "keys"));
 	rt->ids_before = (uint64_t)message_number(m, "last_id", 0, INT64_MAX,
 	    0);
 	atomic_store(&rt->last_id, rt->ids_before);
@@ -244,8 +245,8 @@ look_whether_ready(struct deadline *d)
 		log_warn("upgrade", "not ready after %d s, and taking over all "
 		    "the same: %s", UPGRADE_WARM_MS / 1000, missing);
 	up->ready = true;
-	(void)channel_send(&up->to_old, json_pack("{s:s,s:b}", "is", "ready",
-	    "clients", true), NULL, 0, NULL, 0);
+	(void)channel_send(&up->to_old, json_pack("{s:s,s:b,s:b}", "is",
+	    "ready", "clients", true, "keys", true), NULL, 0, NULL, 0);
 }
 
 static void
@@ -503,6 +504,7 @@ upgrade_find_cap(struct runtime *rt, const struct conf_upstream *conf,
 	/* One that the weir before does not have, or has otherwise, counts in an
 	   entry of its own: nothing comes. */
 	up->alike = true;
+	up->keys_go = rt->upgrade != NULL && rt->upgrade->keys_go;
 	if (k == NULL || k->cap < 0) {
 		if (rt->upgrade != NULL)
 			reserve(rt);

@@ -47,6 +47,8 @@ struct upgrade {
 	struct runtime *rt;
 	char **argv;                    /* NULL = not known */
 	uint64_t count;
+	bool keys_go;                   /* the other one has said that it takes
+					   connections that have keys */
 	bool tried, failed;             /* ever; the last one */
 	int64_t at_s;
 	char *error;

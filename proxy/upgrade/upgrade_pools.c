@@ -12,6 +12,7 @@
 #include "net/log.h"
 #include "pool/handover.h"
 #include "proxy/lane.h"
+#include "proxy/upgrade/upgrade_parts.h"
 
 /* --------------------------------------------------------------------- going */
 
@@ -26,6 +27,7 @@ struct errand {
 	struct mail out, home;
 	struct round *round;
 	struct list handed;             /* what it brings */
+	bool with_keys;                 /* the other one knows of them */
 	size_t n;
 	struct wanted wanted[];
 };
@@ -73,16 +75,19 @@ send_one(const struct round *round, struct handed *h)
 {
 	struct channel *c = round->channel;
 	char addr[ADDR_TEXT_MAX];
-	json_t *j = json_pack("{s:s,s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:I}",
+	json_t *j = json_pack("{s:s,s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
+	    "s:I}",
 	    "is", "connection", "upstream", h->upstream->name, "cap",
 	    cap_number(&round->rt->caps, h->upstream->cap), "endpoint", h->name,
 	    "address", addr_print(&h->addr, addr), "id", (json_int_t)h->id,
 	    "uses", (json_int_t)h->uses, "age_ms", (json_int_t)h->age_ms,
 	    "idle_ms", (json_int_t)h->idle_ms, "hint_ms",
-	    (json_int_t)h->hint_ms);
+	    (json_int_t)h->hint_ms, "key", (json_int_t)h->key_len, "packed",
+	    (json_int_t)h->packed_len);
 
 	list_remove(&h->link);
-	if (!channel_send_away(c, j, h->bytes, h->len, h->fd, errand_news, h))
+	if (!channel_send_away(c, j, h->bytes, handed_size(h), h->fd,
+	    errand_news, h))
 		handed_drop(h);
 }
 
@@ -138,11 +143,11 @@ errand_arrived(struct worker *w, struct mail *m)
 		struct wanted *want = &e->wanted[i];
 
 		if (want->idle_ms < MESSAGE_LONG_MS)
-			handover_take_out(want->pool, UINT_MAX, want->idle_ms,
-			    &e->handed);
+			(void)handover_take_out(want->pool, UINT_MAX,
+			    want->idle_ms, e->with_keys, &e->handed);
 		if (want->more > 0) {
-			handover_take_out(want->pool, want->more, 0,
-			    &e->handed);
+			want->more -= handover_take_out(want->pool,
+			    want->more, 0, e->with_keys, &e->handed);
 			handover_make_room(want->pool, want->more);
 		}
 	}
@@ -171,6 +176,7 @@ errand_new(struct round *round, size_t lane, size_t n, int64_t idle_ms)
 	e->home = (struct mail){ .deliver = errand_home,
 	    .drop = home_dropped };
 	e->round = round;
+	e->with_keys = round->rt->upgrade->keys_go;
 	list_init(&e->handed);
 	for (l = round->rt->upstreams.next; l != &round->rt->upstreams;
 	    l = l->next) {
@@ -299,11 +305,16 @@ neediest(const struct upstream *up)
 static struct handed *
 read_handed(const struct message *m)
 {
+	size_t key = (size_t)message_number(m, "key", 0, MESSAGE_MOST, 0);
+	size_t packed = (size_t)message_number(m, "packed", 0, MESSAGE_MOST,
+	    0);
 	struct handed *h;
 
-	if (m->raw_len > HANDOVER_BYTES_MOST)
+	if (key > HANDOVER_KEY_MOST || packed > PEER_PACKED_MOST ||
+	    key + packed > m->raw_len ||
+	    m->raw_len - key - packed > HANDOVER_BYTES_MOST)
 		return NULL;
-	h = handed_new(m->raw_len);
+	h = handed_new(key, packed, m->raw_len - key - packed);
 	if (h == NULL)
 		return NULL;
 	snprintf(h->name, sizeof(h->name), "%s", message_text(m, "endpoint"));
@@ -312,8 +323,8 @@ read_handed(const struct message *m)
 	h->age_ms = message_number(m, "age_ms", 0, MESSAGE_LONG_MS, 0);
 	h->idle_ms = message_number(m, "idle_ms", 0, MESSAGE_LONG_MS, 0);
 	h->hint_ms = message_number(m, "hint_ms", 0, MESSAGE_LONG_MS, 0);
-	if (h->len > 0)
-		memcpy(h->bytes, m->raw, h->len);
+	if (m->raw_len > 0)
+		memcpy(h->bytes, m->raw, m->raw_len);
 	if (message_addr(message_text(m, "address"), &h->addr) == 0)
 		return h;
 	free(h);

@@ -24,10 +24,12 @@ memcached_greet(struct upconn *u)
 	return true;
 }
 
-static void
-memcached_adopt(struct upconn *u)
+static bool
+memcached_adopt(struct upconn *u, const void *packed, size_t len)
 {
+	(void)packed, (void)len;
 	pipeline_open(u, &memcached_pipeline);
+	return true;
 }
 
 /* ----------------------------------------------------------------- requests */

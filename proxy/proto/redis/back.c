@@ -124,11 +124,13 @@ redis_greet(struct upconn *u)
 	return pipe_of(u)->first == NULL;
 }
 
-/* Of the empty key, so nothing was set up but what say_hello() does. */
-static void
-redis_adopt(struct upconn *u)
+/* Nothing was set up but what say_hello() does, and that is in the key. */
+static bool
+redis_adopt(struct upconn *u, const void *packed, size_t len)
 {
+	(void)packed, (void)len;
 	pipeline_open(u, &redis_pipeline);
+	return true;
 }
 
 /* RESET of Redis 6.2 undoes whatever a client can do to a connection. An older
@@ -772,5 +774,6 @@ const struct peer_ops redis_peer = {
 	.room = pipeline_room,
 	.wash = redis_wash,
 	.adopt = redis_adopt,
+	.is_key = redis_is_key,
 	.fini = pipeline_fini
 };

@@ -94,6 +94,41 @@ redis_key_read(const void *key, size_t len)
 	return read;
 }
 
+/* A text and its end, at *at. */
+static bool
+skip_text(const char *bytes, size_t len, size_t *at)
+{
+	const char *end = memchr(bytes + *at, '\0', len - *at);
+
+	if (end == NULL)
+		return false;
+	*at = (size_t)(end + 1 - bytes);
+	return true;
+}
+
+bool
+redis_is_key(const void *key, size_t len)
+{
+	struct key_head head, same;
+	size_t at = sizeof(head);
+
+	if (len < sizeof(head))
+		return false;
+	memcpy(&head, key, sizeof(head));
+	memset(&same, 0, sizeof(same));         /* as the padding has to be */
+	same.db = head.db;
+	same.resp = head.resp;
+	same.has_login = head.has_login;
+	if (memcmp(key, &same, sizeof(same)) != 0 || head.has_login > 1 ||
+	    (head.resp != 2 && head.resp != 3))
+		return false;
+	/* The one that all have by default is the empty one. */
+	if (head.has_login == 0)
+		return len == at && (head.db != 0 || head.resp != 2);
+	return skip_text(key, len, &at) && skip_text(key, len, &at) &&
+	    at == len;
+}
+
 int
 redis_write(struct block_store *store, struct buf *out, unsigned n,
     const char *const *args)

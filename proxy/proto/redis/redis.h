@@ -154,6 +154,8 @@ struct redis_key {
 	const char *user, *password;    /* NULL = the upstream's */
 };
 struct redis_key redis_key_read(const void *key, size_t len);
+/* Could redis_identity_set() have made it? peer_ops.is_key. */
+bool redis_is_key(const void *key, size_t len);
 /* Append a command of text arguments, n of them. */
 int redis_write(struct block_store *store, struct buf *out, unsigned n,
     const char *const *args) MUST_CHECK;
