@@ -153,6 +153,17 @@ tls_answer(struct upconn *u)
 	}
 }
 
+void
+pg_peer_begin(struct upconn *u)
+{
+	struct pg_upconn *pu = pg_upconn(u);
+
+	u->conn.gathers = true;
+	pg_prepared_init(&pu->prepared);
+	deadline_init(&pu->again, cancel_again);
+	list_init(&pu->askers);
+}
+
 static bool
 peer_greet(struct upconn *u)
 {
@@ -166,10 +177,7 @@ peer_greet(struct upconn *u)
 		    "needs");
 		return false;
 	}
-	u->conn.gathers = true;
-	pg_prepared_init(&pu->prepared);
-	deadline_init(&pu->again, cancel_again);
-	list_init(&pu->askers);
+	pg_peer_begin(u);
 	if (key_of(u) == NULL) {
 		upconn_turned_away(u, "28000 weir: there is nobody to log in "
 		    "as");
@@ -583,6 +591,9 @@ const struct peer_ops pg_peer = {
 	.bytes = peer_bytes,
 	.wash = peer_wash,
 	.bye = peer_bye,
+	.pack = pg_over_pack,
+	.adopt = pg_over_adopt,
+	.is_key = pg_over_is_key,
 	.groups = peer_groups,
 	.warm_key = pg_warm_key,
 	.fini = peer_fini

@@ -471,7 +471,15 @@ bool pg_cancel_is_over(struct upconn *u) MUST_CHECK;
 /* It is being closed: nobody waits for that any more. */
 void pg_cancel_orphan(struct upconn *u);
 
-/* peer.c: may a password go there in clear text? To this machine alone. */
+/* over.c: u, which is idle, goes to another weir, or has come from one; and is
+   that a key of ours? See peer_ops. */
+void *pg_over_pack(struct upconn *u, size_t *len);
+bool pg_over_adopt(struct upconn *u, const void *packed, size_t len);
+bool pg_over_is_key(const void *bytes, size_t len);
+
+/* peer.c: what a connection has before it is greeted. */
+void pg_peer_begin(struct upconn *u);
+/* may a password go there in clear text? To this machine alone. */
 bool pg_is_near(const struct addr *addr);
 /* count a server's error by its SQLSTATE, and heed what it says of the
    server. */

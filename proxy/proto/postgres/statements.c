@@ -294,6 +294,12 @@ find(const struct pg_prepared_set *set, uint64_t id)
 }
 
 bool
+pg_prepared_has(const struct pg_prepared_set *set, uint64_t id)
+{
+	return find(set, id) != NULL;
+}
+
+bool
 pg_prepared_use(struct pg_prepared_set *set, uint64_t id)
 {
 	struct pg_prepared *p = find(set, id);

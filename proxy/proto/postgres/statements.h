@@ -128,6 +128,7 @@ struct pg_prepared_set {
 
 void pg_prepared_init(struct pg_prepared_set *set);
 void pg_prepared_clear(struct pg_prepared_set *set);
+bool pg_prepared_has(const struct pg_prepared_set *set, uint64_t id);
 /* Has it, and has it used now? */
 bool pg_prepared_use(struct pg_prepared_set *set, uint64_t id);
 int pg_prepared_add(struct pg_prepared_set *set, uint64_t id) MUST_CHECK;
