@@ -38,9 +38,10 @@ struct upstream {
 					   reload lowered it. NULL = `open` is
 					   that. Set before any pool runs */
 	unsigned         side;          /* of cap, ours */
-	bool             alike;         /* connections of the other process are
-					   as good as ours, likewise set */
-	bool             keys_go;       /* also those with keys, likewise set */
+	bool             keys_go;       /* connections with keys go to and fro,
+					   too; likewise set */
+	_Atomic bool     alike;         /* connections of the other process are
+					   as good as ours */
 	_Atomic bool     leaving;       /* another process takes over: nothing
 					   is kept warm */
 	_Atomic unsigned most;          /* pool.max, or less; see adapt.h */

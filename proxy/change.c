@@ -18,6 +18,7 @@
 #include "proxy/generation.h"
 #include "proxy/lane.h"
 #include "proxy/live.h"
+#include "proxy/upgrade/upgrade.h"
 
 /* A listener of the new snapshot with the sockets that it will have. */
 struct new_listener {
@@ -511,6 +512,9 @@ configure(struct change *c, struct live_upstream *lu,
 {
 	bool changed = is_changed(lu->conf, conf);
 
+	/* What the weir before still sends was made as it was before. */
+	if (changed && upgrade_has_other(c->rt))
+		atomic_store(&lu->upstream->alike, false);
 	if (live_upstream_configure(lu, conf) < 0)
 		log_error(lu->upstream->name, "out of memory: not all of its "
 		    "endpoints are used");

@@ -66,6 +66,14 @@ upgrade_is_under_way(const struct runtime *rt, const char **why)
 	return up->old_pid > 0 && !up->going;
 }
 
+bool
+upgrade_has_other(const struct runtime *rt)
+{
+	const struct upgrade *up = rt->upgrade;
+
+	return up != NULL && (up->phase != UPGRADE_IDLE || up->old_pid > 0);
+}
+
 /* --------------------------------------------------------------------- telling */
 
 static void

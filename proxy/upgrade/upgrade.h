@@ -48,6 +48,9 @@ int upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
    reloaded (*why says it). */
 bool upgrade_is_under_way(const struct runtime *rt, const char **why);
 
+/* Is there another weir, which may send connections as it makes them? */
+bool upgrade_has_other(const struct runtime *rt);
+
 /* The end is asked for before it is over: it is given up. */
 void upgrade_cancel(struct runtime *rt);
 

@@ -325,6 +325,17 @@ came(struct channel *c, const struct message *m, int *fds)
 	return good;
 }
 
+/* Whoever comes next is told anew what connections here are. */
+static void
+all_are_alike(struct runtime *rt)
+{
+	struct list *l;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
+		atomic_store(&container_of(l, struct live_upstream,
+		    link)->upstream->alike, true);
+}
+
 /* Who has started this one and ended is its parent no more, not even unburied. */
 static bool
 is_gone(const struct upgrade *up)
@@ -355,6 +366,7 @@ mourn(struct deadline *d)
 	if (!up->going)
 		take_over(up);
 	cap_bury(&up->rt->caps);
+	all_are_alike(up->rt);
 	/* Places that it had are free now. */
 	upgrade_publish(up->rt);
 	log_info("upgrade", "process %ld has %s", (long)up->old_pid,

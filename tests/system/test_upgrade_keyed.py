@@ -94,6 +94,27 @@ def who_logs_in_otherwise_gets_another():
 
 
 @case
+def a_reload_while_the_old_one_drains_counts():
+    up = 'postgres = { user = "%s"; };'
+    o, w, front = postgres(up=up % "alice")
+    c = Client(front, "x").ok("BEGIN")
+    leaving = w.upgrade(ended=False)
+    w.conf.upstream("back", o, pool="max = 4;", extra=up % "bob")
+    w.write()
+    w.reload()
+    c.ok("COMMIT").quit()
+    eq(leaving.wait(), 0, "its status")
+    w.wait_pool(open=0)
+    until(lambda: o.open == 0, "the end of alice's")
+    # The next one is told what they are now.
+    visit(front, "x", "as bob")
+    w.wait_log("has drained")
+    w.upgrade()
+    w.wait_pool(idle=1)
+    eq((o.accepted, o.open), (2, 1), "connections")
+
+
+@case
 def one_place_serves_two_users_of_both():
     """The old weir keeps alice in her transaction, the new one has bob."""
     o, w, front = postgres(pool="max = 1;")
