@@ -272,9 +272,10 @@ on_term(struct ev_loop *loop, struct ev_signal *sig, int revents)
 
 	(void)loop, (void)revents;
 	/* One that has been taken over from drains already, but patiently. */
-	if (rt->handed_over && !rt->parting)
+	if (rt->handed_over && !rt->parting) {
 		runtime_part(rt);
-	else if (rt->draining)
+		upgrade_cancel(rt);
+	} else if (rt->draining)
 		runtime_stop(rt);
 	else
 		runtime_drain(rt);
@@ -430,7 +431,8 @@ run(const struct service *service)
 		await_adoption(&orphan, &rt);
 	runtime_run(&rt);
 	log_info(NULL, "ended");
-	status = upgrade_was_deserted(&rt) ? EXIT_FAILED : EXIT_OK;
+	status = upgrade_was_deserted(&rt) || upgrade_left_nobody(&rt) ?
+	    EXIT_FAILED : EXIT_OK;
 out:
 	conf_errors_fini(&errors);
 	if (demo != NULL)

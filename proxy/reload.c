@@ -94,6 +94,7 @@ passage_commit(struct passage *p, const struct passage *back)
 		writer_set_access(rt->writer, &p->access);
 	change_commit(p->change, back != NULL ? back->change : NULL);
 	admin_commit(rt, p->admin, back != NULL ? back->conf : NULL);
+	upgrade_sockets_changed(rt);
 	free(p);
 }
 

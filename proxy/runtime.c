@@ -311,6 +311,7 @@ runtime_lane_empty(struct runtime *rt)
 void
 runtime_stop(struct runtime *rt)
 {
+	upgrade_cancel(rt);
 	rt->draining = rt->dismissing = rt->parting = true;
 	notify_stopping(rt);
 	reload_end(rt);

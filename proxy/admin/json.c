@@ -367,6 +367,8 @@ upgrade_json(const struct upgrade_result *r)
 	put_text(o, "state", r->state);
 	put_number(o, "at", (uint64_t)r->at_s);
 	put_text(o, "error", r->error);
+	put_number(o, "replaced", r->replaced);
+	put_text(o, "died", r->died);
 	return o;
 }
 

@@ -46,6 +46,9 @@ struct run {
 	enum stage stage;
 	int signals, socket;            /* signalfd; where weir notifies */
 	pid_t weir, app;                /* 0 = there is none */
+	pid_t elder;                    /* a weir that another has taken over
+					   from, while it drains; ours, as the
+					   other is not yet; 0 = none */
 	bool weir_failed, app_ran;
 	bool terminal;                  /* the application is in front of it */
 	bool behind;                    /* or was, until bg of a shell */
@@ -288,9 +291,11 @@ take_line(struct run *r, const char *line)
 	static const char ready[] = "STATUS=ready: ";
 	static const char missing[] = "STATUS=not ready: ";
 
-	if (strncmp(line, "MAINPID=", 8) == 0 && atoi(line + 8) > 0)
+	if (strncmp(line, "MAINPID=", 8) == 0 && atoi(line + 8) > 0) {
+		if (r->elder == 0)
+			r->elder = r->weir;
 		r->weir = atoi(line + 8);
-	else if (strncmp(line, missing, strlen(missing)) == 0)
+	} else if (strncmp(line, missing, strlen(missing)) == 0)
 		snprintf(r->missing, sizeof(r->missing), "%s",
 		    line + strlen(missing));
 	else if (strncmp(line, ready, strlen(ready)) == 0 &&
@@ -320,9 +325,12 @@ take_news(struct run *r)
 	    c->cmsg_type != SCM_CREDENTIALS)
 		return true;
 	memcpy(&from, CMSG_DATA(c), sizeof(from));
-	if (from.pid != r->weir)
-		return true;
 	text[n] = '\0';
+	/* The one before is heard while it drains: should the one that took over
+	   die, it says who does instead. */
+	if (from.pid != r->weir && (from.pid != r->elder ||
+	    strncmp(text, "MAINPID=", 8) != 0))
+		return true;
 	/* Which process is weir's is our business, the main one is us. */
 	if (strncmp(text, "MAINPID=", 8) != 0)
 		(void)notify_send(&r->manager, "%s", text);
@@ -339,6 +347,18 @@ listen_to_weir(struct run *r)
 
 	for (i = 0; i < NEWS_MOST && take_news(r); i++)
 		;
+}
+
+/* The one that drained has ended, and whoever took over from it is ours by now; or
+   has died before, and then nobody has told us. */
+static void
+elder_ended(struct run *r, int status)
+{
+	siginfo_t info;
+
+	if (r->weir > 0 && waitid(P_PID, (id_t)r->weir, &info, WEXITED |
+	    WNOHANG | WNOWAIT) < 0)
+		weir_ended(r, status);
 }
 
 /* It wants the terminal, and fg has given that to us, not to it. */
@@ -380,11 +400,15 @@ reap(struct run *r)
 				app_stopped(r, WSTOPSIG(status));
 		} else if (pid == r->app)
 			app_ended(r, status);
-		else if (pid == r->weir) {
+		else if (pid == r->weir || pid == r->elder) {
 			/* Its last word may be who is weir from now on. */
 			listen_to_weir(r);
+			if (pid == r->elder)
+				r->elder = 0;
 			if (pid == r->weir)
 				weir_ended(r, status);
+			else if (r->elder == 0)
+				elder_ended(r, status);
 		}
 	}
 }

@@ -218,6 +218,11 @@ tick(struct deadline *d)
 	struct worker *w = &n->runtime->main;
 	int64_t in_ns = (n->was_ready ? TICK_MS : WARMING_MS) * NS_PER_MS;
 
+	/* The weir before speaks for the service. */
+	if (n->runtime->withheld) {
+		deadline_set_ns(w, &n->tick, in_ns);
+		return;
+	}
 	ping(n, w->now_ns);
 	if (!n->was_ready && !n->stopping)
 		say_ready(n);
@@ -272,11 +277,28 @@ notify_reloaded(struct runtime *rt, const char *error)
 }
 
 void
+notify_bereft(struct runtime *rt)
+{
+	struct notify *n = &rt->notify;
+
+	if (n->to_len == 0)
+		return;
+	(void)notify_main_pid(n, getpid());
+	(void)notify_send(n, "STATUS=the weir that took over has died: another "
+	    "one is started");
+	n->ping_at_ns = rt->main.now_ns;
+	deadline_set_ns(&rt->main, &n->tick, NS_PER_MS);
+}
+
+void
 notify_stopping(struct runtime *rt)
 {
 	if (rt->notify.to_len == 0 || rt->notify.stopping)
 		return;
 	rt->notify.stopping = true;
+	/* It never was the service. */
+	if (rt->withheld)
+		return;
 	(void)notify_send(&rt->notify, "STOPPING=1\nSTATUS=draining");
 }
 

@@ -70,8 +70,13 @@ void notify_start(struct runtime *rt);
 /* Around a reload; error: why it was refused, NULL = it was not. */
 void notify_reloading(struct runtime *rt);
 void notify_reloaded(struct runtime *rt, const char *error);
-/* Another process speaks for the service from now on. */
+/* Another process speaks for the service from now on: whoever takes over says
+   nothing before. */
 void notify_end(struct runtime *rt);
+/* That process has died: it is us again until another takes over. Nothing is said
+   but that, and the pings. Believed where NotifyAccess= of systemd.exec(5) is not
+   only the main process. */
+void notify_bereft(struct runtime *rt);
 /* It drains or ends. Twice is fine. */
 void notify_stopping(struct runtime *rt);
 

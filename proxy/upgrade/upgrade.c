@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include <unistd.h>
 
 #include "net/log.h"
-#include "net/tls_tickets.h"
 #include "pool/handover.h"
 #include "proxy/admin/admin.h"
 #include "proxy/live.h"
@@ -35,10 +33,9 @@ enum {
 	ANSWER_STEP_MS = 5,
 	ANSWER_MS = 300,                /* that an answer of the admin port may
 					   hold it up */
-	LAST_MS = 2000
+	LAST_MS = 2000,
+	LOOKS = 20, LOOK_MS = 2         /* has it ended? */
 };
-
-extern char **environ;
 
 /* ------------------------------------------------------------------ the result */
 
@@ -76,144 +73,59 @@ upgrade_has_other(const struct runtime *rt)
 
 /* --------------------------------------------------------------------- telling */
 
-static void
-say(void *arg, json_t *j)
+void
+upgrade_say(void *arg, json_t *j)
 {
 	struct upgrade *up = arg;
 
 	(void)channel_send(&up->to_new, j, NULL, 0, NULL, 0);
 }
 
-static void
-say_word(struct upgrade *up, const char *word)
+void
+upgrade_say_word(struct upgrade *up, const char *word)
 {
-	say(up, json_pack("{s:s}", "is", word));
-}
-
-/* Their numbers stay the listeners': they are sent before a lane can close one,
-   for sockets only close when this weir goes. */
-static void
-tell_socket(struct upgrade *up, const struct addr *addr, const int *fds,
-    size_t n, bool foreign)
-{
-	int some[MESSAGE_FDS_MOST];
-	size_t i, k;
-
-	for (i = 0; i < n; i += k) {
-		size_t n_some = 0;
-
-		for (k = 0; i + k < n && n_some < MESSAGE_FDS_MOST; k++)
-			if (fds[i + k] >= 0)
-				some[n_some++] = fds[i + k];
-		if (n_some > 0)
-			(void)channel_send(&up->to_new, json_pack(
-			    "{s:s,s:b}", "is", "socket", "foreign", foreign),
-			    &addr->ss, addr->len, some, n_some);
-	}
-}
-
-static void
-tell_gate(void *arg, const struct addr *addr, int fd, bool foreign)
-{
-	tell_socket(arg, addr, &fd, 1, foreign);
-}
-
-static void
-tell_sockets(struct upgrade *up)
-{
-	struct runtime *rt = up->rt;
-	struct list *l;
-	size_t i;
-
-	for (l = rt->listeners.next; l != &rt->listeners; l = l->next) {
-		const struct live_listener *ll =
-		    container_of(l, struct live_listener, link);
-
-		for (i = 0; i < ll->n_sockets; i++)
-			tell_socket(up, &ll->sockets[i].addr,
-			    ll->sockets[i].live, ll->sockets[i].n,
-			    ll->sockets[i].foreign);
-	}
-	admin_each_gate(rt, tell_gate, up);
-}
-
-static void
-tell_upstreams(struct upgrade *up)
-{
-	struct runtime *rt = up->rt;
-	char identity[IDENTITY_MOST];
-	struct list *l;
-
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
-		const struct live_upstream *lu =
-		    container_of(l, struct live_upstream, link);
-		const struct upstream *u = lu->upstream;
-
-		if (lu->conf == NULL) {
-			/* Its entry is in use all the same. */
-			say(up, json_pack("{s:s,s:i}", "is", "upstream",
-			    "cap", u->cap != NULL ?
-			    cap_number(&rt->caps, u->cap) : -1));
-			continue;
-		}
-		state_identity(lu->conf, u->peer, identity);
-		say(up, json_pack("{s:s,s:s,s:s,s:s,s:i}", "is",
-		    "upstream", "name", u->name, "protocol",
-		    lu->conf->proto->name, "identity", identity, "cap",
-		    u->cap != NULL ? cap_number(&rt->caps, u->cap) : -1));
-	}
-}
-
-static void
-tell_beginning(struct upgrade *up)
-{
-	struct runtime *rt = up->rt;
-	uint8_t secrets[TLS_TICKETS_SECRETS];
-
-	(void)channel_send(&up->to_new, json_pack(
-	    "{s:s,s:s,s:I,s:i,s:I,s:I,s:I,s:b}", "is", "hello", "version",
-	    WEIR_VERSION, "pid", (json_int_t)getpid(), "side",
-	    (int)!rt->caps.side, "generation", (json_int_t)rt->gen->number,
-	    "upgrades", (json_int_t)up->count, "last_id",
-	    (json_int_t)atomic_load(&rt->last_id), "keys", true), NULL, 0,
-	    &rt->caps.fd, 1);
-	tls_tickets_copy(secrets);
-	(void)channel_send(&up->to_new, json_pack("{s:s}", "is", "tickets"),
-	    secrets, sizeof(secrets), NULL, 0);
-	explicit_bzero(secrets, sizeof(secrets));
-	tell_sockets(up);
-	tell_upstreams(up);
-	state_tell_names(rt, say, up);
-	say_word(up, "begin");
+	upgrade_say(up, json_pack("{s:s}", "is", word));
 }
 
 /* --------------------------------------------------------------------- failing */
+
+void
+upgrade_tell_end(int status, char *out, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(out, size, "was killed by signal %d (%s)",
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(out, size, "ended with status %d",
+		    WEXITSTATUS(status));
+}
 
 /* How it ended, unless it has said why. */
 static void
 conclude(struct upgrade *up, int status)
 {
-	char text[256];
+	char text[256], how[128];
 
+	upgrade_tell_end(status, how, sizeof(how));
 	if (up->said != NULL)
 		snprintf(text, sizeof(text), "%.200s", up->said);
-	else if (WIFSIGNALED(status))
-		snprintf(text, sizeof(text), "the new weir was killed by "
-		    "signal %d (%s)", WTERMSIG(status),
-		    strsignal(WTERMSIG(status)));
 	else
-		snprintf(text, sizeof(text), "the new weir ended with status "
-		    "%d", WEXITSTATUS(status));
-	log_error("upgrade failed", "%s; this weir goes on", text);
-	note_result(up, text);
+		snprintf(text, sizeof(text), "the new weir %s", how);
 	free(up->said);
 	up->said = NULL;
 	up->pid = 0;
 	counts_free(up->counts);
 	up->counts = NULL;
-	up->phase = UPGRADE_IDLE;
+	heir_forget_sockets(up);
 	cap_bury(&up->rt->caps);
 	upgrade_publish(up->rt);
+	if (up->heir.left) {
+		heir_failed(up, text);
+		return;
+	}
+	log_error("upgrade failed", "%s; this weir goes on", text);
+	note_result(up, text);
+	up->phase = UPGRADE_IDLE;
 }
 
 /* The new one, for certain. */
@@ -240,16 +152,16 @@ reap(struct deadline *d)
 	conclude(up, status);
 }
 
-/* said NULL: it has ended by itself. */
-static void
-fail(struct upgrade *up, const char *said)
+void
+upgrade_fail(struct upgrade *up, const char *said)
 {
 	struct runtime *rt = up->rt;
 
 	if (up->said == NULL && said != NULL)
 		up->said = strdup(said);
 	deadline_clear(&up->limit);
-	if (up->phase == UPGRADE_GIVING || up->phase == UPGRADE_GOING)
+	if (!up->heir.left && (up->phase == UPGRADE_GIVING ||
+	    up->phase == UPGRADE_GOING))
 		admin_rest(rt, false);
 	up->phase = UPGRADE_FAILING;
 	channel_finish(&up->to_new);
@@ -265,7 +177,7 @@ too_slow(struct deadline *d)
 {
 	struct upgrade *up = container_of(d, struct upgrade, limit);
 
-	fail(up, up->phase == UPGRADE_STARTING ? "the new weir was not ready "
+	upgrade_fail(up, up->phase == UPGRADE_STARTING ? "the new weir was not ready "
 	    "in time" : "the new weir was ready, but did not begin to serve "
 	    "in time");
 }
@@ -275,10 +187,13 @@ upgrade_cancel(struct runtime *rt)
 {
 	struct upgrade *up = rt->upgrade;
 
-	if (up == NULL || up->phase == UPGRADE_IDLE ||
-	    up->phase == UPGRADE_FAILING || up->phase == UPGRADE_LEAVING)
+	if (up == NULL)
 		return;
-	fail(up, "the weir that runs was told to end");
+	upgrade_resign(up);
+	heir_dismiss(up);
+	if (up->phase != UPGRADE_IDLE && up->phase != UPGRADE_FAILING &&
+	    up->phase != UPGRADE_LEAVING)
+		upgrade_fail(up, "the weir that runs was told to end");
 }
 
 /* --------------------------------------------------------------------- leaving */
@@ -315,7 +230,7 @@ count_crowd(struct deadline *d)
 	    up->phase != UPGRADE_GOING)
 		return;
 	if (up->to_new.unsaid)
-		fail(up, "the new weir cannot be told all: a name or a path "
+		upgrade_fail(up, "the new weir cannot be told all: a name or a path "
 		    "is too long or no UTF-8, or there is no memory");
 	else {
 		upgrade_publish(up->rt);
@@ -335,15 +250,21 @@ static void
 mourn(struct deadline *d)
 {
 	struct upgrade *up = container_of(d, struct upgrade, again);
+	struct runtime *rt = up->rt;
 	int status = 0;
 
 	if (is_gone(up, &status)) {
-		log_error("upgrade", "process %ld, which took over, has ended",
-		    (long)up->pid);
-		cap_bury(&up->rt->caps);
-	} else
-		deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
-	upgrade_publish(up->rt);
+		cap_bury(&rt->caps);
+		upgrade_publish(rt);
+		heir_died(up, status);
+		return;
+	}
+	upgrade_publish(rt);
+	deadline_set(&rt->main, d, up->sweeps++ < LOOKS ? LOOK_MS :
+	    UPGRADE_SWEEP_MS);
+	/* It lives, and serves: this one may end. */
+	if (up->sweeps > LOOKS && up->then != NULL && !up->heir.finishing)
+		up->then(rt);
 }
 
 static void
@@ -359,15 +280,72 @@ sweep(struct deadline *d)
 			up->sparing = false;
 	}
 	if (up->counts != NULL && ++up->sweeps % COUNT_EVERY == 0)
-		counts_tell(up->counts, rt, say, up);
+		counts_tell(up->counts, rt, upgrade_say, up);
 	deadline_set(&rt->main, d, UPGRADE_SWEEP_MS);
+}
+
+static void
+all_sent(void *arg)
+{
+	struct upgrade *up = arg;
+
+	up->heir.finishing = false;
+	(void)channel_push(&up->to_new, LAST_MS);
+	if (!channel_is_open(&up->to_new) && heir_is_awaited(up))
+		heir_hurry(up);         /* it has died meanwhile */
+	else
+		up->then(up->rt);
+}
+
+/* False: there is no memory to ask the lanes. */
+static bool
+finish(struct upgrade *up)
+{
+	deadline_clear(&up->again);
+	up->heir.finishing = true;
+	if (spare_connections(up->rt, &up->to_new, 0, all_sent, up))
+		return true;
+	up->heir.finishing = false;
+	return false;
+}
+
+bool
+upgrade_finish(struct runtime *rt, void (*then)(struct runtime *rt))
+{
+	struct upgrade *up = rt->upgrade;
+
+	if (up == NULL || !up->heir.left)
+		return false;
+	if (heir_is_awaited(up)) {
+		up->then = then;
+		heir_hurry(up);
+		return true;
+	}
+	if (!channel_is_open(&up->to_new) || up->then != NULL)
+		return false;
+	up->then = then;
+	return finish(up);
+}
+
+/* The first time: nothing is accepted here from now on. */
+static void
+step_back(struct upgrade *up)
+{
+	struct runtime *rt = up->rt;
+	struct list *l;
+
+	rt->owns_files = false;
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
+		atomic_store(&container_of(l, struct live_upstream,
+		    link)->upstream->leaving, true);
+	admin_stop(rt);
+	runtime_leave(rt, up->takes_clients);
 }
 
 static void
 leave(struct upgrade *up)
 {
 	struct runtime *rt = up->rt;
-	struct list *l;
 
 	log_info("upgrade", "process %ld serves; this one drains",
 	    (long)up->pid);
@@ -376,39 +354,17 @@ leave(struct upgrade *up)
 	(void)notify_main_pid(&rt->notify, up->pid);
 	notify_end(rt);
 	deadline_clear(&up->limit);
-	rt->owns_files = false;
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
-		atomic_store(&container_of(l, struct live_upstream,
-		    link)->upstream->leaving, true);
-	admin_stop(rt);
-	runtime_leave(rt, up->takes_clients);
+	if (!up->heir.left)
+		step_back(up);
 	if (up->takes_clients)
 		clients_begin(&up->clients, rt, &up->to_new);
+	heir_serves(up);
 	up->sweeps = 0;
 	up->again.passed = sweep;
 	deadline_set(&rt->main, &up->again, UPGRADE_SWEEP_MS);
-}
-
-static void
-all_sent(void *arg)
-{
-	struct upgrade *up = arg;
-
-	(void)channel_push(&up->to_new, LAST_MS);
-	up->then(up->rt);
-}
-
-bool
-upgrade_finish(struct runtime *rt, void (*then)(struct runtime *rt))
-{
-	struct upgrade *up = rt->upgrade;
-
-	if (up == NULL || up->phase != UPGRADE_LEAVING ||
-	    !channel_is_open(&up->to_new) || up->then != NULL)
-		return false;
-	deadline_clear(&up->again);
-	up->then = then;
-	return spare_connections(rt, &up->to_new, 0, all_sent, up);
+	/* All that there was to do here was to wait for this. */
+	if (up->then != NULL && !finish(up))
+		up->then(rt);
 }
 
 void
@@ -420,8 +376,8 @@ upgrade_last_words(struct runtime *rt)
 	    !channel_is_open(&up->to_new))
 		return;
 	if (up->counts != NULL)
-		counts_tell(up->counts, rt, say, up);
-	say_word(up, "bye");
+		counts_tell(up->counts, rt, upgrade_say, up);
+	upgrade_say_word(up, "bye");
 	(void)channel_push(&up->to_new, LAST_MS);
 }
 
@@ -437,11 +393,12 @@ given(void *arg)
 	up->sparing = false;
 	if (up->phase != UPGRADE_GIVING)
 		return;
-	admin_dismiss(rt);
-	state_tell(rt, say, up);
-	counts_tell(up->counts, rt, say, up);
+	if (!up->heir.left)
+		admin_dismiss(rt);
+	state_tell(rt, upgrade_say, up);
+	counts_tell(up->counts, rt, upgrade_say, up);
 	up->phase = UPGRADE_GOING;
-	say(up, json_pack("{s:s,s:I}", "is", "go", "log_dropped",
+	upgrade_say(up, json_pack("{s:s,s:I}", "is", "go", "log_dropped",
 	    (json_int_t)(writer_dropped(rt->writer) + rt->log_dropped)));
 	deadline_set(&rt->main, &up->limit, GO_MS);
 }
@@ -453,7 +410,7 @@ give(struct deadline *d)
 	struct upgrade *up = container_of(d, struct upgrade, again);
 	struct runtime *rt = up->rt;
 
-	if (admin_owes(rt) && up->sweeps++ < ANSWER_MS / ANSWER_STEP_MS) {
+	if (!up->heir.left && admin_owes(rt) && up->sweeps++ < ANSWER_MS / ANSWER_STEP_MS) {
 		deadline_set(&rt->main, d, ANSWER_STEP_MS);
 		return;
 	}
@@ -461,7 +418,7 @@ give(struct deadline *d)
 	up->sparing = up->counts != NULL && spare_connections(rt, &up->to_new,
 	    IDLE_MS, given, up);
 	if (!up->sparing && up->phase == UPGRADE_GIVING)
-		fail(up, "out of memory");
+		upgrade_fail(up, "out of memory");
 }
 
 static void
@@ -475,7 +432,8 @@ new_is_ready(struct upgrade *up, const struct message *m)
 	up->keys_go = json_is_true(json_object_get(m->j, "keys"));
 	/* Nobody may read numbers here that are newer than what he reads there
 	   next. */
-	admin_rest(rt, true);
+	if (!up->heir.left)
+		admin_rest(rt, true);
 	up->sweeps = 0;
 	up->again.passed = give;
 	deadline_set(&rt->main, &up->limit, GO_MS);
@@ -486,19 +444,28 @@ static bool
 came(struct channel *c, const struct message *m, int *fds)
 {
 	struct upgrade *up = container_of(c, struct upgrade, to_new);
+	bool good = true;
 	size_t i;
 
 	if (strcmp(m->is, "connection") == 0)
 		return take_connection(up->rt, m, fds);
+	if (strcmp(m->is, "socket") == 0)
+		good = heir_take_socket(up, m, fds);
 	for (i = 0; i < m->n_fds; i++)
-		close(fds[i]);
-	if (strcmp(m->is, "ready") == 0 && up->phase == UPGRADE_STARTING)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (strcmp(m->is, "sockets") == 0)
+		heir_take_sockets(up);
+	else if (strcmp(m->is, "stopping") == 0 &&
+	    up->phase == UPGRADE_LEAVING)
+		heir_dismiss(up);
+	else if (strcmp(m->is, "ready") == 0 && up->phase == UPGRADE_STARTING)
 		new_is_ready(up, m);
 	else if (strcmp(m->is, "serving") == 0 && up->phase == UPGRADE_GOING)
 		leave(up);
 	else if (strcmp(m->is, "failed") == 0 && up->said == NULL)
 		up->said = strdup(message_text(m, "why"));
-	return true;
+	return good;
 }
 
 static void
@@ -508,73 +475,14 @@ new_ended(struct channel *c)
 
 	if (up->phase == UPGRADE_LEAVING) {
 		clients_end(up->clients);
+		up->sweeps = 0;
 		up->again.passed = mourn;
 		deadline_set(&up->rt->main, &up->again, 0);
 	} else if (up->phase != UPGRADE_IDLE && up->phase != UPGRADE_FAILING)
-		fail(up, NULL);
+		upgrade_fail(up, NULL);
 }
 
 /* -------------------------------------------------------------------- starting */
-
-/* Ours, but for what is of one process only. NULL when out of memory. */
-static char **
-environment(int fd)
-{
-	static const char *const not[] = { UPGRADE_VARIABLE "=", "LISTEN_PID=",
-		"LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=", NULL };
-	size_t n = 0, k, i;
-	char **env;
-
-	while (environ[n] != NULL)
-		n++;
-	env = calloc(n + 2, sizeof(*env));
-	if (env == NULL || asprintf(&env[0], UPGRADE_VARIABLE "=%d", fd) < 0) {
-		free(env);
-		return NULL;
-	}
-	for (i = 0, n = 1; environ[i] != NULL; i++) {
-		for (k = 0; not[k] != NULL; k++)
-			if (strncmp(environ[i], not[k], strlen(not[k])) == 0)
-				break;
-		if (not[k] == NULL)
-			env[n++] = environ[i];
-	}
-	return env;
-}
-
-/* 0 or an errno. fd is what the new one gets. */
-static int
-spawn(struct upgrade *up, int fd)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	char **env = environment(fd);
-	sigset_t none, usual;
-	int error;
-
-	if (env == NULL)
-		return ENOMEM;
-	sigemptyset(&none);
-	sigemptyset(&usual);
-	sigaddset(&usual, SIGPIPE);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	/* The same number: that takes FD_CLOEXEC from it, there alone. */
-	(void)posix_spawn_file_actions_adddup2(&files, fd, fd);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &usual);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK |
-	    POSIX_SPAWN_SETSIGDEF);
-	/* By its path, or its name in PATH: what lies there by now, which
-	   /proc/self/exe would not tell. */
-	error = posix_spawnp(&up->pid, up->argv[0], &files, &attr, up->argv,
-	    env);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	free(env[0]);
-	free(env);
-	return error;
-}
 
 static const char *
 hindrance(const struct upgrade *up)
@@ -604,24 +512,48 @@ hindrance(const struct upgrade *up)
 }
 
 int
+upgrade_start(struct upgrade *up, const char *program)
+{
+	struct runtime *rt = up->rt;
+	int fds[2], error;
+
+	if (channel_pair(fds) < 0)
+		return errno;
+	error = upgrade_spawn(up, program, fds[1]);
+	close(fds[1]);
+	if (error != 0) {
+		up->pid = 0;
+		close(fds[0]);
+		return error;
+	}
+	log_info("upgrade", "process %ld is to take over%s%s", (long)up->pid,
+	    program != up->argv[0] ? ", of the binary that runs here: " : "",
+	    program != up->argv[0] ? program : "");
+	up->phase = UPGRADE_STARTING;
+	channel_init(&up->to_new, fds[0], came, new_ended);
+	channel_attach(&up->to_new, &rt->main);
+	deadline_set(&rt->main, &up->limit, UPGRADE_LIMIT_MS);
+	deadline_set(&rt->main, &up->crowd, 0);
+	/* One that could not be told all of it does not become ready, and one
+	   that has ended already is noticed by that. */
+	upgrade_tell_beginning(up);
+	return 0;
+}
+
+int
 upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 {
 	struct upgrade *up = rt->upgrade;
 	const char *hinders = hindrance(up);
-	int fds[2], error;
+	int error;
 
 	if (hinders != NULL) {
 		snprintf(why, size, "%s", hinders);
 		return -1;
 	}
-	if (channel_pair(fds) < 0)
-		error = errno;
-	else {
-		error = spawn(up, fds[1]);
-		close(fds[1]);
-		if (error != 0)
-			close(fds[0]);
-	}
+	/* By its path, or its name in PATH: what lies there by now, which
+	   /proc/self/exe would not tell. */
+	error = upgrade_start(up, up->argv[0]);
 	if (error != 0) {
 		snprintf(why, size, "cannot start %s: %s%s", up->argv[0],
 		    strerror(error), error == EACCES ? "; within the sandbox "
@@ -631,15 +563,6 @@ upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 		log_error("upgrade failed", "%s", why);
 		return -1;
 	}
-	log_info("upgrade", "process %ld is to take over", (long)up->pid);
-	up->phase = UPGRADE_STARTING;
-	channel_init(&up->to_new, fds[0], came, new_ended);
-	channel_attach(&up->to_new, &rt->main);
-	deadline_set(&rt->main, &up->limit, UPGRADE_LIMIT_MS);
-	deadline_set(&rt->main, &up->crowd, 0);
-	/* One that could not be told all of it does not become ready, and one
-	   that has ended already is noticed by that. */
-	tell_beginning(up);
 	*pid = up->pid;
 	return 0;
 }
@@ -679,6 +602,7 @@ upgrade_init(struct runtime *rt, struct conf_errors *errors)
 	deadline_init(&up->limit, too_slow);
 	deadline_init(&up->again, reap);
 	deadline_init(&up->crowd, count_crowd);
+	heir_init(&up->heir);
 	rt->upgrade = up;
 	if (fd >= 0)
 		return upgrade_join(rt, fd, errors);
@@ -703,9 +627,11 @@ upgrade_fini(struct runtime *rt)
 		(void)waitpid(up->pid, NULL, 0);
 	}
 	channel_close(&up->to_new);
+	heir_fini(&up->heir);
 	upgrade_forget(up);
 	counts_free(up->counts);
 	clients_free(up->clients);
+	free(up->died);
 	free(up->error);
 	free(up->said);
 	free(up);

@@ -51,7 +51,8 @@ bool upgrade_is_under_way(const struct runtime *rt, const char **why);
 /* Is there another weir, which may send connections as it makes them? */
 bool upgrade_has_other(const struct runtime *rt);
 
-/* The end is asked for before it is over: it is given up. */
+/* The end is asked for: what is not over is given up, and whoever has taken over
+   is not replaced any more. */
 void upgrade_cancel(struct runtime *rt);
 
 /* All lanes of one that goes are empty, or its time is up: it sends what it still
@@ -61,6 +62,12 @@ bool upgrade_finish(struct runtime *rt, void (*then)(struct runtime *rt));
 /* The lanes have ended: the rest of what was counted is told. */
 void upgrade_last_words(struct runtime *rt);
 void upgrade_fini(struct runtime *rt);
+
+/* A reload has been taken over: listening sockets may be others. */
+void upgrade_sockets_changed(struct runtime *rt);
+
+/* Did the one that took over die, and could no other be had? */
+bool upgrade_left_nobody(const struct runtime *rt);
 
 /* Did the weir before vanish before this one could take over? */
 bool upgrade_was_deserted(const struct runtime *rt);
@@ -83,6 +90,10 @@ struct upgrade_result {
 					   "leaving" */
 	const char *error;              /* of the last one; "" = none */
 	int64_t at_s;                   /* 0 = never */
+	uint64_t replaced;              /* that had taken over and died while
+					   the one before still drained */
+	const char *died;               /* the last of those, and how; "" =
+					   none */
 };
 struct upgrade_result upgrade_result(const struct runtime *rt);
 

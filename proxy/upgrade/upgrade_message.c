@@ -5,6 +5,8 @@
  */
 #include "proxy/upgrade/upgrade_message.h"
 
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,4 +125,24 @@ message_addr(const char *text, struct addr *out)
 	status = addr_from_text(&words, out);
 	addr_text_fini(&words);
 	return status;
+}
+
+int
+message_bound_addr(const struct message *m, struct addr *addr)
+{
+	static const size_t least[] = {
+		[AF_UNIX] = offsetof(struct sockaddr_un, sun_path) + 1,
+		[AF_INET] = sizeof(struct sockaddr_in),
+		[AF_INET6] = sizeof(struct sockaddr_in6)
+	};
+	sa_family_t family;
+
+	memset(addr, 0, sizeof(*addr));
+	if (m->raw_len < sizeof(family) || m->raw_len >= sizeof(addr->ss))
+		return -1;
+	memcpy(&addr->ss, m->raw, m->raw_len);
+	addr->len = (socklen_t)m->raw_len;
+	family = addr->sa.sa_family;
+	return family < NELEMS(least) && least[family] > 0 &&
+	    m->raw_len >= least[family] ? 0 : -1;
 }

@@ -65,4 +65,8 @@ int64_t message_number(const struct message *m, const char *name, int64_t min,
 /* "127.0.0.1:80", as addr_print() has it. -1: it is none. */
 int message_addr(const char *text, struct addr *out) MUST_CHECK;
 
+/* The raw bytes, an address as it was bound: its text does not tell everything,
+   such as a scope. -1: they are none. */
+int message_bound_addr(const struct message *m, struct addr *out) MUST_CHECK;
+
 #endif

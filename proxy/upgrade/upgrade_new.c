@@ -4,9 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +48,11 @@ take_hello(struct upgrade *up, const struct message *m, int *fds)
 	up->old_pid = (pid_t)message_number(m, "pid", 0, INT32_MAX, 0);
 	up->count = (uint64_t)message_number(m, "upgrades", 0, INT64_MAX, 0);
 	up->keys_go = json_is_true(json_object_get(m->j, "keys"));
+	up->alone = json_is_true(json_object_get(m->j, "alone"));
+	up->replaced = (uint64_t)message_number(m, "replaced", 0, INT64_MAX,
+	    0);
+	if (*message_text(m, "died") != '\0')
+		up->died = strdup(message_text(m, "died"));
 	rt->ids_before = (uint64_t)message_number(m, "last_id", 0, INT64_MAX,
 	    0);
 	atomic_store(&rt->last_id, rt->ids_before);
@@ -57,27 +60,6 @@ take_hello(struct upgrade *up, const struct message *m, int *fds)
 	rt->number_before = (uint64_t)message_number(m, "generation", 0,
 	    INT64_MAX, 0);
 	return true;
-}
-
-/* As it was bound: the text does not tell everything, such as a scope. */
-static int
-bound_addr(const struct message *m, struct addr *addr)
-{
-	static const size_t least[] = {
-		[AF_UNIX] = offsetof(struct sockaddr_un, sun_path) + 1,
-		[AF_INET] = sizeof(struct sockaddr_in),
-		[AF_INET6] = sizeof(struct sockaddr_in6)
-	};
-	sa_family_t family;
-
-	memset(addr, 0, sizeof(*addr));
-	if (m->raw_len < sizeof(family) || m->raw_len >= sizeof(addr->ss))
-		return -1;
-	memcpy(&addr->ss, m->raw, m->raw_len);
-	addr->len = (socklen_t)m->raw_len;
-	family = addr->sa.sa_family;
-	return family < NELEMS(least) && least[family] > 0 &&
-	    m->raw_len >= least[family] ? 0 : -1;
 }
 
 static bool
@@ -88,7 +70,7 @@ take_socket(struct upgrade *up, const struct message *m, int *fds)
 	char text[ADDR_TEXT_MAX], why[256];
 	size_t i;
 
-	if (bound_addr(m, &addr) < 0)
+	if (message_bound_addr(m, &addr) < 0)
 		return false;
 	for (i = 0; i < m->n_fds; i++) {
 		if (inherit_add(&up->rt->inherited, fds[i], &addr, foreign,
@@ -236,17 +218,89 @@ look_whether_ready(struct deadline *d)
 		decline(up);
 		return;
 	}
-	if (!ready && rt->main.now_ns - up->started_ns <
+	if (!ready && !up->alone && rt->main.now_ns - up->started_ns <
 	    UPGRADE_WARM_MS * NS_PER_MS) {
 		deadline_set(&rt->main, d, UPGRADE_SWEEP_MS);
 		return;
 	}
-	if (!ready)
+	if (!ready && up->alone)
+		log_info("upgrade", "not ready, and taking over all the same, "
+		    "for nobody serves: %s", missing);
+	else if (!ready)
 		log_warn("upgrade", "not ready after %d s, and taking over all "
 		    "the same: %s", UPGRADE_WARM_MS / 1000, missing);
 	up->ready = true;
 	(void)channel_send(&up->to_old, json_pack("{s:s,s:b,s:b}", "is",
 	    "ready", "clients", true, "keys", true), NULL, 0, NULL, 0);
+}
+
+/* A copy of one of our sockets, on its way. */
+struct lent {
+	int fd;
+};
+
+static void
+lent_news(void *arg, enum sending is)
+{
+	struct lent *lent = arg;
+
+	if (is != SENDING_DONE && is != SENDING_NEVER)
+		return;
+	close(lent->fd);
+	free(lent);
+}
+
+static void
+lend(struct upgrade *up, const struct addr *addr, int fd, bool foreign)
+{
+	struct lent *lent = malloc(sizeof(*lent));
+
+	if (lent == NULL)
+		return;
+	lent->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (lent->fd >= 0 && channel_send_away(&up->to_old, json_pack(
+	    "{s:s,s:b}", "is", "socket", "foreign", foreign), &addr->ss,
+	    addr->len, lent->fd, lent_news, lent))
+		return;
+	if (lent->fd >= 0)
+		close(lent->fd);
+	free(lent);
+}
+
+static void
+lend_some(void *arg, const struct addr *addr, const int *fds, size_t n,
+    bool foreign)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			lend(arg, addr, fds[i], foreign);
+}
+
+/* As long as the old one lives: should this one die, it needs them for the
+   next. */
+static void
+lend_sockets(struct upgrade *up)
+{
+	upgrade_each_socket(up->rt, lend_some, up);
+	say_word(up, "sockets");
+}
+
+void
+upgrade_sockets_changed(struct runtime *rt)
+{
+	struct upgrade *up = rt->upgrade;
+
+	if (up != NULL && up->going && channel_is_open(&up->to_old))
+		lend_sockets(up);
+}
+
+void
+upgrade_resign(struct upgrade *up)
+{
+	if (up->going && channel_is_open(&up->to_old))
+		say_word(up, "stopping");
 }
 
 static void
@@ -262,6 +316,7 @@ take_over(struct upgrade *up)
 	up->count++;
 	up->tried = true;
 	up->at_s = (int64_t)time(NULL);
+	lend_sockets(up);
 	say_word(up, "serving");
 	log_info("upgrade", "took over from process %ld", (long)up->old_pid);
 }

@@ -1,5 +1,5 @@
 /*
- * Inside of an upgrade: what upgrade.c and upgrade_new.c share.
+ * Inside of an upgrade: what its files share.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,6 +9,7 @@
 #include "proxy/upgrade/upgrade.h"
 #include "proxy/upgrade/upgrade_channel.h"
 #include "proxy/upgrade/upgrade_counts.h"
+#include "proxy/upgrade/upgrade_heir.h"
 
 #define UPGRADE_VARIABLE "WEIR_UPGRADE"
 
@@ -25,7 +26,10 @@ enum upgrade_phase {
 	UPGRADE_GIVING,                 /* connections and numbers go over */
 	UPGRADE_GOING,                  /* it has been told to accept */
 	UPGRADE_FAILING,                /* it is waited for to end */
-	UPGRADE_LEAVING                 /* it serves; this one drains */
+	UPGRADE_LEAVING,                /* it serves; this one drains */
+	UPGRADE_BEREFT                  /* it served and has died: another is
+					   started in a moment, and all of this
+					   begins anew */
 };
 
 /* What the weir before said of one of its upstreams. */
@@ -52,6 +56,9 @@ struct upgrade {
 	bool tried, failed;             /* ever; the last one */
 	int64_t at_s;
 	char *error;
+	uint64_t replaced;              /* that served and died, and had a weir
+					   before them that still drained */
+	char *died;                     /* the last of those; NULL = none */
 
 	/* As the one that goes. */
 	enum upgrade_phase phase;
@@ -66,7 +73,8 @@ struct upgrade {
 	bool takes_clients;             /* the new one does */
 	struct clients *clients;        /* that go there */
 	char *said;                     /* why it failed, in its own words */
-	void (*then)(struct runtime *rt);
+	void (*then)(struct runtime *rt);       /* the end; NULL = not yet */
+	struct heir heir;
 
 	/* As the one that comes. */
 	struct channel to_old;
@@ -77,6 +85,8 @@ struct upgrade {
 					   that, it serves */
 	bool deserted;
 	bool parted;                    /* the other one has said all */
+	bool alone;                     /* that does not serve any more: clients
+					   wait */
 	pid_t old_pid;                  /* 0 = none, or it is gone */
 	int64_t started_ns;
 	struct deadline look;           /* is it warm? then: who waits? then:
@@ -89,9 +99,35 @@ struct upgrade {
 /* Say how many wait here, and look whether what they wait for is there. */
 void upgrade_publish(struct runtime *rt);
 
+/* To the new one; j as for channel_send(). */
+void upgrade_say(void *up, json_t *j);
+void upgrade_say_word(struct upgrade *up, const char *word);
+
+/* Every listening socket that this weir has, with copies of the lanes' numbers;
+   of those that are -1 there is none. */
+void upgrade_each_socket(struct runtime *rt, void (*f)(void *arg,
+    const struct addr *addr, const int *fds, size_t n, bool foreign), void *arg);
+
+/* Start that program as the new one, with fd as the channel's other end, and tell
+   it what it has to know first. 0 or an errno. */
+int upgrade_spawn(struct upgrade *up, const char *program, int fd) MUST_CHECK;
+void upgrade_tell_beginning(struct upgrade *up);
+
+/* Begin, in whatever phase: STARTING from here on. 0 or an errno. */
+int upgrade_start(struct upgrade *up, const char *program) MUST_CHECK;
+
+/* The new one is not wanted, or, said NULL, has ended by itself. */
+void upgrade_fail(struct upgrade *up, const char *said);
+
+/* "was killed by signal 9 (Killed)". */
+void upgrade_tell_end(int status, char *out, size_t size);
+
 /* The new side, by upgrade_init() and upgrade_fini(). */
 int upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
     MUST_CHECK;
 void upgrade_forget(struct upgrade *up);
+
+/* It is told to end: should it have taken over, nobody is to replace it. */
+void upgrade_resign(struct upgrade *up);
 
 #endif

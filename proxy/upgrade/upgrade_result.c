@@ -14,10 +14,11 @@ upgrade_result(const struct runtime *rt)
 		[UPGRADE_GIVING] = "taking_over",
 		[UPGRADE_GOING] = "taking_over",
 		[UPGRADE_FAILING] = "starting",
-		[UPGRADE_LEAVING] = "leaving"
+		[UPGRADE_LEAVING] = "leaving",
+		[UPGRADE_BEREFT] = "leaving"
 	};
 	const struct upgrade *up = rt->upgrade;
-	struct upgrade_result r = { 0, "none", "idle", "", 0 };
+	struct upgrade_result r = { 0, "none", "idle", "", 0, 0, "" };
 
 	if (up == NULL)
 		return r;
@@ -26,5 +27,15 @@ upgrade_result(const struct runtime *rt)
 	r.state = states[up->phase];
 	r.error = up->error != NULL ? up->error : "";
 	r.at_s = up->at_s;
+	r.replaced = up->replaced;
+	r.died = up->died != NULL ? up->died : "";
 	return r;
+}
+
+bool
+upgrade_left_nobody(const struct runtime *rt)
+{
+	const struct upgrade *up = rt->upgrade;
+
+	return up != NULL && up->heir.bereft && !up->heir.dismissed;
 }

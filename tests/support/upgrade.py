@@ -121,6 +121,16 @@ class Successive(weir.Weir):
             later(lambda: before.wait(3 * WAIT))
         return before
 
+    def kill(self):
+        """SIGKILL, and it is dead when this returns: its process id."""
+        os.kill(self.pid, signal.SIGKILL)
+        until(lambda: not _lives(self.pid), "its death")
+        return self.pid
+
+    def replaced(self):
+        """It has been killed: until another is this weir."""
+        return self.follow(ended=False)
+
     def refused(self):
         """Upgrade in vain: what was said."""
         pid, count = self.pid, self.stats()["upgrade"]["count"]
@@ -133,6 +143,14 @@ class Successive(weir.Weir):
         check(s["upgrade"]["error"] in said, "%r is not in %r" % (
             s["upgrade"]["error"], said))
         return said
+
+
+def _lives(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Load:
@@ -171,3 +189,40 @@ class Load:
             t.join(3 * WAIT)
         eq(self.failures, [], "failures under load")
         return sum(self.done)
+
+
+class Arrivals(Load):
+    """Clients that come anew for each request. The death of who serves them may
+    cut them, but nobody is refused, and who comes after it is answered."""
+
+    def __init__(self, addresses):
+        self.addresses, self.cut, self.deaths = addresses, [], []
+        super().__init__(None, len(addresses))
+
+    def _go(self, n):
+        while not self.stop:
+            began = time.monotonic()
+            try:
+                c = Client(self.addresses[n])
+            except OSError as e:
+                self.failures.append(e)
+                return
+            try:
+                ok(ask(c, fields=[("Connection", "close")]))
+                self.done[n] += 1
+            except (Failed, Ended, OSError) as e:
+                self.cut.append((began, time.monotonic(), e))
+            c.close()
+
+    def kill(self, w):
+        """w is killed."""
+        began = time.monotonic()
+        w.kill()
+        self.deaths.append((began, time.monotonic()))
+
+    def end(self):
+        n = super().end()
+        eq([e for began, ended, e in self.cut if not any(
+            began <= dead and ended >= killed
+            for killed, dead in self.deaths)], [], "cut without a death")
+        return n
