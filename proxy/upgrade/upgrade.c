@@ -262,8 +262,11 @@ mourn(struct deadline *d)
 	upgrade_publish(rt);
 	deadline_set(&rt->main, d, up->sweeps++ < LOOKS ? LOOK_MS :
 	    UPGRADE_SWEEP_MS);
-	/* It lives, and serves: this one may end. */
-	if (up->sweeps > LOOKS && up->then != NULL && !up->heir.finishing)
+	/* It lives and serves, but will not say what it closes. */
+	if (up->sweeps <= LOOKS)
+		return;
+	heir_forget_sockets(up);
+	if (up->then != NULL && !up->heir.finishing)
 		up->then(rt);
 }
 

@@ -88,6 +88,8 @@ void
 heir_forget_sockets(struct upgrade *up)
 {
 	sockets_close(&up->heir.coming);
+	if (up->phase == UPGRADE_LEAVING)
+		sockets_close(&up->heir.held);
 }
 
 void

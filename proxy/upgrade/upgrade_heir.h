@@ -65,7 +65,7 @@ void heir_fini(struct heir *h);
 bool heir_take_socket(struct upgrade *up, const struct message *m, int *fds);
 /* Those were all. */
 void heir_take_sockets(struct upgrade *up);
-/* It will not serve. */
+/* It will not serve, or does and says nothing any more. */
 void heir_forget_sockets(struct upgrade *up);
 
 /* For one that is started. */

@@ -17,7 +17,8 @@ from case import SLOW, WAIT, case, check, eq, later, port, put, run, until
 from manager import Manager
 from origin import Origin
 from weir import BINARY, Weir, command, one
-from web import HttpOrigin, ok, once
+from web import HttpOrigin, answer, ok, once, request
+from wire import Client
 
 PYTHON = sys.executable
 
@@ -256,6 +257,38 @@ def weir_is_upgraded_under_it():
     w.signal(signal.SIGTERM)
     eq(w.exited(), 6, "exit status")
     check(gone(w.inner), "weir lives on")
+
+
+@case
+def one_that_took_over_and_dies_is_replaced_under_it():
+    begun, _, _ = paths()
+    gate = threading.Event()
+    later(gate.set)
+
+    def handler(q, link):
+        gate.wait(6 * WAIT)
+        return answer(q)
+    o = HttpOrigin(handler)
+    conf = one(o)
+    conf.drain_timeout = "%ds" % (60 * SLOW)
+    w = under(conf, *ready_loop(begun))
+    until(lambda: os.path.exists(begun), "it runs")
+    c = Client(conf.ports["front"])
+    c.send(request())
+    until(lambda: o.requests == 1, "the request")
+    w.signal(signal.SIGUSR2)
+    until(lambda: w.stats()["pid"] != w.inner, "the new one")
+    dead = w.stats()["pid"]
+    w.wait_log("process %d serves" % dead)
+    os.kill(dead, signal.SIGKILL)
+    w.wait_log("process %d, which took over, was killed" % dead)
+    newest = w.stats()["pid"]
+    check(newest not in (dead, w.inner), "who serves")
+    gate.set()
+    until(lambda: gone(w.inner), "the old one is gone")
+    w.signal(signal.SIGTERM)
+    eq(w.exited(), 6, "exit status")
+    check(gone(newest), "weir lives on")
 
 
 def ready_loop(begun):

@@ -135,10 +135,15 @@ def one_that_does_not_come_up_is_tried_again():
     w.kill()
     c = Client(w.conf.ports["front"])
     w.wait_log("%s cannot be started: No such file" % re.escape(w.program))
+    # The old one has nothing to do any more but to wait for that.
+    h.gate.set()
+    h.ask.join(3 * WAIT)
     w.install()
     ok(ask(c))
     w.replaced()
     eq(h.end(), 0, "its status")
+    w.wait_log("process %d has drained" % h.old.pid)
+    eq(w.listener("held")["requests_total"], 1, "requests of the old one")
 
 
 @case
