@@ -535,7 +535,9 @@ upgrade_start(struct upgrade *up, const char *program)
 	up->phase = UPGRADE_STARTING;
 	channel_init(&up->to_new, fds[0], came, new_ended);
 	channel_attach(&up->to_new, &rt->main);
-	deadline_set(&rt->main, &up->limit, UPGRADE_LIMIT_MS);
+	/* While clients wait for it: it does not have to be warm. */
+	deadline_set(&rt->main, &up->limit, up->heir.left ? UPGRADE_AGAIN_MS :
+	    UPGRADE_LIMIT_MS);
 	deadline_set(&rt->main, &up->crowd, 0);
 	/* One that could not be told all of it does not become ready, and one
 	   that has ended already is noticed by that. */

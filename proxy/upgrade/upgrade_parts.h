@@ -17,7 +17,8 @@ enum {
 	UPGRADE_SWEEP_MS = 20,          /* who waits for whose connections */
 	UPGRADE_WARM_MS = 20 * 1000,    /* the new one waits so long until it
 					   is warm */
-	UPGRADE_LIMIT_MS = 60 * 1000    /* and has so long for everything */
+	UPGRADE_LIMIT_MS = 60 * 1000,   /* and has so long for everything */
+	UPGRADE_AGAIN_MS = 20 * 1000    /* one that replaces another has */
 };
 
 enum upgrade_phase {
