@@ -67,6 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t n_fds = size > 0 ? data[0] % (MESSAGE_FDS_MOST + 2) : 0, len;
 	struct message m, again;
+	struct addr addr;
 	void *packet;
 	size_t i;
 
@@ -79,6 +80,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)message_text(&m, "t");
 	for (i = 0; strcmp(m.is, "client") == 0 && i < NELEMS(places); i++)
 		take_in(&places[i], &m);
+	(void)message_bound_addr(&m, &addr);
 	packet = message_make(m.j, m.raw, m.raw_len, n_fds, &len);
 	if (packet != NULL) {
 		if (message_parse(packet, len, n_fds, &again) != PARSE_DONE ||

@@ -139,7 +139,7 @@ sample_init(struct sample *s)
 	v->stuck_total = 21;
 	v->stuck_last = "worker 0 has not turned";
 	v->upgrade = (struct upgrade_result){ .last = "none",
-	    .state = "idle", .error = "" };
+	    .state = "idle", .error = "", .replaced = 44, .died = "who" };
 	v->overrides = 2;
 	v->log_dropped = 13;
 	v->memory_budget = 64 << 20;

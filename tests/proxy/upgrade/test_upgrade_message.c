@@ -6,6 +6,7 @@
  */
 #include "proxy/upgrade/upgrade_message.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -226,6 +227,34 @@ addresses_are_read_or_refused(void **state)
 }
 
 static void
+bound_addresses_are_as_long_as_their_family(void **state)
+{
+	char text[ADDR_TEXT_MAX];
+	struct message m = { 0 };
+	struct addr a, b;
+
+	(void)state;
+	assert_int_equal(message_addr("[fe80::1]:80", &a), 0);
+	((struct sockaddr_in6 *)&a.ss)->sin6_scope_id = 7;
+	m.raw = (const unsigned char *)&a.ss;
+	m.raw_len = a.len;
+	assert_int_equal(message_bound_addr(&m, &b), 0);
+	assert_int_equal(((struct sockaddr_in6 *)&b.ss)->sin6_scope_id,
+	    7);
+	assert_int_equal(b.len, a.len);
+	assert_string_equal(addr_print(&b, text), "[fe80::1]:80");
+	m.raw_len--;
+	assert_int_equal(message_bound_addr(&m, &b), -1);
+	m.raw_len = sizeof(a.ss);
+	assert_int_equal(message_bound_addr(&m, &b), -1);
+	m.raw_len = 1;
+	assert_int_equal(message_bound_addr(&m, &b), -1);
+	a.sa.sa_family = AF_NETLINK;
+	m.raw_len = a.len;
+	assert_int_equal(message_bound_addr(&m, &b), -1);
+}
+
+static void
 nothing_too_large_is_made(void **state)
 {
 	json_t *j = json_pack("{s:s}", "is", "x");
@@ -255,6 +284,7 @@ main(void)
 		TEST(what_is_no_object_with_is_is_refused),
 		TEST(another_magic_is_refused),
 		TEST(addresses_are_read_or_refused),
+		TEST(bound_addresses_are_as_long_as_their_family),
 		TEST(nothing_too_large_is_made)
 	};
 
