@@ -330,6 +330,14 @@ upgrade_finish(struct runtime *rt, void (*then)(struct runtime *rt))
 	return finish(up);
 }
 
+void
+upgrade_keep_clients(struct upgrade *up)
+{
+	/* Their next answers are the last, where that can be said. */
+	up->rt->dismissing = true;
+	clients_give_up(up->clients);
+}
+
 /* The first time: nothing is accepted here from now on. */
 static void
 step_back(struct upgrade *up)
@@ -361,6 +369,8 @@ leave(struct upgrade *up)
 		step_back(up);
 	if (up->takes_clients)
 		clients_begin(&up->clients, rt, &up->to_new);
+	else
+		upgrade_keep_clients(up);
 	heir_serves(up);
 	up->sweeps = 0;
 	up->again.passed = sweep;

@@ -18,26 +18,64 @@
 struct clients {
 	struct crossing crossing;
 	struct channel *channel;
+	struct list stranded;           /* crossers that were not sent before
+					   the channel ended: for another */
 };
+
+static void
+strand(struct crosser *c)
+{
+	struct clients *cl = container_of(c->to, struct clients, crossing);
+
+	list_append(&cl->stranded, &c->link);
+}
 
 static void
 crosser_news(void *arg, enum sending is)
 {
-	if (is == SENDING_DONE || is == SENDING_NEVER)
+	if (is == SENDING_DONE)
 		crosser_end(arg);
+	else if (is == SENDING_NEVER)
+		strand(arg);
 }
 
-/* There is no way back: who cannot be sent is closed, as at the end of a drain. */
+/* There is no way back to its lane. */
 static void
 crosser_came(struct crossing *to, struct crosser *c)
 {
 	struct clients *cl = container_of(to, struct clients, crossing);
-	json_t *said = c->said;
 
-	c->said = NULL;
-	if (!channel_send_away(cl->channel, said, NULL, 0, c->fd, crosser_news,
-	    c))
+	if (!channel_is_open(cl->channel) || cl->channel->failed)
+		strand(c);
+	else if (!channel_send_away(cl->channel, json_incref(c->said), NULL, 0,
+	    c->fd, crosser_news, c))
 		crosser_end(c);
+}
+
+static void
+send_stranded(struct clients *cl)
+{
+	struct list all, *l;
+
+	list_init(&all);
+	while ((l = list_first(&cl->stranded)) != NULL) {
+		list_remove(l);
+		list_append(&all, l);
+	}
+	while ((l = list_first(&all)) != NULL) {
+		list_remove(l);
+		crosser_came(&cl->crossing, container_of(l, struct crosser,
+		    link));
+	}
+}
+
+void
+clients_give_up(struct clients *cl)
+{
+	struct list *l;
+
+	while (cl != NULL && (l = list_first(&cl->stranded)) != NULL)
+		crosser_end(container_of(l, struct crosser, link));
 }
 
 void
@@ -45,16 +83,19 @@ clients_begin(struct clients **cl, struct runtime *rt, struct channel *c)
 {
 	size_t i;
 
-	if (*cl == NULL)
+	if (*cl == NULL) {
 		*cl = calloc(1, sizeof(**cl));
-	if (*cl == NULL)
-		return;
+		if (*cl == NULL)
+			return;
+		list_init(&(*cl)->stranded);
+	}
 	(*cl)->crossing.main = &rt->main;
 	(*cl)->crossing.came = crosser_came;
 	(*cl)->channel = c;
 	atomic_store(&(*cl)->crossing.over, false);
 	for (i = 0; i < rt->n_lanes; i++)
 		lane_post_transfer(rt->lanes[i], &(*cl)->crossing);
+	send_stranded(*cl);
 }
 
 void
@@ -67,6 +108,7 @@ clients_end(struct clients *cl)
 void
 clients_free(struct clients *cl)
 {
+	clients_give_up(cl);
 	free(cl);
 }
 

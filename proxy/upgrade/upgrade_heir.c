@@ -133,6 +133,7 @@ settle(struct upgrade *up)
 {
 	up->phase = UPGRADE_LEAVING;
 	deadline_clear(&up->again);
+	upgrade_keep_clients(up);
 	if (up->then != NULL && !up->heir.finishing)
 		end_now(up);
 }

@@ -120,6 +120,9 @@ int upgrade_start(struct upgrade *up, const char *program) MUST_CHECK;
 /* The new one is not wanted, or, said NULL, has ended by itself. */
 void upgrade_fail(struct upgrade *up, const char *said);
 
+/* Nobody takes the clients that are here: they are drained. */
+void upgrade_keep_clients(struct upgrade *up);
+
 /* "was killed by signal 9 (Killed)". */
 void upgrade_tell_end(int status, char *out, size_t size);
 

@@ -44,6 +44,7 @@ class Held:
 
     def _ask(self):
         ok(ask(self.client))
+        self.client.close()
 
     def upgrade(self):
         self.old = self.weir.upgrade(ended=False)
