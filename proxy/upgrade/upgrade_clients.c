@@ -166,6 +166,7 @@ take_client(struct runtime *rt, const struct message *m, int *fds)
 {
 	struct listener *l = listener_of(rt, m);
 	struct newcomer *n;
+	json_t *said;
 	size_t i;
 
 	if (m->n_fds != 1) {
@@ -176,13 +177,17 @@ take_client(struct runtime *rt, const struct message *m, int *fds)
 	}
 	if (fds[0] < 0)
 		return true;
-	n = l != NULL ? calloc(1, sizeof(*n)) : NULL;
+	/* A copy: two threads may not have one object. */
+	said = l != NULL ? json_deep_copy(m->j) : NULL;
+	n = said != NULL ? calloc(1, sizeof(*n)) : NULL;
 	if (n == NULL) {
+		json_decref(said);
 		close(fds[0]);
 		return true;
 	}
-	/* In turn: how many each has is not known while some are on their way. */
-	*n = (struct newcomer){ .fd = fds[0], .said = json_incref(m->j),
+	/* In turn: how many each has is not known while some are on their
+	   way. */
+	*n = (struct newcomer){ .fd = fds[0], .said = said,
 	    .door = l->doors[l->dealt++ % l->n_doors],
 	    .mail = { .deliver = newcomer_arrived, .drop = newcomer_dropped } };
 	worker_post(&n->door->lane->worker, &n->mail);
