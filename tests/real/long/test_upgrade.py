@@ -1,5 +1,5 @@
 """An upgrade under clients that never leave: redis-benchmark and pgbench go on
-at the old weir while others come to the new one, and the four pools' caps hold.
+with their connections while others come, and the four pools' caps hold.
 """
 # SPDX-License-Identifier: MIT
 import os
