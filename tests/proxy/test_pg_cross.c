@@ -112,6 +112,7 @@ one_text_is_one_statement(void **state)
 {
 	struct session *a, *b;
 	struct lane_scene s;
+	json_t *other;
 	int fds[2];
 
 	(void)state;
@@ -119,12 +120,9 @@ one_text_is_one_statement(void **state)
 	a = arrival(&s, &fds[0]);
 	b = arrival(&s, &fds[1]);
 	assert_true(adopt(a, json_of(whole)));
-	{
-		json_t *other = json_of(whole);
-
-		json_object_set_new(other, "pid", json_integer(5));
-		assert_true(adopt(b, other));
-	}
+	other = json_of(whole);
+	json_object_set_new(other, "pid", json_integer(5));
+	assert_true(adopt(b, other));
 	assert_ptr_equal(pg_name_find(&pg_session(a)->names, "a")->st,
 	    pg_name_find(&pg_session(b)->names, "a")->st);
 	assert_ptr_not_equal(pg_name_find(&pg_session(a)->names, "b")->st,
@@ -141,6 +139,7 @@ a_number_means_who_was_told_it(void **state)
 	struct session *session, *other;
 	struct pg_lane *lane;
 	struct lane_scene s;
+	json_t *said;
 	int fds[2];
 
 	(void)state;
@@ -158,6 +157,14 @@ a_number_means_who_was_told_it(void **state)
 	/* Nobody else has both. */
 	other = arrival(&s, &fds[1]);
 	assert_false(adopt(other, json_of(whole)));
+	departure(&s, other, fds[1]);
+	/* It may be the one that it would have here. */
+	other = arrival(&s, &fds[1]);
+	said = json_of(whole);
+	json_object_set_new(said, "pid", json_integer(3));
+	assert_true(adopt(other, said));
+	assert_int_equal(pg_slot_pid(other), 3);
+	assert_ptr_equal(pg_told_find(lane, 3, key, 4), other);
 	departure(&s, other, fds[1]);
 	assert_ptr_equal(pg_told_find(lane, 3145735, key, 4), session);
 	departure(&s, session, fds[0]);

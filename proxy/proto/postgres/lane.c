@@ -277,25 +277,28 @@ pg_told_find(struct pg_lane *lane, uint32_t pid, const char *secret,
 	return NULL;
 }
 
+/* It has a number from elsewhere from now on, and none by its slot. */
 int
 pg_told_add(struct session *s, uint32_t pid)
 {
 	struct pg_session *ps = pg_session(s);
-	struct pg_lane *lane = pg_lane(s);
 	const char *secret = (const char *)ps->secret;
-	struct pg_told *t;
+	struct pg_told *t = malloc(sizeof(*t));
+	struct pg_lane *lane = pg_lane(s);
 
-	if (pg_told_find(lane, pid, secret, 4) != NULL ||
-	    pg_told_find(lane, pid, secret, PG_SECRET) != NULL)
-		return -1;
-	t = malloc(sizeof(*t));
 	if (t == NULL)
 		return -1;
 	*t = (struct pg_told){ .s = s, .pid = pid };
 	list_init(&t->link);
+	ps->told = t;
+	if (pg_told_find(lane, pid, secret, 4) != NULL ||
+	    pg_told_find(lane, pid, secret, PG_SECRET) != NULL) {
+		ps->told = NULL;
+		free(t);
+		return -1;
+	}
 	list_append(row_of(lane, pid), &t->link);
 	atomic_fetch_add_explicit(&lane->n_told, 1, memory_order_relaxed);
-	ps->told = t;
 	return 0;
 }
 
