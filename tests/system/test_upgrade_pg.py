@@ -30,7 +30,7 @@ def clients(w, n, **params):
 
 @case
 def what_a_client_has_set_and_prepared_goes_along():
-    o, w = start()
+    o, w = start("max = 1;")
     c, other = (clients(w, 1, DateStyle="German")[0], clients(w, 1)[0])
     c.ok("SET application_name TO 'caller'", "SET extra_float_digits TO 2")
     c.prepare("p\u00e9", "SELECT $1, 'caf\u00e9'")
@@ -50,6 +50,8 @@ def what_a_client_has_set_and_prepared_goes_along():
     eq((w.listener()["connections"]["active"],
         w.listener()["connections"]["accepted_total"]), (2, 2),
        "clients")
+    # By the number of their text both know it on the connection that came.
+    eq(o.seen("P", "SELECT $1"), 1, "times it was prepared at the server")
     eq(c.ask(parse("p\u00e9", "SELECT 1"), SYNC).code, "42P05", "that name")
     for each in (c, other):
         each.prove().quit()
