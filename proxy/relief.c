@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/log.h"
 #include "net/patient.h"
@@ -70,9 +71,19 @@ for_libev(void *old, long size)
 	return NULL;
 }
 
+/* What two weirs tell each other as JSON, and what is made of it on the way, has
+   secrets of clients in it. */
+static void
+free_wiped(void *memory)
+{
+	if (memory != NULL)
+		explicit_bzero(memory, malloc_usable_size(memory));
+	free(memory);
+}
+
 void
 relief_patience(void)
 {
 	ev_set_allocator(for_libev);
-	json_set_alloc_funcs(patient_alloc, free);
+	json_set_alloc_funcs(patient_alloc, free_wiped);
 }

@@ -17,7 +17,7 @@ void relief_configure(struct runtime *rt, const struct conf *conf);
 /*
  * libev ends the process when it gets no memory for its tables, and of jansson's
  * objects what it gets none for is missing: from here on both ask for a second
- * before they give up.
+ * before they give up. And what jansson frees is wiped.
  */
 void relief_patience(void);
 

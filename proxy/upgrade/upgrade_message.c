@@ -91,6 +91,9 @@ message_make(const json_t *j, const void *raw, size_t raw_len, size_t n_fds,
 	if (raw_len > 0)
 		memcpy(packet + sizeof(head) + text_len, raw, raw_len);
 out:
+	/* There may be secrets in it. */
+	if (text != NULL)
+		explicit_bzero(text, text_len);
 	free(text);
 	return packet;
 }
