@@ -186,15 +186,17 @@ take_cancel(struct pg_login *login, const char *bytes, size_t len)
 	return true;
 }
 
+/* A number that this process can have given is another text's here. */
 static bool
-take_prepared(struct pg_prepared_set *set, const char *bytes, size_t len)
+take_prepared(struct upconn *u, const char *bytes, size_t len)
 {
 	uint64_t id;
 
 	if (len != sizeof(id))
 		return false;
 	memcpy(&id, bytes, sizeof(id));
-	return id != 0 && pg_prepared_add(set, id) == 0;
+	return pg_statement_is_elsewhere(&lane_of(u)->statements, id) &&
+	    pg_prepared_add(&pg_upconn(u)->prepared, id) == 0;
 }
 
 /* Kept for who comes next. */
@@ -235,7 +237,7 @@ take(struct upconn *u, char kind, const char *bytes, size_t len)
 	case KIND_SETTINGS:
 		return take_settings(&pu->settings, bytes, len);
 	case KIND_PREPARED:
-		return take_prepared(&pu->prepared, bytes, len);
+		return take_prepared(u, bytes, len);
 	case KIND_TEXT:
 		return take_text(u, bytes, len);
 	}
