@@ -31,7 +31,9 @@ static struct place places[] = {
 	{ .protocol = "redis", .keys = "redis = { auth = \"check\"; "
 	    "password = \"p\"; };", .asks = "CLIENT INFO\r\n" },
 	{ .protocol = "memcached", .keys = "", .asks = "verbosity\r\n" },
-	{ .protocol = "http", .keys = "", .asks = "GET /\r\n\r\n" }
+	{ .protocol = "http", .keys = "", .asks = "GET /\r\n\r\n" },
+	{ .protocol = "postgres", .keys = "postgres = { auth = \"trust\"; };",
+	    .asks = "oops!" }
 };
 
 int
