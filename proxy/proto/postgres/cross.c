@@ -156,12 +156,22 @@ take_number(struct session *s, const json_t *j)
 	    pg_told_add(s, (uint32_t)pid) : -1;
 }
 
+/* The listener lets nobody in who comes as this one is there. */
+static bool
+needs_tls(const struct session *s)
+{
+	return s->door->conf->tls.server != NULL &&
+	    pg_conf(s)->tls == PG_TLS_REQUIRE;
+}
+
 /* What fails half way session_fini takes back. */
 bool
 pg_cross_adopt(struct session *s, const json_t *said)
 {
 	struct pg_session *ps = pg_session(s);
 
+	if (needs_tls(s))
+		return false;
 	ps->minor = json_integer_value(json_object_get(said, "minor")) >= 2 ?
 	    2 : 0;
 	ps->vouched = json_is_true(json_object_get(said, "vouched"));
