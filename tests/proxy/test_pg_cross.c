@@ -218,6 +218,26 @@ part_of(json_t *said, const char *name)
 	    json_object_get(said, name);
 }
 
+/* What would not be believed there stays here. */
+static void
+too_many_settings_stay(void **state)
+{
+	struct pg_settings *s = NULL;
+	json_t *j = NULL;
+	char name[8];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 501; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_int_equal(pg_settings_change(&s, name, "1"), 0);
+		json_decref(j);
+		j = pg_settings_pack(s);
+		assert_true((j != NULL) == (i < 500));
+	}
+	pg_settings_drop(s);
+}
+
 static void
 lies_are_not_believed(void **state)
 {
@@ -341,6 +361,7 @@ main(void)
 		cmocka_unit_test(what_was_there_is_here),
 		cmocka_unit_test(one_text_is_one_statement),
 		cmocka_unit_test(a_number_means_who_was_told_it),
+		cmocka_unit_test(too_many_settings_stay),
 		cmocka_unit_test(lies_are_not_believed),
 		cmocka_unit_test(what_is_too_long_is_not_taken),
 		cmocka_unit_test(what_is_missing_has_a_default),

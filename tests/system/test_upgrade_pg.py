@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import SLOW, case, check, eq, run, until
-from postgres import (SYNC, Client, bind, execute, parse, query)
+from postgres import SYNC, V3_2, Client, bind, execute, parse, query
 from postgres_origin import PgOrigin
 from upgrade import Successive
 from weir import one
@@ -62,7 +62,8 @@ def what_a_client_has_set_and_prepared_goes_along():
 def its_cancel_means_it_alone():
     """Another client has the same number in the new weir."""
     o, w = start("max = 3;")
-    first, a = clients(w, 2)
+    first, a = clients(w, 2, version=V3_2)
+    eq(len(a.key), 32, "length of its key")
     first.quit()
     until(lambda: w.listener()["connections"]["active"] == 1, "its end")
     w.upgrade()

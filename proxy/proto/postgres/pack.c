@@ -131,6 +131,13 @@ whole(json_t *j, bool good)
 json_t *
 pg_settings_pack(const struct pg_settings *s)
 {
+	const char *name, *value;
+	uint32_t at = 0, n = 0;
+
+	while (pg_settings_next(s, &at, &name, &value))
+		n++;
+	if (n > NAMES_MOST)
+		return NULL;
 	return s != NULL ? pg_bytes_pack(s->text, s->len) :
 	    pg_bytes_pack("", 0);
 }
@@ -191,8 +198,11 @@ static const char *const kinds[] = {
 json_t *
 pg_key_pack(const struct pg_key *key)
 {
-	json_t *j = json_object();
+	json_t *j;
 
+	if (key->user_len > IDENTITY_MOST || key->database_len > IDENTITY_MOST)
+		return NULL;
+	j = json_object();
 	return whole(j, put(j, "user", text_pack(pg_key_user(key))) &&
 	    put(j, "database", text_pack(pg_key_database(key))) &&
 	    put(j, "kind", json_string(kinds[key->kind])) &&

@@ -31,7 +31,8 @@ json_t *pg_bytes_pack(const void *bytes, size_t len) MUST_CHECK;
    than `most`; or out of memory. */
 char *pg_bytes_unpack(const json_t *j, size_t most, size_t *len) MUST_CHECK;
 
-/* A list, or NULL, the empty one. */
+/* A list, or NULL, the empty one. NULL also where there is more than is taken on
+   the other side; likewise below. */
 json_t *pg_settings_pack(const struct pg_settings *s) MUST_CHECK;
 /* *s, which is NULL before, gets a reference, or NULL where the list is empty or
    j is NULL. -1: it is no list (a name twice, no name, above PG_SETTINGS_MOST),
