@@ -306,7 +306,7 @@ finish(struct upgrade *up)
 {
 	deadline_clear(&up->again);
 	up->heir.finishing = true;
-	if (spare_connections(up->rt, &up->to_new, 0, all_sent, up))
+	if (spare_rest(&up->rest, up->rt, &up->to_new, all_sent, up))
 		return true;
 	up->heir.finishing = false;
 	return false;
@@ -636,6 +636,8 @@ upgrade_fini(struct runtime *rt)
 	deadline_clear(&up->limit);
 	deadline_clear(&up->again);
 	deadline_clear(&up->crowd);
+	if (up->rest.again.passed != NULL)
+		deadline_clear(&up->rest.again);
 	/* Ended before it was over: nobody is to go on with half of it. */
 	if (up->pid > 0 && up->phase != UPGRADE_LEAVING) {
 		(void)kill(up->pid, SIGKILL);

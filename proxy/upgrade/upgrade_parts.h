@@ -10,6 +10,7 @@
 #include "proxy/upgrade/upgrade_channel.h"
 #include "proxy/upgrade/upgrade_counts.h"
 #include "proxy/upgrade/upgrade_heir.h"
+#include "proxy/upgrade/upgrade_pools.h"
 
 #define UPGRADE_VARIABLE "WEIR_UPGRADE"
 
@@ -76,6 +77,7 @@ struct upgrade {
 	char *said;                     /* why it failed, in its own words */
 	void (*then)(struct runtime *rt);       /* the end; NULL = not yet */
 	struct heir heir;
+	struct rest rest;
 
 	/* As the one that comes. */
 	struct channel to_old;

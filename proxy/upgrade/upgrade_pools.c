@@ -241,6 +241,70 @@ spare_connections(struct runtime *rt, struct channel *c, int64_t idle_ms,
 	return false;
 }
 
+/* ------------------------------------------------------------------- the rest */
+
+enum { REST_ROUNDS = 50 };              /* of UPGRADE_SWEEP_MS */
+
+/* Connections that are of use elsewhere when they are ready. */
+static bool
+are_opening(const struct runtime *rt)
+{
+	const struct list *l;
+	size_t i;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
+		const struct live_upstream *lu =
+		    container_of(l, const struct live_upstream, link);
+		const struct upstream *up = lu->upstream;
+
+		for (i = 0; lu->conf != NULL && i < up->n_pools; i++)
+			if (lu->conf->tls.client == NULL &&
+			    atomic_load(&up->pools[i]->opening) > 0)
+				return true;
+	}
+	return false;
+}
+
+static void
+rest_spared(void *arg)
+{
+	struct rest *r = arg;
+
+	if (r->more && channel_is_open(r->channel) &&
+	    r->rounds++ < REST_ROUNDS)
+		deadline_set(&r->rt->main, &r->again, UPGRADE_SWEEP_MS);
+	else
+		r->done(r->arg);
+}
+
+/* Looked at before: what becomes idle meanwhile may come too late for this
+   round. */
+static bool
+rest_round(struct rest *r)
+{
+	r->more = are_opening(r->rt);
+	return spare_connections(r->rt, r->channel, 0, rest_spared, r);
+}
+
+static void
+rest_again(struct deadline *d)
+{
+	struct rest *r = container_of(d, struct rest, again);
+
+	if (!rest_round(r))
+		r->done(r->arg);
+}
+
+bool
+spare_rest(struct rest *r, struct runtime *rt, struct channel *c,
+    void (*done)(void *arg), void *arg)
+{
+	*r = (struct rest){ .rt = rt, .channel = c, .done = done,
+	    .arg = arg };
+	deadline_init(&r->again, rest_again);
+	return rest_round(r);
+}
+
 /* -------------------------------------------------------------------- coming */
 
 struct arrived {

@@ -24,6 +24,22 @@ struct round;
 bool spare_connections(struct runtime *rt, struct channel *c, int64_t idle_ms,
     void (*done)(void *arg), void *arg);
 
+/* All that there is, at the end. Its owner clears the deadline before it goes. */
+struct rest {
+	struct deadline again;
+	struct runtime *rt;
+	struct channel *channel;
+	unsigned rounds;
+	bool more;                      /* some were not idle yet */
+	void (*done)(void *arg);
+	void *arg;
+};
+
+/* As spare_connections() with 0 ms; what is being made or washed goes along, if
+   that comes to its end soon. */
+bool spare_rest(struct rest *r, struct runtime *rt, struct channel *c,
+    void (*done)(void *arg), void *arg);
+
 /* One has come: to the next lane. fd is taken over, -1 where it was lost on the
    way; where no upstream has it, it is closed and its place is free. False: it
    makes no sense. */

@@ -4,10 +4,11 @@ go over: a user's of PostgreSQL, a database's of Redis. They stay theirs.
 # SPDX-License-Identifier: MIT
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import redis
-from case import SLOW, case, check, eq, run, until
+from case import SLOW, case, check, eq, later, run, until
 from postgres import Client, query, startup
 from postgres_origin import PgOrigin
 from redis import RedisOrigin, Simple
@@ -162,6 +163,36 @@ def databases_of_redis_keep_theirs():
         eq(visits(), homes, "where they are")
     eq((o.accepted, w.upstream()["closes_total"]), (5, 0), "connections")
     w.balanced(o)
+
+
+@case
+def what_is_being_made_goes_when_it_is_ready():
+    """Its client has left, and the old weir has nobody else."""
+    drains = threading.Event()
+
+    class Slow(PgOrigin):
+        def _script(self, link):
+            drains.wait()
+            return super()._script(link)
+    o = Slow()
+    later(drains.set)
+    w = Successive(one(o, protocol="postgres", pool="max = 4;", front=TRUST,
+                       up='timeouts = { connect = "60s"; };'))
+    c = Client(w.conf.ports["front"], login=False)
+    c.send(startup(**c.params))
+    w.wait_pool(connecting=1)
+    c.close()
+    w.wait_pool(waiting=0)
+
+    def answer():
+        until(lambda: "this one drains" in w.log(), "the upgrade")
+        drains.set()
+    thread = threading.Thread(target=answer)
+    thread.start()
+    w.upgrade()
+    thread.join()
+    w.wait_pool(idle=1, open=1)
+    eq(o.accepted, 1, "connections")
 
 
 run()
