@@ -18,9 +18,10 @@ from weir import one
 TRUST = 'postgres = { auth = "trust"; };'
 
 
-def postgres(pool="max = 4;", up="", **options):
+def postgres(pool="max = 4;", up="", workers=1, **options):
     o = PgOrigin(**options)
-    w = Successive(one(o, protocol="postgres", pool=pool, front=TRUST, up=up))
+    w = Successive(one(o, protocol="postgres", pool=pool, front=TRUST, up=up,
+                       workers=workers))
     w.conf.drain_timeout = "%ds" % (20 * SLOW)
     w.write()
     w.reload()
@@ -63,6 +64,21 @@ def each_user_keeps_his_connection():
     eq(c.result().code, "57014", "the end of the query")
     eq([pid for pid, _ in o.cancels], [homes["bob"]], "who was cancelled")
     c.prove().quit()
+    w.balanced(o)
+
+
+@case
+def those_of_two_workers_go_over():
+    o, w, front = postgres(pool="max = 6;", workers=2)
+    for c in [Client(front, user).ok("BEGIN") for user in ("alice", "bob") * 3]:
+        c.prepare("mine", "SELECT 1").ok("COMMIT").quit()
+    for _ in range(2):
+        w.wait_pool(idle=6)
+        w.upgrade()
+        w.wait_pool(idle=6, open=6)
+    eq((o.accepted, w.upstream()["closes_total"]), (6, 0), "connections")
+    for user in ("alice", "bob"):
+        visit(front, user, "later")
     w.balanced(o)
 
 
