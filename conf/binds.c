@@ -240,18 +240,37 @@ complain_taken(struct load *w, const struct taken *late,
 	    addr_print(&late->bind->addr, text), early->path, where);
 }
 
+static bool
+have_one_address(const void *a, const void *b)
+{
+	return addr_equal(&((const struct taken *)a)->bind->addr,
+	    &((const struct taken *)b)->bind->addr);
+}
+
 void
 check_taken(struct load *w)
 {
-	for (const struct taken *a = w->taken; a != NULL; a = a->next)
-		for (const struct taken *b = w->taken; b != a; b = b->next)
-			if (addr_equal(&a->bind->addr, &b->bind->addr)) {
-				bool a_late = a->bind->line >= b->bind->line;
+	char text[ADDR_TEXT_MAX];
+	const struct taken *a, *b;
+	struct seen seen;
+	const void **place;
+	size_t n = 0;
 
-				complain_taken(w, a_late ? a : b,
-				    a_late ? b : a);
-				break;
-			}
+	for (a = w->taken; a != NULL; a = a->next)
+		n++;
+	if (seen_init(&seen, &w->source->arena, n) < 0)
+		return;
+	for (a = w->taken; a != NULL; a = a->next) {
+		place = seen_place(&seen, seen_hash(&seen, 0,
+		    addr_print(&a->bind->addr, text)), a, have_one_address);
+		b = *place;
+		if (b == NULL)
+			*place = a;
+		else if (a->bind->line >= b->bind->line)
+			complain_taken(w, a, b);
+		else
+			complain_taken(w, b, a);
+	}
 }
 
 bool

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/read.h"
@@ -169,23 +170,43 @@ same(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+static bool
+are_one_way(const void *one, const void *other)
+{
+	const struct conf_route *a = one, *b = other;
+
+	return same(a->host, b->host) && same(a->path, b->path) &&
+	    same(a->sni, b->sni) && same(a->alpn, b->alpn);
+}
+
+static const void **
+place_of_route(const struct seen *seen, const struct conf_route *r)
+{
+	uint64_t hash = seen_hash(seen, 0, r->host);
+
+	hash = seen_hash(seen, hash, r->path);
+	hash = seen_hash(seen, hash, r->sni);
+	hash = seen_hash(seen, hash, r->alpn);
+	return seen_place(seen, hash, r, are_one_way);
+}
+
 static void
 check_route(struct load *w, const struct spot *s,
-    const struct conf_listener *l, const struct conf_route *r)
+    const struct conf_listener *l, const struct conf_route *r,
+    const struct seen *seen)
 {
 	bool host = l->proto == NULL || (l->proto->routes & CONF_BY_HOST) != 0;
+	const void **place = place_of_route(seen, r);
+	const struct conf_route *other = *place;
 	char where[LINE_NAME_MAX];
 
-	for (const struct conf_route *o = l->routes; o < r; o++)
-		if (same(o->host, r->host) && same(o->path, r->path) &&
-		    same(o->sni, r->sni) && same(o->alpn, r->alpn)) {
-			complain(w, s, s->line, "", "has the %s of %s, "
-			    "expected each pair once",
-			    host ? "host and path" : "sni and alpn",
-			    text_line_name(&w->source->text, o->line, s->line,
-			    where));
-			return;
-		}
+	if (other == NULL)
+		*place = r;
+	else
+		complain(w, s, s->line, "", "has the %s of %s, expected each "
+		    "pair once", host ? "host and path" : "sni and alpn",
+		    text_line_name(&w->source->text, other->line, s->line,
+		    where));
 }
 
 static void
@@ -194,6 +215,7 @@ read_routes(struct load *w, const struct spot *s, struct conf_listener *l)
 	struct spot list = spot_list(w, s, "routes");
 	unsigned n = list.group == NULL ? 0 :
 	    (unsigned)config_setting_length(list.group);
+	struct seen seen;
 
 	if (list.group != NULL && l->proto != NULL && l->proto->routes == 0) {
 		complain(w, s, list.line, "routes", "protocol %s has none, "
@@ -201,12 +223,15 @@ read_routes(struct load *w, const struct spot *s, struct conf_listener *l)
 		return;
 	}
 	l->routes = arena_take(&w->source->arena, n, sizeof(*l->routes));
+	if (seen_init(&seen, &w->source->arena, n) < 0)
+		return;
 	for (unsigned i = 0; i < n && l->routes != NULL; i++) {
 		struct spot at = spot_at(w, &list, i);
 
 		if (at.group != NULL && read_route(w, &at,
 		    &l->routes[l->n_routes], l))
-			check_route(w, &at, l, &l->routes[l->n_routes++]);
+			check_route(w, &at, l, &l->routes[l->n_routes++],
+			    &seen);
 	}
 }
 
@@ -233,47 +258,80 @@ more_specific(const struct conf_route *a, const struct conf_route *b)
 	return a->alpn != NULL && b->alpn == NULL;
 }
 
+/* Equals stay in the order of the file, in which they lie. */
+static int
+by_rank(const void *one, const void *other)
+{
+	const struct conf_route *const *a = one, *const *b = other;
+
+	if (more_specific(*a, *b))
+		return -1;
+	return more_specific(*b, *a) ? 1 : (*a > *b) - (*a < *b);
+}
+
+static void
+sort_routes_of(struct load *w, struct conf_listener *l)
+{
+	struct conf_route *sorted = arena_take(&w->source->arena, l->n_routes,
+	    sizeof(*sorted));
+	const struct conf_route **order = calloc(l->n_routes + 1,
+	    sizeof(*order));
+
+	if (order == NULL)
+		w->source->arena.failed = true;
+	for (size_t i = 0; order != NULL && i < l->n_routes; i++)
+		order[i] = &l->routes[i];
+	if (order != NULL && sorted != NULL) {
+		qsort(order, l->n_routes, sizeof(*order), by_rank);
+		for (size_t i = 0; i < l->n_routes; i++)
+			sorted[i] = *order[i];
+		l->routes = sorted;
+	}
+	free(order);
+}
+
 void
 sort_routes(struct load *w)
 {
-	for (size_t k = 0; k < w->c->n_listeners; k++) {
-		struct conf_listener *l = &w->c->listeners[k];
-
-		for (size_t i = 1; i < l->n_routes; i++) {
-			struct conf_route r = l->routes[i];
-			size_t at = i;
-
-			for (; at > 0 && more_specific(&r, &l->routes[at - 1]);
-			    at--)
-				l->routes[at] = l->routes[at - 1];
-			l->routes[at] = r;
-		}
-	}
+	for (size_t k = 0; k < w->c->n_listeners; k++)
+		if (w->c->listeners[k].n_routes > 1)
+			sort_routes_of(w, &w->c->listeners[k]);
 }
 
 /* -------------------------------------------------------------- listeners */
 
+static bool
+are_namesakes(const void *a, const void *b)
+{
+	return strcmp(((const struct conf_listener *)a)->name,
+	    ((const struct conf_listener *)b)->name) == 0;
+}
+
 /* The name, and with it the path that messages show from here on. */
 static void
-read_listener_name(struct load *w, struct spot *s, struct conf_listener *l)
+read_listener_name(struct load *w, struct spot *s, struct conf_listener *l,
+    const struct seen *seen)
 {
 	const config_setting_t *v = member_of(s, "name");
 	char *name = read_member(w, s, "name"), where[LINE_NAME_MAX];
+	const struct conf_listener *other;
+	const void **place;
 
 	if (v == NULL)
 		complain(w, s, s->line, "name", "is missing, expected one such "
 		    "as \"web\"");
 	if (name == NULL || !read_name_ok(w, s, line_of(v), name))
 		return;
-	for (struct conf_listener *o = w->c->listeners; o < l; o++)
-		if (o->name != NULL && strcmp(o->name, name) == 0) {
-			complain(w, s, line_of(v), "name", "\"%s\" is the name "
-			    "of the listener on %s too, expected another",
-			    shown(w, name), text_line_name(&w->source->text,
-			    o->line, line_of(v), where));
-			break;
-		}
 	l->name = name;
+	place = seen_place(seen, seen_hash(seen, 0, name), l, are_namesakes);
+	other = *place;
+	if (other == NULL)
+		*place = l;
+	else
+		complain(w, s, line_of(v), "name", "\"%s\" is the name of the "
+		    "listener on %s too, expected another", shown(w, name),
+		    text_line_name(&w->source->text, other->line, line_of(v),
+		    where));
 	snprintf(s->path, sizeof(s->path), "listeners.%s", shown(w, name));
 }
 
@@ -392,13 +450,14 @@ read_proxy_protocol(struct load *w, const struct spot *s,
 }
 
 static void
-read_listener(struct load *w, struct spot *s, struct conf_listener *l)
+read_listener(struct load *w, struct spot *s, struct conf_listener *l,
+    const struct seen *seen)
 {
 	struct spot times;
 	bool tls;
 
 	l->line = s->line;
-	read_listener_name(w, s, l);
+	read_listener_name(w, s, l, seen);
 	read_protocol(w, s, l);
 	times = spot_in(w, s, "timeouts");
 	if (member_of(s, "bind") == NULL)
@@ -428,6 +487,7 @@ read_listeners(struct load *w, const struct spot *top)
 	struct spot list = spot_list(w, top, "listeners");
 	unsigned n = list.group == NULL ? 0 :
 	    (unsigned)config_setting_length(list.group);
+	struct seen seen;
 
 	if (member_of(top, "listeners") == NULL ||
 	    (list.group != NULL && n == 0))
@@ -435,11 +495,13 @@ read_listeners(struct load *w, const struct spot *top)
 		    "expected at least one: ( { name = ...; bind = ...; } )");
 	w->c->listeners = arena_take(&w->source->arena, n,
 	    sizeof(*w->c->listeners));
+	if (seen_init(&seen, &w->source->arena, n) < 0)
+		return;
 	for (unsigned i = 0; i < n && w->c->listeners != NULL; i++) {
 		struct spot at = spot_at(w, &list, i);
 
 		if (at.group != NULL)
 			read_listener(w, &at,
-			    &w->c->listeners[w->c->n_listeners++]);
+			    &w->c->listeners[w->c->n_listeners++], &seen);
 	}
 }

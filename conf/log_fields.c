@@ -89,7 +89,8 @@ complain_unknown(struct load *w, const struct spot *log, int line,
 	struct nearest near = { .word = shown(w, name) };
 	char known[600] = "";
 
-	for (int i = 0; i < CONF_N_FIELDS; i++) {
+	for (int i = 0; i < CONF_N_FIELDS && !problems_full(w->problems);
+	    i++) {
 		size_t n = strlen(known);
 
 		nearest_try(&near, log_field_rows[i].name);
@@ -104,29 +105,51 @@ complain_unknown(struct load *w, const struct spot *log, int line,
 		    "expected some of %s", shown(w, name), known);
 }
 
-/* What is wrong with the i-th name beside the others; false = it was said. */
 static bool
-is_good(struct load *w, const struct spot *log, int line, size_t i,
-    int field, size_t *headers)
+are_one_field(const void *a, const void *b)
 {
-	char **names = w->c->log.names.v;
+	return strcasecmp(a, b) == 0;
+}
 
-	for (size_t k = 0; k < i; k++)
-		if (strcasecmp(names[k], names[i]) == 0) {
-			complain(w, log, line, "fields", "\"%.80s\" is there "
-			    "twice, expected each once", shown(w, names[i]));
-			return false;
-		}
+/* Has the name been there? */
+static bool
+is_repeated(const struct seen *seen, const char *name)
+{
+	char lower[64];
+	const void **place;
+	size_t n;
+
+	for (n = 0; n < sizeof(lower) - 1 && name[n] != '\0'; n++)
+		lower[n] = (char)tolower((unsigned char)name[n]);
+	lower[n] = '\0';
+	place = seen_place(seen, seen_hash(seen, 0, lower), name,
+	    are_one_field);
+	if (*place != NULL)
+		return true;
+	*place = name;
+	return false;
+}
+
+/* What is wrong with a name beside the others; false = it was said. */
+static bool
+is_good(struct load *w, const struct spot *log, int line, const char *name,
+    int field, size_t *headers, const struct seen *seen)
+{
+	if (is_repeated(seen, name)) {
+		complain(w, log, line, "fields", "\"%.80s\" is there twice, "
+		    "expected each once", shown(w, name));
+		return false;
+	}
 	if (field == -1) {
-		complain_unknown(w, log, line, names[i]);
+		complain_unknown(w, log, line, name);
 		return false;
 	}
 	if (field != CONF_FIELD_HEADER)
 		return true;
-	if (!is_token(names[i] + sizeof(HEADER) - 1)) {
+	if (!is_token(name + sizeof(HEADER) - 1)) {
 		complain(w, log, line, "fields", "\"%.80s\" names no field of "
 		    "HTTP, expected one such as \"header:Referer\"",
-		    shown(w, names[i]));
+		    shown(w, name));
 		return false;
 	}
 	if (++*headers > CONF_LOG_HEADERS_MOST) {
@@ -144,19 +167,21 @@ log_fields_read(struct load *w, const struct spot *log)
 	const struct conf_names *names = &w->c->log.names;
 	struct conf_log_field *fields;
 	size_t headers = 0;
+	struct seen seen;
 
 	if (names->n == 0)
 		return;
 	fields = arena_take(&w->source->arena, names->n, sizeof(*fields));
-	if (fields == NULL)
+	if (fields == NULL ||
+	    seen_init(&seen, &w->source->arena, names->n) < 0)
 		return;
 	for (size_t i = 0; i < names->n; i++) {
 		const config_setting_t *at = v == NULL ? NULL :
 		    config_setting_get_elem(v, (unsigned)i);
 		int field = find(names->v[i]);
 
-		if (!is_good(w, log, line_of(at != NULL ? at : v), i, field,
-		    &headers))
+		if (!is_good(w, log, line_of(at != NULL ? at : v),
+		    names->v[i], field, &headers, &seen))
 			continue;
 		fields[w->c->log.n_fields++] = (struct conf_log_field){
 		    .what = (enum conf_log_field_name)field,

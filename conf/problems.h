@@ -35,6 +35,13 @@ struct problems {
 void problem_add(struct problems *p, int line, const char *path,
     const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+/* Is what is noted from here on only counted? Then words need not be looked for. */
+static inline bool
+problems_full(const struct problems *p)
+{
+	return p->n == PROBLEMS_MAX;
+}
+
 /* By line; those of one line stay as they came. */
 void problems_sort(struct problems *p);
 void problems_fini(struct problems *p);

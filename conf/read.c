@@ -658,8 +658,13 @@ unknown_key(struct load *w, const struct spot *s, const struct conf_key *keys,
 	const char *name = config_setting_name(v);
 	struct nearest near = { .word = name };
 	char deeper[SPOT_PATH_MAX], known[512] = "";
-	const char *better = deeper_key(section, name, deeper);
+	const char *better;
 
+	if (problems_full(w->problems)) {
+		complain(w, s, line_of(v), "", "unknown key");
+		return;
+	}
+	better = deeper_key(section, name, deeper);
 	for (const struct conf_key *k = keys; k != NULL && k->name != NULL;
 	    k++) {
 		size_t n = strlen(known);

@@ -17,6 +17,7 @@
 #include "conf/arena.h"
 #include "conf/conf.h"
 #include "conf/problems.h"
+#include "conf/seen.h"
 #include "conf/text.h"
 
 #define SPOT_PATH_MAX 200
@@ -43,11 +44,12 @@ struct hidden {
 	const void *what;
 };
 
-/* An upstream left out because nobody uses it and its protocol is unknown. */
+/* An upstream that nobody uses: left out, unless it has a protocol. */
 struct unused {
 	struct unused *next;
 	const char *name;
 	int line;
+	bool kept;              /* it has a protocol of its own */
 };
 
 /* A name of an upstream in a listener or route, to be resolved. */
@@ -86,6 +88,7 @@ struct load {
 	struct problems *problems;
 	struct named *upstreams;
 	size_t n_upstreams;
+	struct seen names;      /* of upstreams */
 	struct reference *references, **references_end;
 	struct taken *taken, **taken_end;
 };

@@ -24,6 +24,8 @@
 #include "net/err.h"
 
 #define DEPTH_MAX 64            /* no key is deeper than 6 */
+#define KEYS_MAX 256            /* of a group: libconfig compares each with
+				   all before it */
 #define SHOWN_MAX 40            /* bytes of a word quoted in a message */
 
 /* ------------------------------------------- what libconfig lets through */
@@ -122,8 +124,13 @@ enum want { WANT_KEY, WANT_EQUALS, WANT_VALUE, WANT_ELEMENT, WANT_AFTER };
 struct reader {
 	struct token t, before;
 	enum want want;
-	struct { char open; int line; const char *start; } stack[DEPTH_MAX];
-	unsigned depth;
+	struct {
+		char open;
+		int line;
+		unsigned keys;
+		const char *start;
+	} stack[DEPTH_MAX];
+	unsigned depth, keys;   /* of the top */
 	struct token key;       /* last key of a group */
 	struct problems *p;
 	const struct text *text;
@@ -199,6 +206,7 @@ at_open(struct reader *r, char open)
 		return mistake(r, r->t.line, "nested too deep, expected at "
 		    "most %d levels", DEPTH_MAX);
 	r->stack[r->depth].open = open;
+	r->stack[r->depth].keys = 0;
 	r->stack[r->depth].start = r->t.at + 1;
 	r->stack[r->depth++].line = r->t.line;
 	r->want = open == '{' ? WANT_KEY : WANT_ELEMENT;
@@ -216,9 +224,14 @@ is_bool(const struct token *t)
 static int
 at_key(struct reader *r)
 {
+	unsigned *keys = r->depth == 0 ? &r->keys :
+	    &r->stack[r->depth - 1].keys;
 	char word[SHOWN_MAX + 3];
 
 	if (r->t.kind == TOKEN_NAME && !is_bool(&r->t)) {
+		if (++*keys > KEYS_MAX)
+			return mistake(r, r->t.line, "more than %d keys in one "
+			    "group, expected fewer", KEYS_MAX);
 		r->key = r->t;
 		r->want = WANT_EQUALS;
 		return 0;

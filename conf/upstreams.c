@@ -18,14 +18,30 @@
 
 /* ------------------------------------------------------------------ names */
 
-static struct named *
-named_find(struct load *w, const char *name)
+static bool
+is_namesake(const void *a, const void *b)
 {
-	for (size_t i = 0; i < w->n_upstreams; i++)
-		if (w->upstreams[i].name != NULL &&
-		    strcmp(w->upstreams[i].name, name) == 0)
-			return &w->upstreams[i];
-	return NULL;
+	return strcmp(((const struct named *)a)->name,
+	    ((const struct named *)b)->name) == 0;
+}
+
+/* The place of the first that is called so. */
+static const void **
+place_named(const struct load *w, const char *name)
+{
+	const struct named one = { .name = (char *)(uintptr_t)name };
+
+	return seen_place(&w->names, seen_hash(&w->names, 0, name), &one,
+	    is_namesake);
+}
+
+static struct named *
+named_find(const struct load *w, const char *name)
+{
+	const struct named *found = w->names.places == NULL ? NULL :
+	    *place_named(w, name);
+
+	return found == NULL ? NULL : &w->upstreams[found - w->upstreams];
 }
 
 static void
@@ -61,6 +77,8 @@ read_upstream_name(struct load *w, struct spot *s, struct named *n)
 		    text_line_name(&w->source->text, line_of(other->group),
 		    line_of(v), where));
 	n->name = name;
+	if (other == NULL)
+		*place_named(w, name) = n;
 	snprintf(s->path, sizeof(s->path), "upstreams.%s", shown(w, name));
 }
 
@@ -72,6 +90,8 @@ read_upstream_names(struct load *w, const struct spot *top)
 	    (unsigned)config_setting_length(list.group);
 
 	w->upstreams = arena_take(&w->source->arena, n, sizeof(*w->upstreams));
+	if (seen_init(&w->names, &w->source->arena, n) < 0)
+		return;
 	for (unsigned i = 0; i < n && w->upstreams != NULL; i++) {
 		struct spot at = spot_at(w, &list, i);
 		struct named *named = &w->upstreams[w->n_upstreams];
@@ -93,7 +113,9 @@ complain_reference(struct load *w, const struct reference *r)
 	struct nearest near = { .word = shown(w, r->name) };
 	char known[256] = "";
 
-	for (size_t i = 0; i < w->n_upstreams; i++) {
+	/* Nobody will see it: not worth the search for what was meant. */
+	for (size_t i = 0; i < w->n_upstreams && !problems_full(w->problems);
+	    i++) {
 		const char *name = w->upstreams[i].name;
 		size_t n = strlen(known);
 
@@ -254,48 +276,34 @@ read_endpoint_text(struct load *w, const struct spot *s, const char *key,
 	return true;
 }
 
-/* The endpoints of an upstream so far by name: a table of twice their number,
-   of places that are 0 or one more than an index. */
-struct names_seen {
-	uint32_t *places;
-	size_t n;
-};
-
-/* The place of a name: of one that is called so, or where it would be. */
-static uint32_t *
-place_of(const struct names_seen *seen, const struct conf_upstream *u,
-    const char *name)
+static bool
+are_namesakes(const void *a, const void *b)
 {
-	size_t at = 14695981039346656037u;      /* FNV-1a */
-
-	for (const char *c = name; *c != '\0'; c++)
-		at = (at ^ (unsigned char)*c) * 1099511628211u;
-	for (at %= seen->n; seen->places[at] != 0; at = (at + 1) % seen->n)
-		if (strcmp(u->endpoints[seen->places[at] - 1].name, name) == 0)
-			break;
-	return &seen->places[at];
+	return strcmp(((const struct conf_endpoint *)a)->name,
+	    ((const struct conf_endpoint *)b)->name) == 0;
 }
 
 static void
 check_endpoint(struct load *w, const struct spot *s,
-    const struct conf_upstream *u, const struct conf_endpoint *e,
-    const char *key, const struct names_seen *seen)
+    const struct conf_endpoint *e, const char *key, const struct seen *seen)
 {
+	const void **place = seen_place(seen, seen_hash(seen, 0, e->name), e,
+	    are_namesakes);
+	const struct conf_endpoint *other = *place;
 	char where[LINE_NAME_MAX];
-	uint32_t *place = place_of(seen, u, e->name);
 
-	if (*place == 0)
-		*place = (uint32_t)(e - u->endpoints) + 1;
+	if (other == NULL)
+		*place = e;
 	else
 		complain(w, s, e->line, key, "\"%.120s\" is the name of the "
 		    "endpoint on %s too, expected another", shown(w, e->name),
-		    text_line_name(&w->source->text,
-		    u->endpoints[*place - 1].line, e->line, where));
+		    text_line_name(&w->source->text, other->line, e->line,
+		    where));
 }
 
 static void
 read_endpoint(struct load *w, const struct spot *s, struct conf_upstream *u,
-    const config_setting_t *v, int i, const struct names_seen *seen)
+    const config_setting_t *v, int i, const struct seen *seen)
 {
 	struct conf_endpoint *e = &u->endpoints[u->n_endpoints];
 	struct spot in = { .group = v, .line = line_of(v) };
@@ -308,7 +316,7 @@ read_endpoint(struct load *w, const struct spot *s, struct conf_upstream *u,
 	good = config_setting_is_group(v) ? read_endpoint_group(w, &in, e) :
 	    read_endpoint_text(w, s, key, v, e);
 	if (good) {
-		check_endpoint(w, s, u, e, key, seen);
+		check_endpoint(w, s, e, key, seen);
 		u->n_endpoints++;
 	}
 }
@@ -334,7 +342,7 @@ read_endpoints(struct load *w, const struct spot *s, struct conf_upstream *u)
 {
 	const config_setting_t *v = member_of(s, "endpoints");
 	int n = v == NULL ? 0 : list_length(v);
-	struct names_seen seen;
+	struct seen seen;
 
 	if (n == 0)
 		complain(w, s, v == NULL ? s->line : line_of(v), "endpoints",
@@ -342,11 +350,9 @@ read_endpoints(struct load *w, const struct spot *s, struct conf_upstream *u)
 		    "( \"127.0.0.1:3000\" )");
 	u->endpoints = arena_take(&w->source->arena, (size_t)n,
 	    sizeof(*u->endpoints));
-	seen.n = 2 * (size_t)n + 1;
-	seen.places = arena_take(&w->source->arena, seen.n,
-	    sizeof(*seen.places));
-	for (int i = 0; i < n && u->endpoints != NULL && seen.places != NULL;
-	    i++)
+	if (seen_init(&seen, &w->source->arena, (size_t)n) < 0)
+		return;
+	for (int i = 0; i < n && u->endpoints != NULL; i++)
 		read_endpoint(w, s, u, list_at(v, i), i, &seen);
 	check_backups(w, s, u);
 }
@@ -560,7 +566,7 @@ note_unused(struct load *w, const struct named *n)
 	if (u == NULL)
 		return;
 	*u = (struct unused){ .name = n->name == NULL ? "" : n->name,
-	    .line = line_of(n->group) };
+	    .line = line_of(n->group), .kept = n->own_proto };
 	*w->source->unused_end = u;
 	w->source->unused_end = &u->next;
 }

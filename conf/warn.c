@@ -191,20 +191,43 @@ say_both(struct warner *w, const struct conf_listener *l,
 		    addr_ip_print(&a->base, false, ip), a->bits);
 }
 
+static int
+by_net(const void *one, const void *other)
+{
+	const struct addr_net *a = *(const struct addr_net *const *)one;
+	const struct addr_net *b = *(const struct addr_net *const *)other;
+
+	if (a->bits != b->bits)
+		return (a->bits > b->bits) - (a->bits < b->bits);
+	if (a->base.family != b->base.family)
+		return a->base.family > b->base.family ? 1 : -1;
+	return memcmp(a->base.ip, b->base.ip, sizeof(a->base.ip));
+}
+
+/* Either may have hundreds of thousands: one of them is sorted. */
 static void
 warn_nets(struct warner *w, const struct conf_listener *l)
 {
-	for (size_t i = 0; i < l->allow.n; i++)
-		for (size_t k = 0; k < l->deny.n; k++) {
-			const struct addr_net *a = &l->allow.v[i];
-			const struct addr_net *d = &l->deny.v[k];
+	const struct addr_net **denied, **found;
+	size_t i;
 
-			if (a->bits == d->bits &&
-			    a->base.family == d->base.family &&
-			    memcmp(a->base.ip, d->base.ip,
-			    sizeof(a->base.ip)) == 0)
-				say_both(w, l, a, d);
-		}
+	if (l->allow.n == 0 || l->deny.n == 0)
+		return;
+	denied = calloc(l->deny.n, sizeof(*denied));
+	if (denied == NULL)
+		return;
+	for (i = 0; i < l->deny.n; i++)
+		denied[i] = &l->deny.v[i];
+	qsort(denied, l->deny.n, sizeof(*denied), by_net);
+	for (i = 0; i < l->allow.n; i++) {
+		const struct addr_net *a = &l->allow.v[i];
+
+		found = bsearch(&a, denied, l->deny.n, sizeof(*denied),
+		    by_net);
+		if (found != NULL)
+			say_both(w, l, a, *found);
+	}
+	free(denied);
 }
 
 /* Who may say whose connection it is? */
@@ -306,10 +329,8 @@ warn_unused(struct warner *w)
 	const struct source *source = w->c->source;
 
 	for (const struct unused *u = source->unused; u != NULL; u = u->next) {
-		bool kept = conf_upstream_find(w->c, u->name) != NULL;
-
 		about(w, "upstreams.", u->name);
-		say(w, u->line, "no listener uses it%s", kept ? "" :
+		say(w, u->line, "no listener uses it%s", u->kept ? "" :
 		    "; it is left out");
 	}
 }

@@ -185,6 +185,36 @@ good_order_is_left_to_libconfig(void **state)
 	}
 }
 
+/* 256 keys in a group, and one more; at the top, and in one within. */
+static void
+keys_of_a_group_are_counted(void **state)
+{
+	static const char *const around[][2] = { { "", "" },
+		{ "a = 1; b = ( { c = 1; }, { ", " } );" } };
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		const char *why = "weir.conf:2: more than 256 keys in one "
+		    "group, expected fewer";
+		char *text, *errors;
+		size_t n;
+		FILE *out = open_memstream(&text, &n);
+
+		assert_non_null(out);
+		fputs(around[i / 2][0], out);
+		for (int k = 0; k < 256; k++)
+			fprintf(out, "k%d = 1; ", k);
+		fprintf(out, "\n%s%s", i % 2 == 0 ? "" : "more = 1; ",
+		    around[i / 2][1]);
+		fclose(out);
+		errors = errors_of("weir.conf", text);
+		if ((strcmp(errors, why) == 0) != (i % 2 == 1))
+			fail_msg("%zu brings %s", i, errors);
+		free(errors);
+		free(text);
+	}
+}
+
 /* One place too late is one place too many in a file of a hundred lines. */
 static void
 mistake_in_an_included_file_is_its_line(void **state)
@@ -224,6 +254,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(good_order_is_left_to_libconfig),
+		cmocka_unit_test(keys_of_a_group_are_counted),
 		cmocka_unit_test(mistake_in_an_included_file_is_its_line),
 	};
 

@@ -149,6 +149,12 @@ networks_allowed_and_denied_are_told(void **state)
 	    "::1/128 is in allow and in deny; deny wins\n", true);
 	warns(ROW_LISTENER, "allow = ( \"10.0.0.0/8\", \"::1\" ); deny = ( "
 	    "\"10.0.0.0/9\" );", "deny wins", false);
+	/* Wherever they stand. */
+	warns(ROW_LISTENER, "allow = ( \"10.2.0.0/16\", \"::/0\", "
+	    "\"10.1.0.0/16\" ); deny = ( \"10.3.0.0/16\", \"::1\", "
+	    "\"10.1.0.0/16\", \"10.0.0.0/16\" );", "weir.conf:1: "
+	    "listeners.a: 10.1.0.0/16 is in allow and in deny; deny wins\n",
+	    true);
 }
 
 static void
