@@ -291,7 +291,8 @@ rest_again(struct deadline *d)
 {
 	struct rest *r = container_of(d, struct rest, again);
 
-	if (!rest_round(r))
+	/* Where the other one has died meanwhile, they stay for the next. */
+	if (!channel_is_open(r->channel) || !rest_round(r))
 		r->done(r->arg);
 }
 
