@@ -106,15 +106,25 @@ wait $!
 exec 3>&-
 echo stop $(show Result)
 
-# The new one ends while the old one still drains, which is told of its end in
-# systemd's place.
+# The new one dies while the old one still drains, which replaces it and says
+# who is the main one; and that one dies when there is no other.
+settled() { until weir get /stats | grep -q "\"pid\": *$(show MainPID)[,}]"; do
+	sleep 0.1; done; }
 systemctl start weir
 half 80
 weir upgrade
 was=$(show MainPID)
 kill -KILL $was
-sleep 0.3
+weir wait --for listeners --timeout 10s
+settled
+[ "$(show MainPID)" != $was ]
 rest
+sleep 0.3
+ask 80
+settled
+echo replaced, restarted $(show NRestarts)
+was=$(show MainPID)
+kill -KILL $was
 while [ "$(show MainPID)" = $was ] || [ "$(show MainPID)" = 0 ]; do
 	sleep 0.1; done
 weir wait --for listeners --timeout 10s
@@ -167,12 +177,13 @@ def the_unit_lives_under_systemd():
     out = said("trial.out")
     check(out.endswith("\ndone\n"), "it ended early: %s %s %s" % (
         r.stderr, out, said("trial.err")[-3000:]))
-    eq(out.count("HTTP/1.1 502"), 9, "answers, of servers that are not there")
+    eq(out.count("HTTP/1.1 502"), 10, "answers, of servers that are not there")
     check("generation" in out, "reloaded: " + out)
     check(re.search(r"^CapEff:\t0*400\nNoNewPrivs:\t1\nSeccomp:\t2$", out,
                     re.M), "what it may do: " + out)
     check("stop success" in out, "ended by itself: " + out)
-    check("restarted 1" in out, "restarted: " + out)
+    check("replaced, restarted 0\n" in out, "replaced: " + out)
+    check("\nrestarted 1\n" in out, "restarted: " + out)
     check("log of weir" in out, "owner of the log: " + out)
 
 
