@@ -235,7 +235,7 @@ handover_take_out(struct pool *p, unsigned most, int64_t idle_ms,
 }
 
 void
-handover_make_room(struct pool *p, unsigned most)
+handover_make_room(struct pool *p, unsigned most, enum discard why)
 {
 	struct list *at = p->upconns.next;
 	bool nested = p->serving;
@@ -244,7 +244,7 @@ handover_make_room(struct pool *p, unsigned most)
 	/* Those places are for who waits there: nobody here is served by them. */
 	p->serving = true;
 	for (; most > 0 && (u = next_idle(p, &at, 0)) != NULL; most--)
-		upconn_close(u, DISCARD_OTHER_KEY);
+		upconn_close(u, why);
 	p->serving = nested;
 }
 

@@ -74,8 +74,8 @@ unsigned handover_take_out(struct pool *p, unsigned most, int64_t idle_ms,
     bool with_keys, struct list *out);
 
 /* On its worker: close idle ones, at most so many, for their places: those that
-   cannot go, for what can has been taken out before. */
-void handover_make_room(struct pool *p, unsigned most);
+   cannot go, for what can has been taken out before. They count as `why`. */
+void handover_make_room(struct pool *p, unsigned most, enum discard why);
 
 /* On its worker: h has come, with its place, and belongs to p, if it is of use
    there; else it is closed. Its key, and what is packed, may be any bytes.

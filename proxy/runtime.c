@@ -304,8 +304,10 @@ runtime_leave(struct runtime *rt, bool clients_cross)
 void
 runtime_lane_empty(struct runtime *rt)
 {
-	if (--rt->lanes_busy == 0)
-		end_or_finish(rt);
+	if (--rt->lanes_busy > 0)
+		return;
+	deadline_clear(&rt->drain);
+	end_or_finish(rt);
 }
 
 void

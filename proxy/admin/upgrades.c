@@ -19,6 +19,8 @@ upgrades_begin(struct caller *c)
 	else if (upgrade_begin(c->admin->rt, &pid, why, sizeof(why)) < 0)
 		caller_reply_error(c, 409, why);
 	else
-		caller_reply_json(c, 202, json_pack("{s:s,s:I}", "result",
-		    "started", "pid", (json_int_t)pid));
+		caller_reply_json(c, 202, pid == 0 ?
+		    json_pack("{s:s}", "result", "queued") :
+		    json_pack("{s:s,s:I}", "result", "started", "pid",
+		    (json_int_t)pid));
 }

@@ -296,7 +296,7 @@ all_sent(void *arg)
 	(void)channel_push(&up->to_new, LAST_MS);
 	if (!channel_is_open(&up->to_new) && heir_is_awaited(up))
 		heir_hurry(up);         /* it has died meanwhile */
-	else
+	else if (!heir_stays(up))
 		up->then(up->rt);
 }
 
@@ -510,7 +510,7 @@ hindrance(const struct upgrade *up)
 	/* The new one would read the file, and nothing could go back. */
 	if (reload_awaits(rt) != 0)
 		return "a reload awaits its confirmation: weir confirm first";
-	if (up->old_pid > 0)
+	if (up->old_pid > 0 && !up->old_stays)
 		return up->going ? "the weir that this one took over from "
 		    "still drains: try again when it has ended" :
 		    "this weir is taking over from another";
@@ -562,9 +562,18 @@ upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 	const char *hinders = hindrance(up);
 	int error;
 
+	if (hinders == NULL && up->queued)
+		hinders = "an upgrade is under way";
 	if (hinders != NULL) {
 		snprintf(why, size, "%s", hinders);
 		return -1;
+	}
+	/* In memory both have their side, and a third has none. */
+	if (up->old_pid > 0) {
+		upgrade_resign(up);
+		up->queued = true;
+		*pid = 0;
+		return 0;
 	}
 	/* By its path, or its name in PATH: what lies there by now, which
 	   /proc/self/exe would not tell. */
@@ -580,6 +589,21 @@ upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 	}
 	*pid = up->pid;
 	return 0;
+}
+
+void
+upgrade_begin_queued(struct upgrade *up)
+{
+	char why[512];
+	pid_t pid;
+
+	if (!up->queued)
+		return;
+	up->queued = false;
+	if (upgrade_begin(up->rt, &pid, why, sizeof(why)) == 0)
+		return;
+	log_warn("upgrade", "%s", why);
+	note_result(up, why);
 }
 
 /* ----------------------------------------------------------------- life, death */

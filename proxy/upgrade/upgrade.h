@@ -38,7 +38,8 @@ void upgrade_not_started(struct runtime *rt, const struct conf_errors *errors);
 void upgrade_set_program(struct runtime *rt, char **argv);
 
 /*
- * Begin: the new one has been started, *pid. -1 with a sentence in why: not now,
+ * Begin: the new one has been started, *pid; 0: it will be in a moment, when the
+ * weir before, which was only staying, has ended. -1 with a sentence in why: not now,
  * or not here. How it ended is in the numbers below and in the log.
  */
 int upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)

@@ -19,6 +19,8 @@ enum {
 	PAUSE_LEAST_MS = 50, PAUSE_MOST_MS = 10 * 1000,
 	SOON_MS = 10 * 1000,            /* who dies later had begun well */
 	BAD_MANY = 3,                   /* then the binary is perhaps to blame */
+	STAY_MS = 5 * 1000,             /* a binary that is no good mostly shows
+					   it by then */
 	ROUND_MS = 5
 };
 
@@ -123,6 +125,7 @@ end_now(struct upgrade *up)
 	deadline_clear(&up->again);
 	deadline_clear(&up->limit);
 	deadline_clear(&up->heir.limit);
+	deadline_clear(&up->heir.stay);
 	if (up->then != NULL)
 		up->then(up->rt);
 }
@@ -162,6 +165,29 @@ heir_hurry(struct upgrade *up)
 {
 	if (!deadline_armed(&up->heir.limit))
 		deadline_set(&up->rt->main, &up->heir.limit, UPGRADE_LIMIT_MS);
+}
+
+static void
+stay_passed(struct deadline *d)
+{
+	end_now(container_of(d, struct upgrade, heir.stay));
+}
+
+bool
+heir_stays(struct upgrade *up)
+{
+	struct worker *w = &up->rt->main;
+	int64_t left_ns = up->heir.served_ns + STAY_MS * NS_PER_MS - w->now_ns;
+
+	/* What is not empty has had its time. */
+	if (up->heir.dismissed || left_ns <= 0 || up->rt->lanes_busy > 0)
+		return false;
+	log_info("upgrade", "process %ld, this one, has drained; stays for "
+	    "%lld ms in case process %ld dies", (long)getpid(),
+	    (long long)(left_ns / NS_PER_MS), (long)up->pid);
+	upgrade_say_word(up, "staying");
+	deadline_set_ns(w, &up->heir.stay, left_ns);
+	return true;
 }
 
 /* ------------------------------------------------------------------- another */
@@ -261,6 +287,9 @@ heir_died(struct upgrade *up, int status)
 	}
 	note_death(up, status);
 	up->pid = 0;
+	deadline_clear(&h->stay);
+	if (up->then != NULL)
+		heir_hurry(up);
 	h->bereft = true;
 	sockets_close(&h->coming);
 	if (up->rt->main.now_ns - h->served_ns < SOON_MS * NS_PER_MS)
@@ -305,7 +334,9 @@ heir_dismiss(struct upgrade *up)
 	}
 	sockets_close(&h->held);
 	sockets_close(&h->coming);
-	if (up->phase == UPGRADE_BEREFT)
+	if (deadline_armed(&h->stay))
+		end_now(up);
+	else if (up->phase == UPGRADE_BEREFT)
 		settle(up);
 	else if (up->phase != UPGRADE_LEAVING && up->phase != UPGRADE_FAILING)
 		upgrade_fail(up, "the weir that runs was told to end");
@@ -317,12 +348,14 @@ void
 heir_init(struct heir *h)
 {
 	deadline_init(&h->limit, limit_passed);
+	deadline_init(&h->stay, stay_passed);
 }
 
 void
 heir_fini(struct heir *h)
 {
 	deadline_clear(&h->limit);
+	deadline_clear(&h->stay);
 	if (h->bereft)
 		sockets_abandon(&h->held);
 	sockets_close(&h->held);

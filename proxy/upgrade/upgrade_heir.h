@@ -54,6 +54,8 @@ struct heir {
 	int64_t pause_ms;               /* before the one after the next */
 	struct deadline limit;          /* there is nothing else to do here any
 					   more than to wait for one */
+	struct deadline stay;           /* likewise, but one serves, and has not
+					   for long */
 };
 
 /* Its zeroed struct, at the start of the program. */
@@ -86,5 +88,8 @@ void heir_dismiss(struct upgrade *up);
 bool heir_is_awaited(const struct upgrade *up);
 /* This weir has nothing else to do. */
 void heir_hurry(struct upgrade *up);
+/* Likewise, and one serves: true when this one stays for a while all the same, in
+   case that dies, and ends by itself. */
+bool heir_stays(struct upgrade *up) MUST_CHECK;
 
 #endif

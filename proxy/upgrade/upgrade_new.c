@@ -355,7 +355,9 @@ take_message(struct upgrade *up, const struct message *m)
 		    lane_roll_call(rt, go, up) < 0)
 			return false;
 		up->told = true;
-	} else if (strcmp(m->is, "bye") == 0)
+	} else if (strcmp(m->is, "staying") == 0)
+		up->old_stays = true;
+	else if (strcmp(m->is, "bye") == 0)
 		up->parted = true;
 	else if (!up->going)
 		state_take(rt, m);
@@ -427,6 +429,7 @@ mourn(struct deadline *d)
 	log_info("upgrade", "process %ld has %s", (long)up->old_pid,
 	    up->parted ? "drained" : "ended before it had drained");
 	up->old_pid = 0;
+	upgrade_begin_queued(up);
 }
 
 static void

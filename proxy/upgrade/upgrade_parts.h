@@ -91,6 +91,9 @@ struct upgrade {
 	bool alone;                     /* that does not serve any more: clients
 					   wait */
 	pid_t old_pid;                  /* 0 = none, or it is gone */
+	bool old_stays;                 /* it has drained */
+	bool queued;                    /* another upgrade is, until it has
+					   gone */
 	int64_t started_ns;
 	struct deadline look;           /* is it warm? then: who waits? then:
 					   is it gone? */
@@ -135,5 +138,7 @@ void upgrade_forget(struct upgrade *up);
 
 /* It is told to end: should it have taken over, nobody is to replace it. */
 void upgrade_resign(struct upgrade *up);
+/* The one before has gone. */
+void upgrade_begin_queued(struct upgrade *up);
 
 #endif

@@ -148,8 +148,13 @@ errand_arrived(struct worker *w, struct mail *m)
 		if (want->more > 0) {
 			want->more -= handover_take_out(want->pool,
 			    want->more, 0, e->with_keys, &e->handed);
-			handover_make_room(want->pool, want->more);
+			handover_make_room(want->pool, want->more,
+			    DISCARD_OTHER_KEY);
 		}
+		/* Nobody here comes back for those. */
+		if (want->idle_ms == 0)
+			handover_make_room(want->pool, UINT_MAX,
+			    DISCARD_RETIRED);
 	}
 	worker_post(&e->round->rt->main, &e->home);
 }

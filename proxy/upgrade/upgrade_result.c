@@ -24,7 +24,7 @@ upgrade_result(const struct runtime *rt)
 		return r;
 	r.count = up->count;
 	r.last = !up->tried ? "none" : up->failed ? "failed" : "ok";
-	r.state = states[up->phase];
+	r.state = up->queued ? "starting" : states[up->phase];
 	r.error = up->error != NULL ? up->error : "";
 	r.at_s = up->at_s;
 	r.replaced = up->replaced;

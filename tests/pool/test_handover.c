@@ -178,7 +178,7 @@ those_with_a_key_stay_and_make_room(void **state)
 	warm(1);
 	assert_int_equal(taken(9, 0, &out), 1);
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
-	handover_make_room(scene_pool(&s, 0), 9);
+	handover_make_room(scene_pool(&s, 0), 9, DISCARD_OTHER_KEY);
 	scene_run(&s);
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 0);
 	assert_int_equal(scene_discards(&s, DISCARD_OTHER_KEY), 1);

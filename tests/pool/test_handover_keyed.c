@@ -216,7 +216,7 @@ one_that_cannot_go_makes_room(void **state)
 	assert_int_equal(handover_take_out(scene_pool(&s, 0), 9, 0, true,
 	    &out), 0);
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
-	handover_make_room(scene_pool(&s, 0), 1);
+	handover_make_room(scene_pool(&s, 0), 1, DISCARD_OTHER_KEY);
 	scene_run(&s);
 	assert_int_equal(upstream_open(s.upstream), 0);
 	end();

@@ -7,6 +7,7 @@ SPDX-License-Identifier: MIT
 """
 import ctypes
 import os
+import re
 import shutil
 import signal
 import threading
@@ -50,6 +51,34 @@ class Adopted:
 
     def kill(self):
         self.send_signal(signal.SIGKILL)
+
+
+class Former:
+    """The process that another has taken over from. When it has drained it would
+    stay for some seconds, should that die; who waits for it tells it that it
+    need not."""
+
+    def __init__(self, w):
+        self.weir, self.process, self.pid = w, w.process, w.pid
+        self.told = False
+
+    def poll(self):
+        return self.process.poll()
+
+    def _ended(self):
+        if not self.told and re.search(
+                "process %d, this one, has drained; stays" % self.pid,
+                self.weir.log()):
+            self.told = True
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.poll() is not None
+
+    def wait(self, timeout=None):
+        until(self._ended, "the end of process %d" % self.pid, timeout)
+        return self.process.poll()
+
+    def kill(self):
+        self.process.kill()
 
 
 class Successive(weir.Weir):
@@ -111,7 +140,7 @@ class Successive(weir.Weir):
         """The process that answers now is this weir from here on."""
         pid = self.stats()["pid"]
         check(pid != self.pid, "the same process answers")
-        before, self.process, self.pid = self.process, Adopted(pid), pid
+        before, self.process, self.pid = Former(self), Adopted(pid), pid
         if ended:
             eq(before.wait(2 * WAIT), 0, "status of the one that left")
             # It notices a moment later that the other one has gone.

@@ -247,7 +247,7 @@ def weir_is_upgraded_under_it():
     for _ in range(2):
         w.signal(signal.SIGUSR2)
         until(lambda: w.stats()["pid"] != w.inner, "the new one")
-        until(lambda: gone(w.inner), "the old one is gone")
+        old_one_goes(w)
         w.wait_log("upgrade: process %d has drained" % w.inner)
         w.inner = w.stats()["pid"]
         ok(once(w.conf.ports["front"]))
@@ -285,10 +285,17 @@ def one_that_took_over_and_dies_is_replaced_under_it():
     newest = w.stats()["pid"]
     check(newest not in (dead, w.inner), "who serves")
     gate.set()
-    until(lambda: gone(w.inner), "the old one is gone")
+    old_one_goes(w)
     w.signal(signal.SIGTERM)
     eq(w.exited(), 6, "exit status")
     check(gone(newest), "weir lives on")
+
+
+def old_one_goes(w):
+    """It would stay for some seconds when it has drained."""
+    w.wait_log("process %d, this one, has drained; stays" % w.inner)
+    os.kill(w.inner, signal.SIGTERM)
+    until(lambda: gone(w.inner), "the old one is gone")
 
 
 def ready_loop(begun):
@@ -308,7 +315,7 @@ def what_weir_said_last_is_heard_before_its_end():
         w.reload()
         os.kill(w.inner, signal.SIGUSR2)
         until(lambda: w.stats()["pid"] != w.inner, "the new one")
-        until(lambda: gone(w.inner), "the old one is gone")
+        old_one_goes(w)
     finally:
         w.signal(signal.SIGCONT)
     w.inner = w.stats()["pid"]

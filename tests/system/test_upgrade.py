@@ -440,9 +440,10 @@ def killed_at_any_moment_it_costs_no_request():
     w.wait_pool(idle=2)
     load = Load(w.conf.ports["front"])
     begun = time.monotonic()
-    w.upgrade(ended=False)
+    before = w.upgrade(ended=False)
     whole = time.monotonic() - begun
-    until(lambda: "has drained" in w.log(), "the end of the first")
+    eq(before.wait(), 0, "its status")
+    w.wait_log("process %d has drained" % before.pid)
     killed = taken = 0
     for step in range(12):
         status, body = w.post("/upgrade")

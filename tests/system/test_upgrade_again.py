@@ -3,6 +3,7 @@ one has another started. No client is refused, and whoever comes meanwhile is
 answered.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import re
 import signal
@@ -116,6 +117,26 @@ def the_place_of_the_dead_is_free():
         w.wait_pool(open=1, idle=1)
         eq(o.open, 1, "connections")
     eq(h.end(), 0, "its status")
+
+
+@case
+def one_that_has_drained_stays_for_a_while():
+    """Nobody was there when it was taken over from: it would have ended."""
+    w = Successive(one(HttpOrigin(), pool="max = 2;"))
+    before = w.upgrade(ended=False)
+    w.wait_log("has drained; stays for")
+    w.kill()
+    ok(once(w.conf.ports["front"]))
+    w.replaced()
+    eq(before.poll(), None, "its status")
+    # It goes at once when the next one is asked for.
+    status, body = w.post("/upgrade")
+    eq((status, json.loads(body)), (202, {"result": "queued"}), "/upgrade")
+    eq(before.process.wait(2 * WAIT), 0, "its status")
+    until(lambda: w.stats()["pid"] != w.pid, "another process")
+    w.follow()
+    eq(w.stats()["upgrade"]["count"], 3, "upgrades")
+    ok(once(w.conf.ports["front"]))
 
 
 @case
