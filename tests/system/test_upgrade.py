@@ -617,6 +617,7 @@ def streams_of_an_old_client_are_answered():
     gate.set()
     eq(c.answer(slow).body, b"/slow", "what was under way")
     c.read_to_end()
+    c.close()
     eq(leaving.wait(), 0, "its status")
     eq(w.listener()["requests_total"], 1, "requests")
 
