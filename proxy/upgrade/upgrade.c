@@ -177,9 +177,9 @@ too_slow(struct deadline *d)
 {
 	struct upgrade *up = container_of(d, struct upgrade, limit);
 
-	upgrade_fail(up, up->phase == UPGRADE_STARTING ? "the new weir was not ready "
-	    "in time" : "the new weir was ready, but did not begin to serve "
-	    "in time");
+	upgrade_fail(up, up->phase == UPGRADE_STARTING ? "the new weir was not "
+	    "ready in time" : "the new weir was ready, but did not begin to "
+	    "serve in time");
 }
 
 void
@@ -230,8 +230,8 @@ count_crowd(struct deadline *d)
 	    up->phase != UPGRADE_GOING)
 		return;
 	if (up->to_new.unsaid)
-		upgrade_fail(up, "the new weir cannot be told all: a name or a path "
-		    "is too long or no UTF-8, or there is no memory");
+		upgrade_fail(up, "the new weir cannot be told all: a name or a "
+		    "path is too long or no UTF-8, or there is no memory");
 	else {
 		upgrade_publish(up->rt);
 		deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
@@ -423,7 +423,8 @@ give(struct deadline *d)
 	struct upgrade *up = container_of(d, struct upgrade, again);
 	struct runtime *rt = up->rt;
 
-	if (!up->heir.left && admin_owes(rt) && up->sweeps++ < ANSWER_MS / ANSWER_STEP_MS) {
+	if (!up->heir.left && admin_owes(rt) &&
+	    up->sweeps++ < ANSWER_MS / ANSWER_STEP_MS) {
 		deadline_set(&rt->main, d, ANSWER_STEP_MS);
 		return;
 	}
