@@ -3,11 +3,13 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -475,6 +477,9 @@ upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
 		    "is for weir alone");
 		return -1;
 	}
+	/* What people look for; "exe" where that one started its own binary, by
+	   its name in /proc. */
+	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
 	channel_init(&up->to_old, fd, came, old_ended);
 	deadline_init(&up->look, look_whether_ready);
 	rt->withheld = true;

@@ -153,6 +153,8 @@ def one_that_does_not_come_up_is_tried_again():
     ok(ask(c))
     w.wait_log("of the binary that runs here: /proc/self/exe")
     w.replaced()
+    with open("/proc/%d/comm" % w.pid) as f:
+        eq(f.read().rstrip(), os.path.basename(w.program), "its name")
     os.unlink(w.program)
     w.kill()
     c = Client(w.conf.ports["front"])
