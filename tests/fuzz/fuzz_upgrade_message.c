@@ -82,7 +82,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)message_text(&m, "t");
 	for (i = 0; strcmp(m.is, "client") == 0 && i < NELEMS(places); i++)
 		take_in(&places[i], &m);
-	(void)message_bound_addr(&m, &addr);
+	if (message_bound_addr(&m, &addr) == 0 && (addr.len != m.raw_len ||
+	    memcmp(&addr.ss, m.raw, addr.len) != 0))
+		abort();
 	packet = message_make(m.j, m.raw, m.raw_len, n_fds, &len);
 	if (packet != NULL) {
 		if (message_parse(packet, len, n_fds, &again) != PARSE_DONE ||
