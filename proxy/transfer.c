@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/log.h"
 #include "proxy/gate.h"
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
@@ -415,6 +416,13 @@ has_room(struct door *d, int fd)
 	return false;
 }
 
+static void
+note(const struct door *d, const char *client)
+{
+	log_debug(d->listener->name, "a client of the weir before (%.64s) "
+	    "cannot go on here", client);
+}
+
 void
 transfer_take_in(struct door *d, int fd, const json_t *said)
 {
@@ -424,6 +432,7 @@ transfer_take_in(struct door *d, int fd, const json_t *said)
 
 	if (text == NULL || transfer_addr(text, &client) < 0 ||
 	    !is_taken_in(d) || !has_room(d, fd)) {
+		note(d, text != NULL ? text : "");
 		close(fd);
 		return;
 	}
@@ -434,8 +443,10 @@ transfer_take_in(struct door *d, int fd, const json_t *said)
 	set_idle_since(s, said);
 	proxied_adopt(s, said);
 	s->opened = true;
-	if (!s->front->adopt(s, json_object_get(said, "state")))
-		session_close(s);
-	else
+	if (s->front->adopt(s, json_object_get(said, "state"))) {
 		set_times(s, said);
+		return;
+	}
+	note(d, text);
+	session_close(s);
 }

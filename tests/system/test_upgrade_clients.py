@@ -96,15 +96,25 @@ def one_that_is_busy_goes_when_it_is_answered():
 
 
 @case
-def who_has_tls_is_told_to_come_again():
-    ca = Ca()
-    w = patient(one(HttpOrigin(), front="tls = { %s };" %
-                    ca.cert("a.test").conf()))
-    c = TlsClient(w.conf.ports["front"], client_context(ca), "a.test")
-    ok(ask(c))
+def who_does_not_go_over_is_told_to_come_again():
+    """Who has TLS, and who has a connection of his own."""
+    ca, o = Ca(), HttpOrigin()
+    conf = one(o, front="tls = { %s };" % ca.cert("a.test").conf()) \
+        .listener("own", "own").upstream("own", o, pool='mode = "session";')
+    w = patient(conf)
+    secure = TlsClient(conf.ports["front"], client_context(ca), "a.test")
+    idle, half = Client(conf.ports["own"]), Client(conf.ports["own"])
+    text = request()
+    half.send(text[:20])
+    for c in (secure, idle):
+        ok(ask(c))
     leaving = w.upgrade(ended=False)
-    eq(ok(ask(c)).get("Connection"), "close", "Connection")
-    eq(bytes(c.read_to_end()), b"", "before its end")
+    # It has none yet, when the old one begins to drain.
+    half.send(text[20:])
+    eq(ok(read_response(half)).get("Connection"), None, "Connection")
+    for c in (secure, idle, half):
+        eq(ok(ask(c)).get("Connection"), "close", "Connection")
+        eq(bytes(c.read_to_end()), b"", "before its end")
     eq(leaving.wait(), 0, "its status")
 
 
