@@ -127,7 +127,7 @@ def the_number_of_workers_may_change():
             o.wait_for(1)
             c.cancel()
             eq(c.result().code, "57014", "cancelled")
-        eq(w.listener()["connections"]["active"], 6, "clients")
+        until(lambda: w.listener()["connections"]["active"] == 6, "clients")
     for c in all_:
         c.prove().quit()
     w.balanced(o)
