@@ -307,8 +307,9 @@ take_in(struct site *site, const struct handed *h)
 void
 handover_adopt(struct pool *p, struct handed *h)
 {
-	struct site *site = handover_is_possible(p) && !p->retired &&
-	    !is_odd(p, h) && has_good_key(p, h) ? site_of(p, h) : NULL;
+	bool good = handover_is_possible(p) && !p->retired && !h->stale &&
+	    !is_odd(p, h) && has_good_key(p, h);
+	struct site *site = good ? site_of(p, h) : NULL;
 	struct upconn *u;
 
 	upstream_slot_receive(p->upstream);

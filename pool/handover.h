@@ -28,6 +28,8 @@ struct handed {
 	char name[HANDOVER_NAME_MOST];  /* of its endpoint */
 	struct addr addr;               /* and where that is */
 	int fd;
+	bool stale;                     /* made otherwise than those here, as it
+					   came: of no use */
 	uint64_t id;                    /* 0 = is to be given one */
 	uint64_t uses;
 	int64_t age_ms, idle_ms;

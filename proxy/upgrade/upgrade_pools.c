@@ -435,6 +435,8 @@ take_connection(struct runtime *rt, const struct message *m, int *fds)
 	}
 	h->fd = fds[0];
 	h->upstream = lu->upstream;
+	/* Here, for there will be others when the weir before has gone. */
+	h->stale = !atomic_load(&lu->upstream->alike);
 	/* Numbers that both of us have given by now: another one. */
 	if (h->id > rt->ids_before)
 		h->id = 0;
