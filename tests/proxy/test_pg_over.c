@@ -239,6 +239,7 @@ what_is_no_such_thing_is_closed(void **state)
 		{ 'S', "a\0b", 3 }, { 'S', "a", 2 }, { 'S', "\0b", 3 },
 		{ 'W', welcome, sizeof(welcome) },      /* twice */
 		{ 'P', "abc", 3 }, { 'P', "\0\0\0\0\0\0\0", 8 },
+		{ 'P', "\377\377\377\377\377\377\1", 8 },  /* of tomorrow */
 		{ 'T', body, sizeof(body) - 1 }
 	};
 	struct pg_key *key = key_new();

@@ -8,6 +8,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import redis
+import wire
 from case import SLOW, case, check, eq, later, run, until
 from postgres import Client, query, startup
 from postgres_origin import PgOrigin
@@ -151,6 +152,35 @@ def one_place_serves_two_users_of_both():
     alice.quit()
     eq(leaving.wait(), 0, "its status")
     bob.prove().quit()
+    w.balanced(o)
+
+
+@case
+def one_connection_with_its_statements_serves_both():
+    """To the new weir, back to the old one, and to the new one at the end: a
+    statement that is prepared on it is, wherever it is."""
+    o, w, front = postgres(pool="max = 1;")
+    old = Client(front, "alice").prepare("mine", "SELECT 1").ok("BEGIN")
+    leaving = w.upgrade(ended=False)
+    new = Client(front, "alice", login=False)
+    new.send(startup(**new.params))
+    # With a message half sent, it stays.
+    begin = query("BEGIN")
+    old.order.sent(query("COMMIT"))
+    wire.Client.send(old, query("COMMIT") + begin[:3])
+    eq(old.result().code, None, "a COMMIT")
+    new.logged_in().prepare("other", "SELECT 1").ok("BEGIN")
+    old.order.sent(begin)
+    wire.Client.send(old, begin[3:])
+    eq(new.run("other").one, "1", "by the new one")
+    new.ok("COMMIT")
+    eq(old.result().code, None, "a BEGIN")
+    eq(old.run("mine").one, "1", "by the old one")
+    old.ok("COMMIT").quit()
+    eq(leaving.wait(), 0, "its status")
+    eq(new.run("other").one, "1", "at the end")
+    new.prove().quit()
+    eq((o.accepted, o.seen("P")), (1, 1), "connections, statements prepared")
     w.balanced(o)
 
 

@@ -186,17 +186,18 @@ take_cancel(struct pg_login *login, const char *bytes, size_t len)
 	return true;
 }
 
-/* A number that this process can have given is another text's here. */
+/* Ours come home, too, and those of the weir that follows us: the two never give
+   the same number (statements.c). A weir that lies of them could as well lie of
+   the text that stands behind any. */
 static bool
-take_prepared(struct upconn *u, const char *bytes, size_t len)
+take_prepared(struct pg_prepared_set *set, const char *bytes, size_t len)
 {
 	uint64_t id;
 
 	if (len != sizeof(id))
 		return false;
 	memcpy(&id, bytes, sizeof(id));
-	return pg_statement_is_elsewhere(&lane_of(u)->statements, id) &&
-	    pg_prepared_add(&pg_upconn(u)->prepared, id) == 0;
+	return pg_statement_is_given(id) && pg_prepared_add(set, id) == 0;
 }
 
 /* Kept for who comes next. */
@@ -237,7 +238,7 @@ take(struct upconn *u, char kind, const char *bytes, size_t len)
 	case KIND_SETTINGS:
 		return take_settings(&pu->settings, bytes, len);
 	case KIND_PREPARED:
-		return take_prepared(u, bytes, len);
+		return take_prepared(&pu->prepared, bytes, len);
 	case KIND_TEXT:
 		return take_text(u, bytes, len);
 	}

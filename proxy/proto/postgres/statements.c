@@ -152,6 +152,12 @@ pg_statement_is_elsewhere(const struct pg_statements *all, uint64_t id)
 	return id >> LANE_SHIFT != 0 && in_lane(id) < in_lane(all->first_id);
 }
 
+bool
+pg_statement_is_given(uint64_t id)
+{
+	return id >> LANE_SHIFT != 0 && in_lane(id) <= beginning();
+}
+
 struct pg_statement *
 pg_statement_come(struct pg_statements *all, uint64_t id, const char *body,
     size_t len, bool shared, bool *is_new)

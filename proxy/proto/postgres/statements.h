@@ -67,6 +67,8 @@ struct pg_statement *pg_statement_own(struct pg_statements *all,
 bool pg_statement_is_body(const char *body, size_t len);
 /* Can a number be one that another process has given, before this one began? */
 bool pg_statement_is_elsewhere(const struct pg_statements *all, uint64_t id);
+/* Can it be one that some process of this machine has given by now? */
+bool pg_statement_is_given(uint64_t id);
 /* One that another process has given that number: it keeps it if it is new here,
    and can have it. shared: as by pg_statement_get(); else nobody shares it. */
 struct pg_statement *pg_statement_come(struct pg_statements *all, uint64_t id,
