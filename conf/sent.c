@@ -167,7 +167,7 @@ take_mark(struct taking *k, const char *at, size_t len)
 	number = strtol(line + sizeof(MARK) - 1, &name, 10);
 	end = line + len - 1;
 	if (number < 1 || number > INT_MAX / 2 || strncmp(name, " \"", 2) != 0 ||
-	    end < name + 2 || *end != '"' || end - name - 2 >= PATH_MAX) {
+	    end <= name + 2 || *end != '"' || end - name - 2 >= PATH_MAX) {
 		free(line);
 		return 0;
 	}

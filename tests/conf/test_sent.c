@@ -88,8 +88,9 @@ static void
 what_is_no_mark_stays(void **state)
 {
 	static const char *const texts[] = { "#@ 0 \"x\"\n", "#@ x \"x\"\n",
-	    "#@ 12 x\"\n", "#@ 12 \"x\n", "#@\n", "#@ 12 \"\n", "#@ \n",
-	    " #@ 1 \"x\"\n", "#@ 99999999999999999999 \"x\"\n" };
+	    "#@ 12 x\"\n", "#@ 12 \"x\n", "#@ 12 \"\"\n", "#@\n",
+	    "#@ 12 \"\n", "#@ \n", " #@ 1 \"x\"\n",
+	    "#@ 99999999999999999999 \"x\"\n" };
 	struct text t;
 
 	(void)state;
