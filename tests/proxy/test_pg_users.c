@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "net/err.h"
+
 #define SCRAM "SCRAM-SHA-256$4096:shKq9j6PgMP+tWYqx/DkbQ==$" \
 	"384KP6+/KkhEhonoRIZ1zVlQMfFhIAfJT2IWI4k0hYY=:" \
 	"cC800sMUAZ7tApcGLfxAim0geySa9AVZm9uEdJtDrU4="
@@ -175,6 +177,32 @@ a_file_that_is_not_there_is_named(void **state)
 	    "file or directory, expected a readable file of at most 4 MiB");
 }
 
+static void
+two_files_are_alike_by_their_users_alone(void **state)
+{
+	static const struct { const char *text; bool alike; } rows[] = {
+		{ "\"a\" \"1\"\n\"b\" \"2\"\n", true },
+		{ "; why\n\t\"a\" \"1\" and more\r\n\n\"b\" \"2\"", true },
+		{ "\"a\" \"1\"\n\"b\" \"3\"\n", false },
+		{ "\"a\" \"1\"\n\"c\" \"2\"\n", false },
+		{ "\"a\" \"1\"\n", false },
+		{ "", false },
+		{ "\"a1\" \"\"\n\"b\" \"2\"\n", false }
+	};
+	struct pg_users *first = load(rows[0].text, strlen(rows[0].text));
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(rows); i++) {
+		struct pg_users *users = load(rows[i].text,
+		    strlen(rows[i].text));
+
+		assert_non_null(users);
+		assert_int_equal(pg_users_alike(first, users), rows[i].alike);
+		pg_users_free(users);
+	}
+	pg_users_free(first);
+}
+
 int
 main(void)
 {
@@ -184,6 +212,7 @@ main(void)
 		TEST(an_empty_file_has_nobody),
 		TEST(what_is_wrong_is_told_with_its_line),
 		TEST(names_and_secrets_are_bounded),
+		TEST(two_files_are_alike_by_their_users_alone),
 		TEST(a_file_that_is_not_there_is_named)
 	};
 
