@@ -224,7 +224,7 @@ too_many_settings_stay(void **state)
 {
 	struct pg_settings *s = NULL;
 	json_t *j = NULL;
-	char name[8];
+	char name[16];
 	int i;
 
 	(void)state;
