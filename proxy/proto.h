@@ -18,6 +18,7 @@
 
 struct exchange;
 struct json_t;                          /* of jansson */
+struct runtime;
 struct session;
 struct upconn;
 
@@ -185,6 +186,10 @@ struct proto {
 	size_t       lane_size;
 	void       (*lane_init)(void *own, unsigned index);
 	void       (*lane_fini)(void *own);
+	/* On main's loop, while this weir drains: what the same protocol in the
+	   one that has taken over asks, by runtime.ask_before. Read as in
+	   front.adopt. NULL = it asks nothing. */
+	void       (*asked)(struct runtime *rt, const struct json_t *said);
 };
 
 static inline const struct proto *

@@ -30,6 +30,7 @@
 struct admin;
 struct process_finder;
 struct runtime;
+struct json_t;                          /* of jansson */
 struct upgrade;
 
 /*
@@ -139,6 +140,11 @@ struct runtime {
 	bool owns_files;                /* of Unix sockets: they go with us */
 	struct cap_table caps;
 	struct upgrade *upgrade;
+	/* On main's loop: a protocol asks itself in the weir before, if that
+	   still drains (struct proto.asked). There is no answer. Takes the
+	   reference. Set at the start; NULL = there was none. */
+	void (*ask_before)(struct runtime *rt, const char *protocol,
+	    struct json_t *said);
 	size_t n_lanes;
 	struct lane **lanes;
 };

@@ -470,6 +470,8 @@ came(struct channel *c, const struct message *m, int *fds)
 			close(fds[i]);
 	if (strcmp(m->is, "sockets") == 0)
 		heir_take_sockets(up);
+	else if (strcmp(m->is, "ask") == 0)
+		take_question(up->rt, m);
 	else if (strcmp(m->is, "stopping") == 0 &&
 	    up->phase == UPGRADE_LEAVING)
 		heir_dismiss(up);

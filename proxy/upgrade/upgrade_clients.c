@@ -193,3 +193,16 @@ take_client(struct runtime *rt, const struct message *m, int *fds)
 	worker_post(&n->door->lane->worker, &n->mail);
 	return true;
 }
+
+/* Clients that have not gone over may be meant. */
+void
+take_question(struct runtime *rt, const struct message *m)
+{
+	const char *name = message_text(m, "protocol");
+	const struct conf_proto *const *c;
+
+	for (c = proto_table; *c != NULL; c++)
+		if (strcmp((*c)->name, name) == 0 &&
+		    proto_of(*c)->asked != NULL)
+			proto_of(*c)->asked(rt, json_object_get(m->j, "said"));
+}

@@ -33,4 +33,7 @@ void clients_free(struct clients *cl);
    way. False: it makes no sense. */
 bool take_client(struct runtime *rt, const struct message *m, int *fds);
 
+/* A protocol in the weir that has taken over asks itself here. */
+void take_question(struct runtime *rt, const struct message *m);
+
 #endif

@@ -467,6 +467,25 @@ complain(struct conf_errors *e, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Anybody can cause it: where that is more than the other one takes, it is not
+   asked. */
+static void
+ask_before(struct runtime *rt, const char *protocol, json_t *said)
+{
+	struct upgrade *up = rt->upgrade;
+	json_t *j;
+
+	if (up == NULL || !up->going || !channel_is_open(&up->to_old) ||
+	    !list_empty(&up->to_old.queue)) {
+		json_decref(said);
+		return;
+	}
+	j = json_pack("{s:s,s:s,s:o}", "is", "ask", "protocol", protocol,
+	    "said", said);
+	if (j != NULL)
+		(void)channel_send(&up->to_old, j, NULL, 0, NULL, 0);
+}
+
 int
 upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
 {
@@ -482,6 +501,7 @@ upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
 	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
 	channel_init(&up->to_old, fd, came, old_ended);
 	deadline_init(&up->look, look_whether_ready);
+	rt->ask_before = ask_before;
 	rt->withheld = true;
 	rt->owns_files = false;
 	while (!up->begun && channel_wait(&up->to_old, JOIN_MS) > 0)

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "proxy/transfer.h"
+#include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade_message.h"
 #include "tests/support/lane_scene.h"
 
@@ -85,6 +86,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (message_bound_addr(&m, &addr) == 0 && (addr.len != m.raw_len ||
 	    memcmp(&addr.ss, m.raw, addr.len) != 0))
 		abort();
+	for (i = 0; strcmp(m.is, "ask") == 0 && i < NELEMS(places); i++) {
+		take_question(&places[i].scene.rt, &m);
+		lane_scene_run(&places[i].scene);
+	}
 	packet = message_make(m.j, m.raw, m.raw_len, n_fds, &len);
 	if (packet != NULL) {
 		if (message_parse(packet, len, n_fds, &again) != PARSE_DONE ||

@@ -95,7 +95,12 @@ def inside_a_transaction_it_stays_and_so_does_one_that_is_pinned():
     leaving = w.upgrade(ended=False)
     eq(a.where(), there, "its connection")
     eq(w.listener()["connections"]["active"], 0, "clients of the new one")
-    a.ok("COMMIT")
+    # Its cancel comes to the new one, and is sent to where it is.
+    a.write(SLEEP)
+    o.wait_for(1)
+    a.cancel()
+    eq((a.result().code, len(o.cancels)), ("57014", 1), "cancelled")
+    a.ok("ROLLBACK")
     until(lambda: w.listener()["connections"]["active"] == 1, "that it goes over")
     a.ok("SET application_name TO 'later'")
     check(leaving.poll() is None, "the old one has left its client")

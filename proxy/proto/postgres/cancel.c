@@ -6,10 +6,14 @@
  * pool's; more of them wait.
  *
  * A client is told that its cancel is over in the same way: whoever waits for
- * that may ask for the next thing without having it cancelled.
+ * that may ask for the next thing without having it cancelled. One that is about
+ * a client of the weir before, which still drains, is sent there, and is over
+ * with that.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +25,7 @@
 #include "net/tls.h"
 #include "net/tls_client.h"
 #include "proxy/proto/postgres/console.h"
+#include "proxy/proto/postgres/pack.h"
 #include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/postgres/tls.h"
 
@@ -44,6 +49,8 @@ struct pg_cancel {
 	unsigned char key[PG_LOGIN_KEY_MOST];
 };
 
+#define FAR UINT_MAX
+
 /* A client's CancelRequest, on its way to the lane that has the client, and
    back when it is over. Owned by the mail, or while it waits, by the
    connection's state. */
@@ -51,7 +58,8 @@ struct letter {
 	struct mail mail;
 	struct list link;               /* pg_upconn.askers */
 	struct runtime *runtime;
-	unsigned home;                  /* lane of the session that has asked */
+	unsigned home;                  /* lane of the session that has asked;
+					   FAR = it is another weir's */
 	uint32_t home_pid;              /* who that is: a number ... */
 	unsigned char home_secret[PG_SECRET];   /* ... that is used again */
 	unsigned next;                  /* lane to be asked, if that client has
@@ -84,6 +92,10 @@ came_home(struct worker *w, struct mail *m)
 static void
 go_home(struct letter *l)
 {
+	if (l->home == FAR) {
+		free(l);
+		return;
+	}
 	l->mail.deliver = came_home;
 	worker_post(&l->runtime->lanes[l->home]->worker, &l->mail);
 }
@@ -431,8 +443,23 @@ pg_cancel_due(struct exchange *x)
 		tell_askers(pg_upconn(x->lease->u));
 }
 
+/* On main. */
+static void
+ask_before(struct worker *w, struct mail *m)
+{
+	struct letter *l = container_of(m, struct letter, mail);
+	json_t *said = json_pack("{s:I,s:o}", "pid", (json_int_t)l->pid,
+	    "secret", pg_bytes_pack(l->secret, l->len));
+
+	(void)w;
+	if (said != NULL)
+		l->runtime->ask_before(l->runtime, proto_postgres.conf.name,
+		    said);
+	go_home(l);
+}
+
 /* It is not about a client of this lane by its number: the client may have come
-   from another process, to any lane. */
+   from another process, to any lane, or not have come yet. */
 static void
 go_on_to_next(struct letter *l)
 {
@@ -448,7 +475,12 @@ go_on_to_next(struct letter *l)
 			return;
 		}
 	}
-	go_home(l);
+	if (l->home == FAR || rt->ask_before == NULL) {
+		go_home(l);
+		return;
+	}
+	l->mail.deliver = ask_before;
+	worker_post(&rt->main, &l->mail);
 }
 
 /* One that waits for a connection has its answer at once. */
@@ -525,4 +557,30 @@ pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
 		carry_out(pg_lane(s), l);
 	else
 		worker_post(&rt->lanes[index]->worker, &l->mail);
+}
+
+void
+pg_cancel_from_afar(struct runtime *rt, const json_t *said)
+{
+	json_int_t pid = json_integer_value(json_object_get(said, "pid"));
+	struct letter *l = calloc(1, sizeof(*l));
+	char *secret = l == NULL ? NULL : pg_bytes_unpack(json_object_get(said,
+	    "secret"), sizeof(l->secret), &l->len);
+
+	if (secret == NULL || pid <= 0 || pid > INT32_MAX) {
+		free(secret);
+		free(l);
+		return;
+	}
+	*l = (struct letter){ .mail = { .deliver = delivered,
+	    .drop = dropped }, .runtime = rt, .home = FAR,
+	    .pid = (uint32_t)pid, .len = l->len };
+	list_init(&l->link);
+	memcpy(l->secret, secret, l->len);
+	explicit_bzero(secret, l->len);
+	free(secret);
+	if (pg_slot_lane(l->pid) < rt->n_lanes)
+		worker_post(&rt->lanes[pg_slot_lane(l->pid)]->worker, &l->mail);
+	else
+		go_on_to_next(l);
 }

@@ -417,5 +417,6 @@ const struct proto proto_postgres = {
 	.exchange_zeroed = sizeof(struct pg_exchange),
 	.lane_size = sizeof(struct pg_lane),
 	.lane_init = pg_lane_init,
-	.lane_fini = pg_lane_fini
+	.lane_fini = pg_lane_fini,
+	.asked = pg_cancel_from_afar
 };

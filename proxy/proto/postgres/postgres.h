@@ -461,6 +461,9 @@ void pg_cancel(struct upconn *u);
    session over: it is closed when the cancel is over. */
 void pg_cancel_asked(struct session *s, uint32_t pid, const char *secret,
     size_t secret_len);
+/* proto.asked: one that the weir which has taken over got, about a client that may
+   still be here. */
+void pg_cancel_from_afar(struct runtime *rt, const struct json_t *said);
 /* The server has gone on: x's cancel that was waiting for that, if any. */
 void pg_cancel_due(struct exchange *x);
 
