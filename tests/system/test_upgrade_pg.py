@@ -3,6 +3,7 @@ takes over, with all that they have set, prepared and been told; the others stay
 where their state is.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import sys
 
@@ -83,6 +84,23 @@ def its_cancel_means_it_alone():
     for each in (a, n):
         each.prove().quit()
     w.balanced(o)
+
+
+@case
+def who_has_proved_who_he_is_does_not_have_to_again():
+    """By the keys that its proof has given, weir logs in anew."""
+    o = PgOrigin(auth="scram-sha-256", users={"bob": "bob-word"})
+    w = Successive(one(o, protocol="postgres", pool="max = 1;", front='postgres'
+                       ' = { users = ( { name = "bob"; secret = "%s"; } ); };' %
+                       o.scram_keys("bob", "bob-word").secret()))
+    b = Client(w.conf.ports["front"], user="bob", word="bob-word").prove()
+    w.upgrade()
+    [row] = json.loads(w.get("/connections")[1])["connections"]
+    eq(w.post("/connections/%d/kill" % row["id"])[0], 200, "kill")
+    until(lambda: o.open == 0, "the end of its connection")
+    eq((b.prove().one("SELECT current_user"), len(o.logins)), ("bob", 2),
+       "who it is, logins")
+    b.quit()
 
 
 @case
