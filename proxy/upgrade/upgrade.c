@@ -213,6 +213,7 @@ upgrade_publish(struct runtime *rt)
 			continue;
 		n = upstream_waits(u);
 		atomic_store(&u->cap->waiting[u->side], n);
+		rt->upgrade->waited = rt->upgrade->waited || n > 0;
 		/* A place may have become free there: nobody tells. */
 		if (n > 0 && !upstream_is_full(u))
 			live_upstream_tell(lu);
@@ -306,6 +307,8 @@ finish(struct upgrade *up)
 {
 	deadline_clear(&up->again);
 	up->heir.finishing = true;
+	/* Nobody waits here any more. */
+	upgrade_publish(up->rt);
 	if (spare_rest(&up->rest, up->rt, &up->to_new, all_sent, up))
 		return true;
 	up->heir.finishing = false;

@@ -78,6 +78,8 @@ struct upgrade {
 	void (*then)(struct runtime *rt);       /* the end; NULL = not yet */
 	struct heir heir;
 	struct rest rest;
+	bool waited;                    /* somebody has, here: the new one may
+					   still send connections for that */
 
 	/* As the one that comes. */
 	struct channel to_old;

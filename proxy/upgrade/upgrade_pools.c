@@ -283,11 +283,12 @@ rest_spared(void *arg)
 }
 
 /* Looked at before: what becomes idle meanwhile may come too late for this
-   round. */
+   round. So may what comes back. */
 static bool
 rest_round(struct rest *r)
 {
-	r->more = are_opening(r->rt);
+	r->more = are_opening(r->rt) ||
+	    (r->rounds == 0 && r->rt->upgrade->waited);
 	return spare_connections(r->rt, r->channel, 0, rest_spared, r);
 }
 

@@ -30,7 +30,8 @@ struct rest {
 	struct runtime *rt;
 	struct channel *channel;
 	unsigned rounds;
-	bool more;                      /* some were not idle yet */
+	bool more;                      /* some were not idle yet, or may be on
+					   their way to us */
 	void (*done)(void *arg);
 	void *arg;
 };
