@@ -481,6 +481,7 @@ compare_values(struct place *p, struct node *was, struct node *now)
 	}
 	tail = common_tail(was, now, head);
 	if (was->n - head - tail == 1 && now->n - head - tail == 1 &&
+	    a != NULL && b != NULL &&
 	    a->bracket == '{' && b->bracket == '{') {
 		snprintf(index, sizeof(index), "%zu", head);
 		len = go_to(p, "[%s].", index);

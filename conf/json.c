@@ -346,7 +346,7 @@ bind_out(struct teller *j, const char *key, const struct conf_bind *b)
 	text(j, "mode", b->mode == -1 ? NULL : mode);
 	text(j, "owner", b->owner);
 	text(j, "group", b->group);
-	one_key(j, schema_find(schema_bind, "backlog"), &backlog);
+	scalar(j, schema_find(schema_bind, "backlog"), &backlog);
 	close_with(j, '}');
 }
 
@@ -447,9 +447,9 @@ endpoint(struct teller *j, const struct conf_endpoint *e)
 	text_or_secret(j, "address", e->srv != NULL ? NULL : address,
 	    source_hides(j->source, e->address.host));
 	text(j, "srv", e->srv);
-	one_key(j, schema_find(schema_endpoint, "weight"), &words.weight);
-	one_key(j, schema_find(schema_endpoint, "backup"), &words.backup);
-	one_key(j, schema_find(schema_endpoint, "max"), &words.max);
+	scalar(j, schema_find(schema_endpoint, "weight"), &words.weight);
+	scalar(j, schema_find(schema_endpoint, "backup"), &words.backup);
+	scalar(j, schema_find(schema_endpoint, "max"), &words.max);
 	close_with(j, '}');
 }
 

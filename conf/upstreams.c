@@ -38,10 +38,9 @@ place_named(const struct load *w, const char *name)
 static struct named *
 named_find(const struct load *w, const char *name)
 {
-	const struct named *found = w->names.places == NULL ? NULL :
-	    *place_named(w, name);
-
-	return found == NULL ? NULL : &w->upstreams[found - w->upstreams];
+	/* What is in the table is the load's own. */
+	return w->names.places == NULL ? NULL :
+	    (struct named *)(uintptr_t)*place_named(w, name);
 }
 
 static void
@@ -328,7 +327,8 @@ check_backups(struct load *w, const struct spot *s,
 {
 	const config_setting_t *v = member_of(s, "endpoints");
 
-	if (u->n_endpoints == 0 || u->n_endpoints < (size_t)list_length(v))
+	if (u->endpoints == NULL || u->n_endpoints == 0 ||
+	    u->n_endpoints < (size_t)list_length(v))
 		return;
 	for (size_t i = 0; i < u->n_endpoints; i++)
 		if (!u->endpoints[i].backup)

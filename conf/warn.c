@@ -151,17 +151,17 @@ static void
 warn_nameless(struct warner *w, const struct conf_listener *l)
 {
 	static const struct {
-		enum conf_limit_name limit;
 		const char *key;
+		enum conf_limit_name limit;
 		bool of_requests;       /* may be by header */
 	} keyed[] = {
-		{ CONF_LIMIT_CONNECTIONS_PER_CLIENT, "connections_per_client",
+		{ "connections_per_client", CONF_LIMIT_CONNECTIONS_PER_CLIENT,
 		    false },
-		{ CONF_LIMIT_CONNECTION_RATE_PER_CLIENT,
-		    "connection_rate_per_client", false },
-		{ CONF_LIMIT_REQUEST_RATE_PER_CLIENT,
-		    "request_rate_per_client", true },
-		{ CONF_LIMIT_BANDWIDTH_PER_CLIENT, "bandwidth_per_client",
+		{ "connection_rate_per_client",
+		    CONF_LIMIT_CONNECTION_RATE_PER_CLIENT, false },
+		{ "request_rate_per_client",
+		    CONF_LIMIT_REQUEST_RATE_PER_CLIENT, true },
+		{ "bandwidth_per_client", CONF_LIMIT_BANDWIDTH_PER_CLIENT,
 		    false },
 	};
 

@@ -9,6 +9,7 @@
  */
 #include "net/buf.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,6 +328,7 @@ buf_flat(struct block_store *s, struct buf *b, size_t n)
 		}
 		buf_drop(s, b, part);
 	}
+	assert(flat.last != NULL);      /* the last turn has pushed */
 	flat.last->next = b->first;
 	b->first = flat.first;
 	if (b->last == NULL)
