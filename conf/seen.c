@@ -29,9 +29,9 @@ seen_init(struct seen *s, struct arena *a, size_t most)
 uint64_t
 seen_hash(const struct seen *s, uint64_t before, const char *text)
 {
-	/* None is not the same as an empty one. */
-	return XXH64(text, text != NULL ? strlen(text) + 1 : 0,
-	    s->seed ^ before);
+	/* None is not the same as an empty one, which has its NUL. */
+	return text == NULL ? XXH64("", 0, s->seed ^ before) :
+	    XXH64(text, strlen(text) + 1, s->seed ^ before);
 }
 
 const void **

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ shelf_find(struct site *site, const void *key, size_t len)
 
 	if (len == 0)
 		return site->keyless;
+	assert(key != NULL);
 	HASH_FIND(hh, site->keyed, key, len, sh);
 	return sh;
 }

@@ -62,7 +62,7 @@ listen_loopback(uint16_t port)
 static uint16_t
 port_of(int fd)
 {
-	struct sockaddr_in at;
+	struct sockaddr_in at = { 0 };
 	socklen_t len = sizeof(at);
 
 	if (getsockname(fd, (struct sockaddr *)&at, &len) < 0)

@@ -395,18 +395,25 @@ def lay(stem, cert):
 def files_that_hold_something_else_are_said_and_never_what():
     ca, o = Ca(), HttpOrigin()
     lay("live", ca.cert("a.test", days=9))
+    lay("stays", ca.cert("b.test", days=30))
     lay("ca", ca)
     put("users", '"erin" "zq-old-word"\n')
     w = Weir(one(o, front='tls = { certificate = "live.crt"; '
                  'key = "live.key"; };', up='tls = { ca = "ca.crt"; };')
+             .listener("two", extra='tls = { certificates = ( '
+                       '{ certificate = "live.crt"; key = "live.key"; }, '
+                       '{ certificate = "stays.crt"; key = "stays.key"; } ); '
+                       '};')
              .listener("db", "sql", "postgres",
                        extra='postgres = { users_file = "users"; };')
              .upstream("sql", 1))
     text, same = w.conf.text(), ["nothing would change"]
 
     def expires():
-        at = w.listener("front")["certificate_not_after"]
-        return time.strftime("%Y-%m-%d", time.gmtime(at))
+        """Of "two" it is the first of its certificates that does."""
+        return [time.strftime("%Y-%m-%d", time.gmtime(
+            w.listener(name)["certificate_not_after"]))
+            for name in ("front", "two")]
     was = expires()
     put("users", '; a comment\n"erin" "zq-old-word"\n')
     eq(plan(w, text)[1], same, "of files as they were")
@@ -417,20 +424,24 @@ def files_that_hold_something_else_are_said_and_never_what():
     said = plan(w, text)[1]
     j = posted(w, text)
     eq(w.post("/reload")[0], 200, "/reload")
+    now = expires()
     eq(said, [
         "listener front: tls.certificate: file changed (expires %s -> %s)" % (
-            was, expires()),
+            was[0], now[0]),
         "listener front: tls.key: file changed",
+        "listener two: tls.certificates: file of a certificate changed "
+        "(expires %s -> %s)" % (was[1], now[1]),
+        "listener two: tls.certificates: file of a key changed",
         "listener db: postgres.users_file: file changed",
         "upstream back: tls.ca: file changed"], "of files that changed")
-    check(was != expires() and "zq" not in json.dumps(j), j)
-    eq([c["name"] for c in j["changes"]], ["front", "front", "db", "back"],
-       "names")
+    check(was[0] != now[0] != now[1] and "zq" not in json.dumps(j), j)
+    eq([c["name"] for c in j["changes"]],
+       ["front", "front", "two", "two", "db", "back"], "names")
     eq(plan(w, text)[1], same, "when they are taken over")
     # Another path is told as such.
     lay("next", ca.cert("a.test"))
-    eq(plan(w, text.replace("live.crt", "next.crt")
-            .replace("live.key", "next.key"))[1],
+    eq(plan(w, text.replace("live.crt", "next.crt", 1)
+            .replace("live.key", "next.key", 1))[1],
        ["listener front: tls.certificate live.crt -> next.crt",
         "listener front: tls.key live.key -> next.key"], "of other files")
 
