@@ -406,7 +406,7 @@ def files_that_hold_something_else_are_said_and_never_what():
                        '};')
              .listener("db", "sql", "postgres",
                        extra='postgres = { users_file = "users"; };')
-             .upstream("sql", 1))
+             .upstream("sql", 1), env={"ZQ_NAME": "front"})
     text, same = w.conf.text(), ["nothing would change"]
 
     def expires():
@@ -423,6 +423,9 @@ def files_that_hold_something_else_are_said_and_never_what():
     put("users", '"erin" "zq-new-word"\n')
     said = plan(w, text)[1]
     j = posted(w, text)
+    hidden = plan(w, text.replace('"front"', '"${ZQ_NAME}"', 1))[1]
+    check("listener (hidden): tls.key: file changed" in hidden and
+          not any("front" in line for line in hidden), hidden)
     eq(w.post("/reload")[0], 200, "/reload")
     now = expires()
     eq(said, [
