@@ -260,7 +260,7 @@ fill(struct slow *slow, struct slow_entry *e, const struct exchange *x,
 	copy_name(e->listener, x->policy->name);
 	if (x->upstream != NULL)
 		copy_name(e->upstream, x->upstream->name);
-	if (x->ask.pool != NULL)
+	if (x->upstream != NULL && x->ask.pool != NULL)
 		e->pool = *pool_then(slow, x, now_ns);
 	if (x->endpoint != NULL) {
 		copy_name(e->endpoint, x->endpoint->name);

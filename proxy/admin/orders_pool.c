@@ -113,7 +113,7 @@ take_share(struct caller *c)
 		percent = *end == '\0' ? percent : 0;
 	}
 	if (percent >= 0.0001 && percent <= 100)
-		return (unsigned)(percent * (INJECT_ALL / 100) + 0.5);
+		return (unsigned)(percent * INJECT_ALL / 100 + 0.5);
 	caller_reply_error(c, 400, "percent: expected how many of a hundred "
 	    "exchanges, 0.0001 to 100");
 	return 0;
