@@ -1,5 +1,5 @@
-"""PostgreSQL's clients that are between two transactions go over to the weir that
-takes over, with all that they have set, prepared and been told; the others stay
+"""PostgreSQL's clients that are between two transactions go over to the weir
+that takes over, with all that they have set, prepared and been told; the others stay
 where their state is.
 """
 # SPDX-License-Identifier: MIT
@@ -119,7 +119,7 @@ def inside_a_transaction_it_stays_and_so_does_one_that_is_pinned():
     a.cancel()
     eq((a.result().code, len(o.cancels)), ("57014", 1), "cancelled")
     a.ok("ROLLBACK")
-    until(lambda: w.listener()["connections"]["active"] == 1, "that it goes over")
+    until(lambda: w.listener()["connections"]["active"] == 1, "its crossing")
     a.ok("SET application_name TO 'later'")
     check(leaving.poll() is None, "the old one has left its client")
     a.ok("NOTIFY news, 'fresh'")

@@ -210,7 +210,7 @@ pg_key_pack(const struct pg_key *key)
 	    key->secret_len)));
 }
 
-/* What a login takes it for: a text, but for keys, and of a plain one nothing. */
+/* What a login takes it for: a text, but for keys; of a plain one nothing. */
 static bool
 is_secret(enum pg_key_kind kind, const char *secret, size_t len)
 {
