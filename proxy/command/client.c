@@ -326,7 +326,7 @@ check_words(struct order *o)
 		NULL };
 	static const char *const goals[] = { "warm", "listeners", NULL };
 	const struct command *c = o->command;
-	const char *word = o->words[0];
+	const char *word = o->words[0] != NULL ? o->words[0] : "";
 	unsigned i;
 	int64_t ms;
 

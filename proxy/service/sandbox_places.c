@@ -223,9 +223,13 @@ places_common(const struct sandbox_place *a, size_t n_a,
 	for (i = 0; i < n_a; i++)
 		for (j = 0; j < n_b; j++) {
 			uses = a[i].uses & b[j].uses;
-			inner = is_within(a[i].dir, b[j].dir) ? a[i].dir :
-			    is_within(b[j].dir, a[i].dir) ? b[j].dir : NULL;
-			if (inner != NULL && uses != 0 &&
+			if (is_within(a[i].dir, b[j].dir))
+				inner = a[i].dir;
+			else if (is_within(b[j].dir, a[i].dir))
+				inner = b[j].dir;
+			else
+				continue;
+			if (uses != 0 &&
 			    place_take(v, n, strdup(inner), uses) < 0)
 				return -1;
 		}
