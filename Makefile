@@ -334,7 +334,8 @@ lint:
 		-std=c11 -D_GNU_SOURCE -I. -DWEIR_VERSION='""'
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem \
-		--error-exitcode=1 -I. -DWEIR_VERSION='""' $(SOURCES)
+		--error-exitcode=1 -I. -DWEIR_VERSION='""' \
+		'-Djson_array_foreach(a,i,v)=for (;;)' $(SOURCES)
 
 # ------------------------------------------------------------- by the people
 

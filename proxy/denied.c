@@ -33,7 +33,7 @@ denied_name(const char *name, char out[DENIED_NAME])
 	char *at = out;
 	size_t i;
 
-	for (i = 0; name[i] != '\0' && i < NAME_MOST; i++) {
+	for (i = 0; i < NAME_MOST && name[i] != '\0'; i++) {
 		unsigned char c = (unsigned char)name[i];
 
 		if (c < 0x80 && isgraph(c) && c != '\\')

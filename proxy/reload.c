@@ -108,12 +108,11 @@ joined(const struct conf_errors *errors)
 
 	for (i = 0; i < errors->n; i++)
 		size += strlen(errors->v[i]) + 1;
-	text = at = malloc(size);
+	text = at = calloc(1, size);
 	if (text == NULL)
 		return NULL;
 	for (i = 0; i < errors->n; i++)
 		at += sprintf(at, "%s%s", i > 0 ? "\n" : "", errors->v[i]);
-	*at = '\0';
 	return text;
 }
 

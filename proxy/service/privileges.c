@@ -5,6 +5,7 @@
  */
 #include "proxy/service/privileges.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -92,6 +93,7 @@ privileges_drop(const struct conf *conf, struct sink *access, char *why,
 	errno = 0;
 	if (conf->group != NULL && (gr = getgrnam(conf->group)) == NULL)
 		return refuse("group", conf->group, why, size);
+	assert(pw != NULL || gr != NULL);
 	gid = gr != NULL ? gr->gr_gid : pw->pw_gid;
 	if (access != NULL)
 		sink_give(access, pw != NULL ? pw->pw_uid : (uid_t)-1, gid);
