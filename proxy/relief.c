@@ -51,6 +51,8 @@ relief_start(struct runtime *rt)
 {
 	deadline_init(&rt->look, look);
 	pressure_init(&rt->pressure, rt->gen->conf->max_memory_bytes);
+	/* What it takes without clients: soon there may be a crowd. */
+	(void)pressure_look(&rt->pressure);
 	deadline_set(&rt->main, &rt->look, LOOK_MS);
 }
 
