@@ -17,6 +17,7 @@
 #include "net/log.h"
 #include "pool/handover.h"
 #include "proxy/admin/admin.h"
+#include "proxy/errors.h"
 #include "proxy/live.h"
 #include "proxy/reload.h"
 #include "proxy/upgrade/upgrade_clients.h"
@@ -638,8 +639,10 @@ upgrade_init(struct runtime *rt, struct conf_errors *errors)
 	struct upgrade *up = calloc(1, sizeof(*up));
 
 	(void)unsetenv(UPGRADE_VARIABLE);
-	if (up == NULL)
+	if (up == NULL) {
+		errors_add(errors, "out of memory");
 		return -1;
+	}
 	up->rt = rt;
 	up->to_new.fd = up->to_old.fd = -1;
 	list_init(&up->to_new.queue);

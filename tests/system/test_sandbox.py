@@ -210,10 +210,13 @@ def its_scout_reads_and_no_more_and_ends_with_it():
     w = Weir(one(HttpOrigin()))
     sandbox(w)
     scout, = helpers(w)
-    with open("/proc/%s/status" % scout) as f:
-        status = dict(line.split(":", 1) for line in f)
-    eq(status["Name"].strip(), "weir-scout", "its name")
-    eq((int(status["Seccomp"]), int(status["NoNewPrivs"])), (2, 1), "state")
+
+    def state():
+        with open("/proc/%s/status" % scout) as f:
+            lines = dict(line.split(":", 1) for line in f)
+        return [lines[k].strip() for k in ("Name", "Seccomp", "NoNewPrivs")]
+    # It is another process, and may be a moment later.
+    until(lambda: state() == ["weir-scout", "2", "1"], "its state")
     eq(len(os.listdir("/proc/%s/fd" % scout)), 1, "descriptors")
     w.stop()
     until(lambda: not os.path.exists("/proc/" + scout), "its end")
