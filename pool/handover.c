@@ -83,6 +83,16 @@ handover_is_possible(const struct pool *p)
 	    p->conf->tls.client == NULL;
 }
 
+/* Sent, so that their places are ours, but not with a pool yet. */
+static unsigned
+on_the_way(const struct upstream *up)
+{
+	unsigned own = up->cap != NULL ? cap_own(up->cap, up->side) : 0;
+	unsigned open = atomic_load(&up->open);
+
+	return own > open ? own - open : 0;
+}
+
 unsigned
 handover_coming(const struct upstream *up, const struct conf_upstream *conf)
 {
@@ -90,7 +100,8 @@ handover_coming(const struct upstream *up, const struct conf_upstream *conf)
 	bool keys = up->keys_go || up->peer->warm_key == NULL;
 
 	return up->alike && keys && peer_lets_go(up) &&
-	    conf->tls.client == NULL ? upstream_elsewhere(up) : 0;
+	    conf->tls.client == NULL ? upstream_elsewhere(up) + on_the_way(up) :
+	    0;
 }
 
 static bool

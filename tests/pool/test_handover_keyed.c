@@ -322,6 +322,11 @@ what_is_to_come_is_not_opened_to_be_warm(void **state)
 	scene_reload(&s, false);
 	scene_pass(&s, 2000);
 	assert_int_equal(scene_connects(&s), 1);
+	/* Nor what has been sent and is not here yet. */
+	cap_move(s.upstream->cap, 1);
+	scene_pass(&s, 2000);
+	assert_int_equal(scene_connects(&s), 1);
+	cap_move(s.upstream->cap, 0);
 	/* From one that does not know of keys nothing comes. */
 	s.upstream->keys_go = false;
 	scene_pass(&s, 2000);
