@@ -59,6 +59,19 @@ ask_wait_from(struct ask *a)
 	    p->conf->pool.queue_timeout_ms, a->since_ns);
 }
 
+/* One that has waited elsewhere, for a pin or for a pause to end, goes to those who
+   came when it did: others look at who is first to know who is oldest. */
+static void
+insert(struct ask *a)
+{
+	struct list *all = &a->pool->asks, *before = all->prev;
+
+	while (before != all && container_of(before, struct ask,
+	    link)->since_ns > a->since_ns)
+		before = before->prev;
+	list_prepend(before, &a->link);
+}
+
 void
 ask_enqueue(struct ask *a)
 {
@@ -70,7 +83,7 @@ ask_enqueue(struct ask *a)
 		p->followers++;
 	if (a->awaits_ride || a->awaits_quota)
 		p->riding++;
-	list_append(&p->asks, &a->link);
+	insert(a);
 	if (a->opening == NULL)
 		pool_publish(p, &p->unserved, 1);
 	pool_count_waiting(p, 1);

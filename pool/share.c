@@ -311,9 +311,8 @@ next_to_refuse(struct upconn *u, uint64_t newest)
 	for (l = p->asks.next; l != &p->asks; l = l->next) {
 		struct ask *a = container_of(l, struct ask, link);
 
-		if (a->seq > newest)
-			break;
-		if (a->opening == NULL && is_for(u, a) && !has_another(a, u))
+		if (a->seq <= newest && a->opening == NULL && is_for(u, a) &&
+		    !has_another(a, u))
 			return a;
 	}
 	return NULL;
