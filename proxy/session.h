@@ -55,6 +55,9 @@ struct session {
 	bool tls_before : 1;            /* a proxy has said that its client's
 					   connection is encrypted */
 	uint8_t family;                 /* for the pile */
+	uint8_t too_large;              /* to be sent, when it was looked at
+					   last (transfer.c); 0 = it is not
+					   known to be */
 	/* the family's state follows, proto.session_size, zeroed */
 } __attribute__((aligned(16)));
 

@@ -22,6 +22,10 @@ enum {
 					   served */
 	LOOKS = 2048,                   /* sessions of a door in one sweep */
 	SAID_MOST = 120 * 1024,         /* bytes: it is to fit into a message */
+	TURN_MOST = 256 * 1024,         /* bytes told in one turn: some ms */
+	LARGE_S = 16,                   /* what was too large is not told anew
+					   before that: it takes its time, and
+					   seldom becomes less */
 	SOON_MS = 1,                    /* to the next batch */
 	SWEEP_MS = 20
 };
@@ -148,6 +152,7 @@ struct parcel {
 	struct crossing *to;
 	struct list crossers;
 	unsigned room;                  /* for so many more */
+	size_t told;                    /* bytes, also of those that stay */
 };
 
 static void
@@ -205,23 +210,37 @@ parcel_post(struct parcel *p)
 }
 
 static bool
+is_full(const struct parcel *p)
+{
+	return p->room == 0 || p->told >= TURN_MOST;
+}
+
+/* For session.too_large: another one every LARGE_S, and never 0. */
+static uint8_t
+period_of(const struct worker *w)
+{
+	return (uint8_t)(w->now_ns / (LARGE_S * NS_PER_S) % UINT8_MAX + 1);
+}
+
+static bool
 may_go(const struct session *s)
 {
 	const struct conn *c = &s->conn;
 
 	return s->opened && !s->closed && !s->leaving && !s->in_bytes &&
 	    session_may_cross(s) && session_is_idle(s) && !c->eof &&
-	    !c->broken && !c->held && !c->shut;
+	    !c->broken && !c->held && !c->shut &&
+	    s->too_large != period_of(c->w);
 }
 
-/* NULL when out of memory, or it is too much. */
+/* NULL when out of memory, or its front does not let it go. *size is how long it
+   will be. */
 static json_t *
-describe(const struct session *s)
+describe(const struct session *s, size_t *size)
 {
 	const struct worker *w = s->conn.w;
 	json_t *state = s->front->pack(s), *j;
 	char client[ADDR_TEXT_MAX];
-	size_t size;
 	int64_t left_ms = deadline_armed(&s->deadline) ?
 	    (s->deadline.at_ns - w->now_ns) / NS_PER_MS : CONF_OFF;
 
@@ -236,10 +255,25 @@ describe(const struct session *s)
 	    (int)s->met, "state", state);
 	if (j == NULL)
 		return NULL;
-	size = proxied_pack(s, j) == 0 ? json_dumpb(j, NULL, 0, JSON_COMPACT) :
-	    0;
-	if (size > 0 && size <= SAID_MOST)
+	*size = proxied_pack(s, j) == 0 ? json_dumpb(j, NULL, 0,
+	    JSON_COMPACT) : 0;
+	if (*size > 0)
 		return j;
+	json_decref(j);
+	return NULL;
+}
+
+/* What has to be known of it; NULL: it stays. */
+static json_t *
+tell(struct parcel *p, struct session *s)
+{
+	size_t size = 0;
+	json_t *j = describe(s, &size);
+
+	p->told += size;
+	if (size <= SAID_MOST)
+		return j;
+	s->too_large = period_of(s->conn.w);
 	json_decref(j);
 	return NULL;
 }
@@ -250,12 +284,12 @@ go(struct parcel *p, struct session *s)
 {
 	struct crosser *c;
 
-	if (p->room == 0)
+	if (is_full(p))
 		return false;
 	c = may_go(s) ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL)
 		return true;
-	c->said = describe(s);
+	c->said = tell(p, s);
 	if (c->said == NULL) {
 		free(c);
 		return true;
@@ -301,10 +335,10 @@ sweep(struct deadline *d)
 		list_each(l, tmp, &lane->doors) {
 			struct door *door = container_of(l, struct door, link);
 
-			if (door->crosses && p->room > 0)
+			if (door->crosses && !is_full(p))
 				sweep_door(p, door);
 		}
-		more = p->room == 0;
+		more = is_full(p);
 		parcel_post(p);
 	}
 	if (!atomic_load(&t->to->over))
