@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "proxy/session.h"
 #include "proxy/transfer.h"
 #include "tests/support/lane_scene.h"
 
@@ -174,6 +176,96 @@ nobody_goes_where_too_many_are_on_their_way_or_it_is_over(void **state)
 	lane_scene_end(&scene);
 }
 
+/* A name of so many bytes for it, or, "SETINFO", for its library. */
+static void
+take_name(int fd, const char *command, size_t len)
+{
+	const char *more = strcmp(command, "SETINFO") == 0 ?
+	    "$8\r\nlib-name\r\n" : "";
+	char text[64 * 1024];
+	int n = snprintf(text, sizeof(text), "*%d\r\n$6\r\nCLIENT\r\n$7\r\n"
+	    "%s\r\n%s$%zu\r\n", *more != '\0' ? 4 : 3, command, more, len);
+
+	assert_in_range(len, 0, sizeof(text) - 128);
+	memset(text + n, 'a', len);
+	memcpy(text + n + len, "\r\n", 3);
+	lane_scene_say(&scene, fd, text);
+	assert_string_equal(lane_scene_hear(fd), "+OK\r\n");
+}
+
+static void
+what_is_too_large_stays_and_is_not_told_all_the_time(void **state)
+{
+	struct session *s;
+	int fd;
+
+	(void)state;
+	lane_scene_begin(&scene, "redis", "", "");
+	fd = lane_scene_client(&scene, "10.0.0.9");
+	s = lane_scene_session(&scene);
+	take_name(fd, "SETNAME", 32 * 1024);
+	take_name(fd, "SETINFO", 32 * 1024);
+	another_serves();
+	assert_int_equal(n_came, 0);
+	assert_int_not_equal(s->too_large, 0);
+	take_name(fd, "SETNAME", 3);
+	lane_scene_pass(&scene, 20);
+	assert_int_equal(n_came, 0);
+	lane_scene_pass(&scene, 16 * 1000);
+	assert_int_equal(n_came, 1);
+	be_the_other();
+	come_in(came[0]);
+	lane_scene_say(&scene, fd, "CLIENT GETNAME\r\n");
+	assert_string_equal(lane_scene_hear(fd), "$3\r\naaa\r\n");
+	close(fd);
+	lane_scene_end(&scene);
+}
+
+static void
+nobody_goes_with_a_text_that_is_not_taken_in(void **state)
+{
+	int fd;
+
+	(void)state;
+	lane_scene_begin(&scene, "redis", "", "");
+	fd = lane_scene_client(&scene, "10.0.0.9");
+	take_name(fd, "SETNAME", 32 * 1024 + 1);
+	another_serves();
+	assert_int_equal(n_came, 0);
+	take_name(fd, "SETNAME", 32 * 1024);
+	assert_int_equal(n_came, 1);
+	be_the_other();
+	come_in(came[0]);
+	assert_int_equal(active(), 1);
+	close(fd);
+	lane_scene_end(&scene);
+}
+
+static void
+only_so_much_is_told_in_one_turn(void **state)
+{
+	int fds[6];
+	size_t i;
+
+	(void)state;
+	lane_scene_begin(&scene, "redis", "", "");
+	for (i = 0; i < NELEMS(fds); i++) {
+		fds[i] = lane_scene_client(&scene, "10.0.0.9");
+		take_name(fds[i], "SETNAME", 25 * 1024);
+		take_name(fds[i], "SETINFO", 25 * 1024);
+	}
+	another_serves();
+	assert_int_equal(n_came, 3);
+	lane_scene_pass(&scene, 1);
+	assert_int_equal(n_came, NELEMS(fds));
+	for (i = 0; i < NELEMS(fds); i++) {
+		crosser_end(came[i]);
+		close(fds[i]);
+	}
+	be_the_other();
+	lane_scene_end(&scene);
+}
+
 /* ----------------------------------------------------------------- what comes */
 
 static const char redis_state[] = "{\"db\":0,\"resp\":2}";
@@ -262,6 +354,10 @@ main(void)
 		    one_in_the_middle_of_something_stays_until_it_is_over),
 		cmocka_unit_test(
 		    nobody_goes_where_too_many_are_on_their_way_or_it_is_over),
+		cmocka_unit_test(
+		    what_is_too_large_stays_and_is_not_told_all_the_time),
+		cmocka_unit_test(nobody_goes_with_a_text_that_is_not_taken_in),
+		cmocka_unit_test(only_so_much_is_told_in_one_turn),
 		cmocka_unit_test(lies_are_closed_and_leave_nothing),
 		cmocka_unit_test(what_is_missing_has_a_default),
 		cmocka_unit_test(bytes_and_texts_are_read_as_they_were_written)

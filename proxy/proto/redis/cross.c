@@ -23,6 +23,13 @@ has_proved(const struct session *s)
 	    redis_session(s)->let_in;
 }
 
+/* What is more is not taken in there. */
+static bool
+fits(const char *text)
+{
+	return text == NULL || strlen(text) <= TEXT_MOST;
+}
+
 json_t *
 redis_hand_over(const struct session *s)
 {
@@ -30,7 +37,9 @@ redis_hand_over(const struct session *s)
 	int64_t age_ms = (s->conn.w->now_ns - rs->begun_ns) / NS_PER_MS;
 
 	if (!pipeline_is_between(s) || rs->is_whole || rs->in_multi ||
-	    rs->pins != 0 || rs->subs != 0 || rs->shard_subs != 0)
+	    rs->pins != 0 || rs->subs != 0 || rs->shard_subs != 0 ||
+	    !fits(rs->who.user) || !fits(rs->who.password) ||
+	    !fits(rs->name) || !fits(rs->lib_name) || !fits(rs->lib_version))
 		return NULL;
 	return json_pack("{s:I,s:i,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:I,s:I}",
 	    "db", (json_int_t)rs->who.db, "resp", (int)rs->who.resp,
