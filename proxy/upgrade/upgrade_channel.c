@@ -123,6 +123,7 @@ flush_and_watch(struct channel *c)
 		ev_io_start(c->w->loop, &c->out_io);
 }
 
+/* False: out of memory, or it makes no message. */
 static bool
 queue(struct channel *c, json_t *j, const void *raw, size_t raw_len,
     const int *fds, size_t n_fds, void (*news)(void *, enum sending), void *arg)
@@ -135,8 +136,6 @@ queue(struct channel *c, json_t *j, const void *raw, size_t raw_len,
 	json_decref(j);
 	if (o == NULL || o->packet == NULL) {
 		free(o);
-		if (well && news == NULL)
-			c->failed = c->unsaid = true;
 		return false;
 	}
 	if (n_fds > 0)
@@ -153,7 +152,19 @@ bool
 channel_send(struct channel *c, json_t *j, const void *raw, size_t raw_len,
     const int *fds, size_t n_fds)
 {
-	return queue(c, j, raw, raw_len, fds, n_fds, NULL, NULL);
+	bool well = c->fd >= 0 && !c->failed;
+
+	if (queue(c, j, raw, raw_len, fds, n_fds, NULL, NULL))
+		return true;
+	if (well)
+		c->failed = c->unsaid = true;
+	return false;
+}
+
+bool
+channel_try(struct channel *c, json_t *j)
+{
+	return queue(c, j, NULL, 0, NULL, 0, NULL, NULL);
 }
 
 bool

@@ -64,6 +64,10 @@ channel_is_open(const struct channel *c)
 bool channel_send(struct channel *c, json_t *j, const void *raw,
     size_t raw_len, const int *fds, size_t n_fds);
 
+/* Likewise what somebody may send of whom nothing is known, and what may be
+   missing: false, and the channel is what it was. */
+bool channel_try(struct channel *c, json_t *j);
+
 /* Of one that is sent away. */
 enum sending {
 	SENDING_NOW,            /* the other one may have it in a moment */

@@ -482,8 +482,7 @@ ask_before(struct runtime *rt, const char *protocol, json_t *said)
 	}
 	j = json_pack("{s:s,s:s,s:o}", "is", "ask", "protocol", protocol,
 	    "said", said);
-	if (j != NULL)
-		(void)channel_send(&up->to_old, j, NULL, 0, NULL, 0);
+	(void)channel_try(&up->to_old, j);
 }
 
 int
