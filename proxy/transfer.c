@@ -15,6 +15,7 @@
 #include "proxy/proxied.h"
 #include "proxy/runtime.h"
 #include "proxy/session.h"
+#include "proxy/upgrade/upgrade_message.h"
 
 enum {
 	BATCH = 128,                    /* in one turn: others wait meanwhile */
@@ -115,23 +116,19 @@ transfer_read_text(const json_t *j, char **out, size_t most)
 int
 transfer_addr(const char *text, struct addr_ip *out)
 {
-	struct addr_text words = { 0 };
 	struct addr addr;
-	const char *why;
-	int status;
 
 	memset(out, 0, sizeof(*out));
+	if (strcmp(text, "-") == 0)
+		return 0;
 	if (strncmp(text, "unix:", 5) == 0) {
 		out->family = AF_UNIX;
 		return 0;
 	}
-	if (addr_text_parse(text, true, &words, &why) < 0)
+	if (message_addr(text, &addr) < 0)
 		return -1;
-	status = addr_from_text(&words, &addr);
-	addr_text_fini(&words);
-	if (status == 0)
-		addr_to_ip(&addr, out);
-	return status;
+	addr_to_ip(&addr, out);
+	return 0;
 }
 
 /* -------------------------------------------------------------------- leaving */
@@ -453,8 +450,12 @@ has_room(struct door *d, int fd)
 static void
 note(const struct door *d, const char *client)
 {
-	log_debug(d->listener->name, "a client of the weir before (%.64s) "
-	    "cannot go on here", client);
+	if (d->closed)
+		log_info(d->listener->name, "a client of the weir before "
+		    "(%.64s) is closed: this one drains, too", client);
+	else
+		log_debug(d->listener->name, "a client of the weir before "
+		    "(%.64s) cannot go on here", client);
 }
 
 void

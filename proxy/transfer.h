@@ -80,7 +80,7 @@ size_t transfer_read_bytes(const struct json_t *j, void *out, size_t most);
 struct json_t *transfer_text(const char *text) MUST_CHECK;
 int transfer_read_text(const struct json_t *j, char **out, size_t most)
     MUST_CHECK;
-/* As addr_ip_print() has it, with a port. */
+/* As addr_ip_print() has it, with a port; "-" is none, of family 0. */
 int transfer_addr(const char *text, struct addr_ip *out) MUST_CHECK;
 
 #endif

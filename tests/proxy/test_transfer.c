@@ -341,6 +341,8 @@ bytes_and_texts_are_read_as_they_were_written(void **state)
 	assert_int_equal(ip.port, 80);
 	assert_int_equal(transfer_addr("unix:", &ip), 0);
 	assert_int_equal(ip.family, AF_UNIX);
+	assert_int_equal(transfer_addr("-", &ip), 0);
+	assert_int_equal(ip.family, 0);
 	assert_int_equal(transfer_addr("localhost:80", &ip), -1);
 	assert_int_equal(transfer_addr("", &ip), -1);
 }
