@@ -5,6 +5,7 @@
  */
 #include "proxy/upgrade/upgrade.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,7 +36,9 @@ enum {
 	ANSWER_MS = 300,                /* that an answer of the admin port may
 					   hold it up */
 	LAST_MS = 2000,
-	LOOKS = 20, LOOK_MS = 2         /* has it ended? */
+	LOOKS = 20, LOOK_MS = 2,        /* has it ended? */
+	LAST_LOOK = 70                  /* clients wait for another to replace
+					   it: it may take a second to end */
 };
 
 /* ------------------------------------------------------------------ the result */
@@ -167,8 +170,10 @@ upgrade_fail(struct upgrade *up, const char *said)
 	up->phase = UPGRADE_FAILING;
 	channel_finish(&up->to_new);
 	up->sweeps = 0;
-	if (said != NULL)
+	if (said != NULL) {
+		assert(up->pid > 0);    /* 0 would be whoever is of our group */
 		(void)kill(up->pid, SIGKILL);
+	}
 	up->again.passed = reap;
 	deadline_set(&rt->main, &up->again, said != NULL ? 0 : REAP_MS);
 }
@@ -193,7 +198,7 @@ upgrade_cancel(struct runtime *rt)
 	upgrade_resign(up);
 	heir_dismiss(up);
 	if (up->phase != UPGRADE_IDLE && up->phase != UPGRADE_FAILING &&
-	    up->phase != UPGRADE_LEAVING)
+	    up->phase != UPGRADE_LEAVING && up->phase != UPGRADE_BEREFT)
 		upgrade_fail(up, "the weir that runs was told to end");
 }
 
@@ -240,6 +245,14 @@ count_crowd(struct deadline *d)
 	}
 }
 
+/* Nobody goes there any more, nor waits for it. */
+static void
+stop_sending(struct upgrade *up)
+{
+	clients_end(up->clients);
+	upgrade_keep_clients(up);
+}
+
 static void
 spared(void *arg)
 {
@@ -268,8 +281,20 @@ mourn(struct deadline *d)
 	if (up->sweeps <= LOOKS)
 		return;
 	heir_forget_sockets(up);
+	if (up->sweeps == LAST_LOOK)
+		stop_sending(up);
 	if (up->then != NULL && !up->heir.finishing)
 		up->then(rt);
+}
+
+/* Nothing can be sent, and it has not ended: then that would have been noticed
+   between two sweeps. */
+static void
+look_whether_mute(struct upgrade *up)
+{
+	if (up->mute && up->to_new.failed)
+		stop_sending(up);
+	up->mute = up->to_new.failed;
 }
 
 static void
@@ -279,6 +304,7 @@ sweep(struct deadline *d)
 	struct runtime *rt = up->rt;
 
 	upgrade_publish(rt);
+	look_whether_mute(up);
 	if (!up->sparing) {
 		up->sparing = true;
 		if (!spare_connections(rt, &up->to_new, IDLE_MS, spared, up))
@@ -371,6 +397,7 @@ leave(struct upgrade *up)
 	deadline_clear(&up->limit);
 	if (!up->heir.left)
 		step_back(up);
+	up->mute = false;
 	if (up->takes_clients)
 		clients_begin(&up->clients, rt, &up->to_new);
 	else
@@ -458,6 +485,16 @@ new_is_ready(struct upgrade *up, const struct message *m)
 	deadline_set(&rt->main, &up->again, 0);
 }
 
+/* It accepts nothing any more, neither new clients nor those from here. */
+static void
+new_stops(struct upgrade *up)
+{
+	log_info("upgrade", "process %ld, which took over, is to end: the "
+	    "clients that are left here stay and are drained", (long)up->pid);
+	stop_sending(up);
+	heir_dismiss(up);
+}
+
 static bool
 came(struct channel *c, const struct message *m, int *fds)
 {
@@ -478,7 +515,7 @@ came(struct channel *c, const struct message *m, int *fds)
 		take_question(up->rt, m);
 	else if (strcmp(m->is, "stopping") == 0 &&
 	    up->phase == UPGRADE_LEAVING)
-		heir_dismiss(up);
+		new_stops(up);
 	else if (strcmp(m->is, "ready") == 0 && up->phase == UPGRADE_STARTING)
 		new_is_ready(up, m);
 	else if (strcmp(m->is, "serving") == 0 && up->phase == UPGRADE_GOING)

@@ -20,6 +20,8 @@ struct clients {
 	struct channel *channel;
 	struct list stranded;           /* crossers that were not sent before
 					   the channel ended: for another */
+	bool given_up;                  /* there will be no other: those are
+					   closed, also who is yet to come */
 };
 
 static void
@@ -27,7 +29,10 @@ strand(struct crosser *c)
 {
 	struct clients *cl = container_of(c->to, struct clients, crossing);
 
-	list_append(&cl->stranded, &c->link);
+	if (cl->given_up)
+		crosser_end(c);
+	else
+		list_append(&cl->stranded, &c->link);
 }
 
 static void
@@ -45,7 +50,8 @@ crosser_came(struct crossing *to, struct crosser *c)
 {
 	struct clients *cl = container_of(to, struct clients, crossing);
 
-	if (!channel_is_open(cl->channel) || cl->channel->failed)
+	if (cl->given_up || !channel_is_open(cl->channel) ||
+	    cl->channel->failed)
 		strand(c);
 	else if (!channel_send_away(cl->channel, json_incref(c->said), NULL, 0,
 	    c->fd, crosser_news, c))
@@ -74,7 +80,10 @@ clients_give_up(struct clients *cl)
 {
 	struct list *l;
 
-	while (cl != NULL && (l = list_first(&cl->stranded)) != NULL)
+	if (cl == NULL)
+		return;
+	cl->given_up = true;
+	while ((l = list_first(&cl->stranded)) != NULL)
 		crosser_end(container_of(l, struct crosser, link));
 }
 
@@ -92,6 +101,7 @@ clients_begin(struct clients **cl, struct runtime *rt, struct channel *c)
 	(*cl)->crossing.main = &rt->main;
 	(*cl)->crossing.came = crosser_came;
 	(*cl)->channel = c;
+	(*cl)->given_up = false;
 	atomic_store(&(*cl)->crossing.over, false);
 	for (i = 0; i < rt->n_lanes; i++)
 		lane_post_transfer(rt->lanes[i], &(*cl)->crossing);

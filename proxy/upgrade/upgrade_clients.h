@@ -22,7 +22,8 @@ void clients_begin(struct clients **cl, struct runtime *rt, struct channel *c);
 /* The channel has ended: who has not left yet stays, and who was on the way, but
    not sent, waits for another. */
 void clients_end(struct clients *cl);
-/* There is no other: those are closed, as at the end of a drain. */
+/* There is no other: those are closed, as at the end of a drain, and so is who
+   left his lane before it knew. Until clients_begin(). */
 void clients_give_up(struct clients *cl);
 
 /* When no lane runs any more, and main's mail has been dropped. */

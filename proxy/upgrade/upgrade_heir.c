@@ -179,8 +179,10 @@ heir_stays(struct upgrade *up)
 	struct worker *w = &up->rt->main;
 	int64_t left_ns = up->heir.served_ns + STAY_MS * NS_PER_MS - w->now_ns;
 
-	/* What is not empty has had its time. */
-	if (up->heir.dismissed || left_ns <= 0 || up->rt->lanes_busy > 0)
+	/* It may have ended of its own accord meanwhile, and what is not empty
+	   has had its time. */
+	if (up->pid == 0 || !channel_is_open(&up->to_new) ||
+	    up->heir.dismissed || left_ns <= 0 || up->rt->lanes_busy > 0)
 		return false;
 	log_info("upgrade", "process %ld, this one, has drained; stays for "
 	    "%lld ms in case process %ld dies", (long)getpid(),

@@ -74,6 +74,8 @@ struct upgrade {
 	struct counts *counts;
 	bool takes_clients;             /* the new one does */
 	struct clients *clients;        /* that go there */
+	bool mute;                      /* nothing could be sent any more at
+					   the last sweep */
 	char *said;                     /* why it failed, in its own words */
 	void (*then)(struct runtime *rt);       /* the end; NULL = not yet */
 	struct heir heir;

@@ -4,6 +4,7 @@ connection, and all that they have said about it.
 # SPDX-License-Identifier: MIT
 import os
 import resource
+import signal
 import sys
 import threading
 
@@ -93,6 +94,32 @@ def one_that_is_busy_goes_when_it_is_answered():
     for c in (slow, half):
         ok(ask(c))
     eq(clients(w), (3, 3), "clients")
+
+
+@case
+def nobody_goes_to_one_that_is_told_to_end():
+    gate = threading.Event()
+
+    def handler(q, link):
+        gate.wait(60)
+        return answer(q)
+    o = HttpOrigin(handler)
+    w = patient(one(o))
+    old, new = Client(w.conf.ports["front"]), None
+    old.send(request())
+    until(lambda: o.requests == 1, "the request")
+    leaving = w.upgrade(ended=False)
+    new = Client(w.conf.ports["front"])
+    new.send(request())
+    until(lambda: o.requests == 2, "the other request")
+    w.signal(signal.SIGTERM)
+    w.wait_log("which took over, is to end")
+    gate.set()
+    for c in (old, new):
+        eq(ok(read_response(c)).get("Connection"), "close", "Connection")
+        eq(bytes(c.read_to_end()), b"", "before its end")
+    w.exited()
+    eq(leaving.wait(), 0, "its status")
 
 
 @case
