@@ -293,7 +293,11 @@ def manifests_are_a_sidecar_that_may_do_little():
     eq(deployment["spec"]["selector"]["matchLabels"],
        service["spec"]["selector"], "labels selected")
     ports = {p["name"]: p["containerPort"] for p in weir["ports"]}
-    check(service["spec"]["ports"][0]["targetPort"] in ports, "target port")
+    # A Service does not find a sidecar's ports by their names.
+    check(service["spec"]["ports"][0]["targetPort"] in ports.values(),
+          "target port")
+    check("runAsUser" not in pod["securityContext"], "the application's user")
+    eq(weir["securityContext"]["runAsUser"], 65532, "weir's user")
 
     path = os.path.join(PACKAGING, "kubernetes", "weir.conf")
     os.environ.update({e["name"]: e["value"] for e in weir["env"]})
