@@ -93,6 +93,15 @@ exchange_free(struct worker *w, struct late *l)
 	pile_put(&lane->exchanges[x->family], x);
 }
 
+/* Who leaves while he waits for a lease has waited so far. A pause is counted
+   when it begins. */
+static void
+note_wait(struct exchange *x)
+{
+	if (x->asked && !deadline_armed(&x->pause))
+		x->queue_ns += x->s->conn.w->now_ns - x->ask.since_ns;
+}
+
 /* What every end has in common; the lease is still there, if there is one. */
 static void
 finish(struct exchange *x, enum outcome outcome)
@@ -100,6 +109,7 @@ finish(struct exchange *x, enum outcome outcome)
 	struct door *d = x->s->door;
 	struct worker *w = x->s->conn.w;
 
+	note_wait(x);
 	x->family = proto_in(x)->family;
 	x->outcome = outcome;
 	if (!x->part) {
@@ -203,6 +213,7 @@ fails_in_turn(struct exchange *x, enum fail why)
 	x->why = why;
 	if (front->fail_in_turn == NULL || !front->fail_in_turn(x->s, x, why))
 		return false;
+	note_wait(x);
 	deadline_clear(&x->deadline);
 	deadline_clear(&x->pause);
 	deadline_clear(&x->total);

@@ -161,6 +161,12 @@ AND_QUEUES(queues_adapted, is_adapted)
 AND_QUEUES(queues_at_max, is_at_max)
 
 static bool
+waits_for_place(const struct slow_entry *e)
+{
+	return queues_at_max(e) && e->waited_for == SLOW_WAIT_PLACE;
+}
+
+static bool
 connects_though_warm(const struct slow_entry *e)
 {
 	return is_connecting(e) && e->pool.min_idle > 0;
@@ -321,6 +327,14 @@ const struct why_rule why_rules[] = {
 	{ FAIL_CLIENT_STALLED, "client_reads", NULL,
 	    "the client stopped taking its answer: it, or its network, is "
 	    "slow, not {endpoint}" },
+	{ FAIL_CLIENT_GONE, "pool_full", waits_for_place,
+	    "the client left after waiting {queue} for one of {max} "
+	    "connections, {leased_of} taken: raise "
+	    "upstreams.{upstream}.pool.max ({enough} would do) or " HOLDERS },
+	{ FAIL_CLIENT_GONE, "client_gone", queues_for_connect,
+	    "the client left after {total}, of which it waited {queue} while a "
+	    "connection was being opened: keep more of them open with "
+	    "upstreams.{upstream}.pool.min_idle (now {min_idle})" },
 	{ FAIL_CLIENT_GONE, "client_gone", is_queueing,
 	    "the client left after {total}, of which it waited {queue} for a "
 	    "connection: raise upstreams.{upstream}.pool.max, or " HOLDERS },

@@ -118,6 +118,16 @@ static const struct sample {
 	{ FAILED(FAIL_CLIENT_STALLED), "client_reads", "not b:80" },
 	{ FAILED(FAIL_CLIENT_GONE, .queue_ns = 1900 * MS), "client_gone",
 	    "of which it waited 1.9 s for a connection" },
+	{ FAILED(FAIL_CLIENT_GONE, .total_ns = 301 * MS, .queue_ns = 300 * MS,
+	    AT_MAX), "pool_full", "left after waiting 300 ms for one of 16 "
+	    "connections, all taken: raise upstreams.app.pool.max" },
+	/* That more of them would be of use is not known. */
+	{ FAILED(FAIL_CLIENT_GONE, .queue_ns = 1900 * MS, .open_then = 16,
+	    .waited_for = SLOW_WAIT_PAUSED), "client_gone",
+	    "of which it waited 1.9 s" },
+	{ FAILED(FAIL_CLIENT_GONE, .queue_ns = 1900 * MS, .open_then = 3,
+	    .waited_for = SLOW_WAIT_CONNECT), "client_gone",
+	    "upstreams.app.pool.min_idle (now 0)" },
 	{ FAILED(FAIL_CLIENT_GONE, .first_ns = 1900 * MS), "client_gone",
 	    "the server took 1.9 s without an answer" },
 	{ FAILED(FAIL_CLIENT_GONE), "client_gone", "left after 2.0 s: nothing" },

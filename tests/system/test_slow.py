@@ -94,8 +94,18 @@ def who_waits_for_a_place_is_told_which_cap():
     first = g.hold(w)
     waits = Client(w.conf.ports["front"]).send(request(target="/waits"))
     w.wait_pool(waiting=1)
+    leaves = Client(w.conf.ports["front"]).send(request(target="/leaves"))
+    w.wait_pool(waiting=2)
     threading.Event().wait(A_WHILE)
+    leaves.close()
+    w.wait_pool(waiting=1)
     g.door.set()
+    r = row(w, "/leaves")
+    longest(r, "queue_us")
+    eq((r["cause"], r["failure"]), ("pool_full", "client_abort"), "who left")
+    check("left after waiting" in r["why"] and "for one of 1 connections"
+          in r["why"] and "raise upstreams.back.pool.max" in r["why"],
+          r["why"])
     for c in (first, waits):
         ok(read_response(c))
     r = row(w, "/waits")
