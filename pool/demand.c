@@ -46,6 +46,7 @@ demand_ask(struct pool *p)
 {
 	const struct upstream *up = p->upstream;
 	unsigned n = wanted_of(p);
+	uint64_t most;
 	size_t i;
 
 	count_add(&p->demand.asks, 1);
@@ -60,6 +61,9 @@ demand_ask(struct pool *p)
 			n += wanted_of(up->pools[i]);
 	}
 	count_add(&p->demand.found[demand_bucket(n)], 1);
+	most = count_read(&p->demand.found_most);
+	if (n > most)
+		count_add(&p->demand.found_most, n - most);
 }
 
 void
@@ -70,6 +74,8 @@ demand_sum_add(struct demand_sum *to, const struct demand *d)
 	to->asks += count_read(&d->asks);
 	for (i = 0; i < DEMAND_BUCKETS; i++)
 		to->found[i] += count_read(&d->found[i]);
+	if (count_read(&d->found_most) > to->found_most)
+		to->found_most = count_read(&d->found_most);
 	hist_sum_add(&to->held, &d->held);
 }
 

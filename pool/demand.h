@@ -33,6 +33,7 @@ enum {
 struct demand {
 	counter asks;
 	counter found[DEMAND_BUCKETS];  /* of them, or of a sample */
+	counter found_most;             /* exactly, and ever */
 	struct hist held;               /* from grant to return */
 	unsigned pass;                  /* asks until one looks at all pools */
 };
@@ -48,11 +49,12 @@ unsigned demand_first(unsigned bucket);
 struct demand_sum {
 	uint64_t asks;
 	uint64_t found[DEMAND_BUCKETS];
+	uint64_t found_most;            /* 0: not known */
 	struct hist_sum held;
 };
 
 void demand_sum_add(struct demand_sum *to, const struct demand *d);
-/* to - earlier */
+/* to - earlier; found_most stays */
 void demand_sum_less(struct demand_sum *to, const struct demand_sum *earlier);
 
 #endif

@@ -10,6 +10,19 @@
 
 /* ------------------------------------------------------------ what was seen */
 
+/* The n's of a bucket end before this; no n was larger than found_most. */
+static unsigned
+bucket_end(const struct demand_sum *d, unsigned i)
+{
+	unsigned first = demand_first(i), end = first + 1;
+
+	if (i + 1 < DEMAND_BUCKETS)
+		end = demand_first(i + 1);
+	if (d->found_most >= first && d->found_most < end)
+		end = (unsigned)d->found_most + 1;
+	return end;
+}
+
 /* Those who found `places` busy or more, and how many in all were before them
    beyond that, each of them counted himself too. */
 struct tail {
@@ -25,8 +38,7 @@ tail_of(const struct demand_sum *d, unsigned places)
 	for (i = 0; i < DEMAND_BUCKETS; i++) {
 		double n = (double)d->found[i];
 		double first = demand_first(i);
-		double next = i + 1 < DEMAND_BUCKETS ? demand_first(i + 1) :
-		    first + 1;
+		double next = bucket_end(d, i);
 		double from = first > places ? first : places;
 
 		all += n;
@@ -67,8 +79,7 @@ crowd_of(const struct demand_sum *d)
 
 	for (i = DEMAND_BUCKETS; i > 0; i--)
 		if (d->found[i - 1] > 0)
-			return i < DEMAND_BUCKETS ? demand_first(i) :
-			    demand_first(i - 1) + 1;
+			return bucket_end(d, i - 1);
 	return 0;
 }
 
@@ -170,7 +181,9 @@ look_at_busy(struct advice *a, const struct demand_sum *d)
 			continue;
 		all += (double)d->found[i];
 		sum += (double)d->found[i] * demand_first(i);
-		a->busy_max = demand_first(i) + 1;
+		a->busy_max = d->found_most >= demand_first(i) &&
+		    d->found_most < bucket_end(d, i) ?
+		    (unsigned)d->found_most + 1 : demand_first(i) + 1;
 	}
 	a->busy_mean = all > 0 ? sum / all : 0;
 }
@@ -219,8 +232,10 @@ advice_make(struct advice *a, const struct demand_sum *d, double seconds,
 	a->held_p99_us = hist_quantile(&d->held, 0.99);
 	look_at_busy(a, d);
 	a->max = fewest(d, seconds, 1 - ADVICE_PERCENTILE / 100.0);
-	a->min_idle = fewest_open(d, 1 - ADVICE_WARM / 100.0);
-	if (a->max > 0 && a->min_idle > a->max)
+	/* Where max is what is short, more that are kept open are none. */
+	if (a->max > 0 && a->max <= max)
+		a->min_idle = fewest_open(d, 1 - ADVICE_WARM / 100.0);
+	if (a->min_idle > a->max)
 		a->min_idle = a->max;
 	add_rows(a, d, seconds, max);
 }

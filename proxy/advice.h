@@ -50,8 +50,9 @@ struct advice {
 	unsigned busy_max;
 	struct advice_row rows[ADVICE_ROWS];    /* smallest first */
 	unsigned n_rows;
-	unsigned max, min_idle;         /* 0: none up to ADVICE_MAX_MOST is
+	unsigned max;                   /* 0: none up to ADVICE_MAX_MOST is
 					   enough */
+	unsigned min_idle;              /* 0: max has to be raised first */
 };
 
 /* Of what was wanted in so many seconds; max: as it is now. */

@@ -90,6 +90,13 @@ print_queued(char *out, size_t size, const struct advice_row *row)
 		    (unsigned long long)row->queue_us);
 }
 
+/* More than there is: will the server have them? */
+static bool
+is_for_server(const struct view_upstream *v)
+{
+	return v->advice.max > v->max && strcmp(v->protocol, "postgres") == 0;
+}
+
 static void
 say_rows(json_t *texts, const struct view_upstream *v)
 {
@@ -102,8 +109,9 @@ say_rows(json_t *texts, const struct view_upstream *v)
 
 		print_queued(queued, sizeof(queued), row);
 		if (row->max == a->max)
-			say(texts, "max = %u would have queued %s", row->max,
-			    queued);
+			say(texts, "max = %u would have queued %s%s", row->max,
+			    queued, is_for_server(v) ? " (max_connections of "
+			    "the server has to allow it)" : "");
 		else if (row->max == v->max && row->max < a->max)
 			say(texts, "max = %u, as it is, queues %s", row->max,
 			    queued);
@@ -111,7 +119,7 @@ say_rows(json_t *texts, const struct view_upstream *v)
 	if (a->known && a->max == 0)
 		say(texts, "no max up to %d would have kept up: requests come "
 		    "faster than they end", ADVICE_MAX_MOST);
-	else if (a->known)
+	else if (a->min_idle > 0)
 		say(texts, "min_idle = %u would have had %d of 100 requests "
 		    "find a connection open", a->min_idle, ADVICE_WARM);
 }

@@ -269,6 +269,28 @@ nobody_waits_where_there_is_a_place_for_each(void **state)
 	assert_int_equal(a.max, 10);
 	advice_make(&a, &d, 10, 5);
 	assert_int_equal(a.max, 10);
+	/* First max, then what of it is kept open. */
+	assert_int_equal(a.min_idle, 0);
+}
+
+/* Two hundred, who are in a bucket of 192 to 207. */
+static void
+nothing_is_advised_beyond_what_there_was(void **state)
+{
+	struct demand_sum d = { .asks = 2000, .found_most = 199 };
+	struct advice a;
+
+	(void)state;
+	d.found[demand_bucket(199)] = d.asks;
+	d.held.count = d.asks;
+	d.held.sum_us = d.asks * 50000;
+	advice_make(&a, &d, 10, 400);
+	assert_int_equal(a.max, 200);
+	assert_int_equal(a.busy_max, 200);
+	assert_true(a.min_idle > 0 && a.min_idle <= 200);
+	advice_make(&a, &d, 10, 32);
+	assert_int_equal(a.max, 200);
+	assert_int_equal(a.min_idle, 0);
 }
 
 static void
@@ -328,6 +350,7 @@ main(void)
 		cmocka_unit_test(what_cannot_keep_up_says_so),
 		cmocka_unit_test(
 		    nobody_waits_where_there_is_a_place_for_each),
+		cmocka_unit_test(nothing_is_advised_beyond_what_there_was),
 		cmocka_unit_test(little_seen_is_no_advice),
 		cmocka_unit_test(rows_are_in_order_and_have_what_there_is)
 	};
