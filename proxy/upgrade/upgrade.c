@@ -281,8 +281,12 @@ mourn(struct deadline *d)
 	if (up->sweeps <= LOOKS)
 		return;
 	heir_forget_sockets(up);
-	if (up->sweeps == LAST_LOOK)
+	if (up->sweeps == LAST_LOOK) {
+		log_warn("upgrade", "process %ld lives, but nothing can be "
+		    "sent to it any more: the clients that are left here stay "
+		    "and are drained", (long)up->pid);
 		stop_sending(up);
+	}
 	if (up->then != NULL && !up->heir.finishing)
 		up->then(rt);
 }

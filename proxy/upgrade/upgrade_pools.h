@@ -24,7 +24,8 @@ struct round;
 bool spare_connections(struct runtime *rt, struct channel *c, int64_t idle_ms,
     void (*done)(void *arg), void *arg);
 
-/* All that there is, at the end: what cannot be sent is closed. Its owner clears the deadline before it goes. */
+/* All that there is, at the end: what cannot be sent is closed. Its owner clears
+   the deadline before it goes. */
 struct rest {
 	struct deadline again;
 	struct runtime *rt;
