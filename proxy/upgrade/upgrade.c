@@ -1,5 +1,6 @@
 /*
- * An upgrade, as seen by the weir that goes. See upgrade.h.
+ * An upgrade, as seen by the weir that goes, until the new one serves; then it is
+ * upgrade_leave.c's. See upgrade.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,14 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "net/log.h"
-#include "pool/handover.h"
 #include "proxy/admin/admin.h"
 #include "proxy/errors.h"
-#include "proxy/live.h"
 #include "proxy/reload.h"
 #include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade_parts.h"
@@ -29,29 +27,12 @@
 enum {
 	GO_MS = 10 * 1000,              /* from "go" to "serving" */
 	REAP_MS = 10, REAP_PATIENCE = 300,
-	IDLE_MS = 50,                   /* what was idle for so long nobody here
-					   is about to use */
-	COUNT_EVERY = 10,               /* sweeps */
 	ANSWER_STEP_MS = 5,
-	ANSWER_MS = 300,                /* that an answer of the admin port may
+	ANSWER_MS = 300                 /* that an answer of the admin port may
 					   hold it up */
-	LAST_MS = 2000,
-	LOOKS = 20, LOOK_MS = 2,        /* has it ended? */
-	LAST_LOOK = 70                  /* clients wait for another to replace
-					   it: it may take a second to end */
 };
 
-/* ------------------------------------------------------------------ the result */
-
-static void
-note_result(struct upgrade *up, const char *error)
-{
-	free(up->error);
-	up->error = error != NULL ? strdup(error) : NULL;
-	up->failed = error != NULL;
-	up->tried = true;
-	up->at_s = (int64_t)time(NULL);
-}
+/* ------------------------------------------------------------------ is there one */
 
 bool
 upgrade_is_under_way(const struct runtime *rt, const char **why)
@@ -128,13 +109,12 @@ conclude(struct upgrade *up, int status)
 		return;
 	}
 	log_error("upgrade failed", "%s; this weir goes on", text);
-	note_result(up, text);
+	upgrade_note_result(up, text);
 	up->phase = UPGRADE_IDLE;
 }
 
-/* The new one, for certain. */
-static bool
-is_gone(const struct upgrade *up, int *status)
+bool
+upgrade_is_gone(const struct upgrade *up, int *status)
 {
 	pid_t got = waitpid(up->pid, status, WNOHANG);
 
@@ -147,7 +127,7 @@ reap(struct deadline *d)
 	struct upgrade *up = container_of(d, struct upgrade, again);
 	int status = 0;
 
-	if (!is_gone(up, &status)) {
+	if (!upgrade_is_gone(up, &status)) {
 		if (up->sweeps++ == REAP_PATIENCE)
 			(void)kill(up->pid, SIGKILL);
 		deadline_set(&up->rt->main, d, REAP_MS);
@@ -202,29 +182,7 @@ upgrade_cancel(struct runtime *rt)
 		upgrade_fail(up, "the weir that runs was told to end");
 }
 
-/* --------------------------------------------------------------------- leaving */
-
-void
-upgrade_publish(struct runtime *rt)
-{
-	struct list *l;
-
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
-		struct live_upstream *lu =
-		    container_of(l, struct live_upstream, link);
-		struct upstream *u = lu->upstream;
-		unsigned n;
-
-		if (u->cap == NULL || lu->conf == NULL)
-			continue;
-		n = upstream_waits(u);
-		atomic_store(&u->cap->waiting[u->side], n);
-		rt->upgrade->waited = rt->upgrade->waited || n > 0;
-		/* A place may have become free there: nobody tells. */
-		if (n > 0 && !upstream_is_full(u))
-			live_upstream_tell(lu);
-	}
-}
+/* --------------------------------------------------------------------- waiting */
 
 /* Until the new one serves: what it opens to be warm takes places that others may
    wait for here. */
@@ -243,190 +201,6 @@ count_crowd(struct deadline *d)
 		upgrade_publish(up->rt);
 		deadline_set(&up->rt->main, d, UPGRADE_SWEEP_MS);
 	}
-}
-
-/* Nobody goes there any more, nor waits for it. */
-static void
-stop_sending(struct upgrade *up)
-{
-	clients_end(up->clients);
-	upgrade_keep_clients(up);
-}
-
-static void
-spared(void *arg)
-{
-	((struct upgrade *)arg)->sparing = false;
-}
-
-/* The channel has ended. As long as the new one lives it counts, and what it
-   frees is looked for. */
-static void
-mourn(struct deadline *d)
-{
-	struct upgrade *up = container_of(d, struct upgrade, again);
-	struct runtime *rt = up->rt;
-	int status = 0;
-
-	if (is_gone(up, &status)) {
-		cap_bury(&rt->caps);
-		upgrade_publish(rt);
-		heir_died(up, status);
-		return;
-	}
-	upgrade_publish(rt);
-	deadline_set(&rt->main, d, up->sweeps++ < LOOKS ? LOOK_MS :
-	    UPGRADE_SWEEP_MS);
-	/* It lives and serves, but will not say what it closes. */
-	if (up->sweeps <= LOOKS)
-		return;
-	heir_forget_sockets(up);
-	if (up->sweeps == LAST_LOOK) {
-		log_warn("upgrade", "process %ld lives, but nothing can be "
-		    "sent to it any more: the clients that are left here stay "
-		    "and are drained", (long)up->pid);
-		stop_sending(up);
-	}
-	if (up->then != NULL && !up->heir.finishing)
-		up->then(rt);
-}
-
-/* Nothing can be sent, and it has not ended: then that would have been noticed
-   between two sweeps. */
-static void
-look_whether_mute(struct upgrade *up)
-{
-	if (up->mute && up->to_new.failed)
-		stop_sending(up);
-	up->mute = up->to_new.failed;
-}
-
-static void
-sweep(struct deadline *d)
-{
-	struct upgrade *up = container_of(d, struct upgrade, again);
-	struct runtime *rt = up->rt;
-
-	upgrade_publish(rt);
-	look_whether_mute(up);
-	if (!up->sparing) {
-		up->sparing = true;
-		if (!spare_connections(rt, &up->to_new, IDLE_MS, spared, up))
-			up->sparing = false;
-	}
-	if (up->counts != NULL && ++up->sweeps % COUNT_EVERY == 0)
-		counts_tell(up->counts, rt, upgrade_say, up);
-	deadline_set(&rt->main, d, UPGRADE_SWEEP_MS);
-}
-
-static void
-all_sent(void *arg)
-{
-	struct upgrade *up = arg;
-
-	up->heir.finishing = false;
-	(void)channel_push(&up->to_new, LAST_MS);
-	if (!channel_is_open(&up->to_new) && heir_is_awaited(up))
-		heir_hurry(up);         /* it has died meanwhile */
-	else if (!heir_stays(up))
-		up->then(up->rt);
-}
-
-/* False: there is no memory to ask the lanes. */
-static bool
-finish(struct upgrade *up)
-{
-	deadline_clear(&up->again);
-	up->heir.finishing = true;
-	/* Nobody waits here any more. */
-	upgrade_publish(up->rt);
-	if (spare_rest(&up->rest, up->rt, &up->to_new, all_sent, up))
-		return true;
-	up->heir.finishing = false;
-	return false;
-}
-
-bool
-upgrade_finish(struct runtime *rt, void (*then)(struct runtime *rt))
-{
-	struct upgrade *up = rt->upgrade;
-
-	if (up == NULL || !up->heir.left)
-		return false;
-	if (heir_is_awaited(up)) {
-		up->then = then;
-		heir_hurry(up);
-		return true;
-	}
-	if (!channel_is_open(&up->to_new) || up->then != NULL)
-		return false;
-	up->then = then;
-	return finish(up);
-}
-
-void
-upgrade_keep_clients(struct upgrade *up)
-{
-	/* Their next answers are the last, where that can be said. */
-	up->rt->dismissing = true;
-	clients_give_up(up->clients);
-}
-
-/* The first time: nothing is accepted here from now on. */
-static void
-step_back(struct upgrade *up)
-{
-	struct runtime *rt = up->rt;
-	struct list *l;
-
-	rt->owns_files = false;
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
-		atomic_store(&container_of(l, struct live_upstream,
-		    link)->upstream->leaving, true);
-	admin_stop(rt);
-	runtime_leave(rt, up->takes_clients);
-}
-
-static void
-leave(struct upgrade *up)
-{
-	struct runtime *rt = up->rt;
-
-	log_info("upgrade", "process %ld serves; this one drains",
-	    (long)up->pid);
-	note_result(up, NULL);
-	up->phase = UPGRADE_LEAVING;
-	(void)notify_main_pid(&rt->notify, up->pid);
-	notify_end(rt);
-	deadline_clear(&up->limit);
-	if (!up->heir.left)
-		step_back(up);
-	up->mute = false;
-	if (up->takes_clients)
-		clients_begin(&up->clients, rt, &up->to_new);
-	else
-		upgrade_keep_clients(up);
-	heir_serves(up);
-	up->sweeps = 0;
-	up->again.passed = sweep;
-	deadline_set(&rt->main, &up->again, UPGRADE_SWEEP_MS);
-	/* All that there was to do here was to wait for this. */
-	if (up->then != NULL && !finish(up))
-		up->then(rt);
-}
-
-void
-upgrade_last_words(struct runtime *rt)
-{
-	struct upgrade *up = rt->upgrade;
-
-	if (up == NULL || up->phase != UPGRADE_LEAVING ||
-	    !channel_is_open(&up->to_new))
-		return;
-	if (up->counts != NULL)
-		counts_tell(up->counts, rt, upgrade_say, up);
-	upgrade_say_word(up, "bye");
-	(void)channel_push(&up->to_new, LAST_MS);
 }
 
 /* ---------------------------------------------------------------- what is said */
@@ -465,7 +239,7 @@ give(struct deadline *d)
 	}
 	up->counts = counts_new();
 	up->sparing = up->counts != NULL && spare_connections(rt, &up->to_new,
-	    IDLE_MS, given, up);
+	    UPGRADE_IDLE_MS, given, up);
 	if (!up->sparing && up->phase == UPGRADE_GIVING)
 		upgrade_fail(up, "out of memory");
 }
@@ -495,7 +269,7 @@ new_stops(struct upgrade *up)
 {
 	log_info("upgrade", "process %ld, which took over, is to end: the "
 	    "clients that are left here stay and are drained", (long)up->pid);
-	stop_sending(up);
+	upgrade_stop_sending(up);
 	heir_dismiss(up);
 }
 
@@ -523,7 +297,7 @@ came(struct channel *c, const struct message *m, int *fds)
 	else if (strcmp(m->is, "ready") == 0 && up->phase == UPGRADE_STARTING)
 		new_is_ready(up, m);
 	else if (strcmp(m->is, "serving") == 0 && up->phase == UPGRADE_GOING)
-		leave(up);
+		upgrade_leave(up);
 	else if (strcmp(m->is, "failed") == 0 && up->said == NULL)
 		up->said = strdup(message_text(m, "why"));
 	return good;
@@ -534,12 +308,9 @@ new_ended(struct channel *c)
 {
 	struct upgrade *up = container_of(c, struct upgrade, to_new);
 
-	if (up->phase == UPGRADE_LEAVING) {
-		clients_end(up->clients);
-		up->sweeps = 0;
-		up->again.passed = mourn;
-		deadline_set(&up->rt->main, &up->again, 0);
-	} else if (up->phase != UPGRADE_IDLE && up->phase != UPGRADE_FAILING)
+	if (up->phase == UPGRADE_LEAVING)
+		upgrade_mourn(up);
+	else if (up->phase != UPGRADE_IDLE && up->phase != UPGRADE_FAILING)
 		upgrade_fail(up, NULL);
 }
 
@@ -631,7 +402,7 @@ upgrade_begin(struct runtime *rt, pid_t *pid, char *why, size_t size)
 		    strerror(error), error == EACCES ? "; within the sandbox "
 		    "only what lies in the folder of the one that runs can "
 		    "be" : "");
-		note_result(up, why);
+		upgrade_note_result(up, why);
 		log_error("upgrade failed", "%s", why);
 		return -1;
 	}
@@ -651,7 +422,7 @@ upgrade_begin_queued(struct upgrade *up)
 	if (upgrade_begin(up->rt, &pid, why, sizeof(why)) == 0)
 		return;
 	log_warn("upgrade", "%s", why);
-	note_result(up, why);
+	upgrade_note_result(up, why);
 }
 
 /* ----------------------------------------------------------------- life, death */

@@ -12,7 +12,8 @@
  * idle there follows, until it ends. Both count pool.max in the same memory
  * (pool/cap.h).
  *
- * upgrade.c is the one that goes, upgrade_new.c the one that comes. Main's loop.
+ * upgrade.c is the one that goes, and upgrade_leave.c from the moment on that the
+ * other one serves; upgrade_new.c is the one that comes. Main's loop.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -16,6 +16,8 @@
 
 enum {
 	UPGRADE_SWEEP_MS = 20,          /* who waits for whose connections */
+	UPGRADE_IDLE_MS = 50,           /* what was idle for so long nobody here
+					   is about to use */
 	UPGRADE_WARM_MS = 20 * 1000,    /* the new one waits so long until it
 					   is warm */
 	UPGRADE_LIMIT_MS = 60 * 1000,   /* and has so long for everything */
@@ -105,6 +107,20 @@ struct upgrade {
 	struct known_upstream *upstreams;
 	struct known_name *names;
 };
+
+/* It went well (error NULL), or did not. */
+void upgrade_note_result(struct upgrade *up, const char *error);
+
+/* The new one, for certain: *status is how. */
+bool upgrade_is_gone(const struct upgrade *up, int *status);
+
+/* upgrade_leave.c: the new one serves. */
+void upgrade_leave(struct upgrade *up);
+/* The channel to it has ended. As long as it lives it counts, and what it frees is
+   looked for. */
+void upgrade_mourn(struct upgrade *up);
+/* No client goes there any more, nor waits for it: they are drained. */
+void upgrade_stop_sending(struct upgrade *up);
 
 /* Say how many wait here, and look whether what they wait for is there. */
 void upgrade_publish(struct runtime *rt);

@@ -5,6 +5,20 @@
  */
 #include "proxy/upgrade/upgrade_parts.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void
+upgrade_note_result(struct upgrade *up, const char *error)
+{
+	free(up->error);
+	up->error = error != NULL ? strdup(error) : NULL;
+	up->failed = error != NULL;
+	up->tried = true;
+	up->at_s = (int64_t)time(NULL);
+}
+
 struct upgrade_result
 upgrade_result(const struct runtime *rt)
 {
