@@ -16,6 +16,7 @@
 #include "proxy/override.h"
 #include "proxy/plan.h"
 #include "proxy/runtime.h"
+#include "proxy/view.h"
 
 enum { WHO_MOST = 700, TEXT_MOST = 1024, UNTIL_MOST = 96 };
 
@@ -108,23 +109,30 @@ drift_fini(struct drift_pending *p)
 
 /* ---------------------------------------------------------------- by hand */
 
-/* " until 2026-01-02T03:04:05Z (40 s)", of a moment of main's clock; "" = for
-   good. */
+/* " until 2026-01-02T03:04:05Z (40 s)", of a moment of the clock on the wall. */
 static const char *
-until(const struct runtime *rt, int64_t at_ns, char out[UNTIL_MOST])
+until_wall(int64_t at, char out[UNTIL_MOST])
 {
-	int64_t left_s = (at_ns - rt->main.now_ns) / NS_PER_S;
-	time_t at_s = time(NULL) + (time_t)left_s;
+	time_t at_s = (time_t)at;
 	char text[40];
 	struct tm tm;
 
 	*out = '\0';
-	if (at_ns == INT64_MAX || gmtime_r(&at_s, &tm) == NULL)
+	if (gmtime_r(&at_s, &tm) == NULL)
 		return out;
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	snprintf(out, UNTIL_MOST, " until %s (%lld s)", text,
-	    (long long)left_s);
+	    (long long)(at_s > time(NULL) ? at_s - time(NULL) : 0));
 	return out;
+}
+
+/* Of a moment of main's clock; "" = for good. */
+static const char *
+until(const struct runtime *rt, int64_t at_ns, char out[UNTIL_MOST])
+{
+	*out = '\0';
+	return at_ns == INT64_MAX ? out :
+	    until_wall(view_wall_s(rt, at_ns), out);
 }
 
 static void
@@ -231,7 +239,7 @@ list_unconfirmed(struct runtime *rt, drift_say *say, void *arg)
 	snprintf(text, sizeof(text), "generation %llu awaits its confirmation"
 	    "%s, then what was before is back",
 	    (unsigned long long)rt->gen->number,
-	    until(rt, rt->confirm.deadline.at_ns, end));
+	    until_wall(reload_awaits(rt), end));
 	say(arg, "reload", text);
 }
 

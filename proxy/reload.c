@@ -19,6 +19,7 @@
 #include "proxy/runtime.h"
 #include "proxy/settings.h"
 #include "proxy/upgrade/upgrade.h"
+#include "proxy/view.h"
 
 /* A snapshot on its way in: all that may fail has been done. */
 struct passage {
@@ -194,9 +195,9 @@ await(struct runtime *rt, struct passage *back, int64_t ms)
 	c->back = back;
 	if (ms == 0)
 		return;
-	c->until_s = (int64_t)time(NULL) + (ms + 999) / 1000;
 	deadline_clear(&c->deadline);
 	deadline_set_ns(&rt->main, &c->deadline, ms * NS_PER_MS);
+	c->until_s = view_wall_s(rt, c->deadline.at_ns);
 }
 
 static void

@@ -111,6 +111,20 @@ now_of(const struct runtime *rt)
 	    (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec };
 }
 
+static int64_t
+wall_s(const struct now *now, int64_t at_ns)
+{
+	return (at_ns - now->mono_ns + now->wall_ns + NS_PER_S - 1) / NS_PER_S;
+}
+
+int64_t
+view_wall_s(const struct runtime *rt, int64_t at_ns)
+{
+	const struct now now = now_of(rt);
+
+	return wall_s(&now, at_ns);
+}
+
 static void
 take_override(struct view_endpoint *v, const struct live_upstream *live,
     const char *name, const struct now *now)
@@ -121,10 +135,8 @@ take_override(struct view_endpoint *v, const struct live_upstream *live,
 		return;
 	v->override.state = override_states[o->state];
 	v->override.weight = o->weight;
-	/* To the nearest: main's clock is a little behind. */
 	if (o->until_ns != INT64_MAX)
-		v->override.until_s = (o->until_ns - now->mono_ns +
-		    now->wall_ns + NS_PER_S / 2) / NS_PER_S;
+		v->override.until_s = wall_s(now, o->until_ns);
 }
 
 static void
@@ -265,8 +277,7 @@ take_fault(struct view_upstream *v, const struct live_upstream *live,
 	v->fault.delay_ms = (uint64_t)in->wish.delay_ms;
 	v->fault.what = in->wish.what;
 	v->fault.hits = inject_hits(live);
-	v->fault.until_s = (in->until_ns - now->mono_ns + now->wall_ns +
-	    NS_PER_S / 2) / NS_PER_S;
+	v->fault.until_s = wall_s(now, in->until_ns);
 }
 
 static void

@@ -73,6 +73,10 @@ struct view_endpoint {
 	} override;
 };
 
+/* at_ns of main's clock by the clock on the wall, in seconds, rounded up: until
+   then it is so. */
+int64_t view_wall_s(const struct runtime *rt, int64_t at_ns);
+
 struct view_upstream {
 	const char *name, *protocol, *mode;
 	uint64_t    ready, paused;      /* 0 or 1 */

@@ -124,7 +124,7 @@ reload_path(const struct order *o)
 	return path_end(&p);
 }
 
-/* Until when, by the clock on the wall here, and how. */
+/* Until when, as drift says it, and how. */
 static void
 print_confirm(const struct order *o, const json_t *until)
 {
@@ -132,9 +132,9 @@ print_confirm(const struct order *o, const json_t *until)
 	char text[40];
 	struct tm tm;
 
-	if (!json_is_integer(until) || localtime_r(&at, &tm) == NULL)
+	if (!json_is_integer(until) || gmtime_r(&at, &tm) == NULL)
 		return;
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	printf("what was before comes back at %s unless this is run until "
 	    "then:\n    weir ", text);
 	if (o->conf_path != NULL)
@@ -151,7 +151,7 @@ print_reloaded(const struct order *o, const json_t *j)
 	long long by_hand = (long long)json_integer_value(json_object_get(j,
 	    "overrides"));
 
-	printf("reloaded: configuration #%lld", (long long)
+	printf("reloaded: generation %lld", (long long)
 	    json_integer_value(json_object_get(j, "generation")));
 	if (by_hand > 0)
 		printf("; %lld endpoint%s still changed by hand", by_hand,
@@ -214,7 +214,7 @@ run_confirm(struct order *o)
 	if (o->options & OPTION_JSON)
 		fputs(body, stdout);
 	else
-		printf("confirmed: configuration #%lld stays\n", (long long)
+		printf("confirmed: generation %lld stays\n", (long long)
 		    json_integer_value(json_object_get(j, "generation")));
 	json_decref(j);
 	free(body);

@@ -80,17 +80,16 @@ millis(long long ms, char out[SHORT])
 	return out;
 }
 
-/* The date too, when it is not of today. */
+/* As drift and the logs write it. */
 static const char *
 moment(long long at_s, char out[SHORT])
 {
-	time_t at = (time_t)at_s, now = time(NULL);
-	struct tm then, today;
+	time_t at = (time_t)at_s;
+	struct tm tm;
 
-	localtime_r(&at, &then);
-	localtime_r(&now, &today);
-	strftime(out, SHORT, then.tm_yday == today.tm_yday &&
-	    then.tm_year == today.tm_year ? "%H:%M:%S" : "%F %H:%M:%S", &then);
+	*out = '\0';
+	if (gmtime_r(&at, &tm) != NULL)
+		strftime(out, SHORT, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return out;
 }
 
@@ -122,7 +121,7 @@ show_program(FILE *out, const json_t *s)
 	    "not ready";
 	char up[SHORT];
 
-	fprintf(out, "weir %s  pid %lld  up %s  configuration #%lld  %s",
+	fprintf(out, "weir %s  pid %lld  up %s  generation %lld  %s",
 	    text_of(s, "version"), number_of(s, "pid"),
 	    millis((long long)(json_number_value(json_object_get(s,
 	    "uptime_s")) * 1e3), up), number_of(s, "generation"), state);

@@ -137,7 +137,7 @@ page_program(struct top_page *p, const struct top_frames *f,
 	    "NOT READY";
 	char up[TOP_SHORT], lag[TOP_SHORT];
 
-	page_add(p, LINE_PLAIN, "weir %s  pid %lld  up %s  configuration #%lld"
+	page_add(p, LINE_PLAIN, "weir %s  pid %lld  up %s  generation %lld"
 	    "  %s", top_text(s, "version"), top_number(s, "pid"),
 	    top_span(json_number_value(json_object_get(s, "uptime_s")), up),
 	    top_number(s, "generation"), state);

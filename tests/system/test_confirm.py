@@ -92,16 +92,16 @@ def what_is_confirmed_stays_and_the_rest_goes():
     r = command("reload", "-c", w.file, "--confirm", "60s")
     eq(r.returncode, 0, "weir reload --confirm: " + r.stderr)
     lines = r.stdout.splitlines()
-    eq(lines[0], "reloaded: configuration #2", "first line")
+    eq(lines[0], "reloaded: generation 2", "first line")
     eq(lines[1], "listener side removed (127.0.0.1:%d, http)" % side, "change")
-    check(re.match(r"what was before comes back at \d{4}-\d\d-\d\d "
-                   r"\d\d:\d\d:\d\d unless this is run until then:$",
+    check(re.match(r"what was before comes back at \d{4}-\d\d-\d\dT"
+                   r"\d\d:\d\d:\d\dZ unless this is run until then:$",
                    lines[3]), lines)
     eq(lines[4], "    weir -c %s confirm" % w.file, "how to confirm")
     ok(once(side))
     check(listening(side), "side listens until it is confirmed")
     r = command(*lines[4].split()[1:])
-    eq((r.returncode, r.stdout), (0, "confirmed: configuration #2 stays\n"),
+    eq((r.returncode, r.stdout), (0, "confirmed: generation 2 stays\n"),
        "weir confirm: " + r.stderr)
     until(lambda: not listening(side), "side closed")
     until(lambda: [u["name"] for u in w.stats()["upstreams"]] == ["back"],
@@ -259,7 +259,7 @@ def a_file_that_changes_nothing_awaits_nothing():
     good = w.conf.text()
     eq(reload(w, "?confirm=60s")["confirm_until"], None, "the same file")
     r = command("reload", "-c", w.file, "--confirm", "60s")
-    eq(r.stdout, "reloaded: configuration #3\nnothing has changed\n", "words")
+    eq(r.stdout, "reloaded: generation 3\nnothing has changed\n", "words")
     side = without_side(w)
     reload(w, "?confirm=60s")
     w.write(good)

@@ -151,10 +151,10 @@ def the_command_says_what_a_reload_has_changed():
     w = Weir(one(o, pool="max = 64; max_idle = 9; max_pinned = 1;"))
     w.write(w.conf.text().replace("max = 64;", "max = 63;"))
     r = command("reload", "-c", w.file)
-    eq(r.stdout, "reloaded: configuration #2\nupstream back: pool.max "
+    eq(r.stdout, "reloaded: generation 2\nupstream back: pool.max "
        "64 -> 63\n", "weir reload")
     r = command("reload", "-c", w.file)
-    eq(r.stdout, "reloaded: configuration #3\nnothing has changed\n",
+    eq(r.stdout, "reloaded: generation 3\nnothing has changed\n",
        "weir reload again")
 
 

@@ -90,7 +90,7 @@ async function reload() {
     if (canWait && back.input.checked) query.set('confirm', '60s');
     if (drop.input.checked) query.set('drop_overrides', '1');
     const j = await call('POST', 'reload' + (query.size ? '?' + query : ''));
-    toast(`Configuration #${j.generation} is running`);
+    toast(`Generation ${j.generation} is running`);
   });
   show(back.e, false);
   m.yes.disabled = true;
@@ -125,7 +125,7 @@ const waiting = {
         toast(error.message);
       }
     }));
-    return { e, tell: s => say(said, `! Configuration #${s.generation} goes back by itself in ` +
+    return { e, tell: s => say(said, `! Generation ${s.generation} goes back by itself in ` +
       `${span(s.reload.confirm_until - serverTime())} unless it is confirmed.`) };
   },
   tell(s) {

@@ -127,7 +127,7 @@ function reloadRow() {
   const e = el('div', 'reloaded', el('div', 'top', head, when), error, changes);
   return { e, tell(r) {
     const [sign, word] = RESULTS[r.result] || ['', r.result];
-    say(head, `${sign} #${r.generation} ${word}`);
+    say(head, `${sign} generation ${r.generation} ${word}`);
     dress(head, r.result === 'refused' ? 'bad' : r.result === 'reverted' ? 'warn' : 'good');
     say(when, new Date(1000 * r.at).toLocaleString());
     show(error, Boolean(r.error));
@@ -184,7 +184,7 @@ function sandboxText(b) {
 function tellProcess(s) {
   const p = s.process, rows = [
     { what: 'Up for', text: span(s.uptime_s) },
-    { what: 'Configuration', text: `#${s.generation}, ${s.reload.file_hash.slice(0, 12)}` },
+    { what: 'Generation', text: `${s.generation}, ${s.reload.file_hash.slice(0, 12)}` },
     { what: 'Memory', text: bytes(p.memory_bytes) + (p.memory_budget_bytes ?
       ' of ' + bytes(p.memory_budget_bytes) : '') },
     { what: 'Descriptors', text: `${number(p.fds)} of ${number(p.fds_max)}` },

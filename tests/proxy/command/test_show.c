@@ -143,7 +143,7 @@ stats_name_everything(void **state)
 	    "{\"name\":\"h:1\",\"resolved\":\"10.0.0.1:1\",\"state\":\"up\","
 	    "\"last_error\":\"Connection refused\"}]}]}");
 	static const char *const words[] = { "weir 9.9", "pid 77",
-		"configuration #3", "not ready: app is cold", "f:1: bad", "web",
+		"generation 3", "not ready: app is cold", "f:1: bad", "web",
 		"a:1,b:2", " 5 ", "210us", "1.50ms", "2.50s", "app", "request",
 		"yes", "h:1", "10.0.0.1:1", "Connection refused" };
 	size_t i;
