@@ -140,6 +140,12 @@ what_is_too_much_changes_nothing(void **state)
 	assert_string_equal(pg_settings_find(s, "x"), "1");
 	assert_string_equal(pg_settings_find(s, "y"), value);
 	assert_null(pg_settings_find(s, "zzzz"));
+	/* What comes in the place of another needs no more room. */
+	value[PG_SETTINGS_MOST - 9] = '\0';
+	assert_int_equal(pg_settings_change(&s, "Y", value), 0);
+	assert_string_equal(pg_settings_find(s, "y"), value);
+	assert_false(pg_settings_fit(s, "x", "2"));
+	assert_true(pg_settings_fit(s, "y", "2"));
 	pg_settings_set(&s, NULL);
 }
 

@@ -169,6 +169,50 @@ def a_lone_set_is_carried_whatever_it_sets():
 
 
 @case
+def what_there_is_no_room_to_carry_pins():
+    """After many SETs each next one keeps the connection, and none is lost."""
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    values = {"a.v%d" % n: "%d" % n * 500 for n in range(10, 60)}
+    for name, value in values.items():
+        a.ok("SET %s = '%s'" % (name, value))
+        if name == "a.v30" and not DIRECT:
+            eq(pins(w), {}, "so far all are carried")
+    a.ok("SET a.v10 = 'short'", "SET work_mem = '9MB'")
+    values.update({"a.v10": "short", "work_mem": "9MB"})
+    b.prove()
+    for name, value in values.items():
+        eq(a.setting(name), value, name)
+    eq(b.setting("work_mem"), "4MB", "another's")
+    if not DIRECT:
+        eq(pins(w), {"set": 1}, "pins")
+    a.ok("RESET ALL")
+    eq(a.setting("work_mem"), "4MB", "after RESET ALL")
+    if not DIRECT:
+        w.wait_pool(pinned=0, leased=0)
+    leave(a, b)
+    w.balanced(o)
+
+
+@case
+def a_bare_word_is_carried_as_the_server_reads_it():
+    """And what is quoted in a list without need is SHOWn as it was before."""
+    o, w, front = start()
+    a, b = Client(front), Client(front)
+    a.ok("SET a.word = FOO", "SET search_path = 'abc', \"Abc\", Def")
+    for _ in range(2):
+        b.ok("BEGIN")
+        eq(a.setting("a.word"), "foo", "a word")
+        eq(a.setting("search_path"), 'abc, "Abc", def', "a list")
+        b.ok("COMMIT")
+        a.ok("BEGIN")
+        b.prove()
+        a.ok("COMMIT")
+    leave(a, b)
+    w.balanced(o)
+
+
+@case
 def set_role_pins():
     def seen(c):
         eq(c.one("SELECT current_user"), "other", "current_user")

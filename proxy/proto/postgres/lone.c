@@ -106,20 +106,48 @@ take_name(struct at *a, char *out, size_t size)
 	    (a->text == a->end || (unsigned char)*a->text < 0x80);
 }
 
-/* A number or a bare word. */
+/* A number that the server keeps as it is written: not 007, +5, 1e3. */
+static bool
+is_number(const char *text)
+{
+	bool minus = *text == '-', zero;
+
+	text += minus;
+	if (!isdigit((unsigned char)*text))
+		return false;
+	zero = *text == '0';
+	if (zero && (isdigit((unsigned char)text[1]) ||
+	    (minus && text[1] == '\0')))
+		return false;
+	text += strspn(text, "0123456789");
+	if (*text == '.' && isdigit((unsigned char)text[1]))
+		text += 1 + strspn(text + 1, "0123456789");
+	return *text == '\0';
+}
+
+/* A number, or a bare word, which is in lower case then and no longer than a
+   name. */
 static bool
 take_bare(struct at *a, char *out, size_t size)
 {
-	size_t n = 0;
+	size_t n = 0, i;
 
 	skip_space(a);
 	while (a->text < a->end && (is_word_byte(*a->text) ||
-	    *a->text == '.' || *a->text == '-' || *a->text == '+') &&
-	    n + 1 < size)
+	    *a->text == '.' || *a->text == '-') && n + 1 < size)
 		out[n++] = *a->text++;
 	out[n] = '\0';
-	return n > 0 && (a->text == a->end || isspace((unsigned char)*a->text) ||
-	    strchr(";,", *a->text) != NULL);
+	if (n == 0 || (a->text < a->end && !isspace((unsigned char)*a->text) &&
+	    strchr(";,", *a->text) == NULL))
+		return false;
+	if (!isalpha((unsigned char)out[0]) && out[0] != '_')
+		return is_number(out);
+	for (i = 0; i < n; i++) {
+		if (!is_word_byte(out[i]))
+			return false;
+		out[i] = (char)tolower((unsigned char)out[i]);
+	}
+	return n < PG_LONE_NAME;
 }
 
 /* Parameters that are lists of names, and read as such by set_config(): what was
@@ -133,20 +161,34 @@ is_list(const char *name)
 	    strcmp(name, "session_preload_libraries") == 0;
 }
 
+/* Must it be quoted to be one name in a list? Words that are the language's
+   own need not be there, though the server does it. */
+static bool
+needs_quotes(const char *item)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+
+	return *item == '\0' || isdigit((unsigned char)*item) ||
+	    item[strspn(item, plain)] != '\0';
+}
+
 static bool
 take_item(struct at *a, bool lists, char *out, size_t size)
 {
-	char item[PG_LONE_VALUE];
+	char item[PG_LONE_VALUE], quote;
 	const char *mark;
 	bool quoted;
 
 	skip_space(a);
-	quoted = a->text < a->end && (*a->text == '\'' || *a->text == '"');
-	if (!(quoted ? take_quoted(a, *a->text, item, sizeof(item)) :
+	quote = a->text < a->end ? *a->text : '\0';
+	quoted = quote == '\'' || quote == '"';
+	if (!(quoted ? take_quoted(a, quote, item, sizeof(item)) :
 	    take_bare(a, item, sizeof(item))))
 		return false;
-	mark = quoted && lists ? "\"" : "";
+	/* As the server spells it, which is what SHOW says. */
+	mark = quoted && lists && needs_quotes(item) ? "\"" : "";
 	if ((*mark != '\0' && strchr(item, '"') != NULL) ||
+	    (quote == '"' && strlen(item) >= PG_LONE_NAME) ||
 	    strlen(item) + 3 > size)
 		return false;
 	strcpy(out, mark);

@@ -25,7 +25,8 @@ struct pg_lone {
 	enum pg_lone_kind kind;
 	char name[PG_LONE_NAME];        /* as it is, in lower case if it was not
 					   quoted */
-	char value[PG_LONE_VALUE];      /* as set_config() takes it */
+	char value[PG_LONE_VALUE];      /* as set_config() takes it, and spelt
+					   as the server does */
 };
 
 /* The text, without the 0 that ends it. */

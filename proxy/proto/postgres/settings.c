@@ -98,18 +98,39 @@ add(struct pg_settings *s, const char *name, const char *value)
 	s->len += (uint32_t)(name_len + value_len);
 }
 
+/* Bytes that it will have; value NULL = without that name. */
+static size_t
+size_with(const struct pg_settings *s, const char *name, const char *value)
+{
+	size_t size = value != NULL ? strlen(name) + strlen(value) + 2 : 0;
+	const char *each, *of_each;
+	uint32_t at = 0;
+
+	while (pg_settings_next(s, &at, &each, &of_each))
+		if (strcasecmp(each, name) != 0)
+			size += strlen(each) + strlen(of_each) + 2;
+	return size;
+}
+
+bool
+pg_settings_fit(const struct pg_settings *s, const char *name,
+    const char *value)
+{
+	return size_with(s, name, value) <= PG_SETTINGS_CARRIED;
+}
+
 int
 pg_settings_change(struct pg_settings **s, const char *name, const char *value)
 {
 	const char *now = pg_settings_find(*s, name), *each, *of_each;
-	size_t room = *s != NULL ? (*s)->len : 0;
+	size_t room;
 	struct pg_settings *changed;
 	uint32_t at = 0;
 
 	if (value == NULL ? now == NULL :
 	    now != NULL && strcmp(now, value) == 0)
 		return 0;
-	room += strlen(name) + 1 + (value != NULL ? strlen(value) + 1 : 0);
+	room = size_with(*s, name, value);
 	if (room > PG_SETTINGS_MOST)
 		return -1;
 	changed = malloc(sizeof(*changed) + room);

@@ -17,7 +17,13 @@
 
 #include "net/err.h"
 
-enum { PG_SETTINGS_MOST = 64 * 1024 };  /* bytes of a list */
+enum {
+	PG_SETTINGS_MOST = 64 * 1024,   /* bytes of a list */
+	PG_SETTINGS_CARRIED = 40 * 1024 /* up to here a client may fill one: what
+					   the server reports of its own accord,
+					   and a reset takes back to the start-up
+					   packet, has room above */
+};
 
 struct pg_settings {
 	_Atomic unsigned refs;
@@ -48,6 +54,10 @@ const char *pg_settings_find(const struct pg_settings *s, const char *name);
 
 bool pg_settings_equal(const struct pg_settings *a,
     const struct pg_settings *b);
+
+/* Would a list that is kept stay within PG_SETTINGS_CARRIED with it? */
+bool pg_settings_fit(const struct pg_settings *s, const char *name,
+    const char *value);
 
 /* *s gets another value of that name, or with NULL none. -1: out of memory or
    above PG_SETTINGS_MOST, and *s is as it was. */

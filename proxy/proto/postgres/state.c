@@ -155,6 +155,19 @@ may_be_carried(const struct exchange *x, const struct pg_lone *l)
 	    (px->flags & (PG_SCAN_BEGIN | LASTING)) == 0;
 }
 
+/* Is there room to keep it? On the connection there is what another has left
+   until weir's own requests are answered. */
+static bool
+has_room(const struct exchange *x, const struct pg_lone *l)
+{
+	struct pg_exchange *px = pg_of(x);
+	const struct pg_owed *o = pg_owed_first(&px->owed);
+
+	return l->kind == PG_LONE_RESET || pg_settings_fit(o != NULL &&
+	    o->how == PG_SKIP ? px->wanted : pg_upconn(x->lease->u)->settings,
+	    l->name, l->value);
+}
+
 unsigned
 pg_state_carries(struct exchange *x, const char *text, size_t len,
     unsigned flags)
@@ -166,7 +179,8 @@ pg_state_carries(struct exchange *x, const char *text, size_t len,
 		return flags;
 	if (l.kind == PG_LONE_SET && is_reported(x, l.name))
 		return flags & ~(unsigned)CARRIED;
-	if (!may_be_carried(x, &l) || pg_settings_change(&px->lone, l.name,
+	if (!may_be_carried(x, &l) || !has_room(x, &l) ||
+	    pg_settings_change(&px->lone, l.name,
 	    l.kind == PG_LONE_SET ? l.value : pg_state_unknown) < 0)
 		return flags;
 	px->clears = true;
