@@ -99,6 +99,10 @@ struct front_ops {
 	/* s, which has no exchange, is closed when its output is out: what is
 	   to be said before. */
 	void (*parting)(struct session *s);
+	/* s is cut, whatever it is at, because weir ends: a last word into its
+	   output, if there is one to say; ends it by session_linger(). NULL =
+	   none. */
+	void (*cut)(struct session *s);
 	/* A client is turned away at the door: what it is told, into out;
 	   returns how long that is. NULL = it is closed without a word. */
 	size_t (*refuse)(enum limit why, int64_t retry_after_ns, char *out,

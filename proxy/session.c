@@ -422,10 +422,29 @@ session_close(struct session *s)
 	end(s, FAIL_CLIENT_GONE, false);
 }
 
+/* There is no later turn to send it in. True: all of it is on its way, and a
+   close does not take it back. */
+static bool
+says_last_word(struct session *s)
+{
+	if (!s->opened || s->closed || s->lingering || s->finishing ||
+	    s->front->cut == NULL)
+		return false;
+	s->front->cut(s);
+	if (!s->lingering)
+		return false;
+	conn_flush(&s->conn);
+	return !s->closed && s->conn.out.len == 0 && !s->conn.stuck;
+}
+
 void
 session_cut(struct session *s)
 {
-	end(s, FAIL_DRAINED, !session_is_idle(s));
+	bool hard = !session_is_idle(s);
+
+	if (says_last_word(s))
+		hard = false;
+	end(s, FAIL_DRAINED, hard);
 }
 
 void

@@ -104,7 +104,8 @@ unsigned sessions_make_room(struct lane *lane, unsigned most);
 
 /* End it: exchanges that are under way are given up. Twice is fine. */
 void session_close(struct session *s);
-/* weir ends it, not the client: at drain_timeout. */
+/* weir ends it, not the client: at drain_timeout. It is told so where the
+   protocol has words for that. */
 void session_cut(struct session *s);
 /* Likewise with a RST: the client must not take what it got for all. */
 void session_reset(struct session *s);

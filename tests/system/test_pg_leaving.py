@@ -434,4 +434,25 @@ def weirs_own_end_is_taken_leave_of():
     eq(w.exited(), 0, "exit status")
 
 
+@case
+def it_is_taken_leave_of_at_drain_timeout_too():
+    """In a transaction, and in one whose statement still runs."""
+    if DIRECT:
+        return
+    o, w, front = start(pool="max = 3;")
+    a, b, c = (Client(front) for _ in range(3))
+    for one in (a, b):
+        one.ok("BEGIN")
+    c.ok("LISTEN ch")
+    b.write(query("SELECT pg_sleep(1000)"))
+    o.wait_for(1)
+    w.signal(15)
+    for one, at in ((c, "LISTEN"), (a, "BEGIN"), (b, "SELECT")):
+        got = one.read()
+        eq((got.kind, got.value["V"], got.value["C"]), ("E", "FATAL",
+           "57P01"), "at " + at)
+        one.closed("fin")
+    eq(w.exited(), 0, "exit status")
+
+
 run()

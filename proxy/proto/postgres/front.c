@@ -247,11 +247,17 @@ wait_for_lease(struct session *s)
 }
 
 static void
+say_end(struct session *s)
+{
+	pg_say_fatal(s, "57P01", "terminating connection due to administrator "
+	    "command");
+}
+
+static void
 taken_leave(struct session *s)
 {
 	if (session_is_leaving(s) && pg_session(s)->phase == PG_READY)
-		pg_say_fatal(s, "57P01", "terminating connection due to "
-		    "administrator command");
+		say_end(s);
 }
 
 static void
@@ -473,6 +479,18 @@ front_bye(struct session *s)
 		taken_leave(s);
 }
 
+/* Inside of a message there is nothing to say. */
+static void
+front_cut(struct session *s)
+{
+	struct exchange *x = exchange_first(s);
+
+	if (pg_session(s)->phase == PG_READY && (x == NULL ||
+	    x->lease == NULL || (pg_of(x)->down_left == 0 &&
+	    !pg_of(x)->fatal)))
+		say_end(s);
+}
+
 /* ------------------------------------------------------------- the way down */
 
 static void
@@ -632,6 +650,7 @@ const struct front_ops pg_front = {
 	.fail = front_fail,
 	.late = front_late,
 	.bye = front_bye,
+	.cut = front_cut,
 	.aside = front_aside,
 	.forsaken = front_forsaken,
 	.asks = front_asks
