@@ -31,7 +31,7 @@ handed_new(size_t key_len, size_t packed_len, size_t len)
 	return h;
 }
 
-static void
+void
 handed_free(struct handed *h)
 {
 	list_remove(&h->link);

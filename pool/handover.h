@@ -62,6 +62,9 @@ handed_unread(const struct handed *h)
 	return h->bytes + h->key_len + h->packed_len;
 }
 
+/* Its bytes are wiped, its descriptor, if it has one, is closed; its place is
+   somebody else's. */
+void handed_free(struct handed *h);
 /* It goes nowhere: closed, and its place is free. */
 void handed_drop(struct handed *h);
 /* It is about to be sent, and its place is the other one's; or it has to wait. */

@@ -87,6 +87,8 @@ shelf_left(struct shelf *sh)
 	site->open--;
 	if (sh->open == 0 && shelf_is_keyed(sh)) {
 		HASH_DEL(site->keyed, sh);
+		/* Keys have secrets. */
+		explicit_bzero(sh->key, sh->key_len + sh->preface_len);
 		free(sh);
 	}
 	if (site->open > 0 || site->current)

@@ -257,6 +257,7 @@ receive_one(struct channel *c, unsigned char *packet)
 		for (i = 0; i < n_fds; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
+		explicit_bzero(packet, (size_t)n);
 		return GOT_NONSENSE;
 	}
 	good = c->came(c, &m, fds);

@@ -16,6 +16,10 @@
 
 /* --------------------------------------------------------------------- going */
 
+/* Of one pool in one turn, where the next sweep takes the rest: to say what each
+   is takes time, and others wait. */
+enum { TURN_MOST = 64 };
+
 struct wanted {
 	struct pool *pool;
 	int64_t idle_ms;                /* all that have been idle for so long */
@@ -143,7 +147,8 @@ errand_arrived(struct worker *w, struct mail *m)
 		struct wanted *want = &e->wanted[i];
 
 		if (want->idle_ms < MESSAGE_LONG_MS)
-			(void)handover_take_out(want->pool, UINT_MAX,
+			(void)handover_take_out(want->pool,
+			    want->idle_ms > 0 ? TURN_MOST : UINT_MAX,
 			    want->idle_ms, e->with_keys, &e->handed);
 		if (want->more > 0) {
 			want->more -= handover_take_out(want->pool,
@@ -398,7 +403,7 @@ read_handed(const struct message *m)
 		memcpy(h->bytes, m->raw, m->raw_len);
 	if (message_addr(message_text(m, "address"), &h->addr) == 0)
 		return h;
-	free(h);
+	handed_free(h);
 	return NULL;
 }
 
@@ -430,7 +435,8 @@ take_connection(struct runtime *rt, const struct message *m, int *fds)
 	h = lu != NULL && fds[0] >= 0 ? read_handed(m) : NULL;
 	a = h != NULL ? calloc(1, sizeof(*a)) : NULL;
 	if (a == NULL) {
-		free(h);
+		if (h != NULL)
+			handed_free(h);
 		refuse(&rt->caps, cap, fds[0]);
 		return true;
 	}

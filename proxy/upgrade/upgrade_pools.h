@@ -14,9 +14,10 @@
 struct round;
 
 /*
- * Of every upstream: send what has been idle for so long, and where the other
- * weir waits for connections and the cap is reached, what is idle at all, or
- * close what cannot be sent. done(arg) when every lane has answered and all of
+ * Of every upstream: send what has been idle for so long (a part of it, where
+ * that is much and more than 0 ms), and where the other weir waits for
+ * connections and the cap is reached, what is idle at all, or close what cannot
+ * be sent. done(arg) when every lane has answered and all of
  * it is in the channel's queue, perhaps from inside this call; never, if lanes
  * end meanwhile. False when out of memory, and then nothing comes of it. idle_ms
  * INT64_MAX: only the latter.

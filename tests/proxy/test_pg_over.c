@@ -262,11 +262,43 @@ what_is_no_such_thing_is_closed(void **state)
 	end();
 }
 
+/* A list that comparing would not take for what it is. */
+static void
+settings_that_are_none_are_not_taken(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} rows[] = {
+		{ "a\0001\0a\0002", 8 }, { "a\0001\0A\0002", 8 },
+		{ "a\0001\0b", 6 }, { "a\0001\0\0002", 7 }, { "a\0001", 3 }
+	};
+	struct pg_key *key = key_new();
+	struct packed p;
+	size_t i;
+	int fd;
+
+	(void)state;
+	begin();
+	for (i = 0; i < NELEMS(rows); i++) {
+		p = (struct packed){ 0 };
+		put(&p, 'C', "\1\2\3\4key!", 8);
+		put(&p, 'W', welcome, sizeof(welcome));
+		put(&p, 'S', rows[i].text, rows[i].len);
+		fd = come(key, pg_key_size(key), &p);
+		if (fd >= 0)
+			fail_msg("row %zu was believed", i);
+	}
+	pg_key_free(key);
+	end();
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_known_as_it_was),
+		cmocka_unit_test(settings_that_are_none_are_not_taken),
 		cmocka_unit_test(what_is_missing_or_new_does_no_harm),
 		cmocka_unit_test(
 		    any_byte_may_be_another_and_any_may_be_missing),

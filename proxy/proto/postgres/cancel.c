@@ -73,6 +73,13 @@ static void begin(struct pg_cancel *c);
 
 /* ------------------------------------------------------------ who has asked */
 
+static void
+letter_free(struct letter *l)
+{
+	explicit_bzero(l, sizeof(*l));
+	free(l);
+}
+
 /* Its client may have left, and another one have its number. */
 static void
 came_home(struct worker *w, struct mail *m)
@@ -86,14 +93,14 @@ came_home(struct worker *w, struct mail *m)
 	    CRYPTO_memcmp(pg_session(s)->secret, l->home_secret,
 	    PG_SECRET) == 0)
 		session_close(s);
-	free(l);
+	letter_free(l);
 }
 
 static void
 go_home(struct letter *l)
 {
 	if (l->home == FAR) {
-		free(l);
+		letter_free(l);
 		return;
 	}
 	l->mail.deliver = came_home;
@@ -522,7 +529,7 @@ delivered(struct worker *w, struct mail *m)
 static void
 dropped(struct mail *m)
 {
-	free(container_of(m, struct letter, mail));
+	letter_free(container_of(m, struct letter, mail));
 }
 
 void

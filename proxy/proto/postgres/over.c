@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "proxy/lane.h"
+#include "proxy/proto/postgres/pack.h"
 #include "proxy/proto/postgres/postgres.h"
 
 enum kind {
@@ -148,28 +149,12 @@ pg_over_pack(struct upconn *u, size_t *len)
 
 /* --------------------------------------------------------------------- coming */
 
-/* Names that are not empty, and values, each with its end. */
-static bool
-are_settings(const char *text, size_t len)
-{
-	size_t at = 0;
-
-	while (at < len) {
-		const char *name = pg_string(text, len, &at);
-
-		if (name == NULL || *name == '\0' ||
-		    pg_string(text, len, &at) == NULL)
-			return false;
-	}
-	return len <= PG_SETTINGS_MOST;
-}
-
 static bool
 take_settings(struct pg_settings **to, const char *text, size_t len)
 {
-	if (*to != NULL || len == 0 || !are_settings(text, len))
+	if (*to != NULL)
 		return false;
-	*to = pg_settings_of(text, len);
+	*to = pg_settings_come(text, len);
 	return *to != NULL;
 }
 
@@ -296,21 +281,6 @@ pg_over_adopt(struct upconn *u, const void *packed, size_t len)
 
 /* ----------------------------------------------------------------------- keys */
 
-static bool
-is_secret(const struct pg_key *key, const char *secret)
-{
-	switch (key->kind) {
-	case PG_KEY_PLAIN:
-		return key->secret_len == 0;
-	case PG_KEY_PASSWORD:
-	case PG_KEY_MD5:
-		return strlen(secret) == key->secret_len;
-	case PG_KEY_SCRAM:
-		return key->secret_len == sizeof(struct pg_scram_keys);
-	}
-	return false;
-}
-
 bool
 pg_over_is_key(const void *bytes, size_t len)
 {
@@ -328,5 +298,6 @@ pg_over_is_key(const void *bytes, size_t len)
 	    text[secret_at + head.secret_len] == '\0' &&
 	    strlen(text) == head.user_len && head.user_len > 0 &&
 	    strlen(text + database_at) == head.database_len &&
-	    is_secret(&head, text + secret_at);
+	    pg_key_is_secret((enum pg_key_kind)head.kind, text + secret_at,
+	    head.secret_len);
 }

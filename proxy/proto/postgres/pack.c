@@ -167,6 +167,18 @@ is_list(const struct pg_settings *s)
 	return true;
 }
 
+struct pg_settings *
+pg_settings_come(const char *text, size_t len)
+{
+	struct pg_settings *s = len <= PG_SETTINGS_MOST &&
+	    is_paired(text, len) ? pg_settings_of(text, len) : NULL;
+
+	if (s != NULL && is_list(s))
+		return s;
+	pg_settings_drop(s);
+	return NULL;
+}
+
 int
 pg_settings_unpack(const json_t *j, struct pg_settings **s)
 {
@@ -175,14 +187,10 @@ pg_settings_unpack(const json_t *j, struct pg_settings **s)
 	    NULL;
 	bool is_empty = j == NULL || (text != NULL && len == 0);
 
-	if (!is_empty && text != NULL && is_paired(text, len))
-		*s = pg_settings_of(text, len);
+	if (!is_empty && text != NULL)
+		*s = pg_settings_come(text, len);
 	free(text);
-	if (is_empty || (*s != NULL && is_list(*s)))
-		return 0;
-	pg_settings_drop(*s);
-	*s = NULL;
-	return -1;
+	return is_empty || *s != NULL ? 0 : -1;
 }
 
 /* --------------------------------------------------------------------- keys */
@@ -211,8 +219,8 @@ pg_key_pack(const struct pg_key *key)
 }
 
 /* What a login takes it for: a text, but for keys; of a plain one nothing. */
-static bool
-is_secret(enum pg_key_kind kind, const char *secret, size_t len)
+bool
+pg_key_is_secret(enum pg_key_kind kind, const char *secret, size_t len)
 {
 	switch (kind) {
 	case PG_KEY_PLAIN:
@@ -252,7 +260,7 @@ pg_key_unpack(const json_t *j)
 
 	if (user != NULL && *user != '\0' && database != NULL &&
 	    *database != '\0' && secret != NULL && kind < NELEMS(kinds) &&
-	    is_secret((enum pg_key_kind)kind, secret, len))
+	    pg_key_is_secret((enum pg_key_kind)kind, secret, len))
 		key = pg_key_new(user, database, (enum pg_key_kind)kind,
 		    secret, len);
 	if (secret != NULL)

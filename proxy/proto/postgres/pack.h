@@ -34,9 +34,11 @@ char *pg_bytes_unpack(const json_t *j, size_t most, size_t *len) MUST_CHECK;
 /* A list, or NULL, the empty one. NULL also where there is more than is taken on
    the other side; likewise below. */
 json_t *pg_settings_pack(const struct pg_settings *s) MUST_CHECK;
+/* From its text; NULL: is empty, or none (a name twice, no name, too many, above
+   PG_SETTINGS_MOST), or out of memory. The next one likewise. */
+struct pg_settings *pg_settings_come(const char *text, size_t len) MUST_CHECK;
 /* *s, which is NULL before, gets a reference, or NULL where the list is empty or
-   j is NULL. -1: it is no list (a name twice, no name, above PG_SETTINGS_MOST),
-   or out of memory. */
+   j is NULL; else -1. */
 int pg_settings_unpack(const json_t *j, struct pg_settings **s) MUST_CHECK;
 
 json_t *pg_key_pack(const struct pg_key *key) MUST_CHECK;

@@ -480,9 +480,12 @@ void *pg_over_pack(struct upconn *u, size_t *len);
 bool pg_over_adopt(struct upconn *u, const void *packed, size_t len);
 bool pg_over_is_key(const void *bytes, size_t len);
 
+/* pack.c: is that what a key of that kind has as its secret? A 0 is behind it. */
+bool pg_key_is_secret(enum pg_key_kind kind, const char *secret, size_t len);
+
 /* peer.c: what a connection has before it is greeted. */
 void pg_peer_begin(struct upconn *u);
-/* may a password go there in clear text? To this machine alone. */
+/* May a password go there in clear text? To this machine alone. */
 bool pg_is_near(const struct addr *addr);
 /* count a server's error by its SQLSTATE, and heed what it says of the
    server. */
