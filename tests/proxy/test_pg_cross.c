@@ -25,6 +25,7 @@
 #define SECRET "0123456789abcdef0123456789abcde" Z
 
 static const char whole[] = "{\"pid\": 3145735, \"secret\": \"" SECRET "\", "
+    "\"user\": \"bob\", \"proved\": false, "
     "\"minor\": 0, \"vouched\": true, \"key\": {\"user\": \"ann\", "
     "\"database\": \"shop\", \"kind\": \"password\", \"secret\": \"pw\"}, "
     "\"startup\": \"DateStyle" Z "ISO" Z "\", "
@@ -185,7 +186,9 @@ static const struct lie lies[] = {
 	{ "", "pid", "2147483648" }, { "", "pid", "\"7\"" },
 	{ "", "secret", "" }, { "", "secret", "\"short\"" },
 	{ "", "secret", "\"0" SECRET "\"" }, { "", "secret", "[]" },
-	{ "", "key", "" }, { "", "key", "\"ann\"" }, { "key", "user", "" },
+	{ "", "user", "\"\"" }, { "", "user", "1" },
+	{ "", "user", "\"a" Z "\"" }, { "", "key", "" },
+	{ "", "key", "\"ann\"" }, { "key", "user", "" },
 	{ "key", "user", "\"\"" }, { "key", "user", "\"a" Z "b\"" },
 	{ "key", "user", "\"\\u20ac\"" }, { "key", "database", "\"\"" },
 	{ "key", "database", "1" }, { "key", "kind", "\"admin\"" },
@@ -299,12 +302,54 @@ what_is_too_long_is_not_taken(void **state)
 	lane_scene_end(&s);
 }
 
+/* Who has not shown who he is does not go on where that is asked of him. */
+static void
+a_proof_is_asked_for(void **state)
+{
+	static const struct {
+		const char *conf;
+		bool proved, good;
+	} rows[] = {
+		{ "auth = \"scram-sha-256\"; users = ({ name = \"bob\"; "
+		    "password = \"x\"; });", false, false },
+		{ "auth = \"scram-sha-256\"; users = ({ name = \"bob\"; "
+		    "password = \"x\"; });", true, true },
+		{ "auth = \"scram-sha-256\"; users = ({ name = \"bob\"; "
+		    "auth = \"trust\"; });", false, true },
+		{ "auth = \"trust\"; users = ({ name = \"bob\"; "
+		    "auth = \"scram-sha-256\"; password = \"x\"; });", false, false },
+		{ "auth = \"trust\"; users = ({ name = \"ann\"; "
+		    "auth = \"scram-sha-256\"; password = \"x\"; });", false, true }
+	};
+	struct session *session;
+	struct lane_scene s;
+	char conf[160];
+	json_t *said;
+	size_t i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < NELEMS(rows); i++) {
+		snprintf(conf, sizeof(conf), "postgres = { %s };",
+		    rows[i].conf);
+		lane_scene_begin(&s, "postgres", conf, "");
+		session = arrival(&s, &fd);
+		said = json_of(whole);
+		json_object_set_new(said, "proved",
+		    json_boolean(rows[i].proved));
+		if (adopt(session, said) != rows[i].good)
+			fail_msg("row %zu", i);
+		departure(&s, session, fd);
+		lane_scene_end(&s);
+	}
+}
+
 /* Another version may have less to say. */
 static void
 what_is_missing_has_a_default(void **state)
 {
 	static const char *const names[] = { "minor", "vouched", "startup",
-		"settings", "unnamed", "names" };
+		"settings", "unnamed", "names", "user", "proved" };
 	json_t *said = json_of(whole), *of;
 	struct session *session;
 	struct lane_scene s;
@@ -364,6 +409,7 @@ main(void)
 		cmocka_unit_test(too_many_settings_stay),
 		cmocka_unit_test(lies_are_not_believed),
 		cmocka_unit_test(what_is_too_long_is_not_taken),
+		cmocka_unit_test(a_proof_is_asked_for),
 		cmocka_unit_test(what_is_missing_has_a_default),
 		cmocka_unit_test(all_bytes_go_and_come)
 	};

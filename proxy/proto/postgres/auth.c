@@ -147,8 +147,8 @@ pg_auth_known(const struct pg_listener_conf *conf, const char *user,
 	    pg_users_find(conf->file_users, user) : NULL;
 }
 
-static enum pg_auth_method
-method_of(const struct pg_listener_conf *conf, const char *user,
+enum pg_auth_method
+pg_auth_asks(const struct pg_listener_conf *conf, const char *user,
     const char *database)
 {
 	const struct pg_user *u = record_of(conf, user, database);
@@ -200,12 +200,15 @@ let_in(struct session *s, const char *user, const char *database,
 	}
 	key = pg_auth_key(s->door->conf->upstream, user, database, secret,
 	    keys);
+	ps->user = strdup(user);
 	pg_auth_free(ps->auth);
 	ps->auth = NULL;
-	if (key == NULL)
-		no_memory(s);
-	else
+	if (key != NULL && ps->user != NULL) {
 		pg_let_in(s, key);
+		return;
+	}
+	pg_key_free(key);
+	no_memory(s);
 }
 
 /* ---------------------------------------------------------- its certificate */
@@ -240,9 +243,10 @@ static void
 take_certificate(struct session *s, const char *user, const char *database,
     const struct pg_secret *known)
 {
-	if (is_certified(s, user, database, known))
+	if (is_certified(s, user, database, known)) {
+		pg_session(s)->proved = true;
 		let_in(s, user, database, known, NULL);
-	else
+	} else
 		pg_say_fatal(s, "28000", "certificate authentication failed "
 		    "for user \"%.64s\"", user);
 }
@@ -367,6 +371,7 @@ final(struct session *s, const char *body, size_t len)
 	database = a->database;
 	a->user = a->database = NULL;
 	say(s, 12, out, out_len);
+	pg_session(s)->proved = true;
 	if (!s->closed)
 		let_in(s, user, database, known != NULL &&
 		    known->kind == PG_SECRET_PLAIN ? known : NULL, &keys);
@@ -417,7 +422,7 @@ pg_auth_begin(struct session *s, const char *user, const char *database)
 	struct pg_session *ps = pg_session(s);
 	struct pg_auth *a;
 
-	switch (method_of(conf, user, database)) {
+	switch (pg_auth_asks(conf, user, database)) {
 	case PG_AUTH_TRUST:
 		let_in(s, user, database, known, NULL);
 		return;

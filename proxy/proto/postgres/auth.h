@@ -35,6 +35,9 @@ struct pg_auth {
 /* How one of postgres.users proves who he is. */
 enum pg_auth_method pg_auth_method_of(const struct pg_listener_conf *conf,
     const struct pg_user *u);
+/* And anybody who says that he is that one. */
+enum pg_auth_method pg_auth_asks(const struct pg_listener_conf *conf,
+    const char *user, const char *database);
 /* What weir itself knows of a user; NULL: nothing. */
 const struct pg_secret *pg_auth_known(const struct pg_listener_conf *conf,
     const char *user, const char *database);

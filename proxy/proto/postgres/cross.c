@@ -11,8 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/pack.h"
 #include "proxy/proto/postgres/postgres.h"
+
+enum { USER_MOST = 255 };               /* startup.c takes no more */
 
 /* Of what a client has set and prepared: one message has to take it. */
 enum { STATE_MOST = 112 * 1024 };
@@ -77,6 +80,8 @@ pg_cross_pack(const struct session *s)
 	if (put(j, "pid", json_integer(pg_told_pid(s))) &&
 	    put(j, "secret", pg_bytes_pack(ps->secret, PG_SECRET)) &&
 	    put(j, "minor", json_integer(ps->minor)) &&
+	    put(j, "user", pg_bytes_pack(ps->user, strlen(ps->user))) &&
+	    put(j, "proved", json_boolean(ps->proved)) &&
 	    put(j, "vouched", json_boolean(ps->vouched)) &&
 	    put(j, "key", pg_key_pack(ps->key)) &&
 	    put(j, "startup", pg_settings_pack(ps->startup)) &&
@@ -164,6 +169,36 @@ needs_tls(const struct session *s)
 	    pg_conf(s)->tls == PG_TLS_REQUIRE;
 }
 
+/* Who he is he has shown as this listener wants it shown. One without TLS, as all
+   that come here, has no certificate. */
+static bool
+is_let_in(struct session *s)
+{
+	const struct pg_session *ps = pg_session(s);
+
+	switch (pg_auth_asks(pg_conf(s), ps->user, pg_key_database(ps->key))) {
+	case PG_AUTH_TRUST:
+		return true;
+	case PG_AUTH_SCRAM:
+		return ps->proved;
+	case PG_AUTH_CERT:
+		break;
+	}
+	return false;
+}
+
+/* Another version may not say it. */
+static int
+take_user(struct pg_session *ps, const json_t *j)
+{
+	const char *of_key = pg_key_user(ps->key);
+	size_t len = strlen(of_key);
+
+	ps->user = j != NULL ? pg_bytes_unpack(j, USER_MOST, &len) :
+	    strdup(of_key);
+	return ps->user != NULL && len > 0 && strlen(ps->user) == len ? 0 : -1;
+}
+
 /* What fails half way session_fini takes back. */
 bool
 pg_cross_adopt(struct session *s, const json_t *said)
@@ -175,8 +210,11 @@ pg_cross_adopt(struct session *s, const json_t *said)
 	ps->minor = json_integer_value(json_object_get(said, "minor")) >= 2 ?
 	    2 : 0;
 	ps->vouched = json_is_true(json_object_get(said, "vouched"));
+	ps->proved = json_is_true(json_object_get(said, "proved"));
 	ps->key = pg_key_unpack(json_object_get(said, "key"));
 	if (ps->key == NULL ||
+	    take_user(ps, json_object_get(said, "user")) < 0 ||
+	    !is_let_in(s) ||
 	    take_secret(ps, json_object_get(said, "secret")) < 0 ||
 	    take_number(s, json_object_get(said, "pid")) < 0 ||
 	    pg_settings_unpack(json_object_get(said, "startup"),

@@ -381,6 +381,7 @@ session_fini(struct session *s)
 	pg_settings_drop(ps->settings);
 	pg_settings_drop(ps->named);
 	pg_settings_drop(ps->named_of);
+	free(ps->user);
 	pg_key_free(ps->key);
 	pg_auth_free(ps->auth);
 	pg_console_free(ps->console);

@@ -160,6 +160,8 @@ struct pg_session {
 	bool forsaken;                  /* the connection with its state is lost */
 	bool asked;                     /* has sent a message, before TLS */
 	bool direct;                    /* TLS has begun without that */
+	bool proved;                    /* by SCRAM or its certificate, who it
+					   is: not only believed */
 	bool vouched;                   /* servers have taken what is left of
 					   its start-up packet */
 	uint16_t pins;                  /* bits by enum pg_pin */
@@ -169,6 +171,8 @@ struct pg_session {
 	uint32_t drop_left;             /* bytes of a message to be dropped */
 	int64_t late_ns;                /* when it has to have come in; kept
 					   while it shakes hands */
+	char *user;                     /* as it calls itself, which need not be
+					   its key's; from then on as that */
 	struct pg_key *key;             /* NULL before it is let in, and in
 					   PG_CONSOLE */
 	struct pg_settings *startup;    /* as it asked for when it came */
