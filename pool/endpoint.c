@@ -5,6 +5,7 @@
  */
 #include "pool/endpoint.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -46,6 +47,7 @@ endpoint_new(const char *name, const char *authority, const struct addr *addr,
 	atomic_init(&e->current, true);
 	atomic_init(&e->since_s, (int64_t)time(NULL));
 	atomic_init(&e->last_error, "");
+	pthread_mutex_init(&e->refusal_lock, NULL);
 	return e;
 }
 
@@ -64,7 +66,29 @@ endpoint_drop(struct endpoint *e)
 	free(e->name);
 	free(e->authority);
 	free(e->host);
+	pthread_mutex_destroy(&e->refusal_lock);
 	free(e);
+}
+
+void
+endpoint_refuses(struct endpoint *e, const char *said)
+{
+	pthread_mutex_lock(&e->refusal_lock);
+	snprintf(e->refusal, sizeof(e->refusal), "%s", said);
+	pthread_mutex_unlock(&e->refusal_lock);
+	atomic_store(&e->refuses, true);
+}
+
+bool
+endpoint_refusal(struct endpoint *e, char out[ENDPOINT_REFUSAL])
+{
+	*out = '\0';
+	if (!atomic_load(&e->refuses))
+		return false;
+	pthread_mutex_lock(&e->refusal_lock);
+	memcpy(out, e->refusal, ENDPOINT_REFUSAL);
+	pthread_mutex_unlock(&e->refusal_lock);
+	return true;
 }
 
 void
@@ -86,6 +110,7 @@ endpoint_fault_said(struct endpoint *e, enum endpoint_fault what,
 
 	atomic_fetch_add(&e->faults[what], 1);
 	atomic_store(&e->last_error, text);
+	atomic_store(&e->refuses, false);
 	failing = atomic_fetch_add(&e->failing, 1) + 1;
 	/* Again after as many more: it may not have been ejected for the first,
 	   or have come back. */

@@ -8,6 +8,7 @@
 #ifndef POOL_ENDPOINT_H
 #define POOL_ENDPOINT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +40,8 @@ enum endpoint_bar {
 	BAR_DEMOTED = 16                /* it said that it is not the primary
 					   any more */
 };
+
+enum { ENDPOINT_REFUSAL = 256 };
 
 /* Owned by its references: rosters, sites, upconns. */
 struct endpoint {
@@ -76,7 +79,16 @@ struct endpoint {
 	_Atomic int64_t  since_s;       /* wall clock, of the present state */
 	_Atomic uint64_t faults[N_FAULTS];
 	_Atomic(const char *) last_error;       /* static text; "" = none */
+	/* A login was refused there, and nothing else has happened since. */
+	_Atomic bool     refuses;
+	pthread_mutex_t  refusal_lock;
+	char        refusal[ENDPOINT_REFUSAL];  /* in words; under its lock */
 };
+
+/* It refuses a login, and how that is said. */
+void endpoint_refuses(struct endpoint *e, const char *said);
+/* What was said last; false when it refuses none, then out is "". */
+bool endpoint_refusal(struct endpoint *e, char out[ENDPOINT_REFUSAL]);
 
 /* One reference; its host is the caller's to set, malloc'd. NULL when out of
    memory. */
@@ -99,6 +111,8 @@ endpoint_ok(struct endpoint *e)
 	/* Shared by all workers: written only when there is something to say. */
 	if (atomic_load_explicit(&e->failing, memory_order_relaxed) != 0)
 		atomic_store_explicit(&e->failing, 0, memory_order_relaxed);
+	if (atomic_load_explicit(&e->refuses, memory_order_relaxed))
+		atomic_store_explicit(&e->refuses, false, memory_order_relaxed);
 }
 
 /* Set or take away a bar. True when that changed whether e is usable; then

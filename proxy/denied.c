@@ -103,15 +103,22 @@ denied_upconn(struct upconn *u, const char *user, const char *database,
     const char *said)
 {
 	struct lane *lane = u->pool->worker->owner;
-	const char *endpoint = u->shelf->site->endpoint->name;
+	struct endpoint *endpoint = u->shelf->site->endpoint;
 	char who[WHO_MOST], name[DENIED_NAME], where[DENIED_NAME];
+	char text[2 * DENIED_NAME + SAID_MOST + 32], *at;
 
+	snprintf(text, sizeof(text), "refuses user %s%s%s: %.*s",
+	    denied_name(user, name), database != NULL ? ", database " : "",
+	    database != NULL ? denied_name(database, where) : "",
+	    SAID_MOST, said);
+	/* It comes from the server, and goes to a terminal. */
+	for (at = text; *at != '\0'; at++)
+		if (iscntrl((unsigned char)*at))
+			*at = ' ';
+	endpoint_refuses(endpoint, text);
 	snprintf(who, sizeof(who), "upstream %s", u->pool->conf->name);
 	if (!is_told(&lane->denied.upconns, UPCONNS_MOST, UPCONNS_S, lane,
 	    who))
 		return;
-	log_warn(who, "%s refuses user %s%s%s: %.*s", endpoint,
-	    denied_name(user, name), database != NULL ? ", database " : "",
-	    database != NULL ? denied_name(database, where) : "",
-	    SAID_MOST, said);
+	log_warn(who, "%s %s", endpoint->name, text);
 }

@@ -543,18 +543,22 @@ static void
 lacks_connections(const struct live_upstream *lu, unsigned warm,
     unsigned wanted, char *missing, size_t size)
 {
+	char refusal[ENDPOINT_REFUSAL] = "";
 	const char *error = "", *name = "";
 	size_t i;
 
 	for (i = 0; lu->roster != NULL && i < lu->roster->n &&
 	    error[0] == '\0'; i++) {
-		name = lu->roster->v[i]->name;
-		error = atomic_load(&lu->roster->v[i]->last_error);
+		struct endpoint *e = lu->roster->v[i];
+
+		name = e->name;
+		error = endpoint_refusal(e, refusal) ? refusal :
+		    atomic_load(&e->last_error);
 	}
 	snprintf(missing, size, "upstream %s: %u of %u connections are open"
 	    "%s%s%s%s", lu->conf->name, warm, wanted,
 	    error[0] != '\0' ? " (" : "", error[0] != '\0' ? name : "",
-	    error[0] != '\0' ? ": " : "", error);
+	    error[0] == '\0' ? "" : error == refusal ? " " : ": ", error);
 	if (error[0] != '\0' && strlen(missing) + 1 < size)
 		strcat(missing, ")");
 }

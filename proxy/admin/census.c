@@ -158,8 +158,8 @@ tell_killed(struct census *census, struct caller *c)
 	if (killed)
 		caller_reply_json(c, 200, json_pack("{s:s}", "result", "ok"));
 	else if (all)
-		caller_reply_error(c, 404, "there is no such connection; "
-		    "GET /connections lists them");
+		caller_reply_error(c, 404, "there is no such connection: weir "
+		    "connections lists them");
 	else
 		caller_reply_error(c, 503, "a worker did not answer in time");
 }

@@ -36,8 +36,8 @@ take_id(struct caller *c, const char *pattern, unsigned n)
 		if (*end == '\0' && errno == 0 && id > 0)
 			return id;
 	}
-	caller_reply_error(c, 404, "a connection's ID is a number, as in "
-	    "GET /connections");
+	caller_reply_error(c, 404, "a connection's ID is a number, as weir "
+	    "connections shows it");
 	return 0;
 }
 

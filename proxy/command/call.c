@@ -100,7 +100,10 @@ say(char *why, size_t size, const char *shown, const char *what)
 {
 	int error = errno;
 
-	if (error == EAGAIN || error == EINPROGRESS)
+	if (error == ECONNREFUSED || error == ENOENT)
+		snprintf(why, size, "%s: nothing listens at %s: was it started? "
+		    "Its standard error says why not", what, shown);
+	else if (error == EAGAIN || error == EINPROGRESS)
 		snprintf(why, size, "%s at %s: no answer in time", what,
 		    shown);
 	else

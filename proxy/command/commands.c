@@ -63,7 +63,7 @@ command_fetch(struct order *o, const char *method, const char *path, int64_t ms)
 	}
 	j = json_loads(body, 0, NULL);
 	if (j != NULL && json_string_value(json_object_get(j, "error")) != NULL)
-		command_fail(o, "%.*s: %d: %s", page_len(path), path, status,
+		command_fail(o, "%s",
 		    json_string_value(json_object_get(j, "error")));
 	else
 		command_fail(o, "%.*s: %d: %s", page_len(path), path, status,
@@ -368,8 +368,9 @@ run_wait(struct order *o)
 	for (;;) {
 		int64_t left = until - clock_now_ms();
 
-		if (done(o, at_most(left > 1 ? left : 1, PROBE_MS), why,
-		    sizeof(why))) {
+		/* The last one, too, has time to say why not. */
+		if (done(o, at_most(left > POLL_MS ? left : POLL_MS, PROBE_MS),
+		    why, sizeof(why))) {
 			command_say(o, NULL, "ready");
 			return CLIENT_OK;
 		}
@@ -380,7 +381,8 @@ run_wait(struct order *o)
 			break;
 		clock_pause_ms(at_most(left, POLL_MS));
 	}
-	return command_fail(o, "still not so at %s: %s", o->target.shown, why);
+	return command_fail(o, "not so within %g s: %s",
+	    (double)o->timeout_ms / 1e3, why);
 }
 
 int

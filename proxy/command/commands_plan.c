@@ -74,8 +74,7 @@ ask_plan(struct order *o, const char *path, const char *text)
 	if (status < 0)
 		command_fail(o, "%s", why);
 	else if (status != 200)
-		command_fail(o, "/plan: %d: %s", status, error != NULL ?
-		    error : body);
+		command_fail(o, "%s", error != NULL ? error : body);
 	else if (o->options & OPTION_JSON) {
 		fputs(body, stdout);
 		if (result != NULL && strcmp(result, "invalid") != 0)
@@ -182,8 +181,7 @@ ask_reload(struct order *o, const char *path)
 		command_errors(json_object_get(j, "errors"));
 		client_complain("the reload was refused, nothing has changed");
 	} else
-		command_fail(o, "/reload: %d: %s", status,
-		    error != NULL ? error : body);
+		command_fail(o, "%s", error != NULL ? error : body);
 	json_decref(j);
 	free(body);
 	return status == 200 ? CLIENT_OK : CLIENT_FAILED;

@@ -3,6 +3,7 @@ names, before anybody has come; the first client of each finds one.
 """
 # SPDX-License-Identifier: MIT
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
@@ -95,7 +96,14 @@ def who_may_not_log_in_is_not_tried_again_and_again():
     w = through(o, pool="max = 8; min_idle = 1;", front=TRUST,
                 up='postgres = { warm = ( "alice/shop" ); };')
     until(lambda: len(o.logins) >= 2, "tried")
+    until(lambda: ("%s refuses user alice, database shop: FATAL 28000 role "
+                   '"alice" does not exist)' % o.address)
+          in w.get("/readyz")[1], "why not")
     eq(w.get("/readyz")[0], 503, "ready")
+    until(lambda: re.match("weir: not so within 0.001 s: not ready: upstream "
+                           "back: .* refuses user alice,", command(
+                               "-c", w.file, "wait", "--timeout",
+                               "1ms").stderr), "wait says why")
     check(w.upstream()["connects_total"] < 20, "hammered")
     o.turn_away = None
     w.wait_pool(idle=1)
