@@ -518,6 +518,10 @@ int conf_line(const struct conf *c, int line);
  */
 void conf_warn(const struct conf *c, struct conf_errors *warnings);
 
+/* What is certain to keep weir from binding here and now: folders of Unix sockets
+   that are missing. */
+void conf_missing(const struct conf *c, struct conf_errors *missing);
+
 /* Every key with type, default and help, for `weir -h config`; word not NULL:
    those in whose path it is, false when there is none. */
 bool conf_help(FILE *out, const struct conf_proto *const *protos,

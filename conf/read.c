@@ -501,6 +501,11 @@ read_value(struct load *w, const struct spot *s, const struct conf_key *row,
 		text = read_text(w, s, row->name, v);
 		if (text != NULL && text_ok(w, s, row, v, text))
 			*(char **)field = text;
+		/* It was given: no protocol is to say that it is missing. */
+		else if (text == NULL && strcmp(row->name, "password") == 0 &&
+		    config_setting_type(v) == CONFIG_TYPE_STRING)
+			*(char **)field = arena_copy(&w->source->arena,
+			    config_setting_get_string(v));
 		break;
 	case CONF_NETS:
 		*(struct conf_nets *)field = read_nets(w, s, row, v);

@@ -130,7 +130,7 @@ warn_descriptors(struct warner *w)
 
 /* A Unix socket is made by bind(), its folder is not. */
 static void
-warn_folder(struct warner *w, const struct conf_bind *b)
+find_folder(struct warner *w, const struct conf_bind *b)
 {
 	char folder[sizeof(b->addr.un.sun_path)], *slash;
 	struct stat st;
@@ -260,8 +260,6 @@ warn_listener(struct warner *w, const struct conf_listener *l)
 	    &l->routes[l->n_routes - 1];
 
 	about(w, "listeners.", l->name);
-	for (size_t i = 0; i < l->n_binds; i++)
-		warn_folder(w, &l->binds[i]);
 	warn_nameless(w, l);
 	warn_nets(w, l);
 	warn_listener_tls(w->c, l, say, w);
@@ -349,6 +347,36 @@ append(const struct conf *c, const struct problem *p, struct conf_errors *e)
 		e->v[e->n++] = line;
 }
 
+/* Sorted and written, and gone. */
+static void
+hand_out(const struct conf *c, struct problems *problems, struct conf_errors *to)
+{
+	problems_sort(problems);
+	for (size_t i = 0; i < problems->n; i++)
+		append(c, &problems->v[i], to);
+	problems_fini(problems);
+	free(problems);
+}
+
+void
+conf_missing(const struct conf *c, struct conf_errors *missing)
+{
+	struct problems *problems = calloc(1, sizeof(*problems));
+	struct warner w = { .c = c, .problems = problems };
+
+	if (problems == NULL)
+		return;
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		about(&w, "listeners.", c->listeners[i].name);
+		for (size_t k = 0; k < c->listeners[i].n_binds; k++)
+			find_folder(&w, &c->listeners[i].binds[k]);
+	}
+	about(&w, "admin", "");
+	find_folder(&w, c->admin.bind);
+	find_folder(&w, c->admin.probe_bind);
+	hand_out(c, problems, missing);
+}
+
 void
 conf_warn(const struct conf *c, struct conf_errors *warnings)
 {
@@ -364,15 +392,8 @@ conf_warn(const struct conf *c, struct conf_errors *warnings)
 	}
 	for (size_t i = 0; i < c->n_listeners; i++)
 		warn_listener(&w, &c->listeners[i]);
-	about(&w, "admin", "");
-	warn_folder(&w, c->admin.bind);
-	warn_folder(&w, c->admin.probe_bind);
 	for (size_t i = 0; i < c->n_upstreams; i++)
 		warn_upstream(&w, &c->upstreams[i]);
 	warn_unused(&w);
-	problems_sort(problems);
-	for (size_t i = 0; i < problems->n; i++)
-		append(c, &problems->v[i], warnings);
-	problems_fini(problems);
-	free(problems);
+	hand_out(c, problems, warnings);
 }

@@ -491,6 +491,7 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 	if (!p->ok)
 		return p;
 	conf_warn(p->conf, &p->warnings);
+	conf_missing(p->conf, &p->warnings);
 	if (compare(p, rt) == 0)
 		return p;
 	plan_free(p);

@@ -56,20 +56,24 @@ check_run(const struct check_options *o)
 	    .offline = o->offline };
 	struct conf_errors errors = { 0 }, warnings = { 0 };
 	struct conf *conf = conf_load(&in, &errors);
-	int status = conf != NULL ? CLIENT_OK : CLIENT_FAILED;
+	bool good;
 
-	if (conf != NULL)
+	if (conf != NULL) {
 		conf_warn(conf, &warnings);
+		/* Offline it is another machine's file. */
+		conf_missing(conf, o->offline ? &warnings : &errors);
+	}
+	good = conf != NULL && errors.n == 0;
 	print_lines("", &errors);
 	print_lines("warning: ", &warnings);
 	if (o->json)
-		print_json(conf != NULL ? "ok" : "invalid", &warnings, &errors);
-	else if (conf != NULL)
+		print_json(good ? "ok" : "invalid", &warnings, &errors);
+	else if (good)
 		printf("%s is fine: %zu listener%s, %zu upstream%s\n", o->path,
 		    conf->n_listeners, conf->n_listeners == 1 ? "" : "s",
 		    conf->n_upstreams, conf->n_upstreams == 1 ? "" : "s");
 	conf_errors_fini(&warnings);
 	conf_errors_fini(&errors);
 	conf_free(conf);
-	return status;
+	return good ? CLIENT_OK : CLIENT_FAILED;
 }

@@ -20,6 +20,7 @@ warnings_of(enum row_kind kind, const char *text)
 
 	assert_non_null(out);
 	conf_warn(c, &warnings);
+	conf_missing(c, &warnings);
 	for (size_t i = 0; i < warnings.n; i++)
 		fprintf(out, "%s\n", warnings.v[i]);
 	fclose(out);
