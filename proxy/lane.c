@@ -407,9 +407,10 @@ empty_arrived(struct worker *w, struct mail *m)
 	runtime_lane_empty(w->owner);
 }
 
-/* Close the sessions that f names; the loop survives whatever closes then. */
+/* Close the sessions, or those that ask for nothing; the loop survives whatever
+   closes then. *n: how many more. Are there any left? */
 static bool
-close_sessions(struct lane *lane, bool idle_only)
+close_sessions(struct lane *lane, bool idle_only, unsigned *n)
 {
 	struct list *d, *tmp, *l, *next;
 	bool left = false;
@@ -424,8 +425,10 @@ close_sessions(struct lane *lane, bool idle_only)
 			next = l->next;
 			if (!idle_only)
 				session_cut(s);
-			else if (exchange_first(s) == NULL)
+			else if (exchange_first(s) == NULL) {
 				session_finish(s);
+				++*n;
+			}
 			/* Its lease may have gone to the next one, and that
 			   may have failed and gone too. */
 			if (next != &door->sessions && !list_linked(next))
@@ -437,6 +440,16 @@ close_sessions(struct lane *lane, bool idle_only)
 	return left;
 }
 
+/* The first time, when most of them go; not who has just been answered since. */
+static void
+tell_closed(struct lane *lane, unsigned n)
+{
+	if (n > 0 && !lane->grace_told)
+		log_info("drain", "%u client%s nothing to ask: closed", n,
+		    n == 1 ? " has" : "s have");
+	lane->grace_told = true;
+}
+
 static void
 drain_step(struct deadline *d)
 {
@@ -444,10 +457,12 @@ drain_step(struct deadline *d)
 	struct worker *w = &lane->worker;
 	struct list *l, *tmp;
 	bool left = false;
+	unsigned n = 0;
 
-	if (w->now_ns >= lane->grace_ends_ns)
-		left = close_sessions(lane, true);
-	else list_each(l, tmp, &lane->doors)
+	if (w->now_ns >= lane->grace_ends_ns) {
+		left = close_sessions(lane, true, &n);
+		tell_closed(lane, n);
+	} else list_each(l, tmp, &lane->doors)
 		left = left || !door_is_empty(container_of(l, struct door,
 		    link));
 	if (left)
@@ -476,13 +491,14 @@ end_arrived(struct worker *w, struct mail *m)
 	struct lane *lane = w->owner;
 	struct runtime *rt = lane->runtime;
 	struct list *l, *tmp;
+	unsigned n = 0;
 
 	plain_dropped(m);
 	deadline_clear(&lane->drain_step);
 	transfer_end(&lane->transfer);
 	list_each(l, tmp, &lane->doors)
 		door_close(container_of(l, struct door, link));
-	(void)close_sessions(lane, false);
+	(void)close_sessions(lane, false, &n);
 	runtime_close_pools(rt, w->index);
 	worker_stop(w);
 }

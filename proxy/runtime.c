@@ -229,12 +229,26 @@ end_or_finish(struct runtime *rt)
 		end_lanes(rt);
 }
 
+static unsigned long long
+clients_left(const struct runtime *rt)
+{
+	unsigned long long n = 0;
+	const struct list *l;
+
+	for (l = rt->listeners.next; l != &rt->listeners; l = l->next)
+		n += atomic_load(&container_of(l, const struct live_listener,
+		    link)->listener->active);
+	return n;
+}
+
 static void
 drain_timed_out(struct deadline *d)
 {
 	struct runtime *rt = container_of(d, struct runtime, drain);
+	unsigned long long n = clients_left(rt);
 
-	log_warn(NULL, "drain_timeout has passed: what still runs is cut");
+	log_warn(NULL, "drain_timeout has passed: %llu client%s cut", n,
+	    n == 1 ? " is" : "s are");
 	end_or_finish(rt);
 }
 

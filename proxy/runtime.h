@@ -74,6 +74,7 @@ struct lane {
 					   numbered */
 	struct access_clock access_clock;
 	int64_t grace_ends_ns;          /* draining: idle clients close then */
+	bool grace_told;                /* who is closed then was said */
 	struct deadline drain_step;
 	struct transfer transfer;       /* of clients to another weir */
 };
