@@ -180,7 +180,9 @@ function summarize(s, found) {
   say(first.querySelector('.sign'), worst < WARN ? '✓' : SIGNS[worst]);
   say(first.querySelector('.said'), worst < WARN ? allWell(s) : wrong.length === 1 ?
     'One thing is not as it should be' : wrong.length + ' things are not as they should be');
-  const rows = found.slice(0, TROUBLES_MOST);
+  // What is only to be known comes last, behind a word of its own.
+  const rows = found.slice(0, TROUBLES_MOST).map(t =>
+    t.level > NOTE || t.ago ? t : { ...t, text: 'Hint: ' + t.text });
   if (found.length > rows.length) rows.push({ level: NOTE, at: 'upstreams-head',
     text: `and ${found.length - rows.length} more, marked below` });
   keep($('troubles'), rows, kindOf, trouble);
