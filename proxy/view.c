@@ -306,6 +306,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	v->cap = atomic_load(&up->most);
 	v->paused = atomic_load(&up->paused);
 	v->open = upstream_open(up);
+	v->elsewhere = upstream_elsewhere(up);
 	for (i = 0; i < up->n_pools; i++)
 		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);
 	v->pin_names = up->peer != NULL ? up->peer->pins : NULL;

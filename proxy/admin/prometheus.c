@@ -332,7 +332,8 @@ pool_states(FILE *out, const struct metric *m, const struct view *v)
 		const struct { const char *name; uint64_t n; } states[] = {
 			{ "idle", up->idle },
 			{ "leased", up->leased },
-			{ "connecting", up->connecting }
+			{ "connecting", up->connecting },
+			{ "elsewhere", up->elsewhere }
 		};
 
 		for (k = 0; k < NELEMS(states); k++)

@@ -218,6 +218,23 @@ show_paused(FILE *out, const json_t *rows)
 	}
 }
 
+/* Those whose numbers do not add up here alone. */
+static void
+show_elsewhere(FILE *out, const json_t *rows)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++) {
+		const json_t *u = json_array_get(rows, i);
+		long long n = number_in(u, "pool", "elsewhere");
+
+		if (n > 0)
+			fprintf(out, "%s: of those open %lld %s another weir's, "
+			    "while an upgrade lasts\n", text_of(u, "name"), n,
+			    n == 1 ? "is" : "are");
+	}
+}
+
 /* Those of whose exchanges some are made to fail. */
 static void
 show_faults(FILE *out, const json_t *rows)
@@ -272,6 +289,7 @@ show_pools(FILE *out, const json_t *rows)
 	table_end(&t, out);
 	show_paused(out, rows);
 	show_faults(out, rows);
+	show_elsewhere(out, rows);
 }
 
 /* What the pools should be, by what was wanted of late. */
