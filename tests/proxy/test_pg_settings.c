@@ -214,6 +214,24 @@ lists_behave_as_tables_do(void **state)
 		pg_settings_set(&lists[i], NULL);
 }
 
+static void
+no_more_names_fit_than_can_be_compared(void **state)
+{
+	struct pg_settings *s = NULL;
+	char name[16];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < PG_SETTINGS_NAMES; i++) {
+		snprintf(name, sizeof(name), "a.n%u", i);
+		assert_true(pg_settings_fit(s, name, "1"));
+		change(&s, name, "1");
+	}
+	assert_false(pg_settings_fit(s, "a.more", "1"));
+	assert_true(pg_settings_fit(s, "A.N7", "2"));
+	pg_settings_set(&s, NULL);
+}
+
 int
 main(void)
 {
@@ -224,6 +242,7 @@ main(void)
 		cmocka_unit_test(equal_ones_may_differ_in_order_and_spelling),
 		cmocka_unit_test(a_text_becomes_a_list),
 		cmocka_unit_test(what_is_too_much_changes_nothing),
+		cmocka_unit_test(no_more_names_fit_than_can_be_compared),
 		cmocka_unit_test(lists_behave_as_tables_do),
 	};
 

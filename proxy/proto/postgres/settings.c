@@ -98,17 +98,21 @@ add(struct pg_settings *s, const char *name, const char *value)
 	s->len += (uint32_t)(name_len + value_len);
 }
 
-/* Bytes that it will have; value NULL = without that name. */
+/* Bytes that it will have, and names; value NULL = without that one. */
 static size_t
-size_with(const struct pg_settings *s, const char *name, const char *value)
+size_with(const struct pg_settings *s, const char *name, const char *value,
+    unsigned *names)
 {
 	size_t size = value != NULL ? strlen(name) + strlen(value) + 2 : 0;
 	const char *each, *of_each;
-	uint32_t at = 0;
+	uint32_t at = 0, from = 0;
 
-	while (pg_settings_next(s, &at, &each, &of_each))
-		if (strcasecmp(each, name) != 0)
-			size += strlen(each) + strlen(of_each) + 2;
+	*names = value != NULL;
+	for (; pg_settings_next(s, &at, &each, &of_each); from = at)
+		if (strcasecmp(each, name) != 0) {
+			size += at - from;
+			++*names;
+		}
 	return size;
 }
 
@@ -116,21 +120,25 @@ bool
 pg_settings_fit(const struct pg_settings *s, const char *name,
     const char *value)
 {
-	return size_with(s, name, value) <= PG_SETTINGS_CARRIED;
+	unsigned names;
+
+	return size_with(s, name, value, &names) <= PG_SETTINGS_CARRIED &&
+	    names <= PG_SETTINGS_NAMES;
 }
 
 int
 pg_settings_change(struct pg_settings **s, const char *name, const char *value)
 {
 	const char *now = pg_settings_find(*s, name), *each, *of_each;
-	size_t room;
 	struct pg_settings *changed;
 	uint32_t at = 0;
+	unsigned names;
+	size_t room;
 
 	if (value == NULL ? now == NULL :
 	    now != NULL && strcmp(now, value) == 0)
 		return 0;
-	room = size_with(*s, name, value);
+	room = size_with(*s, name, value, &names);
 	if (room > PG_SETTINGS_MOST)
 		return -1;
 	changed = malloc(sizeof(*changed) + room);

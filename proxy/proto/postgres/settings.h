@@ -19,10 +19,12 @@
 
 enum {
 	PG_SETTINGS_MOST = 64 * 1024,   /* bytes of a list */
-	PG_SETTINGS_CARRIED = 40 * 1024 /* up to here a client may fill one: what
+	PG_SETTINGS_CARRIED = 40 * 1024,
+					/* up to here a client may fill one: what
 					   the server reports of its own accord,
 					   and a reset takes back to the start-up
 					   packet, has room above */
+	PG_SETTINGS_NAMES = 500         /* likewise: each is compared with all */
 };
 
 struct pg_settings {
@@ -55,7 +57,8 @@ const char *pg_settings_find(const struct pg_settings *s, const char *name);
 bool pg_settings_equal(const struct pg_settings *a,
     const struct pg_settings *b);
 
-/* Would a list that is kept stay within PG_SETTINGS_CARRIED with it? */
+/* Would the list stay within PG_SETTINGS_CARRIED and PG_SETTINGS_NAMES with
+   it? */
 bool pg_settings_fit(const struct pg_settings *s, const char *name,
     const char *value);
 
