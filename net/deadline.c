@@ -53,6 +53,7 @@ deadline_set_since(struct worker *w, struct deadline *d, int64_t in_ms,
 {
 	struct duration *list;
 	struct list *before;
+	int64_t at_ns;
 
 	list_remove(&d->link);
 	if (in_ms >= INT64_MAX / NS_PER_MS / 2)
@@ -64,11 +65,13 @@ deadline_set_since(struct worker *w, struct deadline *d, int64_t in_ms,
 	    container_of(before, struct deadline, link)->at_ns > d->at_ns)
 		before = before->prev;
 	list_prepend(before, &d->link);
-	if (d->at_ns < w->timer_at_ns) {
-		w->timer_at_ns = d->at_ns;
+	/* One that was due before it was set is due now: the timer was not late
+	   for it. */
+	at_ns = d->at_ns > w->now_ns ? d->at_ns : w->now_ns;
+	if (at_ns < w->timer_at_ns) {
+		w->timer_at_ns = at_ns;
 		ev_timer_stop(w->loop, &w->timer);
-		ev_timer_set(&w->timer, (double)(d->at_ns - w->now_ns) / 1e9,
-		    0.);
+		ev_timer_set(&w->timer, (double)(at_ns - w->now_ns) / 1e9, 0.);
 		ev_timer_start(w->loop, &w->timer);
 	}
 }

@@ -121,11 +121,13 @@ no_time_to_wait(struct ev_loop *loop, struct ev_idle *watcher, int revents)
 static void
 timer_arm(struct worker *w, int64_t at_ns)
 {
+	/* Due already: set by a deadline that passed just now. */
+	if (at_ns < w->now_ns)
+		at_ns = w->now_ns;
 	w->timer_at_ns = at_ns;
 	if (at_ns == INT64_MAX)
 		return;
-	ev_timer_set(&w->timer, at_ns > w->now_ns ?
-	    (double)(at_ns - w->now_ns) / 1e9 : 0., 0.);
+	ev_timer_set(&w->timer, (double)(at_ns - w->now_ns) / 1e9, 0.);
 	ev_timer_start(w->loop, &w->timer);
 }
 

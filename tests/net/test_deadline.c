@@ -323,6 +323,43 @@ slow_turn_expires_what_is_due(void **state)
 }
 
 static void
+set_long_ago(struct alarm *a, int64_t in_ms)
+{
+	deadline_init(&a->deadline, rang);
+	deadline_set_since(&t.workers[0], &a->deadline, in_ms,
+	    t.now_ns - 30000 * NS_PER_MS);
+}
+
+static struct alarm late;
+
+static void
+set_late(struct deadline *d)
+{
+	(void)d;
+	set_long_ago(&late, 500);
+}
+
+/* One that is due before it is set is no sign that the process was stopped. */
+static void
+deadline_of_long_ago_keeps_nobody_waiting(void **state)
+{
+	struct alarm a = alarm_of('a'), b = alarm_of('b');
+
+	(void)state;
+	begin();
+	set_long_ago(&a, 500);
+	turns_pass(&t, 0);
+	assert_string_equal(passed, "a");
+	/* Set when those of its duration have been looked at. */
+	late = alarm_of('l');
+	deadline_init(&b.deadline, set_late);
+	set(&b, 1000);
+	turns_pass(&t, 1000);
+	assert_string_equal(passed, "al");
+	turns_end(&t);
+}
+
+static void
 model_of_many_deadlines_agrees(void **state)
 {
 	enum { MANY = 200, STEPS = 4000 };
@@ -381,6 +418,7 @@ main(void)
 		cmocka_unit_test(many_durations_all_pass_at_their_time),
 		cmocka_unit_test(lists_that_have_run_empty_are_taken_over),
 		cmocka_unit_test(late_turn_expires_nothing_at_first),
+		cmocka_unit_test(deadline_of_long_ago_keeps_nobody_waiting),
 		cmocka_unit_test(slow_turn_expires_what_is_due),
 		cmocka_unit_test(model_of_many_deadlines_agrees),
 	};
