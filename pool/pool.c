@@ -255,6 +255,7 @@ pool_set_roster(struct pool *p, struct roster *r)
 	list_each(l, tmp, &p->asks)
 		ask_rebind(container_of(l, struct ask, link));
 	pool_ask_around(p);
+	transfer_turn(p);       /* what is idle may be of use to others now */
 	upkeep_warm_returned(p);
 	upkeep_warm(p);
 }
@@ -508,8 +509,8 @@ pool_publish_waiting(struct pool *p)
 	if (p->upstream->n_pools == 1)
 		atomic_store_explicit(&p->oldest_ns, since,
 		    memory_order_relaxed);
-	else
-		atomic_store(&p->oldest_ns, since);
+	else if (atomic_exchange(&p->oldest_ns, since) < since)
+		transfer_turn(p);
 	if (p->unserved == 0)
 		deadline_clear(&p->holding);
 	if (p->unserved > 0 && p->exhausted_since_ns == 0)

@@ -170,6 +170,7 @@ struct pool {
 					   nothing is opening */
 	_Atomic int64_t  oldest_ns;     /* published: since when the first one
 					   waits; INT64_MAX = none */
+	_Atomic bool     is_called;     /* a letter says: look around */
 	_Atomic unsigned idle;          /* published */
 	_Atomic unsigned leased;
 	_Atomic unsigned pinned;        /* of the leased */

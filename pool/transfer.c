@@ -260,3 +260,63 @@ transfer_wanted(struct pool *p)
 {
 	wish_on(p, 0);
 }
+
+/* ------------------------------------------------------------------- turns */
+
+static void
+turn_arrived(struct worker *w, struct mail *m)
+{
+	struct parcel *parcel = parcel_of(m);
+	struct pool *p = parcel->to;
+
+	(void)w;
+	free(parcel);
+	/* First: what is told from now on is seen or told again. */
+	atomic_store(&p->is_called, false);
+	pool_ask_around(p);
+}
+
+/* If memory is short it looks around with its next tick. */
+static void
+call(struct pool *to)
+{
+	struct parcel *parcel;
+
+	if (atomic_exchange(&to->is_called, true))
+		return;
+	parcel = parcel_new(to, 0, turn_arrived, wish_dropped);
+	if (parcel != NULL)
+		worker_post(to->worker, &parcel->mail);
+	else
+		atomic_store(&to->is_called, false);
+}
+
+static bool
+is_idle_anywhere(const struct upstream *up)
+{
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++)
+		if (atomic_load(&up->pools[i]->idle) > 0)
+			return true;
+	return false;
+}
+
+void
+transfer_turn(struct pool *p)
+{
+	struct upstream *up = p->upstream;
+	size_t i;
+
+	/* Nearly always nothing is while many wait: letters cost. */
+	if (up->n_pools == 1 || !is_idle_anywhere(up))
+		return;
+	for (i = 0; i < up->n_pools; i++) {
+		struct pool *other = up->pools[i];
+
+		if (other != p &&
+		    atomic_load(&other->oldest_ns) != INT64_MAX &&
+		    pool_elder(other) == NULL)
+			call(other);
+	}
+}

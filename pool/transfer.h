@@ -25,4 +25,12 @@ void transfer_slot(struct pool *p);
 /* Asks began to wait here: ask workers that have idle connections for one. */
 void transfer_wanted(struct pool *p);
 
+/*
+ * Who came first may have been served, or gone, or what is idle here may be of
+ * use now: whoever comes first on other workers looks around once more. Until
+ * now he may have left alone what is idle, here, there or with a third, for it
+ * was not for him. Never acts within this call.
+ */
+void transfer_turn(struct pool *p);
+
 #endif

@@ -683,6 +683,25 @@ run(unsigned workers, uint64_t seed)
 	run_end();
 }
 
+/* Those that have failed. */
+static const struct {
+	unsigned workers;
+	uint64_t seed;
+} once_failed[] = {
+	{ 2, 14481450 },        /* parked when its time was over: a stall? */
+	{ 3, 14480313 }         /* who came first rides along after all */
+};
+
+static void
+run_those_that_failed(unsigned workers)
+{
+	unsigned i;
+
+	for (i = 0; i < NELEMS(once_failed); i++)
+		if (once_failed[i].workers == workers)
+			run(workers, once_failed[i].seed);
+}
+
 static void
 runs(unsigned workers)
 {
@@ -690,6 +709,8 @@ runs(unsigned workers)
 	uint64_t n = dice_number("MODEL_RUNS", RUNS), i;
 
 	tracing = getenv("MODEL_TRACE") != NULL;
+	if (getenv("MODEL_SEED") == NULL)
+		run_those_that_failed(workers);
 	grants = refusals = joint = followed = pinned = 0;
 	for (i = 0; i < n; i++) {
 		print_message("%u workers, MODEL_SEED=%llu\n", workers,
@@ -700,7 +721,7 @@ runs(unsigned workers)
 	    "%u pinned, %u refusals\n", (unsigned long long)n * STEPS, grants,
 	    joint, followed, pinned, refusals);
 	/* It was about something. */
-	assert_true(n < 10 || (joint > n * STEPS / 50 && followed > n &&
+	assert_true(n < RUNS || (joint > n * STEPS / 50 && followed > n &&
 	    pinned > n && refusals > 0));
 }
 

@@ -502,6 +502,71 @@ queue_is_as_long_as_all_workers_make_it(void **state)
 	scene_end(&s);
 }
 
+/* Two places, both taken on the second worker: an idle one at the first
+   endpoint, which is barred, and a leased one at the other, which is full. */
+static void
+begin_beside_a_barred_one(struct client *holder)
+{
+	struct client c;
+
+	scene_begin(&s, 2, 2);
+	s.conf.pool.max = 2;
+	scene_start(&s);
+	scene_set_roster(&s, 1);
+	client_come(&c, &s, 1);
+	client_return(&c);
+	scene_set_roster(&s, 3);
+	atomic_store(&s.endpoints[1]->most, 1);
+	(void)endpoint_bar(s.endpoints[0], BAR_CHECK, true, s.turns.now_ns);
+	client_come(holder, &s, 1);
+	assert_ptr_equal(holder->lease->u->shelf->site->endpoint,
+	    s.endpoints[1]);
+}
+
+/* What is idle was left alone while somebody elsewhere came first. */
+static void
+who_comes_first_now_looks_around_again(void **state)
+{
+	struct client holder, elder, c;
+
+	(void)state;
+	begin_beside_a_barred_one(&holder);
+	client_come(&elder, &s, 0);
+	scene_pass(&s, 20);
+	client_come(&c, &s, 1);
+	assert_int_equal(c.state, CLIENT_WAITS);
+	/* The place of the idle one would do now, but nobody says so. */
+	atomic_store(&s.endpoints[1]->most, 2);
+	client_cancel(&elder);
+	scene_run(&s);
+	assert_int_equal(c.state, CLIENT_HOLDS);
+	assert_int_equal(scene_count(&s, UPCONN_IDLE), 0);
+	client_return(&c);
+	client_return(&holder);
+	scene_end(&s);
+}
+
+/* The first worker was told before the second, which has the connection. */
+static void
+bar_that_ends_gives_what_is_idle_to_who_waits_elsewhere(void **state)
+{
+	struct client holder, c;
+
+	(void)state;
+	begin_beside_a_barred_one(&holder);
+	client_come(&c, &s, 0);
+	assert_int_equal(c.state, CLIENT_WAITS);
+	(void)endpoint_bar(s.endpoints[0], BAR_CHECK, false, s.turns.now_ns);
+	pool_set_roster(scene_pool(&s, 1),
+	    roster_keep(scene_pool(&s, 1)->roster));
+	scene_run(&s);
+	assert_int_equal(c.state, CLIENT_HOLDS);
+	assert_int_equal(scene_connects(&s), 2);
+	client_return(&c);
+	client_return(&holder);
+	scene_end(&s);
+}
+
 /* Mail that is still under way when a worker has ended. */
 static void
 mail_left_over_gives_back_what_it_carries(void **state)
@@ -562,6 +627,9 @@ main(void)
 		cmocka_unit_test(
 		    warming_takes_none_of_many_places_others_wait_for),
 		cmocka_unit_test(queue_is_as_long_as_all_workers_make_it),
+		cmocka_unit_test(who_comes_first_now_looks_around_again),
+		cmocka_unit_test(
+		    bar_that_ends_gives_what_is_idle_to_who_waits_elsewhere),
 		cmocka_unit_test(mail_left_over_gives_back_what_it_carries),
 	};
 
