@@ -153,6 +153,10 @@ get_ready(struct caller *c)
 		caller_reply_text(c, 200, "ready\n");
 		return;
 	}
+	/* Whoever may probe is not to learn from a server's words who logs in
+	   there. */
+	if (c->probe)
+		missing[strcspn(missing, "(")] = '\0';
 	snprintf(text, sizeof(text), "not ready: %s\n", missing);
 	caller_reply_text(c, 503, text);
 }

@@ -7,7 +7,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, put, run, until
+from case import case, check, eq, port, put, run, until
 from postgres import Client, scram_secret, through
 from postgres_origin import PgOrigin
 from weir import command, one
@@ -93,13 +93,19 @@ def the_upstreams_user_is_warm_for_all():
 def who_may_not_log_in_is_not_tried_again_and_again():
     o = PgOrigin()
     o.turn_away = "28000", 'role "alice" does not exist'
+    probe = port()
     w = through(o, pool="max = 8; min_idle = 1;", front=TRUST,
-                up='postgres = { warm = ( "alice/shop" ); };')
+                up='postgres = { warm = ( "alice/shop" ); };',
+                admin='probe_bind = "127.0.0.1:%d";' % probe)
     until(lambda: len(o.logins) >= 2, "tried")
     until(lambda: ("%s refuses user alice, database shop: FATAL 28000 role "
                    '"alice" does not exist)' % o.address)
           in w.get("/readyz")[1], "why not")
     eq(w.get("/readyz")[0], 503, "ready")
+    status, body, _ = w.admin_request("GET", "/readyz",
+                                      at=("127.0.0.1", probe))
+    check(status == 503 and "back: 0 of 1" in body and "alice" not in body,
+          "a probe is told %d %r" % (status, body))
     until(lambda: re.match("weir: not so within 0.001 s: not ready: upstream "
                            "back: .* refuses user alice,", command(
                                "-c", w.file, "wait", "--timeout",
