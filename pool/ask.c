@@ -59,8 +59,8 @@ ask_wait_from(struct ask *a)
 	    p->conf->pool.queue_timeout_ms, a->since_ns);
 }
 
-/* One that has waited elsewhere, for a pin or for a pause to end, goes to those who
-   came when it did: others look at who is first to know who is oldest. */
+/* One that has waited elsewhere, for a pin or for a pause to end, goes to those
+   who came when it did: others look at who is first to know who is oldest. */
 static void
 insert(struct ask *a)
 {
