@@ -108,6 +108,7 @@ transfer_read_text(const json_t *j, char **out, size_t most)
 		(*out)[len] = '\0';
 		return 0;
 	}
+	explicit_bzero(*out, len + 1);          /* half of a password, maybe */
 	free(*out);
 	*out = NULL;
 	return -1;

@@ -575,6 +575,8 @@ pg_cancel_from_afar(struct runtime *rt, const json_t *said)
 	    "secret"), sizeof(l->secret), &l->len);
 
 	if (secret == NULL || pid <= 0 || pid > INT32_MAX) {
+		if (secret != NULL)
+			explicit_bzero(secret, l->len);
 		free(secret);
 		free(l);
 		return;
