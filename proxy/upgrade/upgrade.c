@@ -221,7 +221,8 @@ given(void *arg)
 	counts_tell(up->counts, rt, upgrade_say, up);
 	up->phase = UPGRADE_GOING;
 	upgrade_say(up, json_pack("{s:s,s:I}", "is", "go", "log_dropped",
-	    (json_int_t)(writer_dropped(rt->writer) + rt->log_dropped)));
+	    (json_int_t)writer_dropped(rt->writer) +
+	    (json_int_t)rt->log_dropped));
 	deadline_set(&rt->main, &up->limit, GO_MS);
 }
 

@@ -19,8 +19,6 @@
 #include "proxy/upgrade/upgrade_parts.h"
 #include "proxy/upgrade/upgrade_state.h"
 
-extern char **environ;
-
 /* -------------------------------------------------------------------- sockets */
 
 struct each {
@@ -119,8 +117,8 @@ upgrade_tell_beginning(struct upgrade *up)
 	    "{s:s,s:s,s:I,s:i,s:I,s:I,s:I,s:b,s:b,s:I,s:s}", "is", "hello",
 	    "version", WEIR_VERSION, "pid", (json_int_t)getpid(), "side",
 	    (int)!rt->caps.side, "generation",
-	    (json_int_t)(rt->gen->number + up->heir.served), "upgrades",
-	    (json_int_t)up->count, "last_id",
+	    (json_int_t)rt->gen->number + (json_int_t)up->heir.served,
+	    "upgrades", (json_int_t)up->count, "last_id",
 	    (json_int_t)atomic_load(&rt->last_id), "keys", true, "alone",
 	    up->heir.left, "replaced", (json_int_t)up->replaced, "died",
 	    up->died != NULL ? up->died : ""), NULL, 0, &rt->caps.fd, 1);
@@ -143,8 +141,9 @@ upgrade_tell_beginning(struct upgrade *up)
 static char **
 environment(int fd)
 {
-	static const char *const not[] = { UPGRADE_VARIABLE "=", "LISTEN_PID=",
-		"LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=", NULL };
+	static const char *const not[] = { (UPGRADE_VARIABLE "="),
+		"LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=",
+		"WATCHDOG_PID=", NULL };
 	size_t n = 0, k, i;
 	char **env;
 

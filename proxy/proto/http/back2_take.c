@@ -387,7 +387,8 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	h2_text_begin(&b->text, &u->conn.w->blocks, st != NULL && st->final ?
 	    H2_TRAILERS : H2_ANSWER, HTTP_FIELDS_MAX, BACK2_HEAD_MOST);
 	if (b->heading != NULL)
-		b->text.to_head = http_of(st->x)->head->method == HTTP_M_HEAD;
+		b->text.to_head = http_of(b->heading->x)->head->method ==
+		    HTTP_M_HEAD;
 	return 0;
 }
 

@@ -12,6 +12,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <assert.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -268,9 +269,11 @@ send_it(struct pg_cancel *c)
 static void
 go_on(struct pg_cancel *c)
 {
-	if (proxy_header_send_own(conn_fd(&c->conn), c->proxy) < 0)
+	if (proxy_header_send_own(conn_fd(&c->conn), c->proxy) < 0) {
 		over(c, true);
-	else if (c->ssl == NULL)
+		return;
+	}
+	if (c->ssl == NULL)
 		send_it(c);
 	else if (!c->asks_tls)
 		secure(c);
@@ -327,10 +330,12 @@ static void
 begin(struct pg_cancel *c)
 {
 	struct upconn *u = c->u;
-	int got = prepare_tls(c) < 0 ? -1 : conn_connect(&c->conn,
+	int got;
+
+	assert(u != NULL);      /* pg_cancel_is_over() frees who still waits */
+	got = prepare_tls(c) < 0 ? -1 : conn_connect(&c->conn,
 	    u->pool->worker, &u->shelf->site->endpoint->addr, WORKER_PRI_FAR,
 	    &cancel_ops);
-
 	if (got < 0) {
 		pg_upconn(u)->cancel = NULL;
 		tell_askers(pg_upconn(u));

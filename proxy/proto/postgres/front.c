@@ -358,9 +358,8 @@ code_of(enum fail why)
 	case FAIL_DRAINED:
 		return "57P01";         /* admin_shutdown */
 	case FAIL_BAD_RESPONSE:
-		return "08P01";         /* protocol_violation */
 	case FAIL_BAD_REQUEST:
-		return "08P01";
+		return "08P01";         /* protocol_violation */
 	case FAIL_INJECTED:
 		return "58000";         /* system_error */
 	case FAIL_CANCELLED:

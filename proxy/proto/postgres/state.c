@@ -49,40 +49,40 @@ const struct pg_refusal_row pg_refusals[PG_N_REFUSALS] = {
 
 /* ------------------------------------------------------------- what is left */
 
-/* Flag of a text, tag of what was done, pin. A tag that is a prefix of what the
+/* Flag of a text, pin, tag of what was done. A tag that is a prefix of what the
    server says counts; "" = whatever was done. */
 struct trace {
 	unsigned flag;
-	const char *tag;
 	enum pg_pin pin;
+	const char *tag;
 };
 
 static const struct trace begins[] = {
-	{ PG_SCAN_LISTEN, "LISTEN", PG_PIN_LISTEN },
-	{ PG_SCAN_PREPARE, "PREPARE", PG_PIN_PREPARE },
-	{ PG_SCAN_HOLD, "DECLARE CURSOR", PG_PIN_HOLD },
-	{ PG_SCAN_TEMP, "", PG_PIN_TEMP },
-	{ PG_SCAN_ADVISORY, "", PG_PIN_ADVISORY },
-	{ PG_SCAN_SET_CONFIG, "", PG_PIN_SET_CONFIG },
-	{ PG_SCAN_SET, "SET", PG_PIN_SET },
-	{ PG_SCAN_SET_ROLE, "SET", PG_PIN_ROLE },
-	{ PG_SCAN_SET_USER, "SET", PG_PIN_USER },
-	{ PG_SCAN_LOAD, "LOAD", PG_PIN_LOAD },
-	{ PG_SCAN_UNSURE, "", PG_PIN_UNSURE }
+	{ PG_SCAN_LISTEN, PG_PIN_LISTEN, "LISTEN" },
+	{ PG_SCAN_PREPARE, PG_PIN_PREPARE, "PREPARE" },
+	{ PG_SCAN_HOLD, PG_PIN_HOLD, "DECLARE CURSOR" },
+	{ PG_SCAN_TEMP, PG_PIN_TEMP, "" },
+	{ PG_SCAN_ADVISORY, PG_PIN_ADVISORY, "" },
+	{ PG_SCAN_SET_CONFIG, PG_PIN_SET_CONFIG, "" },
+	{ PG_SCAN_SET, PG_PIN_SET, "SET" },
+	{ PG_SCAN_SET_ROLE, PG_PIN_ROLE, "SET" },
+	{ PG_SCAN_SET_USER, PG_PIN_USER, "SET" },
+	{ PG_SCAN_LOAD, PG_PIN_LOAD, "LOAD" },
+	{ PG_SCAN_UNSURE, PG_PIN_UNSURE, "" }
 };
 
 static const struct trace ends[] = {
-	{ PG_SCAN_UNLISTEN_ALL, "UNLISTEN", PG_PIN_LISTEN },
-	{ PG_SCAN_DEALLOCATE_ALL, "DEALLOCATE ALL", PG_PIN_PREPARE },
-	{ PG_SCAN_CLOSE_ALL, "CLOSE CURSOR ALL", PG_PIN_HOLD },
-	{ PG_SCAN_DISCARD_TEMP, "DISCARD TEMP", PG_PIN_TEMP },
-	{ PG_SCAN_ADVISORY_UNLOCK_ALL, "SELECT", PG_PIN_ADVISORY },
-	{ PG_SCAN_RESET_ALL, "RESET", PG_PIN_SET },
-	{ PG_SCAN_RESET_ALL, "RESET", PG_PIN_SET_CONFIG },
-	{ PG_SCAN_RESET_ROLE, "RESET", PG_PIN_ROLE },
-	{ PG_SCAN_RESET_ROLE, "SET", PG_PIN_ROLE },
-	{ PG_SCAN_RESET_USER, "RESET", PG_PIN_USER },
-	{ PG_SCAN_RESET_USER, "SET", PG_PIN_USER }
+	{ PG_SCAN_UNLISTEN_ALL, PG_PIN_LISTEN, "UNLISTEN" },
+	{ PG_SCAN_DEALLOCATE_ALL, PG_PIN_PREPARE, "DEALLOCATE ALL" },
+	{ PG_SCAN_CLOSE_ALL, PG_PIN_HOLD, "CLOSE CURSOR ALL" },
+	{ PG_SCAN_DISCARD_TEMP, PG_PIN_TEMP, "DISCARD TEMP" },
+	{ PG_SCAN_ADVISORY_UNLOCK_ALL, PG_PIN_ADVISORY, "SELECT" },
+	{ PG_SCAN_RESET_ALL, PG_PIN_SET, "RESET" },
+	{ PG_SCAN_RESET_ALL, PG_PIN_SET_CONFIG, "RESET" },
+	{ PG_SCAN_RESET_ROLE, PG_PIN_ROLE, "RESET" },
+	{ PG_SCAN_RESET_ROLE, PG_PIN_ROLE, "SET" },
+	{ PG_SCAN_RESET_USER, PG_PIN_USER, "RESET" },
+	{ PG_SCAN_RESET_USER, PG_PIN_USER, "SET" }
 };
 
 const char pg_state_unknown[] = "\1";

@@ -15,6 +15,7 @@ struct key_head {
 	uint32_t db;
 	uint8_t resp;
 	uint8_t has_login;
+	uint8_t zeros[2];               /* keys are compared byte by byte */
 };
 
 static char *
@@ -34,7 +35,7 @@ redis_identity_set(struct redis_identity *who, uint32_t db, uint8_t resp,
 	    .user = copy_of(user), .password = copy_of(password) };
 	struct key_head head;
 
-	memset(&head, 0, sizeof(head));         /* its padding, too */
+	memset(&head, 0, sizeof(head));
 	head.db = db;
 	head.resp = resp;
 	head.has_login = password != NULL;
@@ -109,24 +110,21 @@ skip_text(const char *bytes, size_t len, size_t *at)
 bool
 redis_is_key(const void *key, size_t len)
 {
-	struct key_head head, same;
+	struct key_head head;
 	size_t at = sizeof(head);
 
 	if (len < sizeof(head))
 		return false;
 	memcpy(&head, key, sizeof(head));
-	memset(&same, 0, sizeof(same));         /* as the padding has to be */
-	same.db = head.db;
-	same.resp = head.resp;
-	same.has_login = head.has_login;
-	if (memcmp(key, &same, sizeof(same)) != 0 || head.has_login > 1 ||
+	if (head.zeros[0] != 0 || head.zeros[1] != 0 || head.has_login > 1 ||
 	    (head.resp != 2 && head.resp != 3))
 		return false;
 	/* The one that all have by default is the empty one. */
 	if (head.has_login == 0)
 		return len == at && (head.db != 0 || head.resp != 2);
-	return skip_text(key, len, &at) && skip_text(key, len, &at) &&
-	    at == len;
+	if (!skip_text(key, len, &at))          /* the user */
+		return false;
+	return skip_text(key, len, &at) && at == len;
 }
 
 int
