@@ -421,6 +421,8 @@ struct conf_proto {
 	bool        groups;             /* has it users and databases, for
 					   pool.max_per_user? */
 	bool        keys;               /* has it keys, for balance = "key_hash"? */
+	const char *server_cap;         /* what bounds a server's connections,
+					   where few are usual; NULL */
 	/*
 	 * Optional: how an upstream is that has this conf_upstream.own. It is
 	 * of the protocol returned, which has name, keys and sizes in common

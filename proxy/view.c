@@ -300,6 +300,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 
 	v->name = up->name;
 	v->protocol = live->conf->proto->name;
+	v->server_cap = live->conf->proto->server_cap;
 	v->mode = mode_name(live->conf->pool.span);
 	v->max = (uint64_t)live->conf->pool.max;
 	v->ready = live_upstream_ready(live, missing, sizeof(missing));

@@ -79,6 +79,7 @@ int64_t view_wall_s(const struct runtime *rt, int64_t at_ns);
 
 struct view_upstream {
 	const char *name, *protocol, *mode;
+	const char *server_cap;         /* of conf_proto; NULL */
 	uint64_t    ready, paused;      /* 0 or 1 */
 	uint64_t    max, cap, open, idle, leased, connecting, pinned;
 	uint64_t    elsewhere;          /* of those open: another weir's, that

@@ -94,7 +94,7 @@ print_queued(char *out, size_t size, const struct advice_row *row)
 static bool
 is_for_server(const struct view_upstream *v)
 {
-	return v->advice.max > v->max && strcmp(v->protocol, "postgres") == 0;
+	return v->advice.max > v->max && v->server_cap != NULL;
 }
 
 static void
@@ -109,9 +109,10 @@ say_rows(json_t *texts, const struct view_upstream *v)
 
 		print_queued(queued, sizeof(queued), row);
 		if (row->max == a->max)
-			say(texts, "max = %u would have queued %s%s", row->max,
-			    queued, is_for_server(v) ? " (max_connections of "
-			    "the server has to allow it)" : "");
+			say(texts, is_for_server(v) ? "max = %u would have "
+			    "queued %s (%s of the server has to allow it)" :
+			    "max = %u would have queued %s", row->max, queued,
+			    v->server_cap);
 		else if (row->max == v->max && row->max < a->max)
 			say(texts, "max = %u, as it is, queues %s", row->max,
 			    queued);

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "net/tls_tickets.h"
 #include "proxy/admin/admin.h"
 #include "proxy/change.h"
+#include "proxy/errors.h"
 #include "proxy/lane.h"
 #include "proxy/live.h"
 #include "proxy/upgrade/upgrade_clients.h"
@@ -452,21 +452,6 @@ old_ended(struct channel *c)
 
 /* -------------------------------------------------------------- life, death */
 
-static void PRINTF_LIKE(2, 3)
-complain(struct conf_errors *e, const char *fmt, ...)
-{
-	char **more = realloc(e->v, (e->n + 1) * sizeof(*more));
-	va_list ap;
-
-	if (more == NULL)
-		return;
-	e->v = more;
-	va_start(ap, fmt);
-	if (vasprintf(&e->v[e->n], fmt, ap) >= 0)
-		e->n++;
-	va_end(ap);
-}
-
 /* Anybody can cause it: where that is more than the other one takes, it is not
    asked. */
 static void
@@ -491,7 +476,7 @@ upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
 	struct upgrade *up = rt->upgrade;
 
 	if (!inherit_is_given(fd) || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
-		complain(errors, UPGRADE_VARIABLE " names no descriptor: it "
+		errors_add(errors, UPGRADE_VARIABLE " names no descriptor: it "
 		    "is for weir alone");
 		return -1;
 	}
@@ -507,7 +492,7 @@ upgrade_join(struct runtime *rt, int fd, struct conf_errors *errors)
 		;
 	if (up->begun && rt->caps.v != NULL)
 		return 0;
-	complain(errors, "the weir to take over from did not say what is "
+	errors_add(errors, "the weir to take over from did not say what is "
 	    "needed for that");
 	return -1;
 }

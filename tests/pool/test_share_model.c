@@ -683,24 +683,10 @@ run(unsigned workers, uint64_t seed)
 	run_end();
 }
 
-/* Those that have failed. */
-static const struct {
-	unsigned workers;
-	uint64_t seed;
-} once_failed[] = {
+static const struct dice_seed once_failed[] = {
 	{ 2, 14481450 },        /* parked when its time was over: a stall? */
 	{ 3, 14480313 }         /* who came first rides along after all */
 };
-
-static void
-run_those_that_failed(unsigned workers)
-{
-	unsigned i;
-
-	for (i = 0; i < NELEMS(once_failed); i++)
-		if (once_failed[i].workers == workers)
-			run(workers, once_failed[i].seed);
-}
 
 static void
 runs(unsigned workers)
@@ -709,8 +695,7 @@ runs(unsigned workers)
 	uint64_t n = dice_number("MODEL_RUNS", RUNS), i;
 
 	tracing = getenv("MODEL_TRACE") != NULL;
-	if (getenv("MODEL_SEED") == NULL)
-		run_those_that_failed(workers);
+	dice_again(once_failed, NELEMS(once_failed), workers, run);
 	grants = refusals = joint = followed = pinned = 0;
 	for (i = 0; i < n; i++) {
 		print_message("%u workers, MODEL_SEED=%llu\n", workers,

@@ -43,4 +43,22 @@ dice_number(const char *name, uint64_t otherwise)
 	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
 }
 
+/* A seed that once failed, with so many workers. */
+struct dice_seed {
+	unsigned workers;
+	uint64_t seed;
+};
+
+/* Those of so many workers again, but where one seed is asked for. */
+static inline void
+dice_again(const struct dice_seed *v, size_t n, unsigned workers,
+    void (*run)(unsigned workers, uint64_t seed))
+{
+	size_t i;
+
+	for (i = 0; i < n && getenv("MODEL_SEED") == NULL; i++)
+		if (v[i].workers == workers)
+			run(workers, v[i].seed);
+}
+
 #endif

@@ -394,6 +394,7 @@ const struct proto proto_postgres = {
 		.default_mode = "transaction",
 		.probes = true,
 		.groups = true,
+		.server_cap = "max_connections",
 		.defaults = defaults,
 		.listener_keys = listener_keys,
 		.listener_size = sizeof(struct pg_listener_conf),
