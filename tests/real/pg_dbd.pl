@@ -62,8 +62,11 @@ my ($line, $lines) = ('', 0);
 $lines++ while $a->pg_getcopydata($line) >= 0;
 is($lines, 5201, 'lines');
 
-# A query under way, cancelled and waited for.
+# A query under way, cancelled and waited for. A server that has not begun with
+# it by then takes no notice of a cancel.
 $c->do('SELECT pg_sleep(1000)', { pg_async => PG_ASYNC });
+select(undef, undef, undef, 0.01) until $a->selectrow_array("SELECT count(*)
+    FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%sleep(1000)'");
 is($c->pg_cancel, 1, 'a cancel');
 $c->do('SELECT 42', { pg_async => PG_ASYNC });
 is($c->pg_result, 1, 'a result');

@@ -3,13 +3,15 @@ the next client of the connection, not by a wrong key.
 """
 # SPDX-License-Identifier: MIT
 import os
+import signal
 import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import WAIT, case, check, eq, run, until
-from postgres import (DIRECT, SYNC, V3_2, Client, bind, execute, packet, parse,
-                      query, through, token, upstreams)
+from postgres import (DIRECT, SYNC, V3_2, Client, bind, cancel_request,
+                      execute, packet, parse, query, through, token,
+                      upstreams)
 from postgres_origin import PgOrigin
 from wire import Client as WireClient
 
@@ -165,6 +167,37 @@ def a_cancel_of_nothing_is_nothing():
     leave(a)
     w.balanced(o)
     upstreams(w, o, 1)
+
+
+@case
+def what_was_sent_before_it_is_read_before_it():
+    """weir finds both at once, and the cancel's connection first."""
+    if DIRECT:
+        return
+    o, w, front = start(pool="max = 2;")
+    b = Client(front)
+    for begin in (False, True, False, True):
+        a, link = Client(front), WireClient(front)
+        if begin:
+            a.ok("BEGIN")
+        link.send(cancel_request(a.pid, a.key)[:8])
+        b.prove()
+        o.cancel_gate.clear()
+        w.signal(signal.SIGSTOP)
+        a.write(SLEEP)
+        link.send(cancel_request(a.pid, a.key)[8:])
+        w.signal(signal.SIGCONT)
+        o.wait_for(1)
+        o.cancel_gate.set()
+        eq(a.result().code, "57014", "answer")
+        eq(link.read_to_end(), b"", "an answer to a cancel")
+        link.close()
+        if begin:
+            a.ok("ROLLBACK")
+        leave(a)
+    leave(b)
+    w.balanced(o)
+    upstreams(w, o, 2)
 
 
 @case

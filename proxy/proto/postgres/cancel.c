@@ -65,6 +65,8 @@ struct letter {
 	unsigned char home_secret[PG_SECRET];   /* ... that is used again */
 	unsigned next;                  /* lane to be asked, if that client has
 					   come from another process */
+	unsigned turns;                 /* it has waited for what the client had
+					   sent before it */
 	uint32_t pid;                   /* whom it is about */
 	size_t len;
 	char secret[256];
@@ -495,6 +497,22 @@ go_on_to_next(struct letter *l)
 	worker_post(&rt->main, &l->mail);
 }
 
+/*
+ * It finds nothing to cancel: what it is about may still be in the client's
+ * socket, for the two came on connections of their own, and this one to a lane
+ * that has had less to do. The client is read from in the next turn, before this
+ * letter or behind it; so it is two turns until that is known.
+ */
+static void
+wait_for_what_was_sent(struct session *s, struct letter *l)
+{
+	struct worker *w = &s->door->lane->worker;
+
+	if (l->turns++ == 0)
+		worker_ahead(w, &s->conn.ahead);
+	worker_post(w, &l->mail);
+}
+
 /* One that waits for a connection has its answer at once. */
 static void
 carry_out(struct pg_lane *lane, struct letter *l)
@@ -514,12 +532,14 @@ carry_out(struct pg_lane *lane, struct letter *l)
 		list_append(&pg_upconn(x->lease->u)->askers, &l->link);
 		pg_of(x)->cancels = true;
 		pg_cancel_due(x);
-		return;
-	}
-	if (x != NULL && pg_of(x)->purpose == PG_FOR_REQUESTS &&
-	    x->lease == NULL)
+	} else if (x != NULL && pg_of(x)->purpose == PG_FOR_REQUESTS &&
+	    x->lease == NULL) {
 		exchange_fail(x, FAIL_CANCELLED);
-	go_home(l);
+		go_home(l);
+	} else if (l->turns < 2)
+		wait_for_what_was_sent(s, l);
+	else
+		go_home(l);
 }
 
 static void
