@@ -125,6 +125,7 @@ def what_is_malformed_is_closed_and_counted():
     eq(o.accepted, 0, "upstream connections")
     eq(w.listener()["connections"]["rejected_total"], len(bad), "rejected")
     # One line for all of them, and who it was.
+    w.wait_log("PROXY header")
     lines = [k for k in w.log().splitlines() if "PROXY header" in k]
     eq(len(lines), 1, "lines: %r" % lines)
     check("127.0.0.1" in lines[0] and "no PROXY header" in lines[0], lines[0])
