@@ -30,16 +30,19 @@
 #include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/postgres/tls.h"
 
-enum { CONNS_MOST = 16 };               /* of a lane */
+enum {
+	CONNS_MOST = 16,                /* of a lane */
+	REST_MS = 5                     /* see pg_cancel_due() */
+};
 
 /* Owned by itself once it is under way, else by the connection's state. */
 struct pg_cancel {
 	struct conn conn;
 	struct pg_lane *lane;
 	struct upconn *u;               /* NULL: it has been closed */
-	struct list link;               /* lane->cancels, while it waits, and
-					   then lane->cancelling */
-	struct deadline deadline;
+	struct list link;               /* lane->cancels, while it waits for
+					   others, and then lane->cancelling */
+	struct deadline deadline;       /* until it may begin, and then be over */
 	struct late late;
 	SSL *ssl;                       /* for TLS, until it begins; NULL */
 	bool asks_tls;                  /* before it begins */
@@ -355,19 +358,38 @@ begin(struct pg_cancel *c)
 		go_on(c);
 }
 
-void
-pg_cancel(struct upconn *u)
+/* As soon as there are not too many. */
+static void
+line_up(struct pg_cancel *c)
+{
+	deadline_clear(&c->deadline);
+	deadline_init(&c->deadline, too_slow);
+	if (c->lane->n_cancels >= CONNS_MOST)
+		list_append(&c->lane->cancels, &c->link);
+	else
+		begin(c);
+}
+
+static void
+rested(struct deadline *d)
+{
+	line_up(container_of(d, struct pg_cancel, deadline));
+}
+
+/* One that u has from now on. NULL: it has one, or none can be. */
+static struct pg_cancel *
+make(struct upconn *u)
 {
 	struct lane *lane = u->pool->worker->owner;
 	struct pg_upconn *pu = pg_upconn(u);
 	struct pg_cancel *c;
 
 	if (pu->cancel != NULL)
-		return;
+		return NULL;
 	c = pu->login.key_len > 0 ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL) {
 		tell_askers(pu);
-		return;
+		return NULL;
 	}
 	c->lane = lane->own[FAMILY_POSTGRES];
 	c->u = u;
@@ -377,11 +399,21 @@ pg_cancel(struct upconn *u)
 	memcpy(c->key, pu->login.key, c->key_len);
 	pu->cancel = c;
 	list_init(&c->link);
-	deadline_init(&c->deadline, too_slow);
-	if (c->lane->n_cancels >= CONNS_MOST)
-		list_append(&c->lane->cancels, &c->link);
-	else
-		begin(c);
+	deadline_init(&c->deadline, rested);
+	return c;
+}
+
+void
+pg_cancel(struct upconn *u)
+{
+	struct pg_cancel *c = make(u);
+
+	if (c != NULL)
+		line_up(c);
+	else if (pg_upconn(u)->cancel != NULL &&
+	    deadline_armed(&pg_upconn(u)->cancel->deadline) &&
+	    !pg_upconn(u)->cancel->begun)
+		line_up(pg_upconn(u)->cancel);
 }
 
 bool
@@ -395,6 +427,7 @@ pg_cancel_is_over(struct upconn *u)
 	if (c->begun)
 		return false;
 	list_remove(&c->link);
+	deadline_clear(&c->deadline);
 	free(c);
 	pu->cancel = NULL;
 	tell_askers(pu);
@@ -443,6 +476,18 @@ is_at_own_request(struct pg_exchange *px)
 	return o != NULL && o->how == PG_SKIP && o->kind == PG_OWED_QUERY;
 }
 
+/* weir may find a query and its cancel at one moment that their client has sent
+   one after the other, and a server that has not yet read the query takes no
+   notice of a cancel. */
+static void
+cancel_soon(struct upconn *u)
+{
+	struct pg_cancel *c = make(u);
+
+	if (c != NULL)
+		deadline_set(u->pool->worker, &c->deadline, REST_MS);
+}
+
 void
 pg_cancel_due(struct exchange *x)
 {
@@ -452,7 +497,7 @@ pg_cancel_due(struct exchange *x)
 		return;
 	px->cancels = false;
 	if (px->owed.n > 0)
-		pg_cancel(x->lease->u);
+		cancel_soon(x->lease->u);
 	else
 		tell_askers(pg_upconn(x->lease->u));
 }
