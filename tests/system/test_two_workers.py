@@ -102,9 +102,11 @@ def neither_worker_starves_the_other():
     w = Weir(one(o, workers=2, pool=
                  'max = 1; max_waiting = 1000; queue_timeout = "60s";'))
     done, at_first = [0] * 20, []
+    all_there = threading.Barrier(20)
 
     def go(n):
         c = Client(w.conf.ports["front"])
+        all_there.wait(4 * WAIT)
         while done[n] < 30 and not at_first:
             ok(ask(c))
             done[n] += 1
