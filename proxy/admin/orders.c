@@ -12,6 +12,7 @@
 #include "net/log.h"
 #include "proxy/admin/caller.h"
 #include "proxy/admin/json.h"
+#include "proxy/admin/settle.h"
 #include "proxy/admin/target.h"
 #include "proxy/live.h"
 #include "proxy/override.h"
@@ -314,8 +315,7 @@ order_endpoint(struct caller *c)
 	    wish.for_ms, why, sizeof(why)) < 0)
 		caller_reply_error(c, 400, why);
 	else
-		caller_reply_json(c, 200, endpoint_now(c->admin, upstream,
-		    name));
+		settle_reply(c, 200, endpoint_now(c->admin, upstream, name));
 }
 
 /* ---------------------------------------------------------------- upstreams */

@@ -14,6 +14,7 @@
 #include "proxy/admin/census.h"
 #include "proxy/admin/json_pool.h"
 #include "proxy/admin/orders.h"
+#include "proxy/admin/settle.h"
 #include "proxy/admin/target.h"
 #include "proxy/live.h"
 #include "proxy/view.h"
@@ -157,7 +158,7 @@ reply_fault(struct caller *c, const struct live_upstream *lu)
 	const struct view_upstream *up = v != NULL ?
 	    view_upstream_find(v, lu->upstream->name) : NULL;
 
-	caller_reply_json(c, 200, json_pack("{s:s,s:o}", "result", "ok",
+	settle_reply(c, 200, json_pack("{s:s,s:o}", "result", "ok",
 	    "fault", up != NULL ? json_fault(up) : json_null()));
 	view_free(v);
 }

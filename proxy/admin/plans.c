@@ -14,6 +14,7 @@
 #include "proxy/admin/caller.h"
 #include "proxy/admin/json.h"
 #include "proxy/admin/orders.h"
+#include "proxy/admin/settle.h"
 #include "proxy/drift.h"
 #include "proxy/override.h"
 #include "proxy/plan.h"
@@ -214,7 +215,7 @@ answer_reloaded(struct caller *c, const struct reload_done *done, bool drop)
 		reload_drop_overrides(rt);
 	else if (drop)
 		override_drop_all(rt);
-	caller_reply_json(c, 200, json_pack("{s:s,s:I,s:I,s:o,s:o}", "result",
+	settle_reply(c, 200, json_pack("{s:s,s:I,s:I,s:o,s:o}", "result",
 	    "ok", "generation", (json_int_t)rt->gen->number,
 	    "overrides", (json_int_t)override_count(rt),
 	    "changes", diff_texts(&done->diff),
@@ -256,7 +257,7 @@ plans_confirm(struct caller *c)
 	if (!order_query_is_known(c, known))
 		return;
 	if (reload_confirm(rt, &why) == 0)
-		caller_reply_json(c, 200, json_pack("{s:s,s:I}", "result", "ok",
+		settle_reply(c, 200, json_pack("{s:s,s:I}", "result", "ok",
 		    "generation", (json_int_t)rt->gen->number));
 	else if (why != NULL)
 		caller_reply_error(c, 503, why);

@@ -87,6 +87,27 @@ def one_that_spins_is_too_and_the_other_serves_on():
 
 
 @case
+def a_reload_is_answered_when_every_worker_has_taken_it_over():
+    s = Shim("io")
+    o, w = watched(s, after="60s")
+    c = hang(s, w, "asleep")
+    until(lambda: w.pool()["leased"] == 1, "it is under way")
+    began = time.monotonic()
+    order = Client("%s:%d" % w.admin).send(request(
+        "POST", "/reload", host="127.0.0.1"))
+    until(lambda: w.stats()["generation"] == 2, "main has it")
+    early = order.wants()
+    # The port's patience is 2 s.
+    check(not early or time.monotonic() - began > 1.5, "it is answered")
+    s.stall(None)
+    eq(read_response(order).status, 200, "status")
+    order.close()
+    ok(read_response(c))
+    c.close()
+    w.balanced(o)
+
+
+@case
 def the_manager_is_not_told_that_all_is_well():
     s = Shim("io")
     m = Manager()
