@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "conf/tree.h"
+#include "net/memstream.h"
 
 const char *const diff_kinds[DIFF_N_KINDS] = {
 	[DIFF_LISTENER] = "listener",
@@ -126,9 +127,8 @@ static char *
 value_text(const struct place *p, const struct node *was,
     const struct node *now, const char *from, const char *to)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	struct memstream text;
+	FILE *out = memstream_open(&text);
 
 	if (out == NULL)
 		return NULL;
@@ -142,10 +142,7 @@ value_text(const struct place *p, const struct node *was,
 	else
 		fprintf(out, " %s -> %s", from != NULL ? from : "not set",
 		    to != NULL ? to : "not set");
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	return memstream_close(&text, NULL);
 }
 
 /* A key has another value: one of the two may be NULL. */
@@ -300,9 +297,8 @@ put_gist(FILE *out, const struct node *n)
 static char *
 coming_text(const struct place *p, const struct node *n, enum diff_how how)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	struct memstream text;
+	FILE *out = memstream_open(&text);
 
 	if (out == NULL)
 		return NULL;
@@ -318,10 +314,7 @@ coming_text(const struct place *p, const struct node *n, enum diff_how how)
 	}
 	fprintf(out, " %s", diff_hows[how]);
 	put_gist(out, n);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	return memstream_close(&text, NULL);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "conf/text.h"
+#include "net/memstream.h"
 
 #define EXPANDED_MAX_BYTES (4 * SECRET_MAX_BYTES)
 
@@ -126,10 +127,10 @@ char *
 expand(const char *text, const char *from, bool plain, bool *hidden,
     char why[EXPAND_WHY_MAX])
 {
-	char *bytes = NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&bytes, &n);
+	struct memstream whole;
+	FILE *out = memstream_open(&whole);
 	int result = 0;
+	char *bytes;
 
 	snprintf(why, EXPAND_WHY_MAX, "out of memory");
 	if (out == NULL)
@@ -150,11 +151,9 @@ expand(const char *text, const char *from, bool plain, bool *hidden,
 			result = -1;
 		}
 	}
-	if (ferror(out) != 0)
-		result = -1;
-	if (fclose(out) != 0 || result == -1) {
-		free(bytes);
-		return NULL;
-	}
-	return bytes;
+	bytes = memstream_close(&whole, NULL);
+	if (result == 0)
+		return bytes;
+	free(bytes);
+	return NULL;
 }

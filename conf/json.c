@@ -19,6 +19,7 @@
 #include "conf/read.h"
 #include "conf/schema.h"
 #include "conf/value.h"
+#include "net/memstream.h"
 
 /* Who is told. */
 struct teller {
@@ -553,19 +554,12 @@ conf_tell(const struct conf *c, const struct fact_ops *ops, void *arg)
 char *
 conf_json(const struct conf *c)
 {
-	char *bytes = NULL;
-	size_t n = 0;
-	struct writer w = { .out = open_memstream(&bytes, &n), .first = true };
-	int bad;
+	struct memstream text;
+	struct writer w = { .out = memstream_open(&text), .first = true };
 
 	if (w.out == NULL)
 		return NULL;
 	conf_tell(c, &writer_ops, &w);
 	fputc('\n', w.out);
-	bad = ferror(w.out);
-	if (fclose(w.out) != 0 || bad != 0) {
-		free(bytes);
-		return NULL;
-	}
-	return bytes;
+	return memstream_close(&text, NULL);
 }

@@ -14,6 +14,7 @@
 #include "conf/problems.h"
 #include "conf/read.h"
 #include "conf/words.h"
+#include "net/memstream.h"
 
 #define MARK "#@ "
 
@@ -55,20 +56,16 @@ char *
 sent_make(const char *path, struct conf_errors *errors)
 {
 	struct problems *problems = calloc(1, sizeof(*problems));
+	struct memstream lines;
 	char *bytes = NULL;
 	struct text t = { 0 };
 	size_t len = 0;
-	FILE *out = NULL;
 
 	*errors = (struct conf_errors){ NULL, 0 };
-	if (problems != NULL && text_read(&t, path, NULL, problems) == 0) {
-		out = open_memstream(&bytes, &len);
-		if (out != NULL)
-			put_lines(out, &t);
-		if (out != NULL && fclose(out) != 0) {
-			free(bytes);
-			bytes = NULL;
-		}
+	if (problems != NULL && text_read(&t, path, NULL, problems) == 0 &&
+	    memstream_open(&lines) != NULL) {
+		put_lines(lines.out, &t);
+		bytes = memstream_close(&lines, &len);
 	}
 	if (bytes != NULL && len > SENT_MAX_BYTES) {
 		free(bytes);

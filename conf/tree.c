@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/facts.h"
+#include "net/memstream.h"
 
 enum { LIST_WHOLE = 8 };        /* longer lists are cut where they are alike */
 
@@ -168,9 +169,8 @@ spell(FILE *out, const struct node *n)
 char *
 node_spelled(const struct node *n)
 {
-	char *bytes = NULL;
-	size_t len;
-	FILE *out = open_memstream(&bytes, &len);
+	struct memstream text;
+	FILE *out = memstream_open(&text);
 
 	if (out == NULL)
 		return NULL;
@@ -179,10 +179,7 @@ node_spelled(const struct node *n)
 		fputs(n->text, out);
 	else
 		spell(out, n);
-	if (fclose(out) == 0)
-		return bytes;
-	free(bytes);
-	return NULL;
+	return memstream_close(&text, NULL);
 }
 
 bool

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/memstream.h"
+
 enum { VALUE_MOST = 4096 };             /* half of what call.c takes as a head */
 
 /* Not realpath(): a link, as of a mounted ConfigMap, may lead elsewhere by the
@@ -44,16 +46,16 @@ is_plain(const char *at)
 char *
 started_with(const char *path)
 {
-	char *full, *value = NULL;
+	struct memstream word;
+	char *full, *value;
 	const char *at;
-	size_t len;
+	size_t len = 0;
 	FILE *out;
-	bool whole;
 
 	if (path == NULL)
 		return strdup("(built in)");
 	full = absolute(path);
-	out = full != NULL ? open_memstream(&value, &len) : NULL;
+	out = full != NULL ? memstream_open(&word) : NULL;
 	if (out == NULL) {
 		free(full);
 		return NULL;
@@ -63,9 +65,9 @@ started_with(const char *path)
 			putc(*at, out);
 		else
 			fprintf(out, "%%%02X", (unsigned char)*at);
-	whole = fclose(out) == 0 && len <= VALUE_MOST;
+	value = memstream_close(&word, &len);
 	free(full);
-	if (whole)
+	if (len <= VALUE_MOST)
 		return value;
 	free(value);
 	return NULL;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "net/memstream.h"
 #include "proxy/admin/caller.h"
 #include "proxy/admin/census.h"
 #include "proxy/admin/dashboard.h"
@@ -112,18 +113,16 @@ static void
 get_metrics(struct caller *c)
 {
 	struct view *v = view_take(c->admin->rt, c->admin->history);
+	struct memstream page;
 	char *text = NULL;
 	size_t len = 0;
-	FILE *out = v != NULL ? open_memstream(&text, &len) : NULL;
-	bool whole = false;
 
-	if (out != NULL) {
-		prometheus_print(out, v, c->admin->started_s);
-		whole = !ferror(out);
-		whole = fclose(out) == 0 && whole;
+	if (v != NULL && memstream_open(&page) != NULL) {
+		prometheus_print(page.out, v, c->admin->started_s);
+		text = memstream_close(&page, &len);
 	}
 	view_free(v);
-	if (whole)
+	if (text != NULL)
 		caller_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8",
 		    NULL, text, len);
 	else

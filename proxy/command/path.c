@@ -12,7 +12,7 @@ void
 path_begin(struct path *p, const char *fixed)
 {
 	*p = (struct path){ .between = '?' };
-	p->out = open_memstream(&p->text, &p->len);
+	p->out = memstream_open(&p->text);
 	path_fixed(p, fixed);
 }
 
@@ -50,8 +50,5 @@ path_query(struct path *p, const char *key, const char *value)
 char *
 path_end(struct path *p)
 {
-	if (p->out != NULL && fclose(p->out) == 0)
-		return p->text;
-	free(p->text);
-	return NULL;
+	return p->out != NULL ? memstream_close(&p->text, NULL) : NULL;
 }

@@ -10,13 +10,13 @@
 #include <stdio.h>
 
 #include "net/err.h"
+#include "net/memstream.h"
 
 /* One in the making; begins with path_begin(). Memory that is out is told of at
    its end only. */
 struct path {
-	FILE *out;                      /* NULL = no memory */
-	char *text;
-	size_t len;
+	struct memstream text;
+	FILE *out;                      /* of text; NULL = no memory */
 	char between;                   /* before the next part of the query */
 };
 

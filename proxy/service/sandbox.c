@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "net/log.h"
+#include "net/memstream.h"
 
 /* Of a process that is in one: the hash of its rules, how many layers it has,
    1 if a core may be written; and a line for each place. */
@@ -78,10 +79,11 @@ read_inherited(struct inherited *in)
 static int
 hand_down(const struct sandbox *s, uint64_t hash, unsigned layers)
 {
-	char *text = NULL;
-	size_t size, i;
-	FILE *f = open_memstream(&text, &size);
+	struct memstream value;
+	FILE *f = memstream_open(&value);
+	char *text;
 	int done = -1;
+	size_t i;
 
 	if (f == NULL)
 		return -1;
@@ -90,7 +92,8 @@ hand_down(const struct sandbox *s, uint64_t hash, unsigned layers)
 		if (strchr(s->places[i].dir, '\n') == NULL)
 			fprintf(f, "\n%u%s", s->places[i].uses,
 			    s->places[i].dir);
-	if (fclose(f) == 0)
+	text = memstream_close(&value, NULL);
+	if (text != NULL)
 		done = setenv(VARIABLE, text, 1);
 	free(text);
 	return done;
