@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/problems.h"
@@ -19,6 +22,9 @@
 
 #define DEPTH_MAX 16            /* includes within includes */
 #define READ_BYTES 65536
+/* The file itself may be a pipe, "-c <(make-it)"; weir that runs waits for it,
+   too, when it is to read it again, and does nothing else meanwhile. */
+#define WRITER_MS 3000
 
 #define FNV_BASIS 0xcbf29ce484222325u
 #define FNV_PRIME 0x100000001b3u
@@ -27,7 +33,7 @@
 
 /* Nothing may be waited for: a pipe without writer is an empty file. */
 static int
-file_open(const char *path, bool wait, const char **why)
+file_open(const char *path, const char **why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
@@ -43,16 +49,38 @@ file_open(const char *path, bool wait, const char **why)
 		close(fd);
 		return -1;
 	}
-	/* A pipe with a writer that is not ready yet. */
-	if (wait && S_ISFIFO(st.st_mode))
-		fcntl(fd, F_SETFL, O_RDONLY);
 	return fd;
 }
 
-/* Grows *bytes as needed and reads to the end; the size or -1. */
-static ssize_t
-fd_read(int fd, size_t max_bytes, char **bytes, const char **why)
+static int64_t
+now_ms(void)
 {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* False: its writer has said nothing more by then. */
+static bool
+wait_for_writer(int fd, int64_t until_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int64_t left = until_ms - now_ms();
+	int n;
+
+	do
+		n = poll(&p, 1, left > 0 ? (int)left : 0);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+/* Grows *bytes as needed and reads to the end; the size or -1. wait: for a pipe's
+   writer, a while. */
+static ssize_t
+fd_read(int fd, bool wait, size_t max_bytes, char **bytes, const char **why)
+{
+	int64_t until_ms = wait ? now_ms() + WRITER_MS : 0;
 	size_t room = 0, n = 0;
 	ssize_t got;
 
@@ -70,8 +98,12 @@ fd_read(int fd, size_t max_bytes, char **bytes, const char **why)
 		got = read(fd, *bytes + n, READ_BYTES);
 		if (got == -1 && errno == EINTR)
 			continue;
+		if (got == -1 && errno == EAGAIN && wait &&
+		    wait_for_writer(fd, until_ms))
+			continue;
 		if (got == -1) {
-			*why = strerrordesc_np(errno);
+			*why = errno == EAGAIN ? "its writer does not end" :
+			    strerrordesc_np(errno);
 			return -1;
 		}
 		n += (size_t)got;
@@ -88,12 +120,12 @@ static char *
 read_whole(const char *path, bool wait, size_t max_bytes, const char **why)
 {
 	char *bytes = NULL;
-	int fd = file_open(path, wait, why);
+	int fd = file_open(path, why);
 	ssize_t n;
 
 	if (fd == -1)
 		return NULL;
-	n = fd_read(fd, max_bytes, &bytes, why);
+	n = fd_read(fd, wait, max_bytes, &bytes, why);
 	close(fd);
 	if (n >= 0 && memchr(bytes, '\0', (size_t)n) != NULL) {
 		*why = "it holds a NUL byte, so it is no text";

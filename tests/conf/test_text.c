@@ -3,7 +3,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "conf/problems.h"
 #include "conf/text.h"
@@ -233,6 +235,25 @@ pipe_without_writer_is_an_empty_file(void **state)
 	drop_file(folder);
 }
 
+/* Nor for good on a pipe whose writer is silent; one that is slow is waited for. */
+static void
+pipes_whose_writer_does_not_end_are_given_up(void **state)
+{
+	char *folder = temp_folder(), *path;
+	int fd;
+
+	(void)state;
+	assert_true(asprintf(&path, "%s/pipe", folder) > 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "a = 1;\n", 7), 7);
+	assert_non_null(strstr(trouble(path, NULL), "its writer does not end"));
+	close(fd);
+	drop_file(path);
+	drop_file(folder);
+}
+
 static void
 lines_of_other_files_are_named_with_them(void **state)
 {
@@ -267,6 +288,7 @@ main(void)
 		cmocka_unit_test(nul_bytes_are_no_text),
 		cmocka_unit_test(utf8_mark_is_skipped),
 		cmocka_unit_test(pipe_without_writer_is_an_empty_file),
+		cmocka_unit_test(pipes_whose_writer_does_not_end_are_given_up),
 		cmocka_unit_test(lines_of_other_files_are_named_with_them),
 	};
 
