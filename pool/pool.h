@@ -183,6 +183,8 @@ struct pool {
 
 	counter connects, closes, requests, reused, retries, exhausted_us;
 	counter waiting_max;
+	counter waiting_before;         /* that of all workers of the weir that
+					   this one took over from */
 	counter leaked;                 /* leases that ever were leaks */
 	counter injected;               /* exchanges that had a fault by hand */
 	counter discards[N_DISCARDS];

@@ -227,6 +227,7 @@ add_pool(struct view_upstream *v, const struct pool *p, int64_t *oldest_ns,
 	v->leaked += count_read(&p->leaked);
 	v->injected += count_read(&p->injected);
 	v->waiting_max += count_read(&p->waiting_max);
+	v->waiting_before += count_read(&p->waiting_before);
 	v->connects += count_read(&p->connects);
 	v->closes += count_read(&p->closes);
 	v->requests += count_read(&p->requests);
@@ -310,6 +311,8 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	v->elsewhere = upstream_elsewhere(up);
 	for (i = 0; i < up->n_pools; i++)
 		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);
+	if (v->waiting_max < v->waiting_before)
+		v->waiting_max = v->waiting_before;
 	v->pin_names = up->peer != NULL ? up->peer->pins : NULL;
 	v->error_names = up->peer != NULL ? up->peer->errors : NULL;
 	if (oldest_ns < now->mono_ns)

@@ -85,6 +85,7 @@ struct view_upstream {
 	uint64_t    elsewhere;          /* of those open: another weir's, that
 					   drains or comes */
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
+	uint64_t    waiting_before;     /* see struct pool */
 	uint64_t    leaks, leaked;      /* now, and ever */
 	uint64_t    injected;           /* exchanges that had a fault by hand */
 	struct advice advice;

@@ -23,6 +23,8 @@ struct row {
 	unsigned n;
 	const char *(*word)(const void *owner, unsigned i);     /* NULL: n is
 								   1 */
+	size_t before;                  /* of a number that is no sum: where
+					   the other weir's stands; 0 = is one */
 };
 
 struct hist_row {
@@ -112,10 +114,13 @@ fault_word(const void *owner, unsigned i)
 	return endpoint_fault_names[i];
 }
 
-#define ONE(type, field) { #field, offsetof(struct type, field), 1, NULL }
+#define ONE(type, field) { #field, offsetof(struct type, field), 1, NULL, 0 }
+#define MOST(type, field, before) \
+	{ #field, offsetof(struct type, field), 1, NULL, \
+	    offsetof(struct type, before) }
 #define HIST(type, field) { #field, offsetof(struct type, field) }
 #define MANY(type, field, most, word) \
-	{ #field, offsetof(struct type, field), most, word }
+	{ #field, offsetof(struct type, field), most, word, 0 }
 
 static const struct row door_rows[] = {
 	ONE(door, accepted), ONE(door, rejected), ONE(door, requests),
@@ -133,7 +138,8 @@ static const struct hist_row door_hists[] = { HIST(door, latency) };
 static const struct row pool_rows[] = {
 	ONE(pool, connects), ONE(pool, closes), ONE(pool, requests),
 	ONE(pool, reused), ONE(pool, retries), ONE(pool, exhausted_us),
-	ONE(pool, waiting_max), ONE(pool, leaked), ONE(pool, injected),
+	MOST(pool, waiting_max, waiting_before),
+	ONE(pool, leaked), ONE(pool, injected),
 	MANY(pool, discards, N_DISCARDS, discard_word),
 	MANY(pool, pins, POOL_PINS_MOST, pin_word),
 	MANY(pool, errors, POOL_ERRORS_MOST, error_word),
@@ -266,6 +272,19 @@ told_of(struct counts *c, const void *owner, const struct kind *kind,
 	return t;
 }
 
+/* The sum over all parts. */
+static uint64_t
+number_of(const void *const *parts, size_t n_parts, size_t offset, unsigned j)
+{
+	uint64_t now = 0;
+	size_t k;
+
+	for (k = 0; k < n_parts; k++)
+		now += count_read((const counter *)(const void *)
+		    ((const char *)parts[k] + offset) + j);
+	return now;
+}
+
 static json_t *
 numbers_since(const struct kind *kind, struct told *t, const void *owner,
     const void *const *parts, size_t n_parts)
@@ -273,18 +292,18 @@ numbers_since(const struct kind *kind, struct told *t, const void *owner,
 	json_t *o = json_object();
 	uint64_t *before = t->numbers;
 	char name[NAME_MOST];
-	size_t i, k;
 	unsigned j;
+	size_t i;
 
 	for (i = 0; i < kind->n_rows; i++)
 		for (j = 0; j < kind->rows[i].n; j++, before++) {
 			const struct row *row = &kind->rows[i];
-			uint64_t now = 0;
+			uint64_t now = number_of(parts, n_parts, row->offset,
+			    j), then = row->before == 0 ? 0 : number_of(parts,
+			    n_parts, row->before, j);
 
-			for (k = 0; k < n_parts; k++)
-				now += count_read((const counter *)(const void
-				    *)((const char *)parts[k] + row->offset) +
-				    j);
+			if (now < then)
+				now = then;
 			/* The same in name, made anew. */
 			if (now < *before)
 				*before = 0;
@@ -466,7 +485,7 @@ add_numbers(const struct kind *kind, const void *owner, void *part,
 		for (j = 0; j < kind->rows[i].n; j++) {
 			const struct row *row = &kind->rows[i];
 			counter *c = (counter *)(void *)((char *)part +
-			    row->offset) + j;
+			    (row->before != 0 ? row->before : row->offset)) + j;
 			uint64_t n = name_of(row, owner, j, name) ?
 			    number_at(json_object_get(numbers, name)) : 0;
 

@@ -19,7 +19,7 @@ from origin import Origin, greet
 from tls import Ca, TlsClient, TlsOrigin, client_context
 from upgrade import Adopted, Load, Successive
 from weir import Conf, one, port
-from web import HttpOrigin, answer, ask, ok, once
+from web import HttpOrigin, answer, ask, ok, once, read_response, request
 from wire import Client
 
 
@@ -60,6 +60,37 @@ def totals(w):
     return {name: float(value) for name, value in re.findall(
         r"^(weir_\S*(?:_total|_count|_sum|_bucket)(?:\{[^\n]*\})?) (\S+)$",
         w.metrics(), re.M)}
+
+
+@case
+def the_most_that_waited_is_no_sum_over_weirs():
+    gate = threading.Event()
+
+    def handler(q, link):
+        gate.wait()
+        return answer(q)
+    o = HttpOrigin(handler)
+    w = Successive(one(o, workers=2, pool="max = 1;"))
+
+    def crowd(n):
+        gate.clear()
+        clients = [Client(w.conf.ports["front"]) for _ in range(n)]
+        for c in clients:
+            c.send(request())
+        w.wait_pool(leased=1, waiting=n - 1)
+        gate.set()
+        for c in clients:
+            ok(read_response(c))
+            c.close()
+        w.wait_pool(leased=0, waiting=0)
+    crowd(12)
+    most = w.pool()["waiting_max"]
+    check(most >= 11, "waiting_max is %d" % most)
+    w.upgrade()
+    for _ in range(8):
+        crowd(2)            # on either worker
+    eq(w.pool()["waiting_max"], most, "waiting_max")
+    w.balanced(o)
 
 
 @case
