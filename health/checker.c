@@ -14,6 +14,7 @@
 
 #include "health/check.h"
 #include "health/verdict.h"
+#include "net/escape.h"
 #include "net/log.h"
 
 struct checker {
@@ -173,6 +174,7 @@ checked(void *arg, enum check_result result, const char *why)
 	e->health.latency_us = (c->main->now_ns - w->begun_ns) / 1000;
 	snprintf(e->health.last, sizeof(e->health.last), "%s",
 	    good ? "ok" : why);
+	escape_tame(e->health.last);
 	/* What it was it is still: to close the connections that it does serve
 	   would make room for others', not for ours. */
 	if (result == CHECK_FULL)

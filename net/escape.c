@@ -193,3 +193,22 @@ escape_ascii(char *out, const char *text, size_t len)
 		len--;
 	}
 }
+
+void
+escape_tame(char *text)
+{
+	unsigned char *p = (unsigned char *)text;
+	size_t len = strlen(text), n;
+	char out[ESCAPE_GROWTH];
+
+	/* What would be escaped: that is longer than any character is. */
+	for (; len > 0; p += n, len -= n) {
+		n = 1;
+		if (is_plain(*p))
+			continue;
+		if (*p >= 0x80 && utf8_len(p, len) == 0)
+			*p = '?';
+		else if (put_odd(out, p, len, false, &n) - out > 4)
+			memset(p, ' ', n);
+	}
+}

@@ -28,4 +28,8 @@ char *escape_ascii(char *out, const char *text, size_t len);
    they are. */
 char *escape_plain(char *out, const char *text, size_t len);
 
+/* For what is kept and shown as it is: in place, each control character becomes
+   a blank, and each byte that is no UTF-8 a "?". */
+void escape_tame(char *text);
+
 #endif

@@ -148,11 +148,36 @@ any_bytes_make_valid_json_on_one_line(void **state)
 	}
 }
 
+static void
+what_is_kept_is_tame(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "", "" },
+		{ "plain \"text\" \\", "plain \"text\" \\" },
+		{ "a\033[31m\r\nb\177", "a [31m  b " },
+		{ "\xc2\x9b" "31m", "  31m" },          /* U+009B, CSI */
+		{ "\xe2\x80\xa8.", "   ." },           /* U+2028 */
+		{ "\xff\xc2.\xed\xa0\x80", "??.???" },
+		{ "Gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x98\x80 \xe2\x82\xac",
+		    "Gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x98\x80 \xe2\x82\xac" }
+	};
+	char text[64];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		strcpy(text, pairs[i][0]);
+		escape_tame(text);
+		assert_string_equal(text, pairs[i][1]);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ordinary_text_stays),
+		cmocka_unit_test(what_is_kept_is_tame),
 		cmocka_unit_test(control_characters_are_spelled_out),
 		cmocka_unit_test(quotes_cannot_end_a_string),
 		cmocka_unit_test(utf8_stays_in_json_and_not_in_ascii),

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/escape.h"
 #include "proxy/proto/postgres/scram.h"
 #include "proxy/proto/postgres/secret.h"
 #include "proxy/proto/postgres/wire.h"
@@ -96,18 +97,15 @@ pg_login_start(struct pg_login *l, const struct pg_login_as *as,
 static void
 quote(struct pg_login *l, const char *text)
 {
-	size_t i, len = strlen(text), cut = len;
+	size_t len = strlen(text), cut = len;
 
 	if (len >= sizeof(l->said))
 		for (cut = sizeof(l->said) - 1; cut > sizeof(l->said) - 5 &&
 		    (text[cut] & 0xc0) == 0x80; cut--)
 			;
-	for (i = 0; i < cut; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		l->said[i] = c < ' ' || c == 0x7f ? ' ' : text[i];
-	}
+	memcpy(l->said, text, cut);
 	l->said[cut] = '\0';
+	escape_tame(l->said);
 }
 
 static enum pg_login_got
