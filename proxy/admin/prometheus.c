@@ -658,7 +658,7 @@ static const struct metric metrics[] = {
 	{ "weir_pool_pinned_total", "counter",
 	    "Leases held longer than the pool's mode says.", pins, 0, PLAIN },
 	{ "weir_upstream_server_errors_total", "counter",
-	    "Errors that servers answered, by their first word.",
+	    "Errors that servers answered, by status, first word or SQLSTATE.",
 	    server_errors, 0, PLAIN },
 	{ "weir_pool_discarded_total", "counter",
 	    "Connections closed other than by the end of their lease.",

@@ -14,7 +14,7 @@
 
 #include "proxy/admin/json.h"
 
-enum { NUMBERS = 6 };                   /* most of a row */
+enum { NUMBERS = 7 };                   /* most of a row */
 
 /* What is kept of each; ends with NULL. */
 static const char *const listener_names[NUMBERS + 1] = {
@@ -22,7 +22,7 @@ static const char *const listener_names[NUMBERS + 1] = {
 };
 static const char *const upstream_names[NUMBERS + 1] = {
 	"requests_total", "open", "leased", "waiting", "queue_p99_us",
-	"first_byte_p99_us"
+	"first_byte_p99_us", "server_errors_total"
 };
 
 struct row {
@@ -124,12 +124,15 @@ record_listener(struct trend *t, const struct view_listener *v)
 static void
 record_upstream(struct trend *t, const struct view_upstream *v)
 {
-	uint64_t *p = place(t, &t->upstreams, v->name);
+	uint64_t *p = place(t, &t->upstreams, v->name), errors = 0;
+	unsigned i;
 
+	for (i = 0; i < POOL_ERRORS_MOST; i++)
+		errors += v->errors[i];
 	if (p != NULL)
 		memcpy(p, (uint64_t[NUMBERS]){ v->requests, v->open, v->leased,
-		    v->waiting, v->queue.window.p99, v->first_byte.window.p99 },
-		    sizeof(uint64_t[NUMBERS]));
+		    v->waiting, v->queue.window.p99, v->first_byte.window.p99,
+		    errors }, sizeof(uint64_t[NUMBERS]));
 }
 
 void

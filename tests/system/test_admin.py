@@ -12,7 +12,7 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, need, port, put, run, temp_dir, until
 from weir import Weir, command, listening, one
-from web import HttpOrigin, answer, ok, once, read_response, request
+from web import HttpOrigin, answer, ok, once, read_response, refused, request
 from wire import Client
 
 
@@ -368,6 +368,24 @@ def the_dashboard_asks_for_nothing_outside():
           "unsafe" not in policy, "policy: " + policy)
     check(len(page) < 100000, "%d bytes" % len(page))
     o.had(0)
+
+
+@case
+def errors_of_servers_are_told_apart_from_those_of_weir():
+    o = HttpOrigin(lambda q, link: answer(q, status=int(q.target[1:])))
+    w = Weir(one(o))
+    front = w.conf.ports["front"]
+    for status in (200, 404, 500, 500, 502, 504, 599):
+        eq(once(front, target="/%d" % status).status, status, "status")
+    o.stop()
+    refused(once(front, target="/200"), 502)
+    errors = {"500": 2, "502": 1, "503": 0, "504": 1, "5xx": 1}
+    eq(w.upstream()["server_errors_total"], errors, "errors")
+    for name, n in errors.items():
+        check('weir_upstream_server_errors_total{upstream="back",reason="%s"}'
+              ' %d\n' % (name, n) in w.metrics(), name)
+    eq(w.listener()["outcomes_total"]["5xx"], 6, "with that of weir")
+    o.had(1)
 
 
 @case

@@ -263,5 +263,17 @@ def a_reload_to_another_version_takes_other_connections():
     p.had(1)
 
 
+@case
+def errors_of_servers_are_counted_by_status():
+    def handler(talk, q):
+        talk.answer(q, b"", int(q.path[1:]))
+    o, w, front = through(handler)
+    for status in (200, 404, 500, 500, 503, 507):
+        eq(once(front, target="/%d" % status).status, status, "status")
+    eq(w.upstream()["server_errors_total"],
+       {"500": 2, "502": 0, "503": 1, "504": 0, "5xx": 1}, "errors")
+    o.had(1)
+
+
 if __name__ == "__main__":
     run()

@@ -162,6 +162,21 @@ heed_keep_alive(struct upconn *u, const struct http_head *a, const char *raw)
 		u->idle_hint_ms = (int64_t)seconds * 900;
 }
 
+const char *const http_error_names[] = {
+	"500", "502", "503", "504", "5xx", NULL
+};
+
+static void
+count_error(struct upconn *u, unsigned status)
+{
+	static const unsigned named[] = { 500, 502, 503, 504 };
+	unsigned i = 0;
+
+	while (i < NELEMS(named) && named[i] != status)
+		i++;
+	count_add(&u->pool->errors[i], 1);
+}
+
 /*
  * 502, 503 and 504 say of the server itself that it cannot; anything else that
  * it is in order. With limits.retry_after it may also ask to be left alone for
@@ -175,6 +190,8 @@ http_heed_status(struct upconn *u, struct exchange *x)
 	unsigned status = hx->answer->status;
 	int64_t ms = 0, until_ns;
 
+	if (status >= 500)
+		count_error(u, status);
 	if (status == 502 || status == 503 || status == 504)
 		endpoint_fault(e, FAULT_UNAVAILABLE, 0);
 	else

@@ -738,6 +738,7 @@ static const char *const pins[] = {
 static const struct peer_ops http2_peer = {
 	.state_size = sizeof(struct back2),
 	.pins = pins,
+	.errors = http_error_names,
 	.greet = peer_greet,
 	.bytes = run,
 	.room = peer_room,

@@ -243,7 +243,10 @@ static const char *const pins[] = {
 	NULL
 };
 
-static const struct peer_ops http_peer = { .pins = pins };
+static const struct peer_ops http_peer = {
+	.pins = pins,
+	.errors = http_error_names
+};
 
 static const struct conf_proto *
 variant(const void *own)

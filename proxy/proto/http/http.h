@@ -178,7 +178,10 @@ enum outcome http_outcome(unsigned status);
 /* Room for an answer's head. NULL when out of memory. */
 struct http_head *http_answer_new(struct exchange *x) MUST_CHECK;
 
-/* What an answer's status says of the endpoint. */
+/* peer_ops.errors of HTTP: statuses of 500 and more. */
+extern const char *const http_error_names[];
+
+/* What an answer's status says of the endpoint; errors are counted. */
 void http_heed_status(struct upconn *u, struct exchange *x);
 
 /* What waits for the client, of x and of its session. */
