@@ -230,7 +230,12 @@ def expressions(value):
 @case
 def what_alerts_and_dashboard_look_at_is_there():
     w = Weir(Conf().listener("front", extra='limits = { connections = 9; };')
-             .upstream("back", port(), extra="health = { }; outlier = { };"))
+             .upstream("back", port(), extra="health = { }; outlier = { };")
+             .listener("cache", "cache", protocol="redis")
+             .upstream("cache", port())
+             .listener("memo", "memo", protocol="memcached")
+             .upstream("memo", port())
+             .listener("db", "db", protocol="postgres").upstream("db", port()))
     text = w.metrics()
     metrics = set(re.findall(r"^# TYPE (\S+)", text, re.M))
     reasons = set(re.findall(r'reason="([^"]*)"', text))
