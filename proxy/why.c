@@ -17,6 +17,8 @@
 
 /* What took less than this is nobody's trouble. */
 #define QUICK_NS (5 * NS_PER_MS)
+/* And nobody gives up for having waited for less than this. */
+#define PATIENCE_NS (200 * NS_PER_MS)
 
 /* ------------------------------------------------------- what took longest */
 
@@ -91,6 +93,15 @@ is_quick(const struct slow_entry *e)
 {
 	return e->total_ns < QUICK_NS || (e->lasts && e->pause_ns +
 	    e->queue_ns + e->connect_ns + e->tls_ns < QUICK_NS);
+}
+
+/* A client who left then had reasons of its own: whoever ends a measurement
+   leaves in the midst of things. */
+static bool
+was_served_soon(const struct slow_entry *e)
+{
+	return e->pause_ns + e->queue_ns + e->connect_ns + e->tls_ns +
+	    e->first_ns < PATIENCE_NS;
 }
 
 /* ------------------------------------------------- what the pool was short of */
@@ -207,6 +218,10 @@ was_reused(const struct slow_entry *e)
 
 #define HOLDERS "look at what holds them: weir connections {upstream} --leased"
 #define WAITED "waited {queue} of {total} "
+/* Of one moment, where the advice of the statistics is of many: the two numbers
+   differ, and somebody who reads both has to know why. */
+#define ENOUGH "(at that moment {enough} were enough for all; weir stats "      \
+	"advises by the last minutes)"
 
 const struct why_rule why_rules[] = {
 	/* Slow. */
@@ -249,8 +264,8 @@ const struct why_rule why_rules[] = {
 	    "upstreams.{upstream}.pool.max" },
 	{ FAIL_NONE, "pool_full", queues_at_max,
 	    WAITED "for one of {max} connections, all taken, among {behind} "
-	    "that waited: raise upstreams.{upstream}.pool.max ({enough} would "
-	    "do) or " HOLDERS },
+	    "that waited: raise upstreams.{upstream}.pool.max " ENOUGH ", or "
+	    HOLDERS },
 	{ FAIL_NONE, "endpoint_full", is_queueing,
 	    WAITED "with {open} of {max} connections open: its endpoint is at "
 	    "its own max (endpoints.max, pool.max_per_endpoint), or rests "
@@ -276,8 +291,8 @@ const struct why_rule why_rules[] = {
 	    "weir nor the server; listeners.{listener}.timeouts.body bounds "
 	    "it" },
 	{ FAIL_NONE, "server_slow", is_thinking,
-	    "the server took {first} of {total} to begin its answer: "
-	    "{endpoint} is slow, not weir" },
+	    "the server took {first} of {total} to begin its answer: that is "
+	    "the time of {endpoint}, not weir's" },
 	{ FAIL_NONE, "client_reads", is_not_taken,
 	    "the client did not take its answer for {client} of {total}: it, "
 	    "or its network, is slow, not {endpoint}" },
@@ -287,7 +302,7 @@ const struct why_rule why_rules[] = {
 	    "upstreams.{upstream}.timeouts.transaction_idle" },
 	{ FAIL_NONE, "server_sends", is_answering,
 	    "the server took {transfer} of {total} to send the rest of its "
-	    "answer: {endpoint} is slow, not weir" },
+	    "answer: that is the time of {endpoint}, not weir's" },
 	{ FAIL_NONE, "retries", was_tried_again,
 	    "took {total}, most of it for a try that was lost before "
 	    "{retries}: find out why {upstream} failed first" },
@@ -327,10 +342,13 @@ const struct why_rule why_rules[] = {
 	{ FAIL_CLIENT_STALLED, "client_reads", NULL,
 	    "the client stopped taking its answer: it, or its network, is "
 	    "slow, not {endpoint}" },
+	{ FAIL_CLIENT_GONE, "client_gone", was_served_soon,
+	    "the client left by itself after {total}; neither weir nor the "
+	    "server had let it wait for long: nothing to change at weir" },
 	{ FAIL_CLIENT_GONE, "pool_full", waits_for_place,
 	    "the client left after waiting {queue} for one of {max} "
 	    "connections, {leased_of} taken: raise "
-	    "upstreams.{upstream}.pool.max ({enough} would do) or " HOLDERS },
+	    "upstreams.{upstream}.pool.max " ENOUGH ", or " HOLDERS },
 	{ FAIL_CLIENT_GONE, "client_gone", queues_for_connect,
 	    "the client left after {total}, of which it waited {queue} while a "
 	    "connection was being opened: keep more of them open with "
@@ -387,8 +405,8 @@ const struct why_rule why_rules[] = {
 	    "or ask the server why it sent Retry-After" },
 	{ FAIL_QUEUE_FULL, "pool_full", NULL,
 	    "{waiting} waited already for one of {max} connections, "
-	    "{leased_of} taken: raise upstreams.{upstream}.pool.max ({enough} "
-	    "would do), or pool.max_waiting (now {max_waiting}), or " HOLDERS },
+	    "{leased_of} taken: raise upstreams.{upstream}.pool.max " ENOUGH
+	    ", or pool.max_waiting (now {max_waiting}), or " HOLDERS },
 	{ FAIL_QUEUE_TIMEOUT, "paused", waits_for_resume,
 	    WAITED "because upstream {upstream} is paused by hand: weir resume "
 	    "{upstream}" },
@@ -403,7 +421,7 @@ const struct why_rule why_rules[] = {
 	    "upstreams.{upstream}.pool.max" },
 	{ FAIL_QUEUE_TIMEOUT, "pool_full", is_at_max,
 	    WAITED "for one of {max} connections, {leased_of} taken: raise "
-	    "upstreams.{upstream}.pool.max ({enough} would do) or " HOLDERS },
+	    "upstreams.{upstream}.pool.max " ENOUGH ", or " HOLDERS },
 	{ FAIL_QUEUE_TIMEOUT, "endpoint_full", NULL,
 	    WAITED "with {open} of {max} connections open: its endpoint is at "
 	    "its own max (endpoints.max, pool.max_per_endpoint), or rests "

@@ -73,7 +73,8 @@ static const struct sample {
 	    "take no more, of 16" },
 	{ SLOW(.queue_ns = 1900 * MS, AT_MAX), "pool_full",
 	    "waited 1.9 s of 2.0 s for one of 16 connections, all taken, among "
-	    "8 that waited: raise upstreams.app.pool.max (24 would do) or look "
+	    "8 that waited: raise upstreams.app.pool.max (at that moment 24 were "
+	    "enough for all; weir stats advises by the last minutes), or look "
 	    "at what holds them: weir connections app --leased" },
 	/* A session may last as long as it likes: that it waited is said. */
 	{ SLOW(.lasts = true, .queue_ns = 300 * MS, .total_ns = 60000 * MS,
@@ -91,7 +92,9 @@ static const struct sample {
 	    "listeners.web.timeouts.header" },
 	{ SLOW(.upload_ns = 1900 * MS), "client_sends",
 	    "listeners.web.timeouts.body" },
-	{ SLOW(.first_ns = 1900 * MS), "server_slow", "b:80 is slow, not weir" },
+	{ SLOW(.first_ns = 1900 * MS), "server_slow",
+	    "took 1.9 s of 2.0 s to begin its answer: that is the time of b:80, "
+	    "not weir's" },
 	{ SLOW(.client_ns = 1900 * MS), "client_reads",
 	    "did not take its answer for 1.9 s" },
 	{ SLOW(.idle_ns = 1900 * MS, .first_ns = MS), "client_idles",
@@ -130,7 +133,13 @@ static const struct sample {
 	    "upstreams.app.pool.min_idle (now 0)" },
 	{ FAILED(FAIL_CLIENT_GONE, .first_ns = 1900 * MS), "client_gone",
 	    "the server took 1.9 s without an answer" },
-	{ FAILED(FAIL_CLIENT_GONE), "client_gone", "left after 2.0 s: nothing" },
+	{ FAILED(FAIL_CLIENT_GONE, .client_ns = 1800 * MS,
+	    .first_ns = 200 * MS), "client_gone", "left after 2.0 s: nothing" },
+	/* As at the end of a measurement: that more connections would have kept
+	   them is not so. */
+	{ FAILED(FAIL_CLIENT_GONE, .total_ns = 190 * MS, .queue_ns = 150 * MS,
+	    .first_ns = 40 * MS, AT_MAX), "client_gone",
+	    "left by itself after 190 ms; neither weir nor the server" },
 	{ FAILED(FAIL_CLIENT_WASTES, .client = { .ip = { 10, 0, 0, 9 },
 	    .family = AF_INET }), "client", "what 10.0.0.9 is" },
 	{ FAILED(FAIL_CANCELLED), "client", "cancelled it after 2.0 s" },
@@ -161,7 +170,8 @@ static const struct sample {
 	    "upstreams.app.limits.request_rate" },
 	{ FAILED(FAIL_QUEUE_FULL), "pool_full",
 	    "8 waited already for one of 16 connections, all taken: raise "
-	    "upstreams.app.pool.max (24 would do), or pool.max_waiting (now "
+	    "upstreams.app.pool.max (at that moment 24 were enough for all; weir "
+	    "stats advises by the last minutes), or pool.max_waiting (now "
 	    "100)" },
 	{ FAILED(FAIL_QUEUE_TIMEOUT, .waited_for = SLOW_WAIT_PAUSED), "paused",
 	    "weir resume app" },
@@ -173,7 +183,7 @@ static const struct sample {
 	    "server_full", "lower upstreams.app.pool.max" },
 	{ FAILED(FAIL_QUEUE_TIMEOUT, .queue_ns = 2000 * MS, AT_MAX),
 	    "pool_full", "waited 2.0 s of 2.0 s for one of 16 connections, all "
-	    "taken: raise upstreams.app.pool.max (24 would do)" },
+	    "taken: raise upstreams.app.pool.max (at that moment 24 were" },
 	/* Some have come back since: that is said as it is. */
 	{ FAILED(FAIL_QUEUE_TIMEOUT, AT_MAX, POOL(.leased = 15)),
 	    "pool_full", "16 connections, 15 taken" },
