@@ -298,6 +298,10 @@ run_log(struct order *o)
 		return CLIENT_FAILED;
 	if (o->options & OPTION_JSON)
 		fputs(body, stdout);
+	else
+		printf("logging from %s on, %s%s\n", o->words[0],
+		    o->what != NULL ? "for " : "until the next reload",
+		    o->what != NULL ? o->what : "");
 	free(body);
 	return CLIENT_OK;
 }

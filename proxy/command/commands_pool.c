@@ -158,7 +158,7 @@ fault_path(const struct order *o)
 int
 run_fault(struct order *o)
 {
-	char *path = fault_path(o), done[256];
+	char *path = fault_path(o), done[512], what[SHOW_FAULT];
 	int status;
 
 	if (path == NULL)
@@ -167,9 +167,11 @@ run_fault(struct order *o)
 		snprintf(done, sizeof(done), "no more faults: %.200s",
 		    o->words[0]);
 	else
-		snprintf(done, sizeof(done), "%.20s %% of the exchanges of "
-		    "%.100s, for %.20s", o->percent, o->words[0],
-		    o->what != NULL ? o->what : "5m");
+		snprintf(done, sizeof(done), "for %.20s, %.20s %% of the "
+		    "exchanges of %.100s %s", o->what != NULL ? o->what : "5m",
+		    o->percent, o->words[0], show_fault(o->delay,
+		    (o->options & OPTION_ERROR) != 0,
+		    (o->options & OPTION_RESET) != 0, what));
 	status = order(o, path, done);
 	free(path);
 	return status;

@@ -9,7 +9,9 @@
 #include <time.h>
 
 #include "net/err.h"
+#include "proxy/command/field.h"
 #include "proxy/command/show.h"
+#include "proxy/command/span.h"
 #include "proxy/command/table.h"
 
 enum {
@@ -18,64 +20,41 @@ enum {
 	EXAMPLES_OF_ONE = 12            /* when one name was asked for */
 };
 
-/* Exchanges of one cause at one place; newest first, as they come. */
+/* Exchanges of one cause at one place; the newest first, but what is the clients'
+   own doing comes last: nobody can mend it here. */
 struct group {
 	const char *cause, *failure, *upstream, *listener;
 	const char *why;                /* of the newest */
 	unsigned n;
+	size_t at;                      /* among those that were found */
 	bool failed;
 };
-
-static const char *
-text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text != NULL ? text : "";
-}
-
-static long long
-number_of(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
 
 static bool
 is_failed(const json_t *row)
 {
-	return *text_of(row, "failure") != '\0' ||
-	    strcmp(text_of(row, "outcome"), "5xx") == 0;
+	return *field_text(row, "failure") != '\0' ||
+	    strcmp(field_text(row, "outcome"), "5xx") == 0;
 }
 
 static bool
 is_of_interest(const json_t *row)
 {
-	return strcmp(text_of(row, "cause"), "quick") != 0;
+	return strcmp(field_text(row, "cause"), "quick") != 0;
 }
 
 static bool
 belongs(const struct group *g, const json_t *row)
 {
 	return g->failed == is_failed(row) &&
-	    strcmp(g->cause, text_of(row, "cause")) == 0 &&
-	    strcmp(g->failure, text_of(row, "failure")) == 0 &&
-	    strcmp(g->upstream, text_of(row, "upstream")) == 0 &&
+	    strcmp(g->cause, field_text(row, "cause")) == 0 &&
+	    strcmp(g->failure, field_text(row, "failure")) == 0 &&
+	    strcmp(g->upstream, field_text(row, "upstream")) == 0 &&
 	    (*g->upstream != '\0' ||
-	    strcmp(g->listener, text_of(row, "listener")) == 0);
+	    strcmp(g->listener, field_text(row, "listener")) == 0);
 }
 
 /* ------------------------------------------------------------ one exchange */
-
-static void
-print_us(FILE *out, long long us)
-{
-	if (us >= 1000000)
-		fprintf(out, "%.1fs", (double)us / 1e6);
-	else if (us >= 1000)
-		fprintf(out, "%lldms", us / 1000);
-	else
-		fprintf(out, "%lldus", us);
-}
 
 /* The two parts that took longest. */
 static void
@@ -89,10 +68,11 @@ print_parts(FILE *out, const json_t *row)
 		{ "idle_us", "idle" }, { "transfer_us", "transfer" }
 	};
 	long long most = 0, next = 0;
+	char text[SPAN_TEXT];
 	size_t i, a = 0, b = 0;
 
 	for (i = 0; i < NELEMS(parts); i++) {
-		long long us = number_of(row, parts[i].key);
+		long long us = field_number(row, parts[i].key);
 
 		if (us > most) {
 			next = most;
@@ -106,12 +86,9 @@ print_parts(FILE *out, const json_t *row)
 	}
 	if (most == 0)
 		return;
-	fprintf(out, " (%s ", parts[a].name);
-	print_us(out, most);
-	if (next > most / 20) {
-		fprintf(out, ", %s ", parts[b].name);
-		print_us(out, next);
-	}
+	fprintf(out, " (%s %s", parts[a].name, span_us(most, text));
+	if (next > most / 20)
+		fprintf(out, ", %s %s", parts[b].name, span_us(next, text));
 	putc(')', out);
 }
 
@@ -137,7 +114,7 @@ static void
 print_exchange(FILE *out, const json_t *row)
 {
 	time_t at = (time_t)json_number_value(json_object_get(row, "at"));
-	char clock[16] = "", *line = NULL;
+	char clock[16] = "", took[SPAN_TEXT], *line = NULL;
 	size_t len;
 	FILE *to = open_memstream(&line, &len);
 	struct tm tm;
@@ -146,13 +123,14 @@ print_exchange(FILE *out, const json_t *row)
 		return;
 	if (gmtime_r(&at, &tm) != NULL)
 		strftime(clock, sizeof(clock), "%H:%M:%SZ", &tm);
-	fprintf(to, "  %s ", clock);
-	print_us(to, number_of(row, "total_us"));
+	fprintf(to, "  %s %s", clock, span_us(field_number(row, "total_us"),
+	    took));
 	print_parts(to, row);
 	putc(' ', to);
-	if (number_of(row, "status") != 0)
-		fprintf(to, "%lld ", number_of(row, "status"));
-	fprintf(to, "%s %s", text_of(row, "client"), text_of(row, "request"));
+	if (field_number(row, "status") != 0)
+		fprintf(to, "%lld ", field_number(row, "status"));
+	fprintf(to, "%s %s", field_text(row, "client"),
+	    field_text(row, "request"));
 	if (fclose(to) == 0)
 		print_cut(out, line);
 	free(line);
@@ -174,16 +152,36 @@ sort_out(const json_t *rows, struct group *g, unsigned of[2])
 		for (k = 0; k < n && !belongs(&g[k], row); k++)
 			;
 		if (k == n)
-			g[n++] = (struct group){ text_of(row, "cause"),
-			    text_of(row, "failure"), text_of(row, "upstream"),
-			    text_of(row, "listener"), text_of(row, "why"), 0,
-			    is_failed(row) };
+			g[n++] = (struct group){ .cause = field_text(row,
+			    "cause"), .failure = field_text(row, "failure"),
+			    .upstream = field_text(row, "upstream"),
+			    .listener = field_text(row, "listener"),
+			    .why = field_text(row, "why"), .at = k,
+			    .failed = is_failed(row) };
 		g[k].n++;
 		of[g[k].failed]++;
 	}
 	return n;
 }
 
+/* Causes are named by proxy/why.c. */
+static bool
+is_clients(const struct group *g)
+{
+	return strncmp(g->cause, "client", 6) == 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	if (is_clients(x) != is_clients(y))
+		return is_clients(x) - is_clients(y);
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+/* Only so many are kept: a share of these is none of the traffic. */
 static void
 show_group(FILE *out, const struct group *g, const json_t *rows, bool of_one,
     unsigned of)
@@ -194,8 +192,8 @@ show_group(FILE *out, const struct group *g, const json_t *rows, bool of_one,
 	char head[512];
 	size_t i;
 
-	snprintf(head, sizeof(head), "%u of %u %s: %s at %s %s", g->n, of,
-	    g->failed ? "failed" : "slow",
+	snprintf(head, sizeof(head), "%u of the %u %s kept: %s at %s %s", g->n,
+	    of, g->failed ? "failed" : "slowest",
 	    *g->failure != '\0' ? g->failure : g->cause,
 	    at_upstream ? "upstream" : "listener",
 	    at_upstream ? g->upstream : g->listener);
@@ -218,6 +216,8 @@ show_why(FILE *out, const json_t *j, bool of_one)
 	unsigned of[2] = { 0, 0 };
 	size_t n = g != NULL ? sort_out(rows, g, of) : 0, i;
 
+	if (n > 0)
+		qsort(g, n, sizeof(*g), compare);
 	for (i = 0; i < n; i++)
 		show_group(out, &g[i], rows, of_one, of[g[i].failed]);
 	if (n == 0)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOTE_WIDE = 79, NOTE_INDENT = 4 };
+enum { WIDE = 80, NOTE_WIDE = 79, NOTE_INDENT = 4 };
 
 void
 table_init(struct table *t, const char *const *heads)
@@ -76,7 +76,8 @@ width(const char *text)
 
 /* Blanks are owed until something follows them: no line ends in any. */
 static void
-print_cell(FILE *out, const char *text, int wide, bool left, int *owed)
+print_cell(FILE *out, const char *text, int wide, bool left, int gap,
+    int *owed)
 {
 	int pad = wide - width(text);
 
@@ -86,13 +87,24 @@ print_cell(FILE *out, const char *text, int wide, bool left, int *owed)
 		fprintf(out, "%*s%s", *owed, "", text);
 		*owed = 0;
 	}
-	*owed += left ? pad + 2 : 2;
+	*owed += left ? pad + gap : gap;
+}
+
+static int
+gap_of(const int *wide, size_t n)
+{
+	int all = (int)n - 1;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		all += wide[i];
+	return all <= WIDE && all + (int)n - 1 > WIDE ? 1 : 2;
 }
 
 void
 table_print(const struct table *t, FILE *out)
 {
-	int wide[TABLE_COLUMNS] = { 0 }, owed = 0;
+	int wide[TABLE_COLUMNS] = { 0 }, owed = 0, gap;
 	size_t n = 0, i;
 
 	while (n < TABLE_COLUMNS && t->heads[n] != NULL) {
@@ -104,18 +116,28 @@ table_print(const struct table *t, FILE *out)
 	for (i = 0; i < t->n_cells; i++)
 		if (t->cells[i] != NULL && width(t->cells[i]) > wide[i % n])
 			wide[i % n] = width(t->cells[i]);
+	gap = gap_of(wide, n);
 	for (i = 0; i < n; i++)
 		print_cell(out, t->heads[i] + (t->heads[i][0] == '-'), wide[i],
-		    t->heads[i][0] == '-', &owed);
+		    t->heads[i][0] == '-', gap, &owed);
 	for (i = 0; i < t->n_cells; i++) {
 		if (i % n == 0) {
 			putc('\n', out);
 			owed = 0;
 		}
 		print_cell(out, t->cells[i] != NULL ? t->cells[i] : "",
-		    wide[i % n], t->heads[i % n][0] == '-', &owed);
+		    wide[i % n], t->heads[i % n][0] == '-', gap, &owed);
 	}
 	putc('\n', out);
+}
+
+void
+table_section(struct table *t, FILE *out)
+{
+	if (t->n_cells > 0)
+		putc('\n', out);
+	table_print(t, out);
+	table_fini(t);
 }
 
 void

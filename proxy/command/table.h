@@ -28,8 +28,12 @@ void table_fini(struct table *t);
 /* The next cell, from left to right. Control characters become "?". */
 void table_add(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Nothing at all when there are no rows. */
+/* Nothing at all when there are no rows. Columns are two blanks apart; one where
+   that makes it fit 80. */
 void table_print(const struct table *t, FILE *out);
+
+/* Likewise after an empty line, and t ends. */
+void table_section(struct table *t, FILE *out);
 
 /* "head: text", broken at blanks before column 80; all lines but the first are
    set in. Control characters become "?". */

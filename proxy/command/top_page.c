@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/command/field.h"
+#include "proxy/command/span.h"
+
 enum { BAR = 50 };
 
 void
@@ -64,7 +67,7 @@ first_out(const struct top_row *r)
 	size_t i;
 
 	for (i = 0; i < json_array_size(rows); i++)
-		if (strcmp(top_text(json_array_get(rows, i), "state"),
+		if (strcmp(field_text(json_array_get(rows, i), "state"),
 		    "up") != 0)
 			return json_array_get(rows, i);
 	return NULL;
@@ -74,20 +77,20 @@ static void
 worst_of_row(struct top_page *p, const struct top_row *r)
 {
 	const json_t *out = first_out(r);
-	char wait[TOP_SHORT];
+	char wait[SPAN_TEXT];
 
 	if (r->usable < r->endpoints)
 		page_add(p, LINE_BAD, "! %s: %lld of %lld endpoints not "
 		    "usable (%s is %s%s%s)", r->name, r->endpoints - r->usable,
-		    r->endpoints, top_text(out, "name"),
-		    top_text(out, "state"),
-		    *top_text(out, "last_error") != '\0' ? ": " : "",
-		    top_text(out, "last_error"));
+		    r->endpoints, field_text(out, "name"),
+		    field_text(out, "state"),
+		    *field_text(out, "last_error") != '\0' ? ": " : "",
+		    field_text(out, "last_error"));
 	else
 		page_add(p, LINE_BAD, "! %s is %s: %lld of %lld connections "
 		    "leased, %lld wait, the oldest %s", r->name, r->state,
 		    r->leased, r->cap, r->waiting,
-		    top_micros(r->oldest_wait_us, wait));
+		    span_us(r->oldest_wait_us, wait));
 }
 
 /* Upstreams that are down come before those that are merely full. */
@@ -119,10 +122,11 @@ page_worst(struct top_page *p, const json_t *s, const struct top_row *rows,
 		worst_of_row(p, worst);
 	else if (json_is_false(json_object_get(s, "ready")))
 		page_add(p, LINE_BAD, "! not ready: %s",
-		    top_text(s, "missing"));
-	else if (reload != NULL && strcmp(top_text(reload, "last"), "ok") != 0)
+		    field_text(s, "missing"));
+	else if (reload != NULL &&
+	    strcmp(field_text(reload, "last"), "ok") != 0)
 		page_add(p, LINE_BAD, "! the last reload was refused: %s",
-		    top_text(reload, "last"));
+		    field_text(reload, "last"));
 	else
 		page_add(p, LINE_GOOD, "all is well");
 }
@@ -135,16 +139,16 @@ page_program(struct top_page *p, const struct top_frames *f,
 	const char *state = json_is_true(json_object_get(s, "draining")) ?
 	    "draining" : json_is_true(json_object_get(s, "ready")) ? "ready" :
 	    "NOT READY";
-	char up[TOP_SHORT], lag[TOP_SHORT];
+	char up[SPAN_TEXT], lag[SPAN_TEXT];
 
 	page_add(p, LINE_PLAIN, "weir %s  pid %lld  up %s  generation %lld"
-	    "  %s", top_text(s, "version"), top_number(s, "pid"),
-	    top_span(json_number_value(json_object_get(s, "uptime_s")), up),
-	    top_number(s, "generation"), state);
+	    "  %s", field_text(s, "version"), field_number(s, "pid"),
+	    span_s(json_number_value(json_object_get(s, "uptime_s")), up),
+	    field_number(s, "generation"), state);
 	page_add(p, LINE_SOFT, "memory %.1f MiB  descriptors %lld of %lld  "
-	    "loop turns p99 %s", (double)top_number(r, "memory_bytes") /
-	    1048576, top_number(r, "fds"), top_number(r, "fds_max"),
-	    top_micros(top_number(json_object_get(r, "loop_lag_us"), "p99"),
+	    "loop turns p99 %s", (double)field_number(r, "memory_bytes") /
+	    1048576, field_number(r, "fds"), field_number(r, "fds_max"),
+	    span_us(field_number(json_object_get(r, "loop_lag_us"), "p99"),
 	    lag));
 	page_worst(p, s, rows, n);
 	page_add(p, LINE_PLAIN, " ");
@@ -155,8 +159,8 @@ page_program(struct top_page *p, const struct top_frames *f,
 static void
 add_listeners(struct top_page *p, const struct top_frames *f)
 {
-	char requests[TOP_SHORT], failures[TOP_SHORT], limited[TOP_SHORT];
-	char p50[TOP_SHORT], p99[TOP_SHORT];
+	char requests[SPAN_TEXT], failures[SPAN_TEXT], limited[SPAN_TEXT];
+	char p50[SPAN_TEXT], p99[SPAN_TEXT];
 	struct top_listener *rows;
 	size_t n, i;
 
@@ -170,8 +174,8 @@ add_listeners(struct top_page *p, const struct top_frames *f)
 		    rows[i].protocol, top_rate(rows[i].requests_per_s,
 		    requests), top_rate(rows[i].failures_per_s, failures),
 		    top_rate(rows[i].limited_per_s, limited), rows[i].clients,
-		    top_micros(rows[i].p50_us, p50),
-		    top_micros(rows[i].p99_us, p99));
+		    span_us(rows[i].p50_us, p50),
+		    span_us(rows[i].p99_us, p99));
 	free(rows);
 }
 
@@ -179,8 +183,8 @@ void
 page_overview(struct top_page *p, const struct top_frames *f,
     const struct top_row *rows, size_t n, const char *chosen)
 {
-	char requests[TOP_SHORT], failures[TOP_SHORT], first[TOP_SHORT];
-	char queue[TOP_SHORT], open[TOP_SHORT], up[TOP_SHORT];
+	char requests[SPAN_TEXT], failures[SPAN_TEXT], first[SPAN_TEXT];
+	char queue[SPAN_TEXT], open[SPAN_TEXT], up[SPAN_TEXT];
 	size_t i;
 
 	add_listeners(p, f);
@@ -200,8 +204,8 @@ page_overview(struct top_page *p, const struct top_frames *f,
 		    "%-16.40s %-8s %7s %6s %7s %7s %4lld %7s %4lld %5s",
 		    r->name, r->state, top_rate(r->requests_per_s, requests),
 		    top_rate(r->failures_per_s, failures),
-		    top_micros(r->first_us, first),
-		    top_micros(r->queue_us, queue), r->waiting, open, r->idle,
+		    span_us(r->first_us, first),
+		    span_us(r->queue_us, queue), r->waiting, open, r->idle,
 		    up);
 	}
 }
@@ -237,7 +241,7 @@ add_bar(struct top_page *p, const struct top_row *r)
 static void
 add_pool(struct top_page *p, const struct top_row *r)
 {
-	char wait[TOP_SHORT];
+	char wait[SPAN_TEXT];
 
 	page_add(p, r->bad ? LINE_BAD : LINE_PLAIN,
 	    "upstream %s: %s, %s pool, %s", r->name, r->protocol, r->mode,
@@ -247,14 +251,14 @@ add_pool(struct top_page *p, const struct top_row *r)
 	    "idle %lld  free %lld  waiting %lld%s%s", r->leased, r->pinned,
 	    r->connecting, r->idle, r->cap > r->open ? r->cap - r->open : 0,
 	    r->waiting, r->waiting > 0 ? ", the oldest " : "",
-	    r->waiting > 0 ? top_micros(r->oldest_wait_us, wait) : "");
+	    r->waiting > 0 ? span_us(r->oldest_wait_us, wait) : "");
 	page_add(p, LINE_PLAIN, " ");
 }
 
 static void
 add_endpoints(struct top_page *p, const json_t *rows)
 {
-	char check[TOP_SHORT], use[TOP_SHORT];
+	char check[SPAN_TEXT], use[SPAN_TEXT];
 	size_t i;
 
 	page_add(p, LINE_HEAD, "%-28s %-10s %9s %6s %11s %9s", "ENDPOINT",
@@ -262,21 +266,21 @@ add_endpoints(struct top_page *p, const json_t *rows)
 	for (i = 0; i < json_array_size(rows); i++) {
 		const json_t *e = json_array_get(rows, i);
 		const json_t *h = json_object_get(e, "health");
-		bool up = strcmp(top_text(e, "state"), "up") == 0;
+		bool up = strcmp(field_text(e, "state"), "up") == 0;
 
-		snprintf(use, sizeof(use), "%lld/%lld", top_number(e, "leased"),
-		    top_number(e, "open"));
+		snprintf(use, sizeof(use), "%lld/%lld", field_number(e, "leased"),
+		    field_number(e, "open"));
 		page_add(p, up ? LINE_PLAIN : LINE_BAD,
 		    "%-28.60s %s%-9s %9s %6lld %11s %9lld",
-		    top_text(e, "name"), up ? " " : "!", top_text(e, "state"),
-		    top_number(h, "checks_total") == 0 ? "-" :
-		    strcmp(top_text(h, "last"), "ok") != 0 ? "failed" :
-		    top_micros(top_number(h, "latency_us"), check),
-		    top_number(e, "weight"), use,
-		    top_sum(e, "failures_total"));
-		if (*top_text(e, "last_error") != '\0')
+		    field_text(e, "name"), up ? " " : "!", field_text(e, "state"),
+		    field_number(h, "checks_total") == 0 ? "-" :
+		    strcmp(field_text(h, "last"), "ok") != 0 ? "failed" :
+		    span_us(field_number(h, "latency_us"), check),
+		    field_number(e, "weight"), use,
+		    field_sum(e, "failures_total"));
+		if (*field_text(e, "last_error") != '\0')
 			page_add(p, LINE_SOFT, "    last error: %s",
-			    top_text(e, "last_error"));
+			    field_text(e, "last_error"));
 	}
 	page_add(p, LINE_PLAIN, " ");
 }
@@ -289,21 +293,21 @@ holder_of(const json_t *c, char *out, size_t size)
 	const json_t *process = json_object_get(h, "process");
 
 	if (h == NULL)
-		snprintf(out, size, "%s", top_text(c, "last_request"));
+		snprintf(out, size, "%s", field_text(c, "last_request"));
 	else if (json_is_object(process))
-		snprintf(out, size, "%s %s[%lld] %s", top_text(h, "client"),
-		    top_text(process, "name"), top_number(process, "pid"),
-		    top_text(h, "request"));
+		snprintf(out, size, "%s %s[%lld] %s", field_text(h, "client"),
+		    field_text(process, "name"), field_number(process, "pid"),
+		    field_text(h, "request"));
 	else
-		snprintf(out, size, "%s %s", top_text(h, "client"),
-		    top_text(h, "request"));
+		snprintf(out, size, "%s %s", field_text(h, "client"),
+		    field_text(h, "request"));
 	return out;
 }
 
 static void
 add_connections(struct top_page *p, const char *upstream, const json_t *all)
 {
-	char since[TOP_SHORT], age[TOP_SHORT], holder[160];
+	char since[SPAN_TEXT], age[SPAN_TEXT], holder[160];
 	size_t i;
 
 	page_add(p, LINE_HEAD, "%-6s %-21s %-10s %7s %7s %5s %s", "ID",
@@ -312,15 +316,15 @@ add_connections(struct top_page *p, const char *upstream, const json_t *all)
 		const json_t *c = json_array_get(all, i);
 		bool leaked = json_is_true(json_object_get(c, "leaked"));
 
-		if (strcmp(top_text(c, "upstream"), upstream) != 0)
+		if (strcmp(field_text(c, "upstream"), upstream) != 0)
 			continue;
 		page_add(p, leaked ? LINE_BAD : LINE_PLAIN,
 		    "%-6lld %-21.40s %s%-9s %7s %7s %5lld %s",
-		    top_number(c, "id"), top_text(c, "endpoint"),
-		    leaked ? "!" : " ", top_text(c, "state"),
-		    top_micros(top_number(c, "state_ms") * 1000, since),
-		    top_span((double)top_number(c, "age_ms") / 1e3, age),
-		    top_number(c, "uses"),
+		    field_number(c, "id"), field_text(c, "endpoint"),
+		    leaked ? "!" : " ", field_text(c, "state"),
+		    span_us(field_number(c, "state_ms") * 1000, since),
+		    span_s(field_number(c, "age_ms") / 1000, age),
+		    field_number(c, "uses"),
 		    holder_of(c, holder, sizeof(holder)));
 	}
 }

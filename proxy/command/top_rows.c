@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/command/field.h"
+
 const char *const top_sorts[TOP_SORTS] = {
 	[SORT_REQUESTS] = "requests",
 	[SORT_FAILURES] = "failures",
@@ -23,72 +25,15 @@ const char *const top_sorts[TOP_SORTS] = {
 /* ------------------------------------------------------------------- words */
 
 const char *
-top_text(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text != NULL ? text : "";
-}
-
-long long
-top_number(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
-
-long long
-top_sum(const json_t *o, const char *group)
-{
-	json_t *numbers = json_object_get(o, group), *n;
-	long long sum = 0;
-	const char *key;
-
-	json_object_foreach(numbers, key, n)
-		sum += (long long)json_integer_value(n);
-	return sum;
-}
-
-const char *
-top_micros(long long us, char out[TOP_SHORT])
-{
-	if (us >= 1000000)
-		snprintf(out, TOP_SHORT, "%.2fs", (double)us / 1e6);
-	else if (us >= 1000)
-		snprintf(out, TOP_SHORT, us < 100000 ? "%.1fms" : "%.0fms",
-		    (double)us / 1e3);
-	else
-		snprintf(out, TOP_SHORT, "%lldus", us);
-	return out;
-}
-
-const char *
-top_rate(double per_s, char out[TOP_SHORT])
+top_rate(double per_s, char out[TOP_RATE])
 {
 	if (per_s < 0)
-		snprintf(out, TOP_SHORT, "-");
+		snprintf(out, TOP_RATE, "-");
 	else if (per_s >= 100000)
-		snprintf(out, TOP_SHORT, "%.0fk", per_s / 1e3);
+		snprintf(out, TOP_RATE, "%.0fk", per_s / 1e3);
 	else
-		snprintf(out, TOP_SHORT, per_s < 10 && per_s > 0 ? "%.1f" :
+		snprintf(out, TOP_RATE, per_s < 10 && per_s > 0 ? "%.1f" :
 		    "%.0f", per_s);
-	return out;
-}
-
-const char *
-top_span(double s, char out[TOP_SHORT])
-{
-	long long n = (long long)s;
-
-	if (n < 60)
-		snprintf(out, TOP_SHORT, "%llds", n);
-	else if (n < 3600)
-		snprintf(out, TOP_SHORT, "%lldm%02llds", n / 60, n % 60);
-	else if (n < 86400)
-		snprintf(out, TOP_SHORT, "%lldh%02lldm", n / 3600,
-		    n % 3600 / 60);
-	else
-		snprintf(out, TOP_SHORT, "%lldd%02lldh", n / 86400,
-		    n % 86400 / 3600);
 	return out;
 }
 
@@ -100,7 +45,7 @@ top_frames_take(struct top_frames *f, json_t *now)
 	double was = json_number_value(json_object_get(f->now, "uptime_s"));
 	double is = json_number_value(json_object_get(now, "uptime_s"));
 	bool same = f->now != NULL &&
-	    top_number(f->now, "pid") == top_number(now, "pid") && is > was;
+	    field_number(f->now, "pid") == field_number(now, "pid") && is > was;
 
 	if (now == NULL || same) {
 		json_decref(f->before);
@@ -125,7 +70,7 @@ before(const struct top_frames *f, const char *group, const char *name)
 	size_t i;
 
 	for (i = 0; i < json_array_size(rows); i++)
-		if (strcmp(top_text(json_array_get(rows, i), "name"),
+		if (strcmp(field_text(json_array_get(rows, i), "name"),
 		    name) == 0)
 			return json_array_get(rows, i);
 	return NULL;
@@ -151,7 +96,7 @@ endpoint_failures(const json_t *u)
 	size_t i;
 
 	for (i = 0; i < json_array_size(rows); i++)
-		sum += top_sum(json_array_get(rows, i), "failures_total");
+		sum += field_sum(json_array_get(rows, i), "failures_total");
 	return sum;
 }
 
@@ -162,7 +107,7 @@ count_endpoints(struct top_row *r)
 	size_t i;
 
 	for (i = 0; i < json_array_size(rows); i++)
-		r->usable += strcmp(top_text(json_array_get(rows, i), "state"),
+		r->usable += strcmp(field_text(json_array_get(rows, i), "state"),
 		    "up") == 0;
 	r->endpoints = (long long)json_array_size(rows);
 }
@@ -192,28 +137,28 @@ static void
 fill(struct top_row *r, const struct top_frames *f, json_t *u)
 {
 	const json_t *p = json_object_get(u, "pool");
-	const json_t *was = before(f, "upstreams", top_text(u, "name"));
+	const json_t *was = before(f, "upstreams", field_text(u, "name"));
 
 	*r = (struct top_row){
-		.name = top_text(u, "name"),
-		.protocol = top_text(u, "protocol"),
-		.mode = top_text(p, "mode"),
-		.first_us = top_number(json_object_get(u, "first_byte_us"),
+		.name = field_text(u, "name"),
+		.protocol = field_text(u, "protocol"),
+		.mode = field_text(p, "mode"),
+		.first_us = field_number(json_object_get(u, "first_byte_us"),
 		    "p99"),
-		.queue_us = top_number(json_object_get(u, "queue_us"), "p99"),
-		.waiting = top_number(p, "waiting"),
-		.leased = top_number(p, "leased"),
-		.idle = top_number(p, "idle"),
-		.connecting = top_number(p, "connecting"),
-		.open = top_number(p, "open"),
-		.pinned = top_number(p, "pinned"),
-		.cap = top_number(p, "cap"),
-		.max = top_number(p, "max"),
-		.oldest_wait_us = top_number(p, "oldest_wait_us"),
+		.queue_us = field_number(json_object_get(u, "queue_us"), "p99"),
+		.waiting = field_number(p, "waiting"),
+		.leased = field_number(p, "leased"),
+		.idle = field_number(p, "idle"),
+		.connecting = field_number(p, "connecting"),
+		.open = field_number(p, "open"),
+		.pinned = field_number(p, "pinned"),
+		.cap = field_number(p, "cap"),
+		.max = field_number(p, "max"),
+		.oldest_wait_us = field_number(p, "oldest_wait_us"),
 		.json = u
 	};
-	r->requests_per_s = growth(f, was, top_number(u, "requests_total"),
-	    top_number(was, "requests_total"));
+	r->requests_per_s = growth(f, was, field_number(u, "requests_total"),
+	    field_number(was, "requests_total"));
 	r->failures_per_s = growth(f, was, endpoint_failures(u),
 	    endpoint_failures(was));
 	count_endpoints(r);
@@ -243,25 +188,25 @@ top_listeners(const struct top_frames *f, size_t *n)
 	*n = rows != NULL ? size : 0;
 	for (i = 0; i < *n; i++) {
 		const json_t *l = json_array_get(all, i);
-		const json_t *was = before(f, "listeners", top_text(l, "name"));
+		const json_t *was = before(f, "listeners", field_text(l, "name"));
 		const json_t *times = json_object_get(l, "latency_us");
 
 		rows[i] = (struct top_listener){
-			.name = top_text(l, "name"),
-			.protocol = top_text(l, "protocol"),
-			.clients = top_number(json_object_get(l, "connections"),
+			.name = field_text(l, "name"),
+			.protocol = field_text(l, "protocol"),
+			.clients = field_number(json_object_get(l, "connections"),
 			    "active"),
-			.p50_us = top_number(times, "p50"),
-			.p99_us = top_number(times, "p99"),
+			.p50_us = field_number(times, "p50"),
+			.p99_us = field_number(times, "p99"),
 			.requests_per_s = growth(f, was,
-			    top_number(l, "requests_total"),
-			    top_number(was, "requests_total")),
+			    field_number(l, "requests_total"),
+			    field_number(was, "requests_total")),
 			.failures_per_s = growth(f, was,
-			    top_sum(l, "failures_total"),
-			    top_sum(was, "failures_total")),
+			    field_sum(l, "failures_total"),
+			    field_sum(was, "failures_total")),
 			.limited_per_s = growth(f, was,
-			    top_sum(l, "limited_total"),
-			    top_sum(was, "limited_total"))
+			    field_sum(l, "limited_total"),
+			    field_sum(was, "limited_total"))
 		};
 	}
 	return rows;

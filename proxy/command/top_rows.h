@@ -52,14 +52,8 @@ void top_rows_sort(struct top_row *rows, size_t n, enum top_sort by);
 /* A frame becomes the present one, which f owns; NULL lets both go. */
 void top_frames_take(struct top_frames *f, json_t *now);
 
-/* The number of a group's key, and the sum of a group of numbers. */
-long long top_number(const json_t *o, const char *key);
-long long top_sum(const json_t *o, const char *group);
-const char *top_text(const json_t *o, const char *key);
-
-enum { TOP_SHORT = 24 };
-const char *top_micros(long long us, char out[TOP_SHORT]);
-const char *top_rate(double per_s, char out[TOP_SHORT]);
-const char *top_span(double s, char out[TOP_SHORT]);
+enum { TOP_RATE = 12 };
+/* "-" when it is not known. */
+const char *top_rate(double per_s, char out[TOP_RATE]);
 
 #endif

@@ -4,6 +4,7 @@ share is a share, they end by themselves and outlive a reload.
 # SPDX-License-Identifier: MIT
 import json
 import os
+import re
 import signal
 import sys
 
@@ -281,10 +282,14 @@ def the_command_says_the_same():
         return command("-c", w.file, "fault", "back", *argv)
     r = weir("--delay", "20ms", "--error", "--percent", "100", "--for", "1h")
     eq((r.returncode, r.stdout),
-       (0, "100 % of the exchanges of back, for 1h\n"), r.stderr)
+       (0, "for 1h, 100 % of the exchanges of back are delayed by 20ms, then "
+        "answered with an error\n"), r.stderr)
     refused(once(w.conf.ports["front"]), 503, "fault_injected")
     said = command("-c", w.file, "stats").stdout
-    check("back has faults by hand until" in said and "an error" in said, said)
+    check(re.search(r"^back has faults by hand until [^ ]+Z: 100 % of its "
+                    r"exchanges are delayed by 20ms, then answered with an "
+                    r"error; 1 so far$", said.replace("\n    ", " "), re.M),
+          said)
     r = weir("--reset", "--percent", "5", "--json")
     eq(json.loads(r.stdout)["fault"]["reset"], True, "--json")
     eq(weir("--off").returncode, 0, "--off")

@@ -14,6 +14,7 @@
 
 #include "net/err.h"
 #include "proxy/command/show.h"
+#include "proxy/command/span.h"
 #include "proxy/command/table.h"
 
 typedef void show_fn(FILE *, const json_t *);
@@ -200,7 +201,7 @@ trouble_is_told_within_80_columns(void **state)
 {
 	static const char *const words[] = { "10.0.0.1:80", "ejected since",
 		"by hand: up, weight 7, until", "last check: status 500",
-		"ejected so far: 3", "asks for a pause of 1.5s",
+		"ejected so far: 3", "asks for a pause of 1.50s",
 		"last error: Connection ?refused" };
 	char json[4096], flat[8192], *text;
 	size_t i;
@@ -283,6 +284,72 @@ shortage_is_told_of(void **state)
 	free(text);
 }
 
+/* What a server answers with 5xx is seen at a glance; what failures are made of,
+   the most frequent first; connections held for too long; faults in words. */
+static void
+errors_and_leaks_are_told_of(void **state)
+{
+	char flat[4096], *text = shown(show_stats,
+	    "{\"reload\":{\"last\":\"ok\",\"confirm_until\":60},"
+	    "\"listeners\":[{\"name\":\"front\","
+	    "\"bind\":[\"127.0.0.1:27985\"],"
+	    "\"connections\":{\"active\":1234},"
+	    "\"requests_total\":12345678,\"outcomes_total\":{\"5xx\":648},"
+	    "\"failures_total\":{\"a\":2,\"client_abort\":149,\"b\":0,"
+	    "\"c\":2},\"latency_us\":{\"p50\":1500,\"p99\":303999,"
+	    "\"max\":303000000}}],\"upstreams\":[{\"name\":\"app\","
+	    "\"pool\":{\"leaks\":1},\"fault\":{\"delay_ms\":200,"
+	    "\"reset\":true,\"percent\":2.5,\"until\":0,"
+	    "\"hit_total\":3}}]}");
+	static const char *const words[] = {
+		"front: failures: client_abort 149 (clients that left), a 2, "
+		    "c 2\n",
+		"app: 1 connection is held for longer than pool.leak_after: "
+		    "weir connections app --leased\n",
+		"app has faults by hand until 1970-01-01T00:00:00Z: 2.5 % of "
+		    "its exchanges are delayed by 200ms, then cut, by a reset "
+		    "of their client's connection; 3 so far\n",
+		"goes back at 1970-01-01T00:01:00Z unless it is confirmed\n" };
+	size_t i;
+
+	(void)state;
+	/* One blank apart, as two would not fit. */
+	assert_non_null(strstr(text,
+	    "LISTENER BIND            CLIENTS REQUESTS FAILURES 5XX    P50   "
+	    "P99   MAX\n"
+	    "front    127.0.0.1:27985    1234 12345678      153 648 1.50ms "
+	    "304ms 5m03s\n"));
+	assert_in_range(longest_line(text), 60, 80);
+	joined(text, flat, sizeof(flat));
+	for (i = 0; i < NELEMS(words); i++)
+		if (strstr(flat, words[i]) == NULL)
+			fail_msg("no %s in %s", words[i], text);
+	free(text);
+}
+
+static void
+spans_have_one_spelling(void **state)
+{
+	static const struct { long long us; const char *text; } rows[] = {
+		{ -1, "-" }, { 0, "0us" }, { 999, "999us" }, { 1500, "1.50ms" },
+		{ 9994, "9.99ms" }, { 9996, "10.0ms" }, { 99949, "99.9ms" },
+		{ 99960, "100ms" }, { 303000, "303ms" }, { 1500000, "1.50s" },
+		{ 12345678, "12.3s" }, { 59949999, "59.9s" },
+		{ 303900000, "5m03s" }, { 7500000000, "2h05m" },
+		{ 273600000000, "3d04h" }
+	};
+	char text[SPAN_TEXT];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(rows); i++)
+		assert_string_equal(span_us(rows[i].us, text), rows[i].text);
+	assert_string_equal(span_ms(5, text), "5ms");
+	assert_string_equal(span_ms(303900, text), "5m03s");
+	assert_string_equal(span_ms(-1, text), "-");
+	assert_string_equal(span_s(7, text), "7s");
+}
+
 static void
 notes_are_broken_at_blanks(void **state)
 {
@@ -339,7 +406,7 @@ names_show_age_and_addresses(void **state)
 	    "\"last_error\":\"no such name\"}]}");
 
 	(void)state;
-	assert_non_null(strstr(text, "1.5s"));
+	assert_non_null(strstr(text, "1.50s"));
 	assert_non_null(strstr(text, "10.0.0.1:80,10.0.0.2:80"));
 	assert_non_null(strstr(text, "no such name"));
 	assert_non_null(strstr(text, "  -  "));
@@ -367,12 +434,12 @@ causes_are_counted_and_shown_by_example(void **state)
 
 	(void)state;
 	assert_string_equal(text,
-	    "2 of 3 failed: queue_timeout at upstream db: w1\n"
-	    "  00:00:03Z 2.5s (queue 2.0s, first byte 500ms)  GET /?[2J\n"
+	    "2 of the 3 failed kept: queue_timeout at upstream db: w1\n"
+	    "  00:00:03Z 2.50s (queue 2.00s, first byte 500ms)  GET /?[2J\n"
 	    "  00:00:01Z 0us  \n"
-	    "1 of 1 slow: server_slow at upstream db: w2\n"
+	    "1 of the 1 slowest kept: server_slow at upstream db: w2\n"
 	    "  00:00:02Z 0us 200  \n"
-	    "1 of 3 failed: no_route at listener b: w4\n"
+	    "1 of the 3 failed kept: no_route at listener b: w4\n"
 	    "  00:00:01Z 0us  \n");
 	free(text);
 }
@@ -428,6 +495,8 @@ main(void)
 		cmocka_unit_test(a_changed_endpoint_is_shown_with_its_addresses),
 		cmocka_unit_test(only_limits_that_did_something_are_shown),
 		cmocka_unit_test(shortage_is_told_of),
+		cmocka_unit_test(errors_and_leaks_are_told_of),
+		cmocka_unit_test(spans_have_one_spelling),
 		cmocka_unit_test(notes_are_broken_at_blanks),
 		cmocka_unit_test(foreign_json_harms_nothing),
 		cmocka_unit_test(causes_are_counted_and_shown_by_example),
