@@ -17,12 +17,14 @@
 #include <unistd.h>
 
 #include "proxy/command/clock.h"
+#include "proxy/command/field.h"
 #include "proxy/command/top_feed.h"
 #include "proxy/command/top_screen.h"
 
-enum { ASK_MS = 2000, CONNECTIONS_MS = 3000 };
+enum { ASK_MS = 2000, ASK_AGAIN_MS = 3000 };
 
-enum view { VIEW_ALL, VIEW_ONE, VIEW_HELP };
+enum view { VIEW_ALL, VIEW_UPSTREAM, VIEW_LISTENER, VIEW_TOLD, VIEW_SLOW,
+	VIEW_HELP };
 
 struct live {
 	const struct call_target *target;
@@ -35,10 +37,10 @@ struct live {
 	enum view view;
 	enum top_sort sort;
 	bool held, over;
-	char chosen[128];               /* an upstream's name */
+	struct top_chosen chosen;
 	size_t scroll;
-	json_t *connections;            /* VIEW_ONE */
-	int64_t asked_ms;               /* for them */
+	json_t *asked;                  /* what a view wants beside frames */
+	int64_t asked_ms;
 	int64_t heard_ms;               /* the latest frame */
 	int64_t retry_ms;               /* when to try again, while closed */
 	char why[256];                  /* while closed */
@@ -52,68 +54,118 @@ sort_rows(struct live *l)
 	free(l->rows);
 	l->rows = top_rows(&l->frames, &l->n_rows);
 	top_rows_sort(l->rows, l->n_rows, l->sort);
-	if (*l->chosen == '\0' && l->n_rows > 0)
-		snprintf(l->chosen, sizeof(l->chosen), "%s", l->rows[0].name);
+	if (*l->chosen.name == '\0' && l->n_rows > 0)
+		snprintf(l->chosen.name, sizeof(l->chosen.name), "%s",
+		    l->rows[0].name);
 }
 
-/* Its place in rows; n_rows when it has left. */
 static size_t
-chosen_row(const struct live *l)
+n_listeners(const struct live *l)
 {
+	return json_array_size(json_object_get(l->frames.now, "listeners"));
+}
+
+/* Listeners come first. */
+static const char *
+name_at(const struct live *l, size_t at)
+{
+	size_t n = n_listeners(l);
+
+	return at >= n ? l->rows[at - n].name : field_text(json_array_get(
+	    json_object_get(l->frames.now, "listeners"), at), "name");
+}
+
+/* Its place among both; their number when it has left. */
+static size_t
+chosen_at(const struct live *l)
+{
+	size_t first = l->chosen.listener ? 0 : n_listeners(l);
+	size_t end = l->chosen.listener ? n_listeners(l) : first + l->n_rows;
 	size_t i;
 
-	for (i = 0; i < l->n_rows; i++)
-		if (strcmp(l->rows[i].name, l->chosen) == 0)
-			break;
-	return i;
+	for (i = first; i < end; i++)
+		if (strcmp(name_at(l, i), l->chosen.name) == 0)
+			return i;
+	return n_listeners(l) + l->n_rows;
 }
 
-/* Who holds what changes quickly, but asking all workers costs. */
+/* Who holds what, and what was slow, change quickly, but asking all workers
+   costs. */
 static void
-ask_connections(struct live *l)
+ask(struct live *l)
 {
+	const char *path = l->view == VIEW_UPSTREAM ? "/connections" :
+	    l->view == VIEW_SLOW ? "/slow" : NULL;
 	char *body = NULL, why[256];
 	int status;
 
-	if (l->connections != NULL &&
-	    clock_now_ms() - l->asked_ms < CONNECTIONS_MS)
+	if (path == NULL || (l->asked != NULL &&
+	    clock_now_ms() - l->asked_ms < ASK_AGAIN_MS))
 		return;
-	status = call_whole(l->target, "GET", "/connections", ASK_MS, &body,
-	    why, sizeof(why));
+	status = call_whole(l->target, "GET", path, ASK_MS, &body, why,
+	    sizeof(why));
 	l->asked_ms = clock_now_ms();
 	if (status == 200) {
-		json_decref(l->connections);
-		l->connections = json_loads(body, 0, NULL);
+		json_decref(l->asked);
+		l->asked = json_loads(body, 0, NULL);
 	}
 	free(body);
+}
+
+/* Below what is said of the program. */
+static void
+paint_view(struct live *l, const struct troubles *t)
+{
+	size_t at = chosen_at(l), n = n_listeners(l);
+
+	switch (l->view) {
+	case VIEW_HELP:
+		page_help(&l->page);
+		return;
+	case VIEW_TOLD:
+		page_told(&l->page, &l->frames, t);
+		return;
+	case VIEW_SLOW:
+		page_slow(&l->page, l->asked);
+		return;
+	case VIEW_LISTENER:
+		page_listener(&l->page, &l->frames, l->chosen.name);
+		return;
+	case VIEW_UPSTREAM:
+		if (at < n + l->n_rows) {
+			page_upstream(&l->page, &l->rows[at - n], l->asked);
+			return;
+		}
+		break;
+	case VIEW_ALL:
+		break;
+	}
+	page_overview(&l->page, &l->frames, l->rows, l->n_rows, &l->chosen);
 }
 
 static void
 paint(struct live *l)
 {
-	size_t at = chosen_row(l);
+	struct troubles troubles;
 	char foot[LINE_WIDE];
 
 	page_clear(&l->page);
-	if (l->frames.now == NULL)
+	if (l->frames.now == NULL) {
 		page_add(&l->page, LINE_PLAIN, "weir top: %s", *l->why != '\0' ?
 		    l->why : "waiting for numbers");
-	else
-		page_program(&l->page, &l->frames, l->rows, l->n_rows);
-	if (l->view == VIEW_HELP)
-		page_help(&l->page);
-	else if (l->frames.now != NULL && l->view == VIEW_ONE &&
-	    at < l->n_rows)
-		page_upstream(&l->page, &l->rows[at], l->connections);
-	else if (l->frames.now != NULL)
-		page_overview(&l->page, &l->frames, l->rows, l->n_rows,
-		    l->chosen);
+		if (l->view == VIEW_HELP)
+			page_help(&l->page);
+	} else {
+		troubles_find(&troubles, &l->frames, l->rows, l->n_rows);
+		page_program(&l->page, &l->frames, &troubles);
+		paint_view(l, &troubles);
+	}
 	if (!l->feed.open)
 		snprintf(foot, sizeof(foot), "NO CONNECTION, these numbers are "
 		    "old: %.180s", l->why);
 	else
-		snprintf(foot, sizeof(foot), "%sq quit  ? help  %s  p %s  by "
-		    "%s (r f l w n)", l->held ? "HELD  " : "",
+		snprintf(foot, sizeof(foot), "%sq quit  ? help  %s  t more  "
+		    "s slow  p %s  by %s (rflwn)", l->held ? "HELD  " : "",
 		    l->view == VIEW_ALL ? "enter open" : "esc back",
 		    l->held ? "go on" : "hold", top_sorts[l->sort]);
 	screen_paint(l->screen, &l->page, &l->scroll, foot);
@@ -124,16 +176,18 @@ paint(struct live *l)
 static void
 choose(struct live *l, long step)
 {
-	size_t at = chosen_row(l);
-	long next = (long)(at < l->n_rows ? at : 0) + step;
+	size_t at = chosen_at(l), n = n_listeners(l) + l->n_rows;
+	long next = (long)(at < n ? at : 0) + step;
 
-	if (l->n_rows == 0)
+	if (n == 0)
 		return;
 	if (next < 0)
 		next = 0;
-	if (next >= (long)l->n_rows)
-		next = (long)l->n_rows - 1;
-	snprintf(l->chosen, sizeof(l->chosen), "%s", l->rows[next].name);
+	if (next >= (long)n)
+		next = (long)n - 1;
+	l->chosen.listener = (size_t)next < n_listeners(l);
+	snprintf(l->chosen.name, sizeof(l->chosen.name), "%s",
+	    name_at(l, (size_t)next));
 }
 
 static void
@@ -150,12 +204,18 @@ step(struct live *l, long n)
 static void
 enter(struct live *l, enum view view)
 {
-	json_decref(l->connections);
-	l->connections = NULL;
+	json_decref(l->asked);
+	l->asked = NULL;
 	l->view = view;
 	l->scroll = 0;
-	if (view == VIEW_ONE)
-		ask_connections(l);
+	ask(l);
+}
+
+/* What is shown already goes away again. */
+static void
+turn_to(struct live *l, enum view view)
+{
+	enter(l, l->view == view ? VIEW_ALL : view);
 }
 
 static void
@@ -179,11 +239,19 @@ press(struct live *l, int key)
 		break;
 	case '?':
 	case 'h':
-		enter(l, l->view == VIEW_HELP ? VIEW_ALL : VIEW_HELP);
+		turn_to(l, VIEW_HELP);
+		break;
+	case 't':
+		turn_to(l, VIEW_TOLD);
+		break;
+	case 's':
+		turn_to(l, VIEW_SLOW);
 		break;
 	case KEYS_ENTER:
-		if (l->view == VIEW_ALL && chosen_row(l) < l->n_rows)
-			enter(l, VIEW_ONE);
+		if (l->view == VIEW_ALL &&
+		    chosen_at(l) < n_listeners(l) + l->n_rows)
+			enter(l, l->chosen.listener ? VIEW_LISTENER :
+			    VIEW_UPSTREAM);
 		break;
 	case KEYS_BACK:
 		enter(l, VIEW_ALL);
@@ -263,8 +331,7 @@ hear(struct live *l)
 	}
 	top_frames_take(&l->frames, frame);
 	sort_rows(l);
-	if (l->view == VIEW_ONE)
-		ask_connections(l);
+	ask(l);
 }
 
 /* One that is connected and says nothing is as good as gone. */
@@ -384,7 +451,7 @@ top_live(const struct call_target *t, char *why, size_t size)
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	feed_close(&l.feed);
 	top_frames_take(&l.frames, NULL);
-	json_decref(l.connections);
+	json_decref(l.asked);
 	page_fini(&l.page);
 	free(l.rows);
 	return result;

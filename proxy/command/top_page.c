@@ -16,7 +16,11 @@
 #include "proxy/command/field.h"
 #include "proxy/command/span.h"
 
-enum { BAR = 50 };
+enum {
+	BAR = 50,
+	FEW = 8                         /* listeners, that stay when one goes
+					   through the upstreams */
+};
 
 void
 page_clear(struct top_page *p)
@@ -60,80 +64,23 @@ page_add(struct top_page *p, enum line_kind kind, const char *fmt, ...)
 
 /* ----------------------------------------------------------------- program */
 
-static const json_t *
-first_out(const struct top_row *r)
-{
-	const json_t *rows = json_object_get(r->json, "endpoints");
-	size_t i;
-
-	for (i = 0; i < json_array_size(rows); i++)
-		if (strcmp(field_text(json_array_get(rows, i), "state"),
-		    "up") != 0)
-			return json_array_get(rows, i);
-	return NULL;
-}
-
+/* The worst, and how much more there is. */
 static void
-worst_of_row(struct top_page *p, const struct top_row *r)
+page_worst(struct top_page *p, const struct troubles *t)
 {
-	const json_t *out = first_out(r);
-	char wait[SPAN_TEXT];
-
-	if (r->usable < r->endpoints)
-		page_add(p, LINE_BAD, "! %s: %lld of %lld endpoints not "
-		    "usable (%s is %s%s%s)", r->name, r->endpoints - r->usable,
-		    r->endpoints, field_text(out, "name"),
-		    field_text(out, "state"),
-		    *field_text(out, "last_error") != '\0' ? ": " : "",
-		    field_text(out, "last_error"));
-	else
-		page_add(p, LINE_BAD, "! %s is %s: %lld of %lld connections "
-		    "leased, %lld wait, the oldest %s", r->name, r->state,
-		    r->leased, r->cap, r->waiting,
-		    span_us(r->oldest_wait_us, wait));
-}
-
-/* Upstreams that are down come before those that are merely full. */
-static const struct top_row *
-worst_row(const struct top_row *rows, size_t n)
-{
-	const struct top_row *worst = NULL;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (!rows[i].bad)
-			continue;
-		if (worst == NULL || (worst->usable > 0 && rows[i].usable == 0))
-			worst = &rows[i];
-	}
-	return worst;
-}
-
-static void
-page_worst(struct top_page *p, const json_t *s, const struct top_row *rows,
-    size_t n)
-{
-	const json_t *reload = json_object_get(s, "reload");
-	const struct top_row *worst = worst_row(rows, n);
-
-	if (json_is_true(json_object_get(s, "draining")))
-		page_add(p, LINE_BAD, "! draining: nothing new is taken");
-	else if (worst != NULL)
-		worst_of_row(p, worst);
-	else if (json_is_false(json_object_get(s, "ready")))
-		page_add(p, LINE_BAD, "! not ready: %s",
-		    field_text(s, "missing"));
-	else if (reload != NULL &&
-	    strcmp(field_text(reload, "last"), "ok") != 0)
-		page_add(p, LINE_BAD, "! the last reload was refused: %s",
-		    field_text(reload, "last"));
+	if (t->n > 0)
+		page_add(p, LINE_BAD, "! %s", t->text[0]);
 	else
 		page_add(p, LINE_GOOD, "all is well");
+	if (t->n > 1)
+		page_add(p, LINE_SOFT, "  and %zu more (t)", t->n - 1);
+	else
+		page_add(p, LINE_PLAIN, " ");
 }
 
 void
 page_program(struct top_page *p, const struct top_frames *f,
-    const struct top_row *rows, size_t n)
+    const struct troubles *t)
 {
 	const json_t *s = f->now, *r = json_object_get(s, "process");
 	const char *state = json_is_true(json_object_get(s, "draining")) ?
@@ -143,60 +90,68 @@ page_program(struct top_page *p, const struct top_frames *f,
 
 	page_add(p, LINE_PLAIN, "weir %s  pid %lld  up %s  generation %lld"
 	    "  %s", field_text(s, "version"), field_number(s, "pid"),
-	    span_s(json_number_value(json_object_get(s, "uptime_s")), up),
+	    span_s((long long)json_number_value(json_object_get(s,
+	    "uptime_s")), up),
 	    field_number(s, "generation"), state);
 	page_add(p, LINE_SOFT, "memory %.1f MiB  descriptors %lld of %lld  "
 	    "loop turns p99 %s", (double)field_number(r, "memory_bytes") /
 	    1048576, field_number(r, "fds"), field_number(r, "fds_max"),
 	    span_us(field_number(json_object_get(r, "loop_lag_us"), "p99"),
 	    lag));
-	page_worst(p, s, rows, n);
-	page_add(p, LINE_PLAIN, " ");
+	page_worst(p, t);
 }
 
 /* ---------------------------------------------------------------- overview */
 
 static void
-add_listeners(struct top_page *p, const struct top_frames *f)
+add_listeners(struct top_page *p, const struct top_frames *f,
+    const struct top_chosen *chosen)
 {
-	char requests[SPAN_TEXT], failures[SPAN_TEXT], limited[SPAN_TEXT];
-	char p50[SPAN_TEXT], p99[SPAN_TEXT];
+	char requests[TOP_RATE], failures[TOP_RATE], limited[TOP_RATE];
+	char p50[SPAN_TEXT], p99[SPAN_TEXT], fives[TOP_RATE];
 	struct top_listener *rows;
 	size_t n, i;
 
 	rows = top_listeners(f, &n);
-	page_add(p, LINE_HEAD, "%-16s %-9s %8s %8s %8s %8s %8s %8s",
-	    "LISTENER", "PROTOCOL", "REQ/S", "FAIL/S", "LIMIT/S", "CLIENTS",
-	    "P50", "P99");
-	for (i = 0; i < n; i++)
-		page_add(p, rows[i].failures_per_s > 0 ? LINE_BAD : LINE_PLAIN,
-		    "%-16.40s %-9s %8s %8s %8s %8lld %8s %8s", rows[i].name,
-		    rows[i].protocol, top_rate(rows[i].requests_per_s,
-		    requests), top_rate(rows[i].failures_per_s, failures),
-		    top_rate(rows[i].limited_per_s, limited), rows[i].clients,
-		    span_us(rows[i].p50_us, p50),
-		    span_us(rows[i].p99_us, p99));
+	page_add(p, LINE_HEAD, "%-16s %-9s %7s %6s %6s %7s %7s %7s %7s",
+	    "LISTENER", "PROTOCOL", "REQ/S", "FAIL/S", "5XX/S", "LIMIT/S",
+	    "CLIENTS", "P50", "P99");
+	for (i = 0; i < n; i++) {
+		const struct top_listener *l = &rows[i];
+		bool bad = l->failures_per_s > 0 || l->fives_per_s > 0;
+
+		if (chosen->listener && strcmp(l->name, chosen->name) == 0)
+			p->chosen = p->n;
+		page_add(p, bad ? LINE_BAD : LINE_PLAIN,
+		    "%-16.40s %-9s %7s %6s %6s %7s %7lld %7s %7s", l->name,
+		    l->protocol, top_rate(l->requests_per_s, requests),
+		    top_rate(l->failures_per_s, failures),
+		    top_rate(l->fives_per_s, fives),
+		    top_rate(l->limited_per_s, limited), l->clients,
+		    span_us(l->p50_us, p50), span_us(l->p99_us, p99));
+	}
 	free(rows);
 }
 
 void
 page_overview(struct top_page *p, const struct top_frames *f,
-    const struct top_row *rows, size_t n, const char *chosen)
+    const struct top_row *rows, size_t n, const struct top_chosen *chosen)
 {
-	char requests[SPAN_TEXT], failures[SPAN_TEXT], first[SPAN_TEXT];
-	char queue[SPAN_TEXT], open[SPAN_TEXT], up[SPAN_TEXT];
-	size_t i;
+	char requests[TOP_RATE], failures[TOP_RATE], first[SPAN_TEXT];
+	char queue[SPAN_TEXT], open[48], up[48];
+	size_t i, top = p->n;
 
-	add_listeners(p, f);
+	add_listeners(p, f, chosen);
 	page_add(p, LINE_PLAIN, " ");
 	page_add(p, LINE_HEAD, "%-16s %-8s %7s %6s %7s %7s %4s %7s %4s %5s",
 	    "UPSTREAM", "STATE", "REQ/S", "FAIL/S", "FIRST99", "QUEUE99",
 	    "WAIT", "USE/MAX", "IDLE", "UP");
-	p->fixed = p->n;
+	p->fixed = json_array_size(json_object_get(f->now, "listeners")) <=
+	    FEW ? p->n : top;
 	for (i = 0; i < n; i++) {
 		const struct top_row *r = &rows[i];
 
-		if (strcmp(r->name, chosen) == 0)
+		if (!chosen->listener && strcmp(r->name, chosen->name) == 0)
 			p->chosen = p->n;
 		snprintf(open, sizeof(open), "%lld/%lld", r->leased, r->cap);
 		snprintf(up, sizeof(up), "%lld/%lld", r->usable, r->endpoints);
@@ -212,7 +167,8 @@ page_overview(struct top_page *p, const struct top_frames *f,
 
 /* ------------------------------------------------------------ one upstream */
 
-/* One letter for each share of the pool: what it is can be read. */
+/* One letter for each connection, or for the same share of them where there are
+   too many: what it is can be read. */
 static void
 add_bar(struct top_page *p, const struct top_row *r)
 {
@@ -222,17 +178,23 @@ add_bar(struct top_page *p, const struct top_row *r)
 		{ 'c', r->connecting },
 		{ 'i', r->idle }
 	};
-	long long all = r->max > r->open ? r->max : r->open;
+	long long all = r->max > r->open ? r->max : r->open, before = 0;
+	size_t wide = all < BAR ? (size_t)all : BAR, i, at = 0;
 	char bar[BAR + 1];
-	size_t i, at = 0;
 
-	memset(bar, '.', BAR);
-	bar[BAR] = '\0';
+	memset(bar, '.', wide);
+	bar[wide] = '\0';
 	for (i = 0; all > 0 && i < NELEMS(parts); i++) {
-		/* Whatever there is at all gets a letter. */
-		long long k = (parts[i].n * BAR + all - 1) / all;
+		size_t end;
 
-		while (k-- > 0 && at < BAR)
+		if (parts[i].n <= 0)
+			continue;
+		before += parts[i].n;
+		end = (size_t)(before * (long long)wide / all);
+		/* Whatever there is at all gets a letter. */
+		if (end <= at)
+			end = at + 1;
+		while (at < end && at < wide)
 			bar[at++] = parts[i].letter;
 	}
 	page_add(p, LINE_PLAIN, "[%s] of %lld", bar, r->max);
@@ -252,13 +214,14 @@ add_pool(struct top_page *p, const struct top_row *r)
 	    r->connecting, r->idle, r->cap > r->open ? r->cap - r->open : 0,
 	    r->waiting, r->waiting > 0 ? ", the oldest " : "",
 	    r->waiting > 0 ? span_us(r->oldest_wait_us, wait) : "");
+	page_advice(p, r->json, "advice");
 	page_add(p, LINE_PLAIN, " ");
 }
 
 static void
 add_endpoints(struct top_page *p, const json_t *rows)
 {
-	char check[SPAN_TEXT], use[SPAN_TEXT];
+	char check[SPAN_TEXT], use[48];
 	size_t i;
 
 	page_add(p, LINE_HEAD, "%-28s %-10s %9s %6s %11s %9s", "ENDPOINT",
@@ -268,11 +231,12 @@ add_endpoints(struct top_page *p, const json_t *rows)
 		const json_t *h = json_object_get(e, "health");
 		bool up = strcmp(field_text(e, "state"), "up") == 0;
 
-		snprintf(use, sizeof(use), "%lld/%lld", field_number(e, "leased"),
-		    field_number(e, "open"));
+		snprintf(use, sizeof(use), "%lld/%lld",
+		    field_number(e, "leased"), field_number(e, "open"));
 		page_add(p, up ? LINE_PLAIN : LINE_BAD,
 		    "%-28.60s %s%-9s %9s %6lld %11s %9lld",
-		    field_text(e, "name"), up ? " " : "!", field_text(e, "state"),
+		    field_text(e, "name"), up ? " " : "!",
+		    field_text(e, "state"),
 		    field_number(h, "checks_total") == 0 ? "-" :
 		    strcmp(field_text(h, "last"), "ok") != 0 ? "failed" :
 		    span_us(field_number(h, "latency_us"), check),
@@ -285,44 +249,69 @@ add_endpoints(struct top_page *p, const json_t *rows)
 	page_add(p, LINE_PLAIN, " ");
 }
 
-/* Who holds it, as far as it is known. */
+/* Who holds it, as far as it is known: what tells most comes first, for it may
+   be cut. A process is on this machine, so its port is enough. */
 static const char *
 holder_of(const json_t *c, char *out, size_t size)
 {
 	const json_t *h = json_array_get(json_object_get(c, "holders"), 0);
 	const json_t *process = json_object_get(h, "process");
+	const char *client = field_text(h, "client");
+	const char *port = strrchr(client, ':');
 
 	if (h == NULL)
 		snprintf(out, size, "%s", field_text(c, "last_request"));
 	else if (json_is_object(process))
-		snprintf(out, size, "%s %s[%lld] %s", field_text(h, "client"),
-		    field_text(process, "name"), field_number(process, "pid"),
-		    field_text(h, "request"));
+		snprintf(out, size, "%s[%lld] %s %s", field_text(process,
+		    "name"), field_number(process, "pid"),
+		    port != NULL ? port : client, field_text(h, "request"));
 	else
-		snprintf(out, size, "%s %s", field_text(h, "client"),
-		    field_text(h, "request"));
+		snprintf(out, size, "%s %s", client, field_text(h, "request"));
 	return out;
+}
+
+static bool
+is_of(const json_t *c, const char *upstream)
+{
+	return strcmp(field_text(c, "upstream"), upstream) == 0;
+}
+
+/* No wider than what is in it, so that there is room for who holds it. */
+static int
+endpoint_width(const char *upstream, const json_t *all)
+{
+	size_t wide = strlen("ENDPOINT"), most = 21, i, len;
+
+	for (i = 0; i < json_array_size(all); i++) {
+		const json_t *c = json_array_get(all, i);
+
+		len = strlen(field_text(c, "endpoint"));
+		if (is_of(c, upstream) && len > wide)
+			wide = len;
+	}
+	return (int)(wide < most ? wide : most);
 }
 
 static void
 add_connections(struct top_page *p, const char *upstream, const json_t *all)
 {
 	char since[SPAN_TEXT], age[SPAN_TEXT], holder[160];
+	int wide = endpoint_width(upstream, all);
 	size_t i;
 
-	page_add(p, LINE_HEAD, "%-6s %-21s %-10s %7s %7s %5s %s", "ID",
+	page_add(p, LINE_HEAD, "%-6s %-*s %-10s %6s %6s %5s %s", "ID", wide,
 	    "ENDPOINT", "STATE", "SINCE", "AGE", "USES", "HELD BY");
 	for (i = 0; i < json_array_size(all); i++) {
 		const json_t *c = json_array_get(all, i);
 		bool leaked = json_is_true(json_object_get(c, "leaked"));
 
-		if (strcmp(field_text(c, "upstream"), upstream) != 0)
+		if (!is_of(c, upstream))
 			continue;
 		page_add(p, leaked ? LINE_BAD : LINE_PLAIN,
-		    "%-6lld %-21.40s %s%-9s %7s %7s %5lld %s",
-		    field_number(c, "id"), field_text(c, "endpoint"),
+		    "%-6lld %-*.40s %s%-9s %6s %6s %5lld %s",
+		    field_number(c, "id"), wide, field_text(c, "endpoint"),
 		    leaked ? "!" : " ", field_text(c, "state"),
-		    span_us(field_number(c, "state_ms") * 1000, since),
+		    span_ms(field_number(c, "state_ms"), since),
 		    span_s(field_number(c, "age_ms") / 1000, age),
 		    field_number(c, "uses"),
 		    holder_of(c, holder, sizeof(holder)));
@@ -342,12 +331,28 @@ page_upstream(struct top_page *p, const struct top_row *row,
 }
 
 void
+page_text(struct top_page *p, enum line_kind kind, const char *text)
+{
+	size_t len;
+
+	for (; *text != '\0'; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		page_add(p, kind, "%.*s", (int)len, text);
+	}
+}
+
+void
 page_help(struct top_page *p)
 {
 	static const char *const lines[] = {
-		"up, down, k, j     choose an upstream, or move through it",
+		"up, down, k, j     choose a listener or an upstream, or move "
+		    "through it",
 		"PgUp, PgDn         by a screen",
-		"enter              its pool, endpoints and connections",
+		"enter              its pool, endpoints and connections; a "
+		    "listener's numbers",
+		"t                  what is wrong, advice, the last reloads and "
+		    "what they changed",
+		"s                  what was slow and what failed, and why",
 		"esc, backspace     back",
 		"r f l w n          sort by requests, failures, latency, "
 		    "waiting, name",
@@ -355,8 +360,10 @@ page_help(struct top_page *p)
 		"h, ?               this",
 		"q                  quit",
 		" ",
-		"REQ/S and FAIL/S are of the last second, times of the last "
+		"What is a second is of the last one, times of the last "
 		    "minute.",
+		"FAIL/S: failed by weir, or left by the client; 5XX/S: all "
+		    "answers with that.",
 		"FIRST99: to the first byte of the answer; QUEUE99: for a "
 		    "connection.",
 		"USE/MAX: connections leased, of how many there may be.",

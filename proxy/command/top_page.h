@@ -1,6 +1,6 @@
 /*
  * What stands on the screen of `weir top`, as lines of text: all upstreams, or
- * one with its endpoints and connections, or the keys. Nothing here knows of
+ * one with its endpoints and connections, or what is told in words, or the keys. Nothing here knows of
  * terminals.
  *
  * SPDX-License-Identifier: MIT
@@ -9,6 +9,7 @@
 #define PROXY_COMMAND_TOP_PAGE_H
 
 #include "proxy/command/top_rows.h"
+#include "proxy/command/top_trouble.h"
 
 enum { LINE_WIDE = 256 };
 
@@ -35,17 +36,40 @@ void page_fini(struct top_page *p);
 void page_add(struct top_page *p, enum line_kind kind, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* Three lines about the program, the last of them what is worst. */
-void page_program(struct top_page *p, const struct top_frames *f,
-    const struct top_row *rows, size_t n);
+/* Each line of a text. */
+void page_text(struct top_page *p, enum line_kind kind, const char *text);
 
-/* Listeners, then upstreams; chosen is one's name. */
+/* Two lines about the program, what is worst, and how much else there is. */
+void page_program(struct top_page *p, const struct top_frames *f,
+    const struct troubles *t);
+
+/* Which row of the overview is. */
+struct top_chosen {
+	bool listener;                  /* or an upstream */
+	char name[128];
+};
+
+/* Listeners, then upstreams. */
 void page_overview(struct top_page *p, const struct top_frames *f,
-    const struct top_row *rows, size_t n, const char *chosen);
+    const struct top_row *rows, size_t n, const struct top_chosen *chosen);
 
 /* One upstream; connections: what /connections says, NULL = not yet. */
 void page_upstream(struct top_page *p, const struct top_row *row,
     const json_t *connections);
+
+/* One listener. */
+void page_listener(struct top_page *p, const struct top_frames *f,
+    const char *name);
+
+/* What is wrong, what is advised, what the last reloads have changed. */
+void page_told(struct top_page *p, const struct top_frames *f,
+    const struct troubles *t);
+
+/* slow: what /slow says, NULL = not yet. */
+void page_slow(struct top_page *p, const json_t *slow);
+
+/* Of a row of /stats's upstreams, each sentence behind head. */
+void page_advice(struct top_page *p, const json_t *upstream, const char *head);
 
 void page_help(struct top_page *p);
 

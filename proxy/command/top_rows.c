@@ -59,6 +59,10 @@ top_frames_take(struct top_frames *f, json_t *now)
 		json_decref(f->now);
 		f->before = NULL;
 	}
+	if (!same)
+		lately_clear(&f->lately);
+	if (now != NULL)
+		lately_take(&f->lately, now);
 	f->now = now;
 }
 
@@ -107,8 +111,8 @@ count_endpoints(struct top_row *r)
 	size_t i;
 
 	for (i = 0; i < json_array_size(rows); i++)
-		r->usable += strcmp(field_text(json_array_get(rows, i), "state"),
-		    "up") == 0;
+		r->usable += strcmp(field_text(json_array_get(rows, i),
+		    "state"), "up") == 0;
 	r->endpoints = (long long)json_array_size(rows);
 }
 
@@ -188,14 +192,14 @@ top_listeners(const struct top_frames *f, size_t *n)
 	*n = rows != NULL ? size : 0;
 	for (i = 0; i < *n; i++) {
 		const json_t *l = json_array_get(all, i);
-		const json_t *was = before(f, "listeners", field_text(l, "name"));
+		const json_t *was = before(f, "listeners",
+		    field_text(l, "name"));
 		const json_t *times = json_object_get(l, "latency_us");
 
 		rows[i] = (struct top_listener){
 			.name = field_text(l, "name"),
 			.protocol = field_text(l, "protocol"),
-			.clients = field_number(json_object_get(l, "connections"),
-			    "active"),
+			.clients = field_number_in(l, "connections", "active"),
 			.p50_us = field_number(times, "p50"),
 			.p99_us = field_number(times, "p99"),
 			.requests_per_s = growth(f, was,
@@ -204,6 +208,9 @@ top_listeners(const struct top_frames *f, size_t *n)
 			.failures_per_s = growth(f, was,
 			    field_sum(l, "failures_total"),
 			    field_sum(was, "failures_total")),
+			.fives_per_s = growth(f, was,
+			    field_number_in(l, "outcomes_total", "5xx"),
+			    field_number_in(was, "outcomes_total", "5xx")),
 			.limited_per_s = growth(f, was,
 			    field_sum(l, "limited_total"),
 			    field_sum(was, "limited_total"))

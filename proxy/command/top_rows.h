@@ -11,11 +11,13 @@
 #include <stdbool.h>
 
 #include "net/err.h"
+#include "proxy/command/top_lately.h"
 
 /* Two frames; the names in rows are theirs. */
 struct top_frames {
 	json_t *now, *before;           /* before: NULL = there are no rates */
 	double  seconds;                /* between them */
+	struct lately lately;
 };
 
 /* Of an upstream; failures are its endpoints'. */
@@ -32,6 +34,7 @@ struct top_row {
 struct top_listener {
 	const char *name, *protocol;
 	double      requests_per_s, failures_per_s, limited_per_s;
+	double      fives_per_s;        /* answers with 5xx, weir's own too */
 	long long   clients, p50_us, p99_us;
 };
 

@@ -127,6 +127,7 @@ lines_fit_and_are_tame(void **state)
 {
 	struct top_frames f = { .now = NULL };
 	struct top_page page = { .lines = NULL };
+	struct troubles troubles;
 	json_t *connections = json_loads("{\"connections\":[{\"id\":7,"
 	    "\"upstream\":\"a\",\"endpoint\":\"e\",\"state\":\"leased\","
 	    "\"holders\":[{\"client\":\"127.0.0.1:5\",\"request\":\"GET /\","
@@ -141,8 +142,9 @@ lines_fit_and_are_tame(void **state)
 	    upstream("b", 10, 0, "up", 0)));
 	rows = top_rows(&f, &n);
 	page_clear(&page);
-	page_program(&page, &f, rows, n);
-	page_overview(&page, &f, rows, n, "b");
+	troubles_find(&troubles, &f, rows, n);
+	page_program(&page, &f, &troubles);
+	page_overview(&page, &f, rows, n, &(struct top_chosen){ .name = "b" });
 	page_upstream(&page, &rows[0], connections);
 	page_help(&page);
 	for (i = 0; i < page.n; i++) {
@@ -152,7 +154,7 @@ lines_fit_and_are_tame(void **state)
 		assert_true(strlen(text) <= 80 || strstr(text, "[9]"));
 		for (c = text; *c != '\0'; c++)
 			assert_in_range(*c, 0x20, 0x7e);
-		held = held || strstr(text, "127.0.0.1:5 php?[9] GET /");
+		held = held || strstr(text, " php?[9] :5 GET /");
 	}
 	assert_true(held);
 	assert_true(page.chosen < page.n);
@@ -169,6 +171,7 @@ an_empty_frame_is_a_frame(void **state)
 {
 	struct top_frames f = { .now = NULL };
 	struct top_page page = { .lines = NULL };
+	struct troubles troubles;
 	struct top_row *rows;
 	size_t n;
 
@@ -177,8 +180,12 @@ an_empty_frame_is_a_frame(void **state)
 	rows = top_rows(&f, &n);
 	assert_int_equal(n, 0);
 	page_clear(&page);
-	page_program(&page, &f, rows, n);
-	page_overview(&page, &f, rows, n, "");
+	troubles_find(&troubles, &f, rows, n);
+	page_program(&page, &f, &troubles);
+	page_overview(&page, &f, rows, n, &(struct top_chosen){ .name = "" });
+	page_told(&page, &f, &troubles);
+	page_listener(&page, &f, "x");
+	page_slow(&page, f.now);
 	assert_true(page.n > 4);
 	page_fini(&page);
 	free(rows);

@@ -1,0 +1,225 @@
+/*
+ * Pages of `weir top` that are words rather than rows: a listener, what is wrong
+ * and has changed, what was slow. See top_page.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proxy/command/top_page.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/command/field.h"
+#include "proxy/command/show.h"
+#include "proxy/command/span.h"
+#include "proxy/command/table.h"
+
+/* Broken at blanks, as elsewhere. */
+static void
+add_note(struct top_page *p, enum line_kind kind, const char *head,
+    const char *text)
+{
+	char *lines = NULL;
+	size_t len;
+	FILE *out = open_memstream(&lines, &len);
+
+	if (out == NULL)
+		return;
+	table_note(out, head, text);
+	if (fclose(out) == 0)
+		page_text(p, kind, lines);
+	free(lines);
+}
+
+void
+page_advice(struct top_page *p, const json_t *upstream, const char *head)
+{
+	const json_t *texts = json_object_get(json_object_get(upstream,
+	    "advice"), "text");
+	size_t i;
+
+	for (i = 0; i < json_array_size(texts); i++) {
+		const char *text = json_string_value(json_array_get(texts, i));
+
+		if (text != NULL)
+			add_note(p, LINE_PLAIN, head, text);
+	}
+}
+
+/* ------------------------------------------------------------- one listener */
+
+static const json_t *
+listener_of(const json_t *s, const char *name)
+{
+	const json_t *rows = json_object_get(s, "listeners");
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++)
+		if (strcmp(field_text(json_array_get(rows, i), "name"),
+		    name) == 0)
+			return json_array_get(rows, i);
+	return NULL;
+}
+
+/* By reason, since the start and of late. */
+static void
+add_tally(struct top_page *p, const struct top_frames *f, const json_t *l,
+    const char *group, const char *what)
+{
+	const json_t *was = lately_row(&f->lately, "listeners",
+	    field_text(l, "name"));
+	json_t *nothing = json_object();
+	char all[1024], late[1024], head[64];
+
+	if (trouble_tally(l, nothing, group, true, all, sizeof(all)) == 0)
+		snprintf(all, sizeof(all), "none");
+	add_note(p, LINE_PLAIN, what, all);
+	if (trouble_tally(l, was, group, true, late, sizeof(late)) > 0) {
+		snprintf(head, sizeof(head), "  of these in the last %.0f s",
+		    lately_seconds(&f->lately, f->now));
+		add_note(p, LINE_BAD, head, late);
+	}
+	json_decref(nothing);
+}
+
+static void
+add_times(struct top_page *p, const json_t *times)
+{
+	static const char *const keys[] = { "p50", "p90", "p99", "p999",
+		"max" };
+	char text[SPAN_TEXT], line[128] = "";
+	size_t i, at = 0;
+
+	for (i = 0; i < NELEMS(keys) && at < sizeof(line); i++)
+		at += (size_t)snprintf(line + at, sizeof(line) - at, "  %s %s",
+		    keys[i], span_us(field_number(times, keys[i]), text));
+	page_add(p, LINE_PLAIN, "times of the last minute:%s", line);
+}
+
+void
+page_listener(struct top_page *p, const struct top_frames *f, const char *name)
+{
+	const json_t *l = listener_of(f->now, name);
+	const json_t *tls = json_object_get(l, "tls");
+	const json_t *bytes = json_object_get(l, "bytes");
+	char binds[200];
+
+	p->fixed = p->n;
+	if (l == NULL) {
+		page_add(p, LINE_BAD, "there is no listener %s any more", name);
+		return;
+	}
+	field_joined(l, "bind", binds, sizeof(binds));
+	page_add(p, LINE_PLAIN, "listener %s: %s at %s", name,
+	    field_text(l, "protocol"), binds);
+	page_add(p, LINE_PLAIN, " ");
+	page_add(p, LINE_PLAIN, "clients %lld  accepted %lld  rejected %lld",
+	    field_number_in(l, "connections", "active"),
+	    field_number_in(l, "connections", "accepted_total"),
+	    field_number_in(l, "connections", "rejected_total"));
+	page_add(p, LINE_PLAIN, "requests %lld  received %.1f MiB  sent %.1f "
+	    "MiB", field_number(l, "requests_total"),
+	    (double)field_number(bytes, "received_total") / 1048576,
+	    (double)field_number(bytes, "sent_total") / 1048576);
+	add_times(p, json_object_get(l, "latency_us"));
+	if (field_number(tls, "handshakes_total") > 0)
+		page_add(p, LINE_PLAIN, "TLS handshakes %lld, of them resumed "
+		    "%lld, under way %lld",
+		    field_number(tls, "handshakes_total"),
+		    field_number(tls, "resumed_total"),
+		    field_number(tls, "handshaking"));
+	page_add(p, LINE_PLAIN, " ");
+	add_tally(p, f, l, "outcomes_total", "outcomes");
+	add_tally(p, f, l, "failures_total", "failures");
+	add_tally(p, f, l, "limited_total", "refused by limits");
+}
+
+/* -------------------------------------------------------------- what is told */
+
+static void
+add_troubles(struct top_page *p, const struct troubles *t)
+{
+	size_t i;
+
+	page_add(p, LINE_HEAD, "WRONG");
+	for (i = 0; i < t->n && i < TROUBLES_MOST; i++)
+		add_note(p, LINE_BAD, "!", t->text[i]);
+	if (t->n > TROUBLES_MOST)
+		page_add(p, LINE_SOFT, "and %zu more", t->n - TROUBLES_MOST);
+	if (t->n == 0)
+		page_add(p, LINE_GOOD, "nothing");
+	page_add(p, LINE_PLAIN, " ");
+}
+
+static void
+add_reload(struct top_page *p, const json_t *r)
+{
+	const json_t *changes = json_object_get(r, "changes");
+	char at[FIELD_MOMENT], head[64];
+	bool ok = *field_text(r, "error") == '\0';
+	size_t i;
+
+	snprintf(head, sizeof(head), "%s %.20s", field_moment(r, "at", at),
+	    field_text(r, "result"));
+	if (ok)
+		page_add(p, LINE_PLAIN, "%s, generation %lld%s", head,
+		    field_number(r, "generation"),
+		    json_array_size(changes) == 0 ? ", nothing changed" : "");
+	else
+		add_note(p, LINE_BAD, head, field_text(r, "error"));
+	for (i = 0; i < json_array_size(changes); i++) {
+		const char *text = json_string_value(json_array_get(changes,
+		    i));
+
+		page_add(p, LINE_SOFT, "    %s", text != NULL ? text : "");
+	}
+	if (field_number(r, "changes_left_out") > 0)
+		page_add(p, LINE_SOFT, "    and %lld more",
+		    field_number(r, "changes_left_out"));
+}
+
+void
+page_told(struct top_page *p, const struct top_frames *f,
+    const struct troubles *t)
+{
+	const json_t *upstreams = json_object_get(f->now, "upstreams");
+	const json_t *reloads = json_object_get(f->now, "reloads");
+	size_t i, n;
+
+	p->fixed = p->n;
+	add_troubles(p, t);
+	page_add(p, LINE_HEAD, "ADVICE");
+	n = p->n;
+	for (i = 0; i < json_array_size(upstreams); i++)
+		page_advice(p, json_array_get(upstreams, i),
+		    field_text(json_array_get(upstreams, i), "name"));
+	if (p->n == n)
+		page_add(p, LINE_PLAIN, "none");
+	page_add(p, LINE_PLAIN, " ");
+	page_add(p, LINE_HEAD, "LAST RELOADS");
+	for (i = 0; i < json_array_size(reloads); i++)
+		add_reload(p, json_array_get(reloads, i));
+	if (i == 0)
+		page_add(p, LINE_PLAIN, "none");
+}
+
+void
+page_slow(struct top_page *p, const json_t *slow)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	p->fixed = p->n;
+	page_add(p, LINE_HEAD, "SLOW AND FAILED");
+	if (out == NULL)
+		return;
+	if (slow == NULL)
+		fputs("not known yet\n", out);
+	else
+		show_why(out, slow, false);
+	if (fclose(out) == 0)
+		page_text(p, LINE_PLAIN, text);
+	free(text);
+}
