@@ -228,6 +228,7 @@ struct conf_pool {
 	int64_t min_idle;
 	int64_t max;
 	int64_t max_idle;               /* idle kept; defaults to max */
+	bool    max_idle_follows;       /* it is not in the file: goes by max */
 	int64_t max_per_endpoint;       /* CONF_OFF = no limit */
 	int64_t max_per_user, max_per_database; /* likewise */
 	bool    adapt;                  /* less than max when the server has too
@@ -243,6 +244,7 @@ struct conf_pool {
 					   shared, for each worker, endpoint and
 					   key */
 	int64_t max_pinned;             /* of max: leased alone in shared mode */
+	bool    max_pinned_follows;     /* likewise */
 	int64_t tcp_keepalive_ms;       /* CONF_OFF = none */
 };
 

@@ -599,6 +599,47 @@ find_line(struct diff_change *c, const struct conf *now, struct last *last)
 		c->line = endpoint_line(u, &last->endpoint, c->name);
 }
 
+static bool
+ends_with(const char *text, const char *end)
+{
+	size_t a = strlen(text), b = strlen(end);
+
+	return a >= b && strcmp(text + a - b, end) == 0;
+}
+
+/* A key that neither file has and that goes by pool.max: the change of that one
+   says all. */
+static bool
+is_derived(const struct diff_change *c, const struct conf *was,
+    const struct conf *now)
+{
+	bool idle = ends_with(c->path, ".pool.max_idle");
+	const struct conf_upstream *a, *b;
+
+	if ((!idle && !ends_with(c->path, ".pool.max_pinned")) ||
+	    c->kind != DIFF_LIMIT || c->owner == NULL)
+		return false;
+	a = conf_upstream_find(was, c->owner);
+	b = conf_upstream_find(now, c->owner);
+	if (a == NULL || b == NULL || a->pool.max == b->pool.max)
+		return false;
+	return idle ? a->pool.max_idle_follows && b->pool.max_idle_follows :
+	    a->pool.max_pinned_follows && b->pool.max_pinned_follows;
+}
+
+static void
+drop_derived(struct diff *d, const struct conf *was, const struct conf *now)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < d->n; i++)
+		if (is_derived(&d->v[i], was, now))
+			change_fini(&d->v[i]);
+		else
+			d->v[n++] = d->v[i];
+	d->n = n;
+}
+
 int
 diff_make(struct diff *d, const struct conf *was, const struct conf *now)
 {
@@ -624,6 +665,7 @@ diff_make(struct diff *d, const struct conf *was, const struct conf *now)
 		diff_fini(d);
 		return -1;
 	}
+	drop_derived(d, was, now);
 	for (i = 0; i < d->n; i++)
 		find_line(&d->v[i], now, &last);
 	return 0;

@@ -440,9 +440,11 @@ read_pool(struct load *w, const struct spot *s, struct conf_upstream *u)
 	check_groups(w, &pool, u, "max_per_user", u->pool.max_per_user);
 	check_groups(w, &pool, u, "max_per_database",
 	    u->pool.max_per_database);
-	if (u->pool.max_idle < 0)
+	u->pool.max_idle_follows = u->pool.max_idle < 0;
+	if (u->pool.max_idle_follows)
 		u->pool.max_idle = u->pool.max;
-	if (u->pool.max_pinned < 0)
+	u->pool.max_pinned_follows = u->pool.max_pinned < 0;
+	if (u->pool.max_pinned_follows)
 		u->pool.max_pinned = u->pool.max / 2;
 	check_at_most(w, &pool, "max_idle", &u->pool.max_idle, "max",
 	    u->pool.max);

@@ -77,9 +77,15 @@ changes_are_said_in_words(void **state)
 	{ ROW_TOP, "", "admin = { hosts = ( \"a b\" ); };",
 	    "admin.hosts ( ) -> ( \"a b\" )" },
 	{ ROW_UPSTREAM, "pool = { max = 64; };", "pool = { max = 32; };",
+	    "upstream x: pool.max 64 -> 32" },
+	{ ROW_UPSTREAM, "pool = { max = 64; max_idle = 64; };",
+	    "pool = { max = 32; max_idle = 32; };",
 	    "upstream x: pool.max 64 -> 32\n"
-	    "upstream x: pool.max_idle 64 -> 32\n"
-	    "upstream x: pool.max_pinned 32 -> 16" },
+	    "upstream x: pool.max_idle 64 -> 32" },
+	{ ROW_UPSTREAM, "pool = { max = 64; };",
+	    "pool = { max = 32; max_pinned = 9; };",
+	    "upstream x: pool.max 64 -> 32\n"
+	    "upstream x: pool.max_pinned 32 -> 9" },
 	{ ROW_UPSTREAM, "", "health = { path = \"/h\"; };",
 	    "upstream x: health off -> { type = \"http\"; path = \"/h\"; "
 	    "expect = \"200-399\"; interval = \"2s\"; timeout = \"1s\"; "
