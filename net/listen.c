@@ -45,20 +45,30 @@ socket_new(const struct addr *at)
 	return fd;
 }
 
+/* 1 = a socket file is there, 0 = nothing is. */
+static int
+look_at_file(const struct addr *at, char *why, size_t size)
+{
+	struct stat st;
+
+	if (lstat(at->un.sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : say(why, size, "look at", at);
+	if (S_ISSOCK(st.st_mode))
+		return 1;
+	snprintf(why, size, "cannot bind unix:%s: a file that is not a socket "
+	    "is there", at->un.sun_path);
+	return -1;
+}
+
 /* Takes away a socket file that a dead process left. 0 = the way is free. */
 static int
 replace_stale(const struct addr *at, char *why, size_t size)
 {
-	struct stat st;
+	int found = look_at_file(at, why, size);
 	int fd, alive;
 
-	if (lstat(at->un.sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : say(why, size, "look at", at);
-	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(why, size, "cannot bind unix:%s: a file that is not a "
-		    "socket is there", at->un.sun_path);
-		return -1;
-	}
+	if (found <= 0)
+		return found;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return say(why, size, "bind", at);
@@ -129,13 +139,35 @@ fail:
 	return -1;
 }
 
+/* Whoever listens there must not see a client come and go. A socket of another
+   type is told that it is of the wrong one, or that nobody is there (unix(7),
+   EPROTOTYPE). */
+static int
+try_file(const struct addr *at, char *why, size_t size)
+{
+	int found = look_at_file(at, why, size);
+	int fd, alive;
+
+	if (found <= 0)
+		return found;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return say(why, size, "bind", at);
+	alive = connect(fd, &at->sa, at->len) < 0 && errno == EPROTOTYPE;
+	close(fd);
+	if (!alive)
+		return 0;
+	errno = EADDRINUSE;
+	return say(why, size, "bind", at);
+}
+
 int
 listen_try(const struct addr *at, char *why, size_t size)
 {
 	int fd, ok;
 
 	if (at->sa.sa_family == AF_UNIX)
-		return replace_stale(at, why, size);
+		return try_file(at, why, size);
 	fd = socket_new(at);
 	if (fd < 0)
 		return say(why, size, "bind", at);

@@ -30,7 +30,9 @@ int listen_open(const struct addr *at, const struct listen_options *o,
 
 /*
  * Is the address free? SO_REUSEPORT would let a second process share it in
- * silence, so this binds without it once and lets go.
+ * silence, so this binds without it once and lets go. Of a Unix socket nothing
+ * is bound: is its file of no use to anybody, or none there? No file comes or
+ * goes, and whoever listens there notices nothing.
  */
 int listen_try(const struct addr *at, char *why, size_t why_size) MUST_CHECK;
 

@@ -232,19 +232,25 @@ stale_socket_file_is_replaced(void **state)
 }
 
 static void
-trial_takes_stale_files_away_and_leaves_live_ones(void **state)
+trial_touches_neither_stale_files_nor_live_ones(void **state)
 {
 	struct addr at = unix_address();
 	int fd = open_plain(&at), peer;
 
 	(void)state;
 	assert_int_equal(listen_try(&at, why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "in use"));
+	/* Nobody has come. */
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
 	peer = call(&at);
 	assert_true(peer >= 0);
 	close(peer);
 	close(fd);
 	assert_int_equal(listen_try(&at, why, sizeof(why)), 0);
+	assert_int_equal(unlink(at.un.sun_path), 0);
 	assert_int_equal(listen_try(&at, why, sizeof(why)), 0);
+	assert_int_equal(access(at.un.sun_path, F_OK), -1);
 }
 
 static void
@@ -388,7 +394,7 @@ main(void)
 		cmocka_unit_test(both_families_have_their_own_port),
 		IN_FOLDER(socket_file_comes_and_goes),
 		IN_FOLDER(stale_socket_file_is_replaced),
-		IN_FOLDER(trial_takes_stale_files_away_and_leaves_live_ones),
+		IN_FOLDER(trial_touches_neither_stale_files_nor_live_ones),
 		IN_FOLDER(live_socket_file_is_refused),
 		IN_FOLDER(busy_socket_file_is_refused),
 		IN_FOLDER(file_that_is_no_socket_is_refused_and_kept),
