@@ -432,7 +432,10 @@ count_pools(struct plan *p, struct runtime *rt)
 		if (pool->upstream == NULL)
 			return -1;
 		p->n_pools++;
-		now = conf_upstream_find(p->conf, lu->conf->name);
+		/* Of a file that says what runs nothing goes, nor does what
+		   is held for a confirmation. */
+		now = p->outlook.same ? lu->conf :
+		    conf_upstream_find(p->conf, lu->conf->name);
 		pool->touched = is_touched(p, lu->conf->name);
 		count_pool(pool, lu, now);
 		pool->moved = now == NULL ? -1 : moved_share(lu->conf, now);
@@ -454,6 +457,8 @@ compare(struct plan *p, struct runtime *rt)
 		return -1;
 	for (i = 0; i < p->diff.n; i++)
 		p->at_start[i] = plan_waits_for_start(p->diff.v[i].path);
+	if (outlook_make(&p->outlook, rt, p->conf, p->diff.n == 0) < 0)
+		return -1;
 	return count_pools(p, rt);
 }
 
@@ -492,6 +497,8 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 		return p;
 	conf_warn(p->conf, &p->warnings);
 	conf_missing(p->conf, &p->warnings);
+	outlook_try(rt, p->conf, &p->errors);
+	p->ok = p->errors.n == 0;
 	if (compare(p, rt) == 0)
 		return p;
 	plan_free(p);
@@ -509,6 +516,7 @@ plan_free(struct plan *p)
 		free(p->pools[i].upstream);
 	free(p->pools);
 	free(p->at_start);
+	outlook_fini(&p->outlook);
 	diff_fini(&p->diff);
 	conf_errors_fini(&p->errors);
 	conf_errors_fini(&p->warnings);
@@ -568,6 +576,7 @@ plan_tell(const struct plan *p, void (*say)(void *arg, const char *line),
 		plan_text(&p->diff.v[i], line, sizeof(line));
 		say(arg, line);
 	}
+	outlook_tell(&p->outlook, say, arg);
 	for (i = 0; i < p->n_pools; i++) {
 		if (plan_pool_text(&p->pools[i], line, sizeof(line)))
 			say(arg, line);

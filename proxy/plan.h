@@ -1,8 +1,9 @@
 /*
  * What a reload would change, said before it is done; and what one has changed.
  *
- * Reads and compares; binds nothing, touches nothing that lives. Numbers of
- * connections are of this moment. Main's alone.
+ * Reads and compares, and tries whether new addresses are free; touches nothing
+ * that lives. Numbers of connections and clients are of this moment. Main's
+ * alone.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,6 +13,7 @@
 #include "conf/conf.h"
 #include "conf/diff.h"
 #include "net/err.h"
+#include "proxy/outlook.h"
 
 struct runtime;
 
@@ -29,12 +31,15 @@ struct plan_pool {
 };
 
 struct plan {
-	bool ok;                        /* the file could be taken over */
+	bool ok;                        /* the file could be taken over; if not,
+					   and there is conf: for its addresses
+					   or the sandbox */
 	struct conf_errors errors;      /* as `weir check` has them */
 	struct conf_errors warnings;
 	struct diff diff;               /* empty: nothing would change */
 	struct plan_pool *pools;
 	size_t n_pools;
+	struct outlook outlook;         /* of one that has no mistakes */
 	/* By index in diff: it takes effect at the next start only. */
 	bool *at_start;
 	struct conf *conf;              /* as read; NULL: it has mistakes */

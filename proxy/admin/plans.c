@@ -29,6 +29,12 @@ text_or_null(const char *text)
 }
 
 static json_t *
+time_or_null(int64_t at_s)
+{
+	return at_s != 0 ? json_integer(at_s) : json_null();
+}
+
+static json_t *
 texts(const struct conf_errors *e)
 {
 	json_t *a = json_array();
@@ -103,6 +109,52 @@ connections(const struct plan *p)
 }
 
 static json_t *
+clients(const struct outlook *k)
+{
+	json_t *a = json_array(), *o;
+	char text[1024];
+	size_t i;
+
+	for (i = 0; i < k->n_listeners; i++) {
+		const struct outlook_listener *l = &k->listeners[i];
+
+		o = json_object();
+		json_put(o, "listener", json_text(l->name));
+		json_put(o, "clients", json_integer((json_int_t)l->clients));
+		json_put(o, "leave", json_boolean(l->goes));
+		json_put(o, "text", json_text(outlook_listener_text(l, text,
+		    sizeof(text)) ? text : ""));
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *
+by_hand(const struct outlook *k)
+{
+	json_t *a = json_array(), *o;
+	char text[1024];
+	size_t i;
+
+	for (i = 0; i < k->n_hands; i++) {
+		const struct outlook_hand *h = &k->hands[i];
+
+		o = json_object();
+		json_put(o, "upstream", json_text(h->upstream));
+		json_put(o, "endpoint", text_or_null(h->endpoint));
+		json_put(o, "state", json_text(h->what));
+		json_put(o, "weight", h->weight == 0 ? json_null() :
+		    json_integer((json_int_t)h->weight));
+		json_put(o, "until", time_or_null(h->until_s));
+		json_put(o, "stays", json_boolean(h->stays));
+		outlook_hand_text(h, text, sizeof(text));
+		json_put(o, "text", json_text(text));
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *
 at_start(const struct plan *p)
 {
 	json_t *a = json_array();
@@ -137,6 +189,10 @@ spelled(const struct plan *p, const struct runtime *rt)
 	json_put(o, "changes",
 	    json_changes(&p->diff, p->conf));
 	json_put(o, "connections", connections(p));
+	json_put(o, "clients", clients(&p->outlook));
+	json_put(o, "overrides", by_hand(&p->outlook));
+	json_put(o, "confirm_until",
+	    time_or_null(p->outlook.confirm_until_s));
 	json_put(o, "restart", at_start(p));
 	plan_tell(p, say, text);
 	json_put(o, "text", text);
@@ -197,12 +253,6 @@ diff_texts(const struct diff *d)
 		say(a, line);
 	}
 	return a;
-}
-
-static json_t *
-time_or_null(int64_t at_s)
-{
-	return at_s != 0 ? json_integer(at_s) : json_null();
 }
 
 static void

@@ -14,8 +14,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, port, put, run, temp_dir, until
 from fault import not_in
 from tls import Ca
+from postgres import Client as PgClient, through
+from postgres_origin import PgOrigin
 from weir import Conf, Weir, command, listening, one
-from web import HttpOrigin, answer, ok, once, request
+from web import HttpOrigin, answer, ask, ok, once, request
 from wire import Client
 
 
@@ -99,12 +101,184 @@ def listeners_upstreams_and_endpoints_come_and_go():
         "upstream back: endpoint b added (%s)" % p.address,
         "upstream made added (http, 1 endpoint)"], "what it says")
     check(not listening(conf.ports["fresh"]), "plan binds nothing")
-    # An address that is not free binds nothing either, and hurts nobody.
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        conf.listener("fresh", "made",
-                      bind='"127.0.0.1:%d"' % s.getsockname()[1])
-        eq(posted(w, conf.text())["result"], "ok", "with a taken address")
     eq(w.stats()["generation"], 1, "generation")
+
+
+@case
+def an_address_that_is_taken_is_said_as_the_reload_says_it():
+    o = HttpOrigin()
+    # One in the folder, or the sandbox lets none in later.
+    stale, live, own = (os.path.join(temp_dir(), n) for n in ("s", "l", "o"))
+    w = Weir(one(o).listener("second").listener("third",
+                                                bind='"unix:%s"' % own))
+    was = w.conf.text()
+    with socket.create_server(("127.0.0.1", 0)) as s, \
+            socket.socket(socket.AF_UNIX) as u, \
+            socket.socket(socket.AF_UNIX) as dead:
+        u.bind(live)
+        u.listen()
+        u.setblocking(False)
+        dead.bind(stale)
+        dead.close()
+        taken = "127.0.0.1:%d" % s.getsockname()[1]
+        w.conf.listener("fresh", bind='( "%s", "unix:%s", "unix:%s" )' % (
+            taken, live, stale))
+        w.write()
+        j = json.loads(w.post("/plan")[1])
+        eq((j["result"], len(j["errors"])), ("invalid", 2), j["errors"])
+        check("listeners.fresh.bind: cannot bind %s: Address already in use" %
+              taken in j["errors"][0], j["errors"])
+        check("cannot bind unix:%s: Address already in use" % live in
+              j["errors"][1], j["errors"])
+        eq(j["text"], ["listener fresh added (%s, unix:%s, unix:%s, http)" % (
+            taken, live, stale)], "what would change")
+        eq(plan(w, w.conf.text())[0], 1, "exit status")
+        status, body = w.post("/reload")
+        eq((status, json.loads(body)["errors"]), (422, j["errors"][:1]),
+           "the reload")
+        # Who listens there has noticed nothing, and no file has gone.
+        try:
+            u.accept()
+            check(False, "nobody connects")
+        except BlockingIOError:
+            pass
+        check(os.path.exists(stale), "the file is still there")
+        # What is hidden from who sends it is not told to be taken either.
+        j = posted(w, w.conf.text().replace(taken, "${TAKEN}"))
+        eq(j["result"], "invalid", "when weir has no such variable")
+    # What another listener of the same file gives up is free.
+    front, second = (w.conf.ports[n] for n in ("front", "second"))
+    w.conf.listeners.pop("fresh")
+    w.write(was.replace(":%d" % front, ":x").replace(
+        ":%d" % second, ":%d" % front).replace(":x", ":%d" % second))
+    eq(json.loads(w.post("/plan")[1])["result"], "ok", "exchanged")
+    w.reload()
+    ok(once(front))
+
+
+@case
+def while_a_reload_awaits_its_confirmation_it_says_so():
+    """And that nothing goes by a file that says what runs, but by another."""
+    o, p = HttpOrigin(), HttpOrigin()
+    w = Weir(one(o, pool="min_idle = 2; max = 4;").listener("side", "aside")
+             .upstream("aside", p, pool="min_idle = 2; max = 4;"))
+    w.wait_pool("aside", idle=2)
+    w.wait_pool(idle=2)
+    kept = Client(w.conf.ports["side"])
+    ok(ask(kept))
+    eq(posted(w, w.conf.text())["confirm_until"], None, "before")
+    w.conf.listeners.pop("side"), w.conf.upstreams.pop("aside")
+    w.write()
+    eq(w.post("/reload?confirm=600s")[0], 200, "/reload")
+    until = w.stats()["reload"]["confirm_until"]
+    j = json.loads(w.post("/plan")[1])
+    eq((j["result"], j["confirm_until"], j["clients"]), ("same", until, []),
+       "of what runs")
+    eq([(c["upstream"], c["stay"], c["close_now"], c["close_later"])
+        for c in j["connections"]], [("back", 2, 0, 0), ("aside", 2, 0, 0)],
+       "connections")
+    eq((len(j["text"]), j["text"][0]), (2, "nothing would change"), "text")
+    check(re.fullmatch("generation 2 awaits its confirmation until [-0-9]*T"
+                       "[:0-9]*Z; a reload of this does not give it",
+                       j["text"][1]), j["text"])
+    w.reload()
+    eq(w.pool("aside")["open"], 2, "open after a reload of the same")
+    ok(ask(kept))
+    w.write(becomes(w, ("max = 4;", "max = 5;")))
+    j = json.loads(w.post("/plan")[1])
+    eq((j["result"], j["confirm_until"]), ("ok", until), "of another")
+    eq([(c["upstream"], c["stay"], c["close_now"], c["close_later"])
+        for c in j["connections"]], [("back", 2, 0, 0), ("aside", 0, 2, 0)],
+       "connections")
+    eq([(c["listener"], c["clients"], c["leave"]) for c in j["clients"]],
+       [("side", 1, True)], "clients")
+    check("ends that" in j["text"][1] and j["text"][2].startswith(
+        "listener side goes, which was held for the confirmation; it has 1 "
+        "client: they "), j["text"])
+    w.reload()
+    eq(w.stats()["reload"]["confirm_until"], None, "after it")
+    eq(ask(kept).get("connection"), "close", "its client's last answer")
+
+
+@case
+def what_was_changed_by_hand_is_said_and_whether_it_stays():
+    o, p = HttpOrigin(), HttpOrigin()
+    w = Weir(one(o))
+    w.conf.upstream("back", '{ name = "a"; address = "%s"; }' % o.address,
+                    '{ name = "b"; address = "%s"; }' % p.address)
+    w.write()
+    w.reload()
+
+    def order(path):
+        eq(w.post("/upstreams/back/" + path)[0], 200, path)
+    order("endpoints/a?state=drain&weight=5&for=1h")
+    order("endpoints/b?weight=7")
+    order("pause")
+    j = posted(w, w.conf.text())
+    eq(j["result"], "same", "result")
+    by_hand = sorted(j["overrides"], key=lambda x: x["endpoint"] or "z")
+    until = by_hand[0]["until"]
+    eq([[x[k] for k in ("upstream", "endpoint", "state", "weight", "stays")]
+        for x in by_hand],
+       [["back", "a", "drain", 5, True], ["back", "b", "conf", 7, True],
+        ["back", None, "paused", None, True]], "by hand")
+    eq(until, [e["override"]["until"] for e in w.upstream()["endpoints"]
+               if e["name"] == "a"][0], "until when")
+    eq(sorted(j["text"]), [
+        "nothing would change",
+        "upstream back: endpoint a: drain, weight 5 by hand until %s, which "
+        "stays" % time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)),
+        "upstream back: endpoint b: weight 7 by hand, which stays",
+        "upstream back: paused by hand, which stays"], "text")
+    # By its name, wherever it is.
+    w.conf.upstream("back", '{ name = "b"; address = "%s"; }' % o.address)
+    w.write()
+    j = json.loads(w.post("/plan")[1])
+    eq({x["endpoint"]: x["stays"] for x in j["overrides"]},
+       {"a": False, "b": True, None: True}, "what stays")
+    check([line for line in j["text"] if line.startswith(
+        "upstream back: endpoint a: drain") and line.endswith(
+        ", which goes with the endpoint")], j["text"])
+    w.reload()
+    eq(w.stats()["reload"]["overrides"], 1, "so it came")
+
+
+@case
+def clients_of_a_listener_that_goes_are_counted():
+    """And it is said what becomes of them, which then does."""
+    o = PgOrigin()
+    w = through(o, pool="max = 2;")
+    w.conf.listener("web", "up").upstream("up", HttpOrigin())
+    w.write()
+    w.reload()
+    db = PgClient(w.conf.ports["front"]).ok("SELECT 1")
+    web = Client(w.conf.ports["web"])
+    ok(ask(web))
+    # It stays, without one of its addresses: so do they.
+    j = posted(w, becomes(w, ("127.0.0.1:%d" % w.conf.ports["web"],
+                              "127.0.0.1:%d" % port())))
+    eq([(c["listener"], c["clients"], c["leave"], c["text"])
+        for c in j["clients"]], [("web", 1, False, "listener web has 1 client: "
+                                  "they stay, whichever address they came by")],
+       "an address that goes")
+    conf = w.conf.text()
+    w.conf.listeners.pop("front")
+    w.write()
+    j = json.loads(w.post("/plan")[1])
+    text = ("listener front has 1 client: they are told so (57P01) and closed, "
+            "at once or at the end of their transaction")
+    eq(j["clients"], [{"listener": "front", "clients": 1, "leave": True,
+                       "text": text}], "clients")
+    check(text in j["text"], j["text"])
+    w.reload()
+    eq(db.read().value["C"], "57P01", "as it was said")
+    w.write(conf)
+    w.reload()
+    # Another protocol is another listener.
+    w.conf.listener("web", "raw", "tcp").upstream("raw", 1)
+    j = posted(w, w.conf.text())
+    eq([c["listener"] for c in j["clients"]], ["front", "web"], "clients")
+    ok(ask(web))
 
 
 def stays(w, text):
