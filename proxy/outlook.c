@@ -23,6 +23,10 @@
 
 enum { LINE_MOST = 1024, UNTIL_MOST = 48 };
 
+/* Addresses that are tried: main's loop stands meanwhile, and a text may name a
+   hundred thousand. */
+enum { TRIED_MOST = 4096 };
+
 /* ----------------------------------------------------------------- clients */
 
 /* What door_close() has in store for them (front.bye). drain_timeout is for the
@@ -306,7 +310,7 @@ outlook_try(struct runtime *rt, const struct conf *next,
     struct conf_errors *errors)
 {
 	char what[300];
-	size_t i, k;
+	size_t i, k, tried = 0;
 
 	for (i = 0; i < next->n_listeners; i++) {
 		const struct conf_listener *l = &next->listeners[i];
@@ -314,7 +318,8 @@ outlook_try(struct runtime *rt, const struct conf *next,
 		snprintf(what, sizeof(what), "listeners.%s.bind",
 		    sent_hides_name(next, l->name) ? "(hidden)" : l->name);
 		for (k = 0; k < l->n_binds; k++)
-			if (!is_listeners(rt, &l->binds[k].addr))
+			if (!is_listeners(rt, &l->binds[k].addr) &&
+			    tried++ < TRIED_MOST)
 				try_bind(rt, next, &l->binds[k], what, errors);
 	}
 	try_admin(rt, next, next->admin.bind, "admin.bind", errors);

@@ -57,7 +57,8 @@ void outlook_fini(struct outlook *o);
 
 /*
  * Addresses of `next` at which nobody of this weir listens are tried, as a reload
- * would bind them. An error for each that is not to be had.
+ * would bind them; of very many the first few thousand. An error for each that
+ * is not to be had.
  */
 void outlook_try(struct runtime *rt, const struct conf *next,
     struct conf_errors *errors);
