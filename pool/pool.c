@@ -302,6 +302,7 @@ pool_retire(struct pool *p)
 	p->last_conf = *p->conf;
 	p->conf = &p->last_conf;
 	upkeep_stop(p);
+	upkeep_watch(p);
 	pool_close_idle(p, upconn_overdue);
 }
 

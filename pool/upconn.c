@@ -117,8 +117,11 @@ upconn_set_state(struct upconn *u, enum upconn_state state)
 	else if (state == UPCONN_LEASED)
 		list_append(&u->pool->lent, &u->link);
 	upconn_count(u, state, 1);
-	if (lent)
-		publish_oldest_lease(u->pool);
+	if (!lent)
+		return;
+	publish_oldest_lease(u->pool);
+	if (unlikely(u->pool->retired))
+		upkeep_watch(u->pool);
 }
 
 void

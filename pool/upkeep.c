@@ -473,6 +473,11 @@ tick(struct deadline *d)
 		p->habit.n = 0;
 		atomic_store_explicit(&p->closes_ms, 0, memory_order_relaxed);
 	}
+	if (p->retired) {
+		leak_look(p);
+		upkeep_watch(p);
+		return;
+	}
 	if (p->conf != NULL) {
 		keep_alive(p);
 		adapt_tick(p);
@@ -500,4 +505,13 @@ upkeep_stop(struct pool *p)
 {
 	deadline_clear(&p->upkeep);
 	deadline_clear(&p->warming);
+}
+
+void
+upkeep_watch(struct pool *p)
+{
+	if (list_empty(&p->lent))
+		deadline_clear(&p->upkeep);
+	else if (!deadline_armed(&p->upkeep))
+		deadline_set(p->worker, &p->upkeep, tick_ms(p));
 }

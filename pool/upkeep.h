@@ -13,6 +13,10 @@
 void upkeep_start(struct pool *p);
 void upkeep_stop(struct pool *p);
 
+/* What is left of it in a retired pool: a look for leaks, while anything is
+   leased. To be told whenever that changes. */
+void upkeep_watch(struct pool *p);
+
 /* Open what is missing of min_idle, unless backing off or somebody waits. */
 void upkeep_warm(struct pool *p);
 

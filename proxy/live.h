@@ -41,7 +41,7 @@ struct live_upstream {
 	struct injection injection;     /* likewise */
 	struct advisor advisor;
 	bool was_ready;                 /* ready = "start": once is enough */
-	bool stays;                     /* change.c: it is in the new file */
+	bool stays;                     /* it is in the running file; change.c */
 	uint64_t last_number;           /* left: the last snapshot that had it */
 	bool going;                     /* left: a roll call is under way */
 	unsigned rolls;                 /* left: how many have come back */

@@ -13,6 +13,7 @@
 #include "proxy/admin/json.h"
 #include "proxy/admin/row.h"
 #include "proxy/gather.h"
+#include "proxy/live.h"
 
 struct part {
 	struct gather_part letter;
@@ -23,6 +24,12 @@ struct part {
 					   search's ends */
 };
 
+/* An upstream as main knew it when the lanes were asked. */
+struct counted {
+	const struct upstream *upstream;
+	bool has_left;                  /* the file */
+};
+
 struct census {
 	struct gather all;              /* held by main, and by the search */
 	struct awaited awaited;
@@ -31,6 +38,8 @@ struct census {
 	char *upstream;                 /* of the one to be closed; NULL = any */
 	uint64_t id;                    /* of that one; 0 = they are listed */
 	struct process_search search;   /* for all holders, part after part */
+	struct counted *upstreams;
+	size_t n_upstreams;
 	size_t n_parts;
 	struct part parts[];
 };
@@ -44,6 +53,7 @@ release(struct gather *all)
 	for (i = 0; i < census->n_parts; i++)
 		rows_fini(&census->parts[i].rows);
 	free(census->search.ends);
+	free(census->upstreams);
 	free(census->upstream);
 	free(census);
 }
@@ -79,23 +89,22 @@ kill_it(struct part *p, const struct census *census, const struct pool *pool)
 	upconn_kill(u);
 }
 
-/* Upstreams of the lane's present snapshot: what has left the file closes by
-   itself and can no longer be named. */
 static void
 visit(struct worker *w, struct gather_part *letter)
 {
 	struct part *p = container_of(letter, struct part, letter);
 	const struct census *census = container_of(letter->all, struct census,
 	    all);
-	struct generation *gen = letter->lane->gen;
-	size_t n = gen != NULL ? gen->conf->n_upstreams : 0, i;
+	size_t i;
 
-	for (i = 0; i < n && !p->short_of_memory; i++) {
-		struct pool *pool = gen->upstreams[i]->pools[w->index];
+	for (i = 0; i < census->n_upstreams && !p->short_of_memory; i++) {
+		const struct counted *at = &census->upstreams[i];
+		struct pool *pool = at->upstream->pools[w->index];
 
 		if (census->id != 0)
 			kill_it(p, census, pool);
-		else if (rows_add_pool(&p->rows, pool, w->now_ns) < 0)
+		else if (rows_add_pool(&p->rows, pool, at->has_left,
+		    w->now_ns) < 0)
 			p->short_of_memory = true;
 	}
 }
@@ -257,6 +266,35 @@ ask_all(struct census *census, struct runtime *rt)
 		    rt->lanes[i]);
 }
 
+/*
+ * All that may have connections: also what is held until a reload is confirmed,
+ * and what has left the file and is not rid of them yet. One that a roll call
+ * goes round for has none, and may be freed before the lanes read our letters;
+ * those that are posted by now come to them before any roll call.
+ */
+static int
+take_upstreams(struct census *census, const struct runtime *rt)
+{
+	const struct list *l;
+	size_t n = 0;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
+		n++;
+	census->upstreams = calloc(n + 1, sizeof(*census->upstreams));
+	if (census->upstreams == NULL)
+		return -1;
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
+		const struct live_upstream *lu =
+		    container_of(l, const struct live_upstream, link);
+
+		if (lu->going || lu->rolls > 0)
+			continue;
+		census->upstreams[census->n_upstreams++] = (struct counted){
+		    lu->upstream, !lu->stays };
+	}
+	return 0;
+}
+
 static struct census *
 census_new(struct caller *c)
 {
@@ -271,6 +309,10 @@ census_new(struct caller *c)
 	census->caller = c;
 	census->n_parts = rt->n_lanes;
 	gather_init(&census->all, &ops);
+	if (take_upstreams(census, rt) < 0) {
+		free(census);
+		return NULL;
+	}
 	return census;
 }
 
@@ -295,7 +337,7 @@ census_kill(struct caller *c, const char *upstream, uint64_t id)
 	census->id = id;
 	census->upstream = upstream != NULL ? strdup(upstream) : NULL;
 	if (upstream != NULL && census->upstream == NULL) {
-		free(census);
+		gather_drop(&census->all);
 		return NULL;
 	}
 	ask_all(census, c->admin->rt);

@@ -1,7 +1,7 @@
 /*
- * A list of every upstream connection, and the end of one of them. Each belongs
- * to its lane's thread, so each lane is asked by mail, looks at its own, and
- * mails back.
+ * A list of every upstream connection, also of upstreams that have left the file,
+ * under the names that they had, and the end of one of them. Each belongs to its
+ * lane's thread, so each lane is asked by mail, looks at its own, and mails back.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -64,6 +64,19 @@ order_kill(struct caller *c)
 		order_closed(c, NULL, id);
 }
 
+/* Also one that has left the file: it may have connections still. */
+static bool
+has_upstream(const struct runtime *rt, const char *name)
+{
+	const struct list *l;
+
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
+		if (strcmp(container_of(l, const struct live_upstream,
+		    link)->upstream->name, name) == 0)
+			return true;
+	return false;
+}
+
 void
 order_kill_of(struct caller *c)
 {
@@ -76,7 +89,8 @@ order_kill_of(struct caller *c)
 		return;
 	}
 	if (order_query_is_known(c, nothing_known) &&
-	    order_upstream(c, name) != NULL &&
+	    (has_upstream(c->admin->rt, name) ||
+	    order_upstream(c, name) != NULL) &&
 	    (id = take_id(c, ORDER_KILL_OF, 1)) != 0)
 		order_closed(c, name, id);
 }

@@ -97,7 +97,7 @@ add_holders(struct rows *r, struct row *row, const struct upconn *u,
 
 static int
 add_row(struct rows *r, const struct upconn *u, const char *upstream,
-    int64_t now_ns)
+    bool has_left, int64_t now_ns)
 {
 	struct row *row = ONE_MORE(r, v, n, room);
 
@@ -105,6 +105,7 @@ add_row(struct rows *r, const struct upconn *u, const char *upstream,
 		return -1;
 	*row = (struct row){
 		.upstream = upstream,
+		.has_left = has_left,
 		.endpoint = endpoint_keep(u->shelf->site->endpoint),
 		.mark_why = u->mark_why,
 		.pin_names = u->pool->upstream->peer->pins,
@@ -122,7 +123,8 @@ add_row(struct rows *r, const struct upconn *u, const char *upstream,
 }
 
 int
-rows_add_pool(struct rows *r, const struct pool *p, int64_t now_ns)
+rows_add_pool(struct rows *r, const struct pool *p, bool has_left,
+    int64_t now_ns)
 {
 	char **name = ONE_MORE(r, names, n_names, names_room);
 	const struct list *l;
@@ -132,7 +134,7 @@ rows_add_pool(struct rows *r, const struct pool *p, int64_t now_ns)
 	r->n_names++;
 	for (l = p->upconns.next; l != &p->upconns; l = l->next)
 		if (add_row(r, container_of(l, struct upconn, all), *name,
-		    now_ns) < 0)
+		    has_left, now_ns) < 0)
 			return -1;
 	return 0;
 }
@@ -247,6 +249,7 @@ row_json(const struct rows *r, const struct row *row, unsigned worker,
 
 	json_put(o, "id", json_integer((json_int_t)row->id));
 	json_put(o, "upstream", json_text(row->upstream));
+	json_put(o, "has_left", json_boolean(row->has_left));
 	json_put(o, "endpoint", json_text(row->endpoint->name));
 	json_put(o, "resolved", json_text(row->endpoint->resolved));
 	json_put(o, "worker", json_integer(worker));

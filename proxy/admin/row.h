@@ -31,6 +31,7 @@ struct row {
 	enum upconn_state state;
 	enum mark mark;
 	bool leaked;
+	bool has_left;                  /* its upstream is in the file no more */
 	uint32_t pin_whys;
 	uint64_t id, uses;
 	int64_t age_ms, state_ms;
@@ -46,9 +47,10 @@ struct rows {
 	struct process_end *ends;  size_t n_ends, ends_room;
 };
 
-/* On the pool's lane: add all of its connections. -1 when out of memory. */
-int rows_add_pool(struct rows *r, const struct pool *p, int64_t now_ns)
-    MUST_CHECK;
+/* On the pool's lane: add all of its connections. has_left: its upstream has left
+   the file. -1 when out of memory. */
+int rows_add_pool(struct rows *r, const struct pool *p, bool has_left,
+    int64_t now_ns) MUST_CHECK;
 void rows_fini(struct rows *r);
 
 /* On main; ends: what has been found of r->ends, in their order. */

@@ -11,6 +11,8 @@
 #include "proxy/command/span.h"
 #include "proxy/command/table.h"
 
+enum { NOTE_MOST = 700 };
+
 /* --------------------------------------------------------------------- keys */
 
 void
@@ -69,6 +71,15 @@ add_holder(struct table *t, const json_t *row)
 		table_add(t, "%s", "");
 }
 
+static void
+note(char out[NOTE_MOST], const char *what, const char *more)
+{
+	size_t at = strlen(out);
+
+	snprintf(out + at, NOTE_MOST - at, "%s%s%s%s", at > 0 ? ", " : "",
+	    what, *more != '\0' ? ": " : "", more);
+}
+
 /* Why it is not as others are: pinned, dirty, held for too long. */
 static void
 add_note(struct table *t, const json_t *row)
@@ -76,15 +87,17 @@ add_note(struct table *t, const json_t *row)
 	const char *mark = field_text(row, "mark");
 	const char *pinned = field_text(row, "pinned");
 	const char *reason = field_text(row, "mark_reason");
-	bool leaked = json_is_true(json_object_get(row, "leaked"));
-	bool marked = strcmp(mark, "clean") != 0 && *mark != '\0';
+	char text[NOTE_MOST] = "";
 
-	table_add(t, "%s%s%s%s%s%s%s%s", leaked ? "LEAKED" : "",
-	    leaked && *pinned != '\0' ? ", " : "",
-	    *pinned != '\0' ? "pinned: " : "", pinned,
-	    marked && (leaked || *pinned != '\0') ? ", " : "",
-	    marked ? mark : "", marked && *reason != '\0' ? ": " : "",
-	    marked ? reason : "");
+	if (json_is_true(json_object_get(row, "leaked")))
+		note(text, "LEAKED", "");
+	if (*pinned != '\0')
+		note(text, "pinned", pinned);
+	if (strcmp(mark, "clean") != 0 && *mark != '\0')
+		note(text, mark, reason);
+	if (json_is_true(json_object_get(row, "has_left")))
+		note(text, "upstream has left the file", "");
+	table_add(t, "%s", text);
 }
 
 static void

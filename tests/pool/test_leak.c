@@ -126,13 +126,44 @@ who_rides_on_an_old_connection_is_no_leak(void **state)
 	scene_end(&s);
 }
 
+static void
+what_has_left_the_file_is_looked_at_while_it_is_leased(void **state)
+{
+	struct client a, b;
+	unsigned n_told;
+	struct scene s;
+	struct pool *p;
+
+	(void)state;
+	begin(&s, &n_told);
+	p = scene_pool(&s, 0);
+	client_come(&a, &s, 0);
+	client_come(&b, &s, 0);
+	scene_pass(&s, 4000);
+	pool_retire(p);
+	scene_pass(&s, 4000);
+	assert_int_equal(n_told, 0);
+	client_return(&b);
+	assert_true(deadline_armed(&p->upkeep));
+	scene_pass(&s, 6000);
+	assert_int_equal(n_told, 1);
+	assert_true(a.lease->leaked);
+	/* A pool that has nothing any more is freed: nothing may be armed. */
+	client_return(&a);
+	assert_false(deadline_armed(&p->upkeep));
+	assert_int_equal(upstream_open(s.upstream), 0);
+	scene_end(&s);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_is_told_once_and_counted_while_it_lasts),
 		cmocka_unit_test(of_many_at_a_time_some_are_told),
-		cmocka_unit_test(who_rides_on_an_old_connection_is_no_leak)
+		cmocka_unit_test(who_rides_on_an_old_connection_is_no_leak),
+		cmocka_unit_test(
+		    what_has_left_the_file_is_looked_at_while_it_is_leased)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

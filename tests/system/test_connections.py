@@ -210,4 +210,44 @@ def ids_are_one_row_for_all_upstreams():
     w.balanced(o, other)
 
 
+@case
+def upstreams_that_have_left_the_file_are_seen_while_they_have_any():
+    """Held until a reload is confirmed, then for as long as one is leased."""
+    o, (p, gate) = HttpOrigin(), gated()
+    conf = one(o, workers=2).listener("side", "aside").upstream(
+        "aside", p, pool='min_idle = 2; leak_after = "1s";')
+    w = Weir(conf)
+    c = Client(conf.ports["side"]).send(request(target="/slow"))
+    until(lambda: p.requests == 1, "request upstream")
+    w.wait_pool("aside", leased=1, idle=2)
+    eq({r["has_left"] for r in rows(w)}, {False}, "has_left")
+    conf.listeners.pop("side")
+    conf.upstreams.pop("aside")
+    w.write()
+    eq(w.post("/reload?confirm=60s")[0], 200, "reload")
+    r = rows(w, upstream="aside", has_left=True)
+    eq(sorted(x["state"] for x in r), ["idle", "idle", "leased"], "held")
+    said = command("-c", w.file, "connections", "aside").stdout
+    eq(said.count("upstream has left the file"), 3, said)
+    idle = [x["id"] for x in r if x["state"] == "idle"]
+    eq(w.post("/upstreams/aside/connections/%d/kill" % idle[0])[0], 200,
+       "kill an idle one")
+    check(idle[0] not in [x["id"] for x in rows(w)], "it has gone")
+    eq(w.post("/confirm")[0], 200, "confirm")
+    until(lambda: len(rows(w, upstream="aside")) == 1, "the idle ones close")
+    [left] = rows(w, upstream="aside", state="leased", has_left=True)
+    eq(left["last_request"], "GET /slow", "what it is held for")
+    w.wait_log(r"warn upstream aside endpoint \S+: connection %d has been "
+               "held" % left["id"])
+    eq([x["leaked"] for x in rows(w, upstream="aside")], [True], "leaked")
+    eq(w.post("/upstreams/aside/connections/%d/kill" % left["id"])[0], 200,
+       "kill the leased one")
+    eq(read_response(c).status, 502, "he is told so")
+    c.close()
+    until(lambda: not rows(w, upstream="aside"), "none is left")
+    gate.set()
+    until(lambda: p.open == 0, "closed")
+    eq(w.post("/upstreams/nobody/connections/1/kill")[0], 404, "no such name")
+
+
 run()
