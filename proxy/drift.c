@@ -109,30 +109,26 @@ drift_fini(struct drift_pending *p)
 
 /* ---------------------------------------------------------------- by hand */
 
-/* " until 2026-01-02T03:04:05Z (40 s)", of a moment of the clock on the wall. */
+/* " until 2026-01-02T03:04:05Z (40 s)", of a moment of main's clock; "" = for
+   good. */
 static const char *
-until_wall(int64_t at, char out[UNTIL_MOST])
+until(int64_t at_ns, char out[UNTIL_MOST])
 {
-	time_t at_s = (time_t)at;
+	int64_t left_s = 0;
 	char text[40];
+	time_t at_s;
 	struct tm tm;
 
 	*out = '\0';
+	if (at_ns == INT64_MAX)
+		return out;
+	at_s = (time_t)view_wall_s(at_ns, &left_s);
 	if (gmtime_r(&at_s, &tm) == NULL)
 		return out;
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	snprintf(out, UNTIL_MOST, " until %s (%lld s)", text,
-	    (long long)(at_s > time(NULL) ? at_s - time(NULL) : 0));
+	    (long long)left_s);
 	return out;
-}
-
-/* Of a moment of main's clock; "" = for good. */
-static const char *
-until(const struct runtime *rt, int64_t at_ns, char out[UNTIL_MOST])
-{
-	*out = '\0';
-	return at_ns == INT64_MAX ? out :
-	    until_wall(view_wall_s(rt, at_ns), out);
 }
 
 static void
@@ -157,7 +153,7 @@ list_overrides(struct runtime *rt, drift_say *say, void *arg)
 			snprintf(text, sizeof(text), "%s%s by hand%s",
 			    o->state != OVERRIDE_CONF ?
 			    override_states[o->state] : "", weight,
-			    until(rt, o->until_ns, end));
+			    until(o->until_ns, end));
 			say(arg, who, text);
 		}
 	}
@@ -207,7 +203,7 @@ list_faults(struct runtime *rt, drift_say *say, void *arg)
 		snprintf(text, sizeof(text), "faults by hand, for %g %% of its "
 		    "exchanges: %s%s%s",
 		    wish->per_million * 100.0 / INJECT_ALL, delay,
-		    whats[wish->what], until(rt, lu->injection.until_ns, end));
+		    whats[wish->what], until(lu->injection.until_ns, end));
 		say(arg, who, text);
 	}
 }
@@ -224,7 +220,7 @@ list_log_level(struct runtime *rt, drift_say *say, void *arg)
 	if ((int)log_level() == rt->gen->conf->log.level)
 		return;
 	snprintf(text, sizeof(text), "level %s by hand%s, the file says %s",
-	    levels[log_level()], until(rt, admin_quieten_ns(rt), end),
+	    levels[log_level()], until(admin_quieten_ns(rt), end),
 	    levels[rt->gen->conf->log.level]);
 	say(arg, "log", text);
 }
@@ -239,7 +235,7 @@ list_unconfirmed(struct runtime *rt, drift_say *say, void *arg)
 	snprintf(text, sizeof(text), "generation %llu awaits its confirmation"
 	    "%s, then what was before is back",
 	    (unsigned long long)rt->gen->number,
-	    until_wall(reload_awaits(rt), end));
+	    until(rt->confirm.until_ns, end));
 	say(arg, "reload", text);
 }
 

@@ -21,6 +21,10 @@
 #include "proxy/upgrade/upgrade.h"
 #include "proxy/view.h"
 
+/* So much later than promised it goes back: a confirmation of the last moment is
+   on its way then, or waits until this turn of the loop is over. */
+enum { CONFIRM_GRACE_MS = 100 };
+
 /* A snapshot on its way in: all that may fail has been done. */
 struct passage {
 	struct runtime *rt;
@@ -183,6 +187,17 @@ forget_way_back(struct runtime *rt)
 	passage_abandon(back);
 }
 
+/* main's clock stands still while it reads a file, and that may be a large one:
+   by how much it is late. */
+static int64_t
+late_ns(const struct runtime *rt)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec - rt->main.now_ns;
+}
+
 /* ms 0: as long as the one before, which is replaced. */
 static void
 await(struct runtime *rt, struct passage *back, int64_t ms)
@@ -196,8 +211,10 @@ await(struct runtime *rt, struct passage *back, int64_t ms)
 	if (ms == 0)
 		return;
 	deadline_clear(&c->deadline);
-	deadline_set_ns(&rt->main, &c->deadline, ms * NS_PER_MS);
-	c->until_s = view_wall_s(rt, c->deadline.at_ns);
+	deadline_set_ns(&rt->main, &c->deadline, late_ns(rt) +
+	    (ms + CONFIRM_GRACE_MS) * NS_PER_MS);
+	c->until_ns = c->deadline.at_ns - CONFIRM_GRACE_MS * NS_PER_MS;
+	c->until_s = view_wall_s(c->until_ns, NULL);
 }
 
 static void

@@ -42,6 +42,8 @@ struct runtime;
 /* A reload that awaits its confirmation. Zeroed: there is none. */
 struct confirm {
 	struct passage *back;           /* prepared; NULL = nothing is awaited */
+	int64_t until_ns;               /* as it was promised; the deadline is
+					   a little later */
 	int64_t until_s;                /* wall clock; 0 without `back` */
 	bool drop_overrides;            /* when it is confirmed */
 	struct deadline deadline;

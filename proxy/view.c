@@ -101,27 +101,38 @@ struct now {
 	int64_t mono_ns, wall_ns;
 };
 
-static struct now
-now_of(const struct runtime *rt)
+static int64_t
+clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (struct now){ rt->main.now_ns,
-	    (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec };
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
+static struct now
+now_of(const struct runtime *rt)
+{
+	return (struct now){ rt->main.now_ns, clock_ns(CLOCK_REALTIME) };
+}
+
+/* The second in which it is: what ends then has not ended before. */
 static int64_t
 wall_s(const struct now *now, int64_t at_ns)
 {
-	return (at_ns - now->mono_ns + now->wall_ns + NS_PER_S - 1) / NS_PER_S;
+	return (at_ns - now->mono_ns + now->wall_ns) / NS_PER_S;
 }
 
 int64_t
-view_wall_s(const struct runtime *rt, int64_t at_ns)
+view_wall_s(int64_t at_ns, int64_t *left_s)
 {
-	const struct now now = now_of(rt);
+	/* main's clock stands still while a file is read. */
+	const struct now now = { clock_ns(CLOCK_MONOTONIC),
+	    clock_ns(CLOCK_REALTIME) };
 
+	if (left_s != NULL)
+		*left_s = at_ns > now.mono_ns ?
+		    (at_ns - now.mono_ns) / NS_PER_S : 0;
 	return wall_s(&now, at_ns);
 }
 

@@ -73,9 +73,9 @@ struct view_endpoint {
 	} override;
 };
 
-/* at_ns of main's clock by the clock on the wall, in seconds, rounded up: until
-   then it is so. */
-int64_t view_wall_s(const struct runtime *rt, int64_t at_ns);
+/* at_ns of main's clock by the clock on the wall, in seconds, rounded down: until
+   then it is so for certain. *left_s, unless NULL: how long that is, likewise. */
+int64_t view_wall_s(int64_t at_ns, int64_t *left_s);
 
 struct view_upstream {
 	const char *name, *protocol, *mode;

@@ -74,6 +74,8 @@ def it_goes_back_by_itself_and_nothing_is_lost():
     eq(w.stats()["reloads"][0]["changes"],
        ["listener side added (127.0.0.1:%d, http)" % side,
         "upstream aside added (http, 1 endpoint)"], "what it changed back")
+    check(w.stats()["reloads"][0]["at"] >= j["confirm_until"],
+          "back before the time that was promised")
     ok(ask(kept))
     ok(once(side))
     kept.close()

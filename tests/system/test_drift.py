@@ -35,6 +35,12 @@ def printed(w, *patterns):
     eq(drift(w)["text"] if "s)" not in r.stdout else lines, lines, "/drift")
 
 
+def left(w, what):
+    """How many seconds it is said to last yet."""
+    [text] = [r["text"] for r in drift(w)["overrides"] if r["what"] == what]
+    return int(re.search(r"\((\d+) s\)", text).group(1))
+
+
 NOTHING = "nothing differs from the file"
 
 
@@ -81,6 +87,7 @@ def what_was_changed_by_hand_is_named_until_it_ends():
     w.post("/upstreams/back/fault?delay=200ms&reset=1&percent=2.5&for=5m")
     printed(w, who + "up, weight 3 by hand", "upstream back: faults by hand, "
             "for 2.5 % of its exchanges: 200 ms of delay, then a reset" + UNTIL)
+    check(left(w, "upstream back") <= 300, "longer than was asked for")
     w.post("/upstreams/back/fault?error=1&percent=50&for=5m")
     printed(w, who + "up, weight 3 by hand", "upstream back: faults by hand, "
             "for 50 % of its exchanges: an error" + UNTIL)
@@ -104,6 +111,7 @@ def what_waits_for_a_confirmation_or_the_next_start_is_named():
         "next start"
     printed(w, "reload: generation 2 awaits its confirmation" + UNTIL +
             ", then what was before is back", start)
+    check(left(w, "reload") <= 3600, "more than that was promised")
     eq(w.post("/confirm")[0], 200, "/confirm")
     printed(w, start)
     w.write(text.replace("workers = 1;", "workers = 3;"))
