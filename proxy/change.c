@@ -525,12 +525,16 @@ static void
 commit_upstreams(struct change *c)
 {
 	struct generation *gen = c->gen;
-	const struct conf_upstream *held;
 	struct list *l, *tmp;
 	size_t i;
 
-	list_each(l, tmp, &c->rt->upstreams)
-		container_of(l, struct live_upstream, link)->stays = false;
+	list_each(l, tmp, &c->rt->upstreams) {
+		struct live_upstream *lu =
+		    container_of(l, struct live_upstream, link);
+
+		lu->stays = false;
+		lu->held = upstream_in(c->back, lu);
+	}
 	for (i = 0; i < gen->conf->n_upstreams; i++) {
 		struct live_upstream *lu = c->upstreams[i].lu;
 
@@ -546,10 +550,9 @@ commit_upstreams(struct change *c)
 			continue;
 		/* What it was in between, waiting for a confirmation that never
 		   came, ends with that snapshot. */
-		held = upstream_in(c->back, lu);
-		if (held != NULL && held != lu->conf)
-			configure(c, lu, held);
-		if (held != NULL)
+		if (lu->held != NULL && lu->held != lu->conf)
+			configure(c, lu, lu->held);
+		if (lu->held != NULL)
 			continue;
 		lu->last_number = gen->number - 1;
 		live_upstream_leave(lu);

@@ -150,10 +150,12 @@ list_overrides(struct runtime *rt, drift_say *say, void *arg)
 				snprintf(weight, sizeof(weight), "%sweight %u",
 				    o->state != OVERRIDE_CONF ? ", " : "",
 				    o->weight);
-			snprintf(text, sizeof(text), "%s%s by hand%s",
+			snprintf(text, sizeof(text), "%s%s by hand%s%s",
 			    o->state != OVERRIDE_CONF ?
 			    override_states[o->state] : "", weight,
-			    until(o->until_ns, end));
+			    until(o->until_ns, end),
+			    override_sleeps(o) ? ", should what was before "
+			    "come back" : "");
 			say(arg, who, text);
 		}
 	}

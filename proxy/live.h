@@ -32,6 +32,9 @@ struct live_upstream {
 	struct runtime *runtime;
 	struct upstream *upstream;
 	const struct conf_upstream *conf;       /* NULL = has left the file */
+	const struct conf_upstream *held;       /* as it is when a reload that
+					   awaits its confirmation goes back;
+					   NULL = none does, or it is not */
 	struct live_endpoint *endpoints;
 	size_t n_endpoints;
 	struct roster *roster;          /* current; what /stats lists */

@@ -29,14 +29,20 @@ const char *const override_states[] = {
 /* ------------------------------------------------------------------ finding */
 
 static const struct conf_endpoint *
-conf_of(const struct live_upstream *lu, const char *name)
+endpoint_in(const struct conf_upstream *conf, const char *name)
 {
 	size_t i;
 
-	for (i = 0; lu->conf != NULL && i < lu->conf->n_endpoints; i++)
-		if (strcmp(lu->conf->endpoints[i].name, name) == 0)
-			return &lu->conf->endpoints[i];
+	for (i = 0; conf != NULL && i < conf->n_endpoints; i++)
+		if (strcmp(conf->endpoints[i].name, name) == 0)
+			return &conf->endpoints[i];
 	return NULL;
+}
+
+static const struct conf_endpoint *
+conf_of(const struct live_upstream *lu, const char *name)
+{
+	return endpoint_in(lu->conf, name);
 }
 
 static struct override *
@@ -56,6 +62,12 @@ override_find(const struct live_upstream *lu, const char *endpoint)
 	return find(lu, endpoint);
 }
 
+bool
+override_sleeps(const struct override *o)
+{
+	return conf_of(o->owner, o->endpoint) == NULL;
+}
+
 size_t
 override_count(const struct runtime *rt)
 {
@@ -66,7 +78,7 @@ override_count(const struct runtime *rt)
 	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
 		for (o = container_of(l, const struct live_upstream,
 		    link)->overrides; o != NULL; o = o->next)
-			n++;
+			n += !override_sleeps(o);
 	return n;
 }
 
@@ -102,6 +114,16 @@ write_all(struct live_upstream *lu)
 		write_into(lu, lu->roster->v[i]);
 }
 
+static void
+log_left(const struct override *o)
+{
+	char who[400];
+
+	snprintf(who, sizeof(who), "upstream %s endpoint %s",
+	    o->owner->upstream->name, o->endpoint);
+	log_info(who, "by hand: no more, it has left the file");
+}
+
 /* Frees *at, and *at is the one after it. */
 static void
 forget(struct override **at)
@@ -120,9 +142,11 @@ override_apply(struct live_upstream *lu)
 	struct override **at = &lu->overrides;
 
 	while (*at != NULL) {
-		if (conf_of(lu, (*at)->endpoint) == NULL)
+		if (override_sleeps(*at) &&
+		    endpoint_in(lu->held, (*at)->endpoint) == NULL) {
+			log_left(*at);
 			forget(at);
-		else
+		} else
 			at = &(*at)->next;
 	}
 	write_all(lu);
@@ -131,8 +155,11 @@ override_apply(struct live_upstream *lu)
 void
 override_clear(struct live_upstream *lu)
 {
-	while (lu->overrides != NULL)
+	while (lu->overrides != NULL) {
+		if (!lu->runtime->stopping)
+			log_left(lu->overrides);
 		forget(&lu->overrides);
+	}
 	write_all(lu);
 }
 
@@ -271,13 +298,14 @@ override_drop_all(struct runtime *rt)
 	list_each(l, tmp, &rt->upstreams) {
 		struct live_upstream *lu =
 		    container_of(l, struct live_upstream, link);
-		const struct override *o;
 
 		if (lu->overrides == NULL)
 			continue;
-		for (o = lu->overrides; o != NULL; o = o->next)
-			log_change(lu, o->endpoint, NULL);
-		override_clear(lu);
+		while (lu->overrides != NULL) {
+			log_change(lu, lu->overrides->endpoint, NULL);
+			forget(&lu->overrides);
+		}
+		write_all(lu);
 		live_upstream_tell(lu);
 	}
 }

@@ -2,13 +2,15 @@
  * What was changed by hand on the admin port: an endpoint of an upstream kept
  * up, drained or down, or given another weight. Such changes outlive reloads;
  * they end by hand ("conf"), by their time, or when the endpoint leaves the
- * file. Main's alone.
+ * file. If that is a reload that awaits its confirmation they sleep until then:
+ * should it go back, all that was before is back. Main's alone.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef PROXY_OVERRIDE_H
 #define PROXY_OVERRIDE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,15 +59,19 @@ int override_set(struct live_upstream *lu, const char *endpoint, int state,
 const struct override *override_find(const struct live_upstream *lu,
     const char *endpoint);
 
-/* How many there are, in all upstreams. */
+/* Its endpoint is not in the file that runs, but in the one that comes back
+   should nobody confirm it. */
+bool override_sleeps(const struct override *o);
+
+/* How many there are, in all upstreams; but for those that sleep. */
 size_t override_count(const struct runtime *rt);
 
 /* End them all. */
 void override_drop_all(struct runtime *rt);
 
 /* For proxy/live: the roster is new: write what was changed by hand into its
-   endpoints, and forget that of endpoints that have left the file. Tells no
-   pool. */
+   endpoints, and forget that of endpoints that have left the file and will not
+   come back (lu->held). Tells no pool. */
 void override_apply(struct live_upstream *lu);
 
 /* For proxy/live: the upstream has left the file. */

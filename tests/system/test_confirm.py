@@ -325,6 +325,44 @@ def times_and_words_that_are_wrong_are_refused():
 
 
 @case
+def what_was_changed_by_hand_comes_back_with_its_endpoint():
+    """It sleeps while the endpoint is not in the file; when that is for good it
+    ends."""
+    o, p = HttpOrigin(), HttpOrigin()
+    w = Weir(one(o, p, pool="max = 4;"))
+    both = w.conf.text()
+    left = "/upstreams/back/endpoints/" + p.address
+
+    def by_hand():
+        return [(e["override"] or {}).get("state")
+                for e in w.upstream()["endpoints"]]
+    eq(w.post(left + "?state=drain")[0], 200, "drain")
+    w.conf.upstream("back", o, pool="max = 4;")
+    for query in ("?confirm=60s", "?confirm=300ms"):
+        w.write()
+        eq(reload(w, query)["overrides"], 0, "overrides")
+        if query == "?confirm=60s":
+            said = w.get("/drift")[1]
+            check("drain by hand, should what was before come back" in said,
+                  said)
+            w.write(both)
+            reload(w)
+        until(lambda: not awaits(w), "it is back")
+        eq(by_hand(), [None, "drain"], "by hand")
+    for _ in range(4):
+        ok(once(w.conf.ports["front"]))
+    eq((o.requests, p.requests), (4, 0), "requests")
+    w.write()
+    reload(w, "?confirm=60s")
+    confirm(w)
+    w.wait_log("endpoint %s: by hand: no more, it has left the file" %
+               re.escape(p.address))
+    w.write(both)
+    reload(w)
+    eq(by_hand(), [None, None], "by hand, when it has left for good")
+
+
+@case
 def under_load_with_two_workers_nothing_fails():
     """Removed, back, removed and confirmed, again and again."""
     o, p = HttpOrigin(), HttpOrigin()
