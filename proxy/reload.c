@@ -256,7 +256,25 @@ reload_drop_overrides(struct runtime *rt)
 	rt->confirm.drop_overrides = rt->confirm.back != NULL;
 }
 
-int
+/* Somebody confirms, and nothing is awaited: a script whose reload has changed
+   nothing, or one that comes too late. */
+static enum confirmed
+confirm_nothing(const struct runtime *rt, const char **why)
+{
+	const struct reloads *r = &rt->reloads;
+
+	if (!rt->draining && rt->reload.ok)
+		return CONFIRMED_BEFORE;
+	*why = rt->draining ?
+	    "no reload awaits a confirmation: weir is draining" :
+	    r->n > 0 && r->v[0].end == RELOAD_REVERTED ?
+	    "no reload awaits a confirmation: the last one was not confirmed "
+	    "in time, and what was before is back" :
+	    "no reload awaits a confirmation: the last one was refused";
+	return CONFIRMED_NOT;
+}
+
+enum confirmed
 reload_confirm(struct runtime *rt, const char **why)
 {
 	struct confirm *c = &rt->confirm;
@@ -266,13 +284,13 @@ reload_confirm(struct runtime *rt, const char **why)
 
 	*why = NULL;
 	if (c->back == NULL)
-		return -1;
+		return confirm_nothing(rt, why);
 	/* The same snapshot once more, without what was held for going back. */
 	p = passage_prepare(rt, conf_keep(rt->gen->conf),
 	    rt->gen->conf->log.access, NULL, text, sizeof(text));
 	if (p == NULL) {
 		*why = "out of memory, nothing is confirmed yet";
-		return -1;
+		return CONFIRMED_SHORT;
 	}
 	if (plan_diff(&d, c->back->conf, rt->gen->conf) < 0)
 		log_warn("reload", "out of memory: what is confirmed is not "
@@ -285,7 +303,7 @@ reload_confirm(struct runtime *rt, const char **why)
 	    (unsigned long long)rt->gen->number);
 	note(rt, RELOAD_CONFIRMED, &d, NULL);
 	diff_fini(&d);
-	return 0;
+	return CONFIRMED;
 }
 
 void

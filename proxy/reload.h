@@ -49,6 +49,17 @@ struct confirm {
 	struct deadline deadline;
 };
 
+/* What a confirmation finds. */
+enum confirmed {
+	CONFIRMED,                      /* what was awaited is for good */
+	CONFIRMED_BEFORE,               /* nothing is awaited, and what runs is
+					   what the last reload has taken, or
+					   the start */
+	CONFIRMED_NOT,                  /* nothing is, and that is otherwise:
+					   who means the last one is wrong */
+	CONFIRMED_SHORT                 /* of memory; it is awaited still */
+};
+
 /* What came of it. */
 struct reload_done {
 	struct diff diff;               /* what it changed */
@@ -66,9 +77,8 @@ int reload_take(struct runtime *rt, int64_t confirm_ms,
 /* For one that awaits its confirmation: end all changes by hand when it comes. */
 void reload_drop_overrides(struct runtime *rt);
 
-/* It is for good. 0; -1 when nothing is awaited or (*why is not NULL) memory is
-   short, and then it is awaited still. */
-int reload_confirm(struct runtime *rt, const char **why) MUST_CHECK;
+/* It is for good. *why: a sentence, for the last two. */
+enum confirmed reload_confirm(struct runtime *rt, const char **why) MUST_CHECK;
 
 /* Unix seconds until when somebody has to; 0 = nothing is awaited. */
 int64_t reload_awaits(const struct runtime *rt);

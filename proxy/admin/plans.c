@@ -302,17 +302,18 @@ plans_confirm(struct caller *c)
 {
 	static const char *const known[] = { NULL };
 	struct runtime *rt = c->admin->rt;
+	enum confirmed what;
 	const char *why;
 
 	if (!order_query_is_known(c, known))
 		return;
-	if (reload_confirm(rt, &why) == 0)
-		settle_reply(c, 200, json_pack("{s:s,s:I}", "result", "ok",
-		    "generation", (json_int_t)rt->gen->number));
-	else if (why != NULL)
-		caller_reply_error(c, 503, why);
+	what = reload_confirm(rt, &why);
+	if (what == CONFIRMED_NOT || what == CONFIRMED_SHORT)
+		caller_reply_error(c, what == CONFIRMED_NOT ? 409 : 503, why);
 	else
-		caller_reply_error(c, 409, "no reload awaits a confirmation");
+		settle_reply(c, 200, json_pack("{s:s,s:I,s:b}", "result", "ok",
+		    "generation", (json_int_t)rt->gen->number,
+		    "awaited", what == CONFIRMED));
 }
 
 json_t *

@@ -131,6 +131,8 @@ print_confirm(const struct order *o, const json_t *until)
 	char text[40];
 	struct tm tm;
 
+	if (o->confirm != NULL && json_is_null(until))
+		puts("nothing awaits a confirmation");
 	if (!json_is_integer(until) || gmtime_r(&at, &tm) == NULL)
 		return;
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
@@ -212,7 +214,10 @@ run_confirm(struct order *o)
 	if (o->options & OPTION_JSON)
 		fputs(body, stdout);
 	else
-		printf("confirmed: generation %lld stays\n", (long long)
+		printf(json_is_false(json_object_get(j, "awaited")) ?
+		    "nothing awaits a confirmation; generation %lld, which "
+		    "runs, is confirmed already\n" :
+		    "confirmed: generation %lld stays\n", (long long)
 		    json_integer_value(json_object_get(j, "generation")));
 	json_decref(j);
 	free(body);

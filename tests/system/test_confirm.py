@@ -76,6 +76,11 @@ def it_goes_back_by_itself_and_nothing_is_lost():
         "upstream aside added (http, 1 endpoint)"], "what it changed back")
     check(w.stats()["reloads"][0]["at"] >= j["confirm_until"],
           "back before the time that was promised")
+    # Who comes too late must not take it for confirmed.
+    confirm(w, 409)
+    r = command("confirm", "-c", w.file)
+    eq((r.returncode, r.stdout), (1, ""), "weir confirm, too late")
+    check("was not confirmed in time" in r.stderr, r.stderr)
     ok(ask(kept))
     ok(once(side))
     kept.close()
@@ -112,8 +117,10 @@ def what_is_confirmed_stays_and_the_rest_goes():
     eq(ends(w), ["confirmed", "ok"], "what came of them")
     eq(w.stats()["generation"], 2, "generation")
     eq(w.stats()["reload"]["last"], "ok", "last")
-    confirm(w, 409)
-    eq(command("confirm", "-c", w.file).returncode, 1, "weir confirm again")
+    eq(confirm(w)["awaited"], False, "confirmed again")
+    r = command("confirm", "-c", w.file)
+    eq((r.returncode, r.stdout), (0, "nothing awaits a confirmation; "
+       "generation 2, which runs, is confirmed already\n"), "weir confirm again")
     ok(once(w.conf.ports["front"]))
     w.balanced(o)
 
@@ -249,8 +256,11 @@ def one_without_confirmation_is_for_good():
     eq(j["confirm_until"], None, "confirm_until")
     check(not awaits(w), "it still awaits")
     until(lambda: not listening(side), "side closed")
-    confirm(w, 409)
+    eq(confirm(w)["awaited"], False, "nothing is awaited")
     eq(ends(w), ["ok", "refused", "ok", "ok"], "what came of them")
+    w.write("mistake")
+    eq(w.post("/reload?confirm=60s")[0], 422, "a bad file")
+    check("was refused" in confirm(w, 409)["error"], "confirm what is refused")
     w.balanced(o)
 
 
@@ -261,7 +271,9 @@ def a_file_that_changes_nothing_awaits_nothing():
     good = w.conf.text()
     eq(reload(w, "?confirm=60s")["confirm_until"], None, "the same file")
     r = command("reload", "-c", w.file, "--confirm", "60s")
-    eq(r.stdout, "reloaded: generation 3\nnothing has changed\n", "words")
+    eq(r.stdout, "reloaded: generation 3\nnothing has changed\n"
+       "nothing awaits a confirmation\n", "words")
+    eq(command("confirm", "-c", w.file).returncode, 0, "what a script does next")
     side = without_side(w)
     reload(w, "?confirm=60s")
     w.write(good)
@@ -311,20 +323,6 @@ def overrides_are_dropped_when_it_is_confirmed():
 
 
 @case
-def times_and_words_that_are_wrong_are_refused():
-    o = HttpOrigin()
-    w = Weir(one(o))
-    for query in ("confirm=5", "confirm=0s", "confirm=off", "confirm=25h",
-                  "confirm=x", "confrim=5s"):
-        eq(w.post("/reload?" + query)[0], 400, query)
-    eq(w.post("/confirm?x=1")[0], 400, "/confirm?x=1")
-    eq(w.get("/confirm")[0], 405, "GET /confirm")
-    eq(command("reload", "-c", w.file, "--confirm", "5").returncode, 2,
-       "--confirm 5")
-    eq(w.stats()["generation"], 1, "generation")
-
-
-@case
 def what_was_changed_by_hand_comes_back_with_its_endpoint():
     """It sleeps while the endpoint is not in the file; when that is for good it
     ends."""
@@ -360,6 +358,20 @@ def what_was_changed_by_hand_comes_back_with_its_endpoint():
     w.write(both)
     reload(w)
     eq(by_hand(), [None, None], "by hand, when it has left for good")
+
+
+@case
+def times_and_words_that_are_wrong_are_refused():
+    o = HttpOrigin()
+    w = Weir(one(o))
+    for query in ("confirm=5", "confirm=0s", "confirm=off", "confirm=25h",
+                  "confirm=x", "confrim=5s"):
+        eq(w.post("/reload?" + query)[0], 400, query)
+    eq(w.post("/confirm?x=1")[0], 400, "/confirm?x=1")
+    eq(w.get("/confirm")[0], 405, "GET /confirm")
+    eq(command("reload", "-c", w.file, "--confirm", "5").returncode, 2,
+       "--confirm 5")
+    eq(w.stats()["generation"], 1, "generation")
 
 
 @case
