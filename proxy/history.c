@@ -164,3 +164,110 @@ history_times(const struct history *h, const char *kind, const char *name,
 	t->p99 = at_most(hist_quantile(&window, .99), t->max);
 	t->p999 = at_most(hist_quantile(&window, .999), t->max);
 }
+
+/* ----------------------------------------------------------- to another weir */
+
+/* What came to a bucket in a step; in step 0, ever before. */
+struct grown {
+	uint16_t step, bucket;
+	uint32_t n;
+};
+
+_Static_assert(sizeof(struct grown) == 8, "it is what is sent");
+
+enum { GROWN_MOST = HISTORY_STEPS * HIST_FINE };
+
+static size_t
+spell(const struct series *s, unsigned steps, struct grown *out)
+{
+	static const uint32_t none[HIST_FINE];
+	const uint32_t *before = none, *now;
+	unsigned step, i;
+	size_t n = 0;
+
+	for (step = 0; step < steps; step++, before = now) {
+		now = s->fine[(s->taken - steps + step) % HISTORY_STEPS];
+		for (i = 0; i < HIST_FINE; i++)
+			if (now[i] != before[i])
+				out[n++] = (struct grown){ (uint16_t)step,
+				    (uint16_t)i, now[i] - before[i] };
+	}
+	return n;
+}
+
+void
+history_tell(const struct history *h, void (*say)(void *arg, json_t *j,
+    const void *raw, size_t raw_len), void *arg)
+{
+	struct grown *room = malloc(GROWN_MOST * sizeof(*room));
+	const struct series *s;
+	unsigned steps;
+
+	for (s = h->series; room != NULL && s != NULL; s = s->hh.next) {
+		steps = s->taken < HISTORY_STEPS ? s->taken : HISTORY_STEPS;
+		say(arg, json_pack("{s:s,s:s,s:i,s:i,s:i,s:I}", "is", "window",
+		    "key", s->key, "step_s", HISTORY_STEP_S, "steps",
+		    (int)steps, "buckets", HIST_FINE, "count",
+		    (json_int_t)s->count), room,
+		    spell(s, steps, room) * sizeof(*room));
+	}
+	free(room);
+}
+
+static bool
+is_number(const json_t *j, const char *name, json_int_t n)
+{
+	return json_integer_value(json_object_get(j, name)) == n;
+}
+
+/* False: they are not where they could be. */
+static bool
+take_grown(struct series *s, unsigned steps, const unsigned char *raw,
+    size_t n)
+{
+	struct grown g;
+	unsigned step, b;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&g, raw + i * sizeof(g), sizeof(g));
+		if (g.step >= steps || g.bucket >= HIST_FINE)
+			return false;
+		s->fine[g.step][g.bucket] += g.n;
+	}
+	for (step = 1; step < steps; step++)
+		for (b = 0; b < HIST_FINE; b++)
+			s->fine[step][b] += s->fine[step - 1][b];
+	return true;
+}
+
+void
+history_take(struct history *h, const json_t *j, const void *raw,
+    size_t raw_len)
+{
+	const char *key = json_string_value(json_object_get(j, "key"));
+	const char *colon = key != NULL ? strchr(key, ':') : NULL;
+	json_int_t steps = json_integer_value(json_object_get(j, "steps"));
+	json_int_t count = json_integer_value(json_object_get(j, "count"));
+	char kind[32];
+	struct series *s;
+
+	if (colon == NULL || (size_t)(colon - key) >= sizeof(kind) ||
+	    !is_number(j, "step_s", HISTORY_STEP_S) ||
+	    !is_number(j, "buckets", HIST_FINE) || steps <= 0 ||
+	    steps > HISTORY_STEPS || count < 0 ||
+	    raw_len % sizeof(struct grown) != 0 ||
+	    raw_len > GROWN_MOST * sizeof(struct grown))
+		return;
+	memcpy(kind, key, (size_t)(colon - key));
+	kind[colon - key] = '\0';
+	if (series_find(h, kind, colon + 1) != NULL)
+		return;
+	s = series_new(h, kind, colon + 1);
+	if (s == NULL)
+		return;
+	s->count = (uint64_t)count;
+	if (take_grown(s, (unsigned)steps, raw, raw_len /
+	    sizeof(struct grown)))
+		s->taken = (unsigned)steps;
+}

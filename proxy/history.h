@@ -8,6 +8,8 @@
 #ifndef PROXY_HISTORY_H
 #define PROXY_HISTORY_H
 
+#include <jansson.h>
+
 #include "net/err.h"
 #include "proxy/view.h"
 
@@ -33,5 +35,17 @@ void history_record(struct history *h, const struct view *v);
  */
 void history_times(const struct history *h, const char *kind, const char *name,
     struct view_hist *hist);
+
+/*
+ * For another weir, which takes over and adds up from where this one has come:
+ * an object for each name with raw bytes beside it; say() takes the reference to
+ * j, and raw is read inside of the call.
+ */
+void history_tell(const struct history *h, void (*say)(void *arg, json_t *j,
+    const void *raw, size_t raw_len), void *arg);
+/* One of those has come. Passed over if it makes no sense, or is of another
+   shape. */
+void history_take(struct history *h, const json_t *j, const void *raw,
+    size_t raw_len);
 
 #endif

@@ -16,8 +16,8 @@ const char *const reload_ends[RELOAD_N_ENDS] = {
 	[RELOAD_CONFIRMED] = "confirmed"
 };
 
-static void
-entry_fini(struct reload_entry *e)
+void
+reload_entry_fini(struct reload_entry *e)
 {
 	size_t i;
 
@@ -44,26 +44,33 @@ keep_texts(struct reload_entry *e, const struct diff *d)
 }
 
 void
+reloads_put(struct reloads *r, struct reload_entry *e)
+{
+	if (r->n == RELOADS_KEPT)
+		reload_entry_fini(&r->v[--r->n]);
+	memmove(&r->v[1], &r->v[0], r->n * sizeof(r->v[0]));
+	r->n++;
+	r->v[0] = *e;
+	*e = (struct reload_entry){ .texts = NULL };
+}
+
+void
 reloads_add(struct reloads *r, enum reload_end end, uint64_t generation,
     const struct diff *d, const char *error)
 {
-	struct reload_entry *e = &r->v[0];
-
-	if (r->n == RELOADS_KEPT)
-		entry_fini(&r->v[--r->n]);
-	memmove(&r->v[1], &r->v[0], r->n * sizeof(r->v[0]));
-	r->n++;
-	*e = (struct reload_entry){ .end = end, .at_s = (int64_t)time(NULL),
+	struct reload_entry e = { .end = end, .at_s = (int64_t)time(NULL),
 	    .generation = generation };
+
 	if (d != NULL)
-		keep_texts(e, d);
+		keep_texts(&e, d);
 	if (error != NULL)
-		e->error = strdup(error);
+		e.error = strdup(error);
+	reloads_put(r, &e);
 }
 
 void
 reloads_fini(struct reloads *r)
 {
 	while (r->n > 0)
-		entry_fini(&r->v[--r->n]);
+		reload_entry_fini(&r->v[--r->n]);
 }

@@ -45,6 +45,10 @@ struct reloads {
 /* One more. d and error may be NULL. When memory is short it has less to say. */
 void reloads_add(struct reloads *r, enum reload_end end, uint64_t generation,
     const struct diff *d, const char *error);
+/* One of the weir before this one, newer than what is there. Takes over what e
+   owns. */
+void reloads_put(struct reloads *r, struct reload_entry *e);
+void reload_entry_fini(struct reload_entry *e);
 void reloads_fini(struct reloads *r);
 
 #endif

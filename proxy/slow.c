@@ -14,6 +14,17 @@
 
 #include "proxy/runtime.h"
 
+const char *const slow_wait_names[SLOW_N_WAITS] = {
+	[SLOW_WAIT_NONE] = "none",
+	[SLOW_WAIT_CONNECT] = "connect",
+	[SLOW_WAIT_PLACE] = "place",
+	[SLOW_WAIT_RIDE] = "ride",
+	[SLOW_WAIT_PIN] = "pin",
+	[SLOW_WAIT_QUOTA] = "quota",
+	[SLOW_WAIT_PAUSED] = "paused",
+	[SLOW_WAIT_FAILOVER] = "failover"
+};
+
 struct slow *
 slow_new(void)
 {
@@ -242,6 +253,7 @@ fill(struct slow *slow, struct slow_entry *e, const struct exchange *x,
     int64_t now_ns)
 {
 	memset(e, 0, sizeof(*e));
+	e->number = ++slow->kept;
 	e->at_ns = now_ns;
 	e->total_ns = now_ns - x->begun_ns;
 	e->why = x->why;
@@ -255,7 +267,6 @@ fill(struct slow *slow, struct slow_entry *e, const struct exchange *x,
 	e->behind = x->behind;
 	e->open_then = x->open_then;
 	e->client = x->s->client;
-	e->last_error = "";
 	copy_times(e, x, now_ns);
 	copy_name(e->listener, x->policy->name);
 	if (x->upstream != NULL)
@@ -264,7 +275,8 @@ fill(struct slow *slow, struct slow_entry *e, const struct exchange *x,
 		e->pool = *pool_then(slow, x, now_ns);
 	if (x->endpoint != NULL) {
 		copy_name(e->endpoint, x->endpoint->name);
-		e->last_error = atomic_load(&x->endpoint->last_error);
+		copy_name(e->last_error,
+		    atomic_load(&x->endpoint->last_error));
 	}
 	copy_words(e, x);
 }
@@ -330,6 +342,64 @@ slow_keep(struct slow *slow, const struct exchange *x, int64_t now_ns)
 		    now_ns);
 	else if (took > slow->floor_ns)
 		fill(slow, place_among_slowest(slow, took), x, now_ns);
+}
+
+/* As took_ns() was when it was kept. */
+static int64_t
+entry_took_ns(const struct slow_entry *e)
+{
+	return e->lasts ? e->pause_ns + e->queue_ns + e->connect_ns +
+	    e->tls_ns : e->total_ns;
+}
+
+/* Where one may be put that was as slow; NULL: all there were slower. */
+static struct slow_entry *
+place_in_older(struct slow *slow, int64_t took)
+{
+	unsigned older = !slow->span, i;
+	struct slow_entry *v = slow->slowest[older], *least = v;
+
+	if (slow->n[older] < SLOW_SLOWEST)
+		return &v[slow->n[older]++];
+	for (i = 1; i < SLOW_SLOWEST; i++)
+		if (entry_took_ns(&v[i]) < entry_took_ns(least))
+			least = &v[i];
+	return entry_took_ns(least) < took ? least : NULL;
+}
+
+/* NULL: it is of no interest. What was kept by spans that began at other times
+   may be two of them old. */
+static struct slow_entry *
+place_of_past(struct slow *slow, const struct slow_entry *e)
+{
+	int64_t took = entry_took_ns(e);
+	int64_t span_ns = SLOW_SPAN_S * NS_PER_S;
+
+	if (e->at_ns >= slow->turn_ns - span_ns)
+		return took > slow->floor_ns ?
+		    place_among_slowest(slow, took) : NULL;
+	if (e->at_ns >= slow->turn_ns - 3 * span_ns)
+		return place_in_older(slow, took);
+	return NULL;
+}
+
+void
+slow_add(struct slow *slow, const struct slow_entry *e, int64_t now_ns)
+{
+	struct slow_entry *to;
+
+	if (now_ns >= slow->turn_ns)
+		turn(slow, now_ns);
+	if (is_clients(e->why))
+		to = &slow->clients[slow->n_clients++ % SLOW_CLIENTS];
+	else if (e->why != FAIL_NONE || e->outcome == OUTCOME_5XX)
+		to = &slow->failed[slow->n_failed++ % SLOW_FAILED];
+	else
+		to = place_of_past(slow, e);
+	if (to == NULL)
+		return;
+	*to = *e;
+	to->number = ++slow->kept;
 }
 
 /* ----------------------------------------------------------------- reading */

@@ -31,8 +31,10 @@ enum slow_wait {
 	SLOW_WAIT_PIN,                  /* pool.max_pinned */
 	SLOW_WAIT_QUOTA,                /* max_per_user, max_per_database */
 	SLOW_WAIT_PAUSED,               /* by hand */
-	SLOW_WAIT_FAILOVER              /* for a primary */
+	SLOW_WAIT_FAILOVER,             /* for a primary */
+	SLOW_N_WAITS
 };
+extern const char *const slow_wait_names[SLOW_N_WAITS];
 
 /* An upstream as it was then, all lanes. */
 struct slow_pool {
@@ -46,10 +48,12 @@ struct slow_pool {
 };
 
 /*
- * An exchange that is over: copies, and static texts. Times that are spans do not
- * overlap, and their sum is not more than the total.
+ * An exchange that is over: copies. Times that are spans do not overlap, and
+ * their sum is not more than the total.
  */
 struct slow_entry {
+	uint64_t number;                /* of those that the lane ever kept, from
+					   1 */
 	int64_t at_ns;                  /* it ended; worker time */
 	int64_t total_ns;
 	int64_t arrive_ns;              /* until it was known where it goes */
@@ -76,7 +80,7 @@ struct slow_entry {
 	unsigned open_then;             /* and so many connections there were */
 	struct addr_ip client;
 	struct slow_pool pool;          /* all 0: it did not get so far */
-	const char *last_error;         /* of its endpoint; static; "" */
+	char last_error[SLOW_NAME];     /* of its endpoint; "" */
 	char listener[SLOW_NAME], upstream[SLOW_NAME], endpoint[SLOW_NAME];
 	char request[SLOW_REQUEST];     /* without what may be secret */
 	char id[SLOW_ID], trace[SLOW_ID];
@@ -84,6 +88,7 @@ struct slow_entry {
 
 /* Of one lane. Zeroed at first. */
 struct slow {
+	uint64_t kept;                  /* ever */
 	int64_t floor_ns;               /* an exchange that took no longer is of no
 					   interest */
 	int64_t turn_ns;                /* when a new span begins */
@@ -122,6 +127,10 @@ slow_note(struct slow *slow, const struct exchange *x, int64_t now_ns)
 	    x->outcome == OUTCOME_5XX))
 		slow_keep(slow, x, now_ns);
 }
+
+/* Likewise one that another weir kept, which this one has taken over from: of
+   those that were slow it goes to the span that it is of. */
+void slow_add(struct slow *slow, const struct slow_entry *e, int64_t now_ns);
 
 /* All that is worth telling, in no order, into out, which has room for
    SLOW_MOST; returns how many. */

@@ -17,6 +17,8 @@
 
 struct addr;
 struct admin_change;
+struct admin_past;
+struct json_t;                          /* of jansson */
 struct runtime;
 
 /*
@@ -47,6 +49,20 @@ bool admin_owes(const struct runtime *rt);
 void admin_dismiss(struct runtime *rt);
 void admin_each_gate(struct runtime *rt, void (*each)(void *arg,
     const struct addr *addr, int fd, bool foreign), void *arg);
+
+/*
+ * What the charts draw and what percentiles are reckoned by, for a weir that
+ * takes over: said by the one before, as trend_tell() and history_tell() do;
+ * there gathered in *past, NULL at first, and put in the place of its own when
+ * it has the numbers that those are of. Which also frees it, as does
+ * admin_past_free(). What is of names that are not there is passed over.
+ */
+void admin_tell_past(struct runtime *rt, void (*say)(void *arg,
+    struct json_t *j, const void *raw, size_t raw_len), void *arg);
+void admin_take_past(struct runtime *rt, struct admin_past **past,
+    const struct json_t *j, const void *raw, size_t raw_len);
+void admin_put_past(struct runtime *rt, struct admin_past **past);
+void admin_past_free(struct admin_past **past);
 
 /* When the log's level goes back to the file's, of main's clock; INT64_MAX = not by
    itself. */

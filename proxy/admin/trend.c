@@ -69,26 +69,36 @@ trend_free(struct trend *t)
 
 /* --------------------------------------------------------------- recording */
 
-/* The place for the point that is being taken; NULL = no memory. */
-static uint64_t *
-place(struct trend *t, struct row **rows, const char *name)
+/* Made if need be, with born as it is; NULL = no memory. */
+static struct row *
+row_of(struct row **rows, const char *name, uint64_t born)
 {
 	size_t len = strlen(name);
 	struct row *r = NULL;
 
 	HASH_FIND(hh, *rows, name, (unsigned)len, r);
-	if (r == NULL) {
-		r = calloc(1, sizeof(*r) + len + 1);
-		if (r == NULL)
-			return NULL;
-		memcpy(r->name, name, len + 1);
-		r->born = t->taken;
-		HASH_ADD_KEYPTR(hh, *rows, r->name, (unsigned)len, r);
-		if (r->hh.tbl == NULL) {
-			free(r);
-			return NULL;
-		}
-	}
+	if (r != NULL)
+		return r;
+	r = calloc(1, sizeof(*r) + len + 1);
+	if (r == NULL)
+		return NULL;
+	memcpy(r->name, name, len + 1);
+	r->born = born;
+	HASH_ADD_KEYPTR(hh, *rows, r->name, (unsigned)len, r);
+	if (r->hh.tbl != NULL)
+		return r;
+	free(r);
+	return NULL;
+}
+
+/* The place for the point that is being taken; NULL = no memory. */
+static uint64_t *
+place(struct trend *t, struct row **rows, const char *name)
+{
+	struct row *r = row_of(rows, name, t->taken);
+
+	if (r == NULL)
+		return NULL;
 	r->seen = true;
 	return r->points[t->taken % TREND_POINTS];
 }
@@ -205,4 +215,148 @@ trend_json(const struct trend *t)
 	json_put(o, "upstreams",
 	    rows_json(t, t->upstreams, upstream_names));
 	return o;
+}
+
+/* ----------------------------------------------------------- to another weir */
+
+struct saying {
+	void (*say)(void *arg, json_t *j, const void *raw, size_t raw_len);
+	void *arg;
+};
+
+static json_t *
+spell_names(const char *const *names, unsigned *n)
+{
+	json_t *all = json_array();
+
+	for (*n = 0; names[*n] != NULL; (*n)++)
+		(void)json_array_append_new(all, json_string(names[*n]));
+	return all;
+}
+
+/* Point by point, the oldest first. */
+static void
+tell_rows(const struct trend *t, const struct row *rows, const char *of,
+    const char *const *names, const struct saying *s)
+{
+	uint64_t raw[TREND_POINTS * NUMBERS], i, first;
+	const struct row *r;
+	unsigned k = 0;
+
+	for (r = rows; r != NULL; r = r->hh.next) {
+		json_t *all = spell_names(names, &k);
+
+		first = r->born > oldest(t) ? r->born : oldest(t);
+		for (i = first; i < t->taken; i++)
+			memcpy(raw + (i - first) * k,
+			    r->points[i % TREND_POINTS], k * sizeof(raw[0]));
+		s->say(s->arg, json_pack("{s:s,s:s,s:s,s:I,s:o}", "is",
+		    "trend_row", "of", of, "name", r->name, "points",
+		    (json_int_t)(t->taken - first), "numbers", all), raw,
+		    (t->taken - first) * k * sizeof(raw[0]));
+	}
+}
+
+void
+trend_tell(const struct trend *t, void (*say)(void *arg, json_t *j,
+    const void *raw, size_t raw_len), void *arg)
+{
+	const struct saying s = { say, arg };
+	json_t *at = json_array();
+	uint64_t i;
+
+	for (i = oldest(t); i < t->taken; i++)
+		(void)json_array_append_new(at,
+		    json_integer(t->at_s[i % TREND_POINTS]));
+	say(arg, json_pack("{s:s,s:i,s:o}", "is", "trend", "step_s",
+	    HISTORY_STEP_S, "at", at), NULL, 0);
+	tell_rows(t, t->listeners, "listener", listener_names, &s);
+	tell_rows(t, t->upstreams, "upstream", upstream_names, &s);
+}
+
+/* All of them or none. */
+static void
+take_times(struct trend *t, const json_t *j)
+{
+	const json_t *at = json_object_get(j, "at"), *one;
+	size_t n = json_array_size(at), i;
+
+	if (t->taken > 0 || json_integer_value(json_object_get(j, "step_s")) !=
+	    HISTORY_STEP_S)
+		return;
+	for (i = 0; i < n; i++) {
+		one = json_array_get(at, i);
+		if (!json_is_integer(one) || json_integer_value(one) < 0)
+			return;
+		t->at_s[i % TREND_POINTS] = json_integer_value(one);
+	}
+	t->taken = n;
+}
+
+/* Which of the k numbers beside a point is that one; -1: none. */
+static int
+which(const json_t *names, size_t k, const char *name)
+{
+	const char *said;
+	size_t i;
+
+	for (i = 0; i < k; i++) {
+		said = json_string_value(json_array_get(names, i));
+		if (said != NULL && strcmp(said, name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void
+take_points(struct trend *t, struct row *r, const char *const *names,
+    const json_t *said, const unsigned char *raw)
+{
+	size_t k = json_array_size(said);
+	uint64_t i, n;
+	unsigned c;
+	int at;
+
+	for (c = 0; names[c] != NULL; c++) {
+		at = which(said, k, names[c]);
+		for (i = r->born; at >= 0 && i < t->taken; i++) {
+			memcpy(&n, raw + ((i - r->born) * k + (size_t)at) *
+			    sizeof(n), sizeof(n));
+			r->points[i % TREND_POINTS][c] = n > INT64_MAX ?
+			    INT64_MAX : n;
+		}
+	}
+}
+
+static void
+take_row(struct trend *t, const json_t *j, const void *raw, size_t raw_len)
+{
+	const char *name = json_string_value(json_object_get(j, "name"));
+	const char *of = json_string_value(json_object_get(j, "of"));
+	const json_t *said = json_object_get(j, "numbers");
+	json_int_t n = json_integer_value(json_object_get(j, "points"));
+	bool is_upstream = of != NULL && strcmp(of, "upstream") == 0;
+	struct row *r;
+
+	if (name == NULL || n <= 0 || (uint64_t)n > t->taken || raw_len !=
+	    (size_t)n * json_array_size(said) * sizeof(uint64_t))
+		return;
+	r = row_of(is_upstream ? &t->upstreams : &t->listeners, name,
+	    t->taken - (uint64_t)n);
+	if (r == NULL)
+		return;
+	r->born = t->taken - (uint64_t)n;
+	take_points(t, r, is_upstream ? upstream_names : listener_names, said,
+	    raw);
+}
+
+void
+trend_take(struct trend *t, const json_t *j, const void *raw, size_t raw_len)
+{
+	const char *is = json_string_value(json_object_get(j, "is"));
+
+	if (is != NULL && strcmp(is, "trend") == 0)
+		take_times(t, j);
+	else if (is != NULL && strcmp(is, "trend_row") == 0)
+		take_row(t, j, raw, raw_len);
 }

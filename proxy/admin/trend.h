@@ -27,6 +27,18 @@ void trend_free(struct trend *t);
 void trend_record(struct trend *t, const struct view *v, int64_t at_s);
 
 /*
+ * For another weir, which takes over: the times, then each row, as objects with
+ * raw bytes beside them: say() takes the reference to j, and raw is read inside
+ * of the call.
+ */
+void trend_tell(const struct trend *t, void (*say)(void *arg, json_t *j,
+    const void *raw, size_t raw_len), void *arg);
+/* One of those has come, in their order; t is new. Passed over if it makes no
+   sense, or is of another shape. */
+void trend_take(struct trend *t, const json_t *j, const void *raw,
+    size_t raw_len);
+
+/*
  * { "step_s", "at": [ seconds ], "listeners": [ { "name", NUMBER: [ ... ] } ],
  * "upstreams": likewise }: oldest first, totals as they were then, null where a
  * name was not there yet.

@@ -21,6 +21,7 @@
 #include "proxy/reload.h"
 #include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade_parts.h"
+#include "proxy/upgrade/upgrade_past.h"
 #include "proxy/upgrade/upgrade_pools.h"
 #include "proxy/upgrade/upgrade_state.h"
 
@@ -219,6 +220,7 @@ given(void *arg)
 		admin_dismiss(rt);
 	state_tell(rt, upgrade_say, up);
 	counts_tell(up->counts, rt, upgrade_say, up);
+	past_tell_charts(rt);
 	up->phase = UPGRADE_GOING;
 	upgrade_say(up, json_pack("{s:s,s:I}", "is", "go", "log_dropped",
 	    (json_int_t)writer_dropped(rt->writer) +
@@ -239,6 +241,7 @@ give(struct deadline *d)
 		return;
 	}
 	up->counts = counts_new();
+	slow_tell(rt);
 	up->sparing = up->counts != NULL && spare_connections(rt, &up->to_new,
 	    UPGRADE_IDLE_MS, given, up);
 	if (!up->sparing && up->phase == UPGRADE_GIVING)
@@ -372,6 +375,11 @@ upgrade_start(struct upgrade *up, const char *program)
 	/* One that could not be told all of it does not become ready, and one
 	   that has ended already is noticed by that. */
 	upgrade_tell_beginning(up);
+	/* While it starts: by far the most of it has gone over when it is
+	   ready. */
+	past_tell_reloads(rt);
+	slow_forget_told(&up->slow);
+	slow_tell(rt);
 	return 0;
 }
 
@@ -493,6 +501,7 @@ upgrade_fini(struct runtime *rt)
 	heir_fini(&up->heir);
 	upgrade_forget(up);
 	counts_free(up->counts);
+	slow_forget_told(&up->slow);
 	clients_free(up->clients);
 	free(up->died);
 	free(up->error);

@@ -162,9 +162,9 @@ channel_send(struct channel *c, json_t *j, const void *raw, size_t raw_len,
 }
 
 bool
-channel_try(struct channel *c, json_t *j)
+channel_try(struct channel *c, json_t *j, const void *raw, size_t raw_len)
 {
-	return queue(c, j, NULL, 0, NULL, 0, NULL, NULL);
+	return queue(c, j, raw, raw_len, NULL, 0, NULL, NULL);
 }
 
 bool

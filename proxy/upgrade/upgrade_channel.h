@@ -66,7 +66,8 @@ bool channel_send(struct channel *c, json_t *j, const void *raw,
 
 /* Likewise what somebody may send of whom nothing is known, and what may be
    missing: false, and the channel is what it was. */
-bool channel_try(struct channel *c, json_t *j);
+bool channel_try(struct channel *c, json_t *j, const void *raw,
+    size_t raw_len);
 
 /* Of one that is sent away. */
 enum sending {

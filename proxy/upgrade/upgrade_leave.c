@@ -16,6 +16,7 @@
 
 enum {
 	COUNT_EVERY = 10,               /* sweeps */
+	SLOW_EVERY = 50,
 	LAST_MS = 2000,
 	LOOKS = 20, LOOK_MS = 2,        /* has it ended? */
 	LAST_LOOK = 70                  /* clients wait for another to replace
@@ -120,8 +121,11 @@ sweep(struct deadline *d)
 		    spared, up))
 			up->sparing = false;
 	}
-	if (up->counts != NULL && ++up->sweeps % COUNT_EVERY == 0)
+	up->sweeps++;
+	if (up->counts != NULL && up->sweeps % COUNT_EVERY == 0)
 		counts_tell(up->counts, rt, upgrade_say, up);
+	if (up->sweeps % SLOW_EVERY == 0)
+		slow_tell(rt);
 	deadline_set(&rt->main, d, UPGRADE_SWEEP_MS);
 }
 
@@ -231,6 +235,7 @@ upgrade_last_words(struct runtime *rt)
 		return;
 	if (up->counts != NULL)
 		counts_tell(up->counts, rt, upgrade_say, up);
+	slow_tell_rest(rt);
 	upgrade_say_word(up, "bye");
 	(void)channel_push(&up->to_new, LAST_MS);
 }

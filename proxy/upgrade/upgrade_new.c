@@ -22,7 +22,9 @@
 #include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade.h"
 #include "proxy/upgrade/upgrade_parts.h"
+#include "proxy/upgrade/upgrade_past.h"
 #include "proxy/upgrade/upgrade_pools.h"
+#include "proxy/upgrade/upgrade_slow.h"
 #include "proxy/upgrade/upgrade_state.h"
 
 enum { JOIN_MS = 10 * 1000, TELL_MS = 2000, ADDRS_MOST = 4096 };
@@ -321,6 +323,8 @@ take_over(struct upgrade *up)
 	lend_sockets(up);
 	say_word(up, "serving");
 	log_info("upgrade", "took over from process %ld", (long)up->old_pid);
+	/* The lanes have what was counted before, and nobody has asked yet. */
+	admin_put_past(rt, &up->past);
 }
 
 /* The lanes have what came before: numbers, connections. */
@@ -348,6 +352,8 @@ take_message(struct upgrade *up, const struct message *m)
 
 	if (strcmp(m->is, "count") == 0)
 		counts_take(rt, m);
+	else if (strcmp(m->is, "slow") == 0)
+		slow_take(rt, m);
 	else if (strcmp(m->is, "go") == 0) {
 		rt->log_dropped += (uint64_t)message_number(m, "log_dropped",
 		    0, INT64_MAX, 0);
@@ -361,7 +367,7 @@ take_message(struct upgrade *up, const struct message *m)
 		up->old_stays = true;
 	else if (strcmp(m->is, "bye") == 0)
 		up->parted = true;
-	else if (!up->going)
+	else if (!up->going && !past_take(rt, m))
 		state_take(rt, m);
 	return true;
 }
@@ -467,7 +473,7 @@ ask_before(struct runtime *rt, const char *protocol, json_t *said)
 	}
 	j = json_pack("{s:s,s:s,s:o}", "is", "ask", "protocol", protocol,
 	    "said", said);
-	(void)channel_try(&up->to_old, j);
+	(void)channel_try(&up->to_old, j, NULL, 0);
 }
 
 int
@@ -539,6 +545,7 @@ upgrade_forget(struct upgrade *up)
 	if (up->look.passed != NULL)
 		deadline_clear(&up->look);
 	channel_close(&up->to_old);
+	admin_past_free(&up->past);
 	while ((u = up->upstreams) != NULL) {
 		up->upstreams = u->next;
 		free(u->name);

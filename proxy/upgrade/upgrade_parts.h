@@ -11,6 +11,7 @@
 #include "proxy/upgrade/upgrade_counts.h"
 #include "proxy/upgrade/upgrade_heir.h"
 #include "proxy/upgrade/upgrade_pools.h"
+#include "proxy/upgrade/upgrade_slow.h"
 
 #define UPGRADE_VARIABLE "WEIR_UPGRADE"
 
@@ -74,6 +75,7 @@ struct upgrade {
 	unsigned sweeps;
 	bool sparing;                   /* lanes have been asked */
 	struct counts *counts;
+	struct slow_told slow;
 	bool takes_clients;             /* the new one does */
 	struct clients *clients;        /* that go there */
 	bool mute;                      /* nothing could be sent any more at
@@ -101,6 +103,8 @@ struct upgrade {
 	bool queued;                    /* another upgrade is, until it has
 					   gone */
 	int64_t started_ns;
+	struct admin_past *past;        /* until it serves; NULL = none */
+	size_t slow_taken;              /* exchanges that it had kept */
 	struct deadline look;           /* is it warm? then: who waits? then:
 					   is it gone? */
 	bool sparing_back;

@@ -119,6 +119,68 @@ def no_counter_goes_back():
         seen = after
 
 
+def exchanges(w):
+    """What /slow has, but for what differs from one call to the next."""
+    rows = json.loads(w.get("/slow")[1])["exchanges"]
+    return sorted((r["request"], r["outcome"], r["total_us"],
+                   json.dumps({k: v for k, v in r.items() if k != "at"},
+                              sort_keys=True), round(r["at"], 1))
+                  for r in rows)
+
+
+def alike(a, b):
+    """Such rows; moments are reckoned anew from another clock's."""
+    return [r[:4] for r in a] == [r[:4] for r in b] and \
+        all(abs(x[4] - y[4]) < 1 for x, y in zip(a, b))
+
+
+@case
+def what_there_was_before_is_there_to_compare_with():
+    late = threading.Event()
+
+    def handler(q, link):
+        if q.path == "/late":
+            late.wait(3 * WAIT)
+        return answer(q, status=500 if q.path in ("/bad", "/late") else 200)
+    o = HttpOrigin(handler)
+    w = Successive(one(o, pool="max = 4;", workers=2))
+    front = w.conf.ports["front"]
+    for target in ("/", "/bad?token=x", "/", "/bad"):
+        once(front, target=target)
+    w.conf.log = 'level = "debug";'
+    w.write()
+    w.reload()
+    w.write("nonsense")
+    eq(w.post("/reload")[0], 422, "a reload of nonsense")
+    w.write()
+    history = until(lambda: (lambda h: h["at"] and h)(json.loads(
+        w.get("/stats/history")[1])), "a point of the charts", 3 * WAIT)
+    for n in (1, 2):
+        s, slow = w.stats(), exchanges(w)
+        eq([r[1] for r in slow].count("5xx"), n + 1, "failures kept")
+        last = Client(front).send(request(target="/late"))
+        until(lambda: o.requests == 4 + n, "the request")
+        leaving = w.upgrade(ended=False)
+        eq(w.stats()["reloads"], s["reloads"], "reloads")
+        until(lambda: alike(exchanges(w), slow), "what was slow or failed")
+        now = json.loads(w.get("/stats/history")[1])
+        for key in ("listeners", "upstreams"):
+            for was, row in zip(history[key], now[key]):
+                for name, values in was.items():
+                    eq(row[name][:len(values)], values, name)
+        eq(now["at"][:len(history["at"])], history["at"], "times")
+        late.set()
+        eq(read_response(last).status, 500, "what was under way")
+        last.close()
+        leaving.wait()
+        # What failed there at last is told here, too.
+        until(lambda: "/late" in [r[0][4:9] for r in exchanges(w)],
+              "the exchange that failed there")
+        late.clear()
+    eq([r["result"] for r in w.stats()["reloads"]], ["refused", "ok"],
+       "reloads")
+
+
 @case
 def what_was_changed_by_hand_stays():
     o, other = HttpOrigin(), HttpOrigin()
