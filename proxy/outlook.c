@@ -157,9 +157,9 @@ add_hand(struct outlook *o, const struct live_upstream *lu,
 }
 
 static int64_t
-until_s(const struct runtime *rt, int64_t at_ns)
+until_s(int64_t at_ns)
 {
-	return at_ns == INT64_MAX ? 0 : view_wall_s(rt, at_ns);
+	return at_ns == INT64_MAX ? 0 : view_wall_s(at_ns, NULL);
 }
 
 static int
@@ -177,7 +177,7 @@ look_at_upstream(struct outlook *o, struct runtime *rt,
 		if (h == NULL)
 			return -1;
 		h->weight = by_hand->weight;
-		h->until_s = until_s(rt, by_hand->until_ns);
+		h->until_s = until_s(by_hand->until_ns);
 		h->stays = o->same || has_endpoint(then, by_hand->endpoint);
 	}
 	if (atomic_load(&lu->upstream->paused)) {
@@ -190,7 +190,7 @@ look_at_upstream(struct outlook *o, struct runtime *rt,
 		h = add_hand(o, lu, NULL, "faults");
 		if (h == NULL)
 			return -1;
-		h->until_s = until_s(rt, lu->injection.until_ns);
+		h->until_s = until_s(lu->injection.until_ns);
 		h->stays = o->same || then != NULL;
 	}
 	return 0;

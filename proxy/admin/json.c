@@ -370,6 +370,8 @@ upgrade_json(const struct upgrade_result *r)
 	put_text(o, "error", r->error);
 	put_number(o, "replaced", r->replaced);
 	put_text(o, "died", r->died);
+	json_put(o, "before_pid", r->before_pid == 0 ? json_null() :
+	    json_integer(r->before_pid));
 	return o;
 }
 

@@ -108,20 +108,67 @@ find_processes(json_t *j)
 	free(ends);
 }
 
+/* So many that another weir has while an upgrade lasts: of that upstream, NULL =
+   of all. */
+static long long
+count_elsewhere(const json_t *stats, const char *name)
+{
+	const json_t *rows = json_object_get(stats, "upstreams");
+	long long n = 0;
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+		const char *is = json_string_value(json_object_get(row,
+		    "name"));
+
+		if (name == NULL || (is != NULL && strcmp(is, name) == 0))
+			n += json_integer_value(json_object_get(json_object_get(
+			    row, "pool"), "elsewhere"));
+	}
+	return n;
+}
+
+/* Which of them are leased and for how long is known there alone, and it does not
+   answer any more. */
+static void
+say_elsewhere(const json_t *j)
+{
+	long long n = json_integer_value(json_object_get(j, "elsewhere"));
+	const json_t *pid = json_object_get(j, "elsewhere_pid");
+
+	if (n > 0 && json_is_integer(pid))
+		printf("%lld more with process %lld, which drains\n", n,
+		    (long long)json_integer_value(pid));
+	else if (n > 0)
+		printf("%lld more with the other weir of an upgrade\n", n);
+}
+
 int
 run_connections(struct order *o)
 {
 	json_t *j = command_fetch_rows(o, "/connections", "connections", false);
+	json_t *stats = j != NULL ? command_fetch_json(o, "/stats") : NULL;
+	json_t *pid = json_object_get(json_object_get(stats, "upgrade"),
+	    "before_pid");
 
-	if (j == NULL)
+	if (stats == NULL) {
+		json_decref(j);
 		return CLIENT_FAILED;
+	}
+	(void)json_object_set_new(j, "elsewhere",
+	    json_integer(count_elsewhere(stats, o->words[0])));
+	(void)json_object_set(j, "elsewhere_pid", pid != NULL ? pid :
+	    json_null());
 	if (o->options & OPTION_JSON)
 		command_print(j);
 	else {
 		if (is_here(&o->target))
 			find_processes(j);
 		show_connections(stdout, j);
+		say_elsewhere(j);
 	}
+	json_decref(stats);
 	json_decref(j);
 	return CLIENT_OK;
 }

@@ -96,6 +96,8 @@ struct upgrade_result {
 					   the one before still drained */
 	const char *died;               /* the last of those, and how; "" =
 					   none */
+	int64_t before_pid;             /* the weir before, while it drains;
+					   0 = none does */
 };
 struct upgrade_result upgrade_result(const struct runtime *rt);
 

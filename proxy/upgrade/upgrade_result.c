@@ -32,7 +32,7 @@ upgrade_result(const struct runtime *rt)
 		[UPGRADE_BEREFT] = "leaving"
 	};
 	const struct upgrade *up = rt->upgrade;
-	struct upgrade_result r = { 0, "none", "idle", "", 0, 0, "" };
+	struct upgrade_result r = { 0, "none", "idle", "", 0, 0, "", 0 };
 
 	if (up == NULL)
 		return r;
@@ -43,6 +43,7 @@ upgrade_result(const struct runtime *rt)
 	r.at_s = up->at_s;
 	r.replaced = up->replaced;
 	r.died = up->died != NULL ? up->died : "";
+	r.before_pid = up->going && !up->old_stays ? up->old_pid : 0;
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -227,6 +228,81 @@ order_of_percentiles_holds(void **state)
 	}
 }
 
+struct passing {
+	struct history *to;
+	json_t *steps;                  /* in its place, if not NULL */
+	size_t cut;
+};
+
+static void
+pass_on(void *arg, json_t *j, const void *raw, size_t raw_len)
+{
+	struct passing *p = arg;
+	void *copy = malloc(raw_len + 1);
+
+	assert_non_null(j);
+	memcpy(copy, raw, raw_len);
+	if (p->steps != NULL)
+		(void)json_object_set(j, "steps", p->steps);
+	history_take(p->to, j, copy, raw_len - (raw_len > 0 ? p->cut : 0));
+	json_decref(j);
+	free(copy);
+}
+
+static void
+give_over(struct world *w, json_t *steps_said, size_t cut)
+{
+	struct passing p = { history_new(), steps_said, cut };
+
+	history_tell(w->history, pass_on, &p);
+	history_free(w->history);
+	w->history = p.to;
+	json_decref(steps_said);
+}
+
+static void
+another_weir_goes_on_with_it(void **state)
+{
+	struct world *w = *state;
+	unsigned i;
+
+	for (i = 1; i <= HISTORY_STEPS + 5; i++) {
+		add(&w->latency, 1, (int64_t)i * MS);
+		steps(w, 1);
+		give_over(w, NULL, 0);
+	}
+	add(&w->latency, 100, 90 * MS);
+	look(w);
+	assert_near(w->listener.latency.window.p50, 90000);
+	steps(w, HISTORY_STEPS);
+	look(w);
+	assert_int_equal(w->listener.latency.window.max, 0);
+	steps(w, 1);
+	add(&w->latency, 1, 3 * MS);
+	look(w);
+	assert_near(w->listener.latency.window.max, 3000);
+}
+
+static void
+of_what_makes_no_sense_nothing_is_known(void **state)
+{
+	struct world *w = *state;
+
+	add(&w->latency, 10, 5 * MS);
+	steps(w, HISTORY_STEPS);
+	give_over(w, json_integer(HISTORY_STEPS + 1), 0);
+	look(w);
+	assert_near(w->listener.latency.window.p50, 5000);
+	steps(w, HISTORY_STEPS);
+	give_over(w, json_string("many"), 0);
+	look(w);
+	assert_near(w->listener.latency.window.p50, 5000);
+	steps(w, HISTORY_STEPS);
+	give_over(w, NULL, 1);
+	look(w);
+	assert_near(w->listener.latency.window.p50, 5000);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -241,7 +317,9 @@ main(void)
 		TEST(kinds_and_names_do_not_mix),
 		TEST(a_name_that_left_starts_anew),
 		TEST(counters_that_went_back_start_anew),
-		TEST(order_of_percentiles_holds)
+		TEST(order_of_percentiles_holds),
+		TEST(another_weir_goes_on_with_it),
+		TEST(of_what_makes_no_sense_nothing_is_known)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ from h2 import Client2, head
 from origin import Origin, greet
 from tls import Ca, TlsClient, TlsOrigin, client_context
 from upgrade import Adopted, Load, Successive
-from weir import Conf, one, port
+from weir import Conf, command, one, port
 from web import HttpOrigin, answer, ask, ok, once, read_response, request
 from wire import Client
 
@@ -169,6 +169,11 @@ def what_there_was_before_is_there_to_compare_with():
                 for name, values in was.items():
                     eq(row[name][:len(values)], values, name)
         eq(now["at"][:len(history["at"])], history["at"], "times")
+        says = command("connections", "back", "--leased", "--admin",
+                       "127.0.0.1:%d" % w.admin[1]).stdout
+        eq(says, "no connections\n1 more with process %d, which drains\n" %
+           leaving.pid, "weir connections --leased")
+        eq(w.stats()["upgrade"]["before_pid"], leaving.pid, "before_pid")
         late.set()
         eq(read_response(last).status, 500, "what was under way")
         last.close()
@@ -177,8 +182,9 @@ def what_there_was_before_is_there_to_compare_with():
         until(lambda: "/late" in [r[0][4:9] for r in exchanges(w)],
               "the exchange that failed there")
         late.clear()
-    eq([r["result"] for r in w.stats()["reloads"]], ["refused", "ok"],
-       "reloads")
+    s = until(lambda: (lambda s: s["upgrade"]["before_pid"] is None and s)(
+        w.stats()), "its end")
+    eq([r["result"] for r in s["reloads"]], ["refused", "ok"], "reloads")
 
 
 @case

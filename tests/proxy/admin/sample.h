@@ -139,7 +139,8 @@ sample_init(struct sample *s)
 	v->stuck_total = 21;
 	v->stuck_last = "worker 0 has not turned";
 	v->upgrade = (struct upgrade_result){ .last = "none",
-	    .state = "idle", .error = "", .replaced = 44, .died = "who" };
+	    .state = "idle", .error = "", .replaced = 44, .died = "who",
+	    .before_pid = 45 };
 	v->overrides = 2;
 	v->log_dropped = 13;
 	v->memory_budget = 64 << 20;

@@ -72,7 +72,7 @@ numbers_are_in_their_places(void **state)
 	static const struct { const char *path; json_int_t n; } rows[] = {
 		{ "pid", 42 }, { "generation", 3 }, { "window_s", 60 },
 		{ "reload.at", 1700000001 }, { "reload.overrides", 2 },
-		{ "upgrade.replaced", 44 },
+		{ "upgrade.replaced", 44 }, { "upgrade.before_pid", 45 },
 		{ "reload.confirm_until", 1700000060 },
 		{ "reloads.0.at", 1700000001 }, { "reloads.0.generation", 3 },
 		{ "reloads.0.changes_left_out", 2 },

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -143,6 +144,97 @@ failures_are_added_up(void **state)
 	json_decref(j);
 }
 
+struct passing {
+	struct trend *to;
+	const char *name;               /* a member that is other than it should
+					   be; NULL = none */
+	int value;
+};
+
+static void
+pass_on(void *arg, json_t *j, const void *raw, size_t raw_len)
+{
+	struct passing *p = arg;
+	void *copy = malloc(raw_len + 1);
+
+	assert_non_null(j);
+	if (raw_len > 0)
+		memcpy(copy, raw, raw_len);
+	if (p->name != NULL && json_object_get(j, p->name) != NULL)
+		(void)json_object_set_new(j, p->name, json_integer(p->value));
+	trend_take(p->to, j, copy, raw_len);
+	json_decref(j);
+	free(copy);
+}
+
+static struct trend *
+given_over(const struct trend *t, const char *name, int value)
+{
+	struct passing p = { trend_new(), name, value };
+
+	assert_non_null(p.to);
+	trend_tell(t, pass_on, &p);
+	return p.to;
+}
+
+static void
+another_weir_goes_on_with_it(void **state)
+{
+	size_t n = sample.view.n_upstreams;
+	json_t *had, *has;
+	unsigned i;
+
+	for (i = 0; i < 2 * TREND_POINTS; i++) {
+		struct trend *next = given_over(*state, NULL, 0);
+
+		had = trend_json(*state);
+		has = trend_json(next);
+		assert_true(json_equal(had, has));
+		json_decref(had);
+		json_decref(has);
+		trend_free(*state);
+		*state = next;
+		sample.view.n_upstreams = i < TREND_POINTS + 9 ? 0 : n;
+		sample.listeners[0].requests = 1000 + i;
+		trend_record(*state, &sample.view, 50 + i);
+	}
+	has = trend_json(*state);
+	assert_int_equal(points(has), TREND_POINTS);
+	assert_int_equal(point(has, "open", 8), -1);
+	assert_int_equal(point(has, "open", 9), sample.upstream.open);
+	json_decref(has);
+}
+
+static void
+what_makes_no_sense_is_passed_over(void **state)
+{
+	static const struct {
+		const char *name;
+		int value;
+		size_t points, rows;
+	} cases[] = {
+		{ "at", 0, 0, 0 }, { "step_s", 1, 0, 0 },
+		{ "points", 4, 3, 0 }, { "points", -1, 3, 0 },
+		{ "points", 2, 3, 0 }, { "name", 5, 3, 0 },
+		{ "numbers", 5, 3, 0 }
+	};
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		trend_record(*state, &sample.view, 50 + (int64_t)i);
+	for (i = 0; i < NELEMS(cases); i++) {
+		struct trend *next = given_over(*state, cases[i].name,
+		    cases[i].value);
+		json_t *has = trend_json(next);
+
+		assert_int_equal(points(has), cases[i].points);
+		assert_int_equal(json_array_size(json_object_get(has,
+		    "upstreams")), cases[i].rows);
+		json_decref(has);
+		trend_free(next);
+	}
+}
+
 int
 main(void)
 {
@@ -158,7 +250,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_name_that_leaves_is_forgotten,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_added_up, setup,
-		    teardown)
+		    teardown),
+		cmocka_unit_test_setup_teardown(another_weir_goes_on_with_it,
+		    setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    what_makes_no_sense_is_passed_over, setup, teardown)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
