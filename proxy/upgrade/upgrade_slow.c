@@ -3,7 +3,7 @@
  *
  * Numbers and words are named fields of the message; texts, which need not be
  * UTF-8, are its raw bytes, each with a NUL at its end, and "texts" says which
- * they are.
+ * they are. What is 0 or false is left out.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,6 +16,8 @@
 #include "proxy/gather.h"
 #include "proxy/slow.h"
 #include "proxy/upgrade/upgrade_parts.h"
+
+enum { TOLD_MOST = 1024 };              /* at a time: the newest */
 
 /* ----------------------------------------------------------------- the tables */
 
@@ -93,21 +95,27 @@ which(const char *word, const char *(*name)(unsigned), unsigned n)
 
 /* -------------------------------------------------------------------- packing */
 
-static json_t *
-pack_field(const struct field *f, const struct slow_entry *e)
+static void
+pack_field(json_t *j, const struct field *f, const struct slow_entry *e)
 {
 	const void *at = (const char *)e + f->offset;
+	int64_t n = 0;
 
 	switch (f->type) {
 	case A_TIME:
 	case A_NUMBER:
-		return json_integer(*(const int64_t *)at);
+		n = *(const int64_t *)at;
+		break;
 	case AN_UNSIGNED:
-		return json_integer(*(const unsigned *)at);
+		n = *(const unsigned *)at;
+		break;
 	case A_FLAG:
-		return json_boolean(*(const bool *)at);
+		n = *(const bool *)at;
+		break;
 	}
-	return NULL;
+	if (n != 0)
+		(void)json_object_set_new(j, f->name, f->type == A_FLAG ?
+		    json_true() : json_integer(n));
 }
 
 static char *
@@ -147,8 +155,7 @@ slow_pack(const struct slow_entry *e, int64_t now_ns, char **raw,
 	    addr_ip_print(&e->client, true, client), "texts", names);
 	json_decref(names);
 	for (i = 0; j != NULL && i < NELEMS(fields); i++)
-		(void)json_object_set_new(j, fields[i].name,
-		    pack_field(&fields[i], e));
+		pack_field(j, &fields[i], e);
 	if (j == NULL) {
 		free(*raw);
 		*raw = NULL;
@@ -337,7 +344,7 @@ say_all(struct gathering *g)
 	for (i = 0; i < g->n_parts; i++)
 		n += pick(&g->parts[i], &up->slow.numbers[i], v + n);
 	qsort(v, n, sizeof(*v), oldest_first);
-	for (i = 0; i < n; i++)
+	for (i = n > TOLD_MOST ? n - TOLD_MOST : 0; i < n; i++)
 		say(up, v[i]);
 	free(v);
 }
