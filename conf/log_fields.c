@@ -25,15 +25,28 @@ const struct log_field_row log_field_rows[CONF_N_FIELDS] = {
 	[CONF_FIELD_ENDPOINT] = { "endpoint", "the server that was asked last" },
 	[CONF_FIELD_WORKER] = { "worker", "the number of the worker" },
 	[CONF_FIELD_REQUEST] = { "request", "request line or command" },
+	[CONF_FIELD_METHOD] = { "method", "HTTP: of that, the method" },
+	[CONF_FIELD_PATH] = { "path",
+	    "HTTP: of that, the target without its query" },
 	[CONF_FIELD_HOST] = { "host", "HTTP: the host that was asked for" },
 	[CONF_FIELD_AGENT] = { "agent", "HTTP: User-Agent" },
 	[CONF_FIELD_REQUEST_ID] = { "request_id",
 	    "HTTP: its id, see http.request_id" },
 	[CONF_FIELD_TRACE_ID] = { "trace_id",
 	    "HTTP: its trace's id, see http.trace" },
+	[CONF_FIELD_USER] = { "user",
+	    "PostgreSQL: as the client calls itself" },
+	[CONF_FIELD_DATABASE] = { "database",
+	    "PostgreSQL: the one that it asks for" },
+	[CONF_FIELD_TLS_VERSION] = { "tls_version",
+	    "TLSv1.3 or the like, where the listener ends TLS" },
+	[CONF_FIELD_SNI] = { "sni",
+	    "there, the server name that the client asked for" },
 	[CONF_FIELD_STATUS] = { "status", "HTTP: the answer's status" },
 	[CONF_FIELD_OUTCOME] = { "outcome", "what came of it, as counters say" },
 	[CONF_FIELD_FAILURE] = { "failure", "why it failed" },
+	[CONF_FIELD_SAID] = { "said",
+	    "of a login or TLS that was refused: why, in words" },
 	[CONF_FIELD_RECEIVED] = { "received", "bytes of the client's" },
 	[CONF_FIELD_SENT] = { "sent", "bytes to the client" },
 	[CONF_FIELD_ARRIVE_US] = { "arrive_us",
@@ -87,7 +100,7 @@ complain_unknown(struct load *w, const struct spot *log, int line,
     const char *name)
 {
 	struct nearest near = { .word = shown(w, name) };
-	char known[600] = "";
+	char known[700] = "";
 
 	for (int i = 0; i < CONF_N_FIELDS && !problems_full(w->problems);
 	    i++) {

@@ -20,7 +20,7 @@
 
 enum {
 	RING_BYTES = 256 * 1024,        /* of each ring */
-	RING_LINE_MAX = 32 * 1024       /* most that can be reserved */
+	RING_LINE_MAX = 64 * 1024       /* most that can be reserved */
 };
 
 /* What a sleeper wants to be woken for; each includes those above it. */

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include <openssl/ssl.h>
+
 #include "net/escape.h"
 #include "net/ring.h"
 #include "proxy/access_fields.h"
@@ -19,22 +21,82 @@
 /* Bytes of each word that are logged. */
 enum {
 	REQUEST_MOST = 2048, HOST_MOST = 256, AGENT_MOST = 512, NAME_MOST = 256,
-	ID_MOST = 64
+	SAID_MOST = 256, METHOD_MOST = 64, ID_MOST = 64
 };
 
 /* A line of all fields and as many headers as there may be. */
-_Static_assert((REQUEST_MOST + HOST_MOST + AGENT_MOST + 3 * NAME_MOST +
-    2 * ID_MOST + CONF_LOG_HEADERS_MOST * ACCESS_HEADER_MOST) * ESCAPE_GROWTH +
+_Static_assert((2 * REQUEST_MOST + 2 * HOST_MOST + AGENT_MOST +
+    5 * NAME_MOST + SAID_MOST + METHOD_MOST + 3 * ID_MOST + CONF_LOG_HEADERS_MOST * ACCESS_HEADER_MOST) * ESCAPE_GROWTH +
     CONF_FIELD_HEADER * 96 + CONF_LOG_HEADERS_MOST * 160 <=
     (int)RING_LINE_MAX, "the longest line fits");
 
 /* -------------------------------------------------------------- an exchange */
 
 static void
+put(struct access_word *word, const char *at, size_t len, size_t most)
+{
+	*word = (struct access_word){ at, len, most };
+}
+
+static void
 name(struct access_word *word, const char *text)
 {
-	*word = (struct access_word){ text, text != NULL ? strlen(text) : 0,
-	    NAME_MOST };
+	put(word, text, text != NULL ? strlen(text) : 0, NAME_MOST);
+}
+
+/* The path of a target, as long as it is before its query (RFC 9112 3.2). Of an
+   absolute one not its authority, where a password may stand (RFC 3986 3.2.1);
+   CONNECT's has none. */
+static size_t
+find_path(const char **at, size_t len)
+{
+	const char *target = *at, *end = target + len, *c;
+	const char *scheme = memmem(target, len, "://", 3);
+
+	for (c = target; c < end && *c != '?' && *c != '#'; c++)
+		;
+	if (len > 0 && (*target == '/' || *target == '*'))
+		return (size_t)(c - target);
+	if (scheme == NULL || scheme + 3 > c)
+		return 0;
+	target = memchr(scheme + 3, '/', (size_t)(c - scheme - 3));
+	*at = target != NULL ? target : "/";
+	return target != NULL ? (size_t)(c - target) : 1;
+}
+
+static void
+split_request(struct access_line *l, const struct access_words *w)
+{
+	const char *at = w->request, *end = at + w->request_len, *blank;
+	size_t len;
+
+	if (!w->is_line || w->request_len == 0)
+		return;
+	blank = memchr(at, ' ', w->request_len);
+	len = (size_t)((blank != NULL ? blank : end) - at);
+	put(&l->word[ACCESS_METHOD], at, len, METHOD_MOST);
+	if (blank == NULL)
+		return;
+	at = blank + 1;
+	blank = memchr(at, ' ', (size_t)(end - at));
+	len = find_path(&at, (size_t)((blank != NULL ? blank : end) - at));
+	put(&l->word[ACCESS_PATH], at, len, REQUEST_MOST);
+}
+
+/* As the client and this weir have agreed: nothing of what only passes. */
+static void
+look_at_tls(struct access_line *l, const struct conn *c)
+{
+	const SSL *ssl = conn_ssl(c);
+	const char *asked;
+
+	if (ssl == NULL)
+		return;
+	asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	put(&l->word[ACCESS_TLS_VERSION], SSL_get_version(ssl),
+	    strlen(SSL_get_version(ssl)), ID_MOST);
+	put(&l->word[ACCESS_SNI], asked, asked != NULL ? strlen(asked) : 0,
+	    HOST_MOST);
 }
 
 /* Bytes since `at`; what a closed connection has thrown away was not sent. */
@@ -47,6 +109,7 @@ since(uint64_t position, uint64_t at)
 static void
 gather(struct access_line *l, const struct exchange *x)
 {
+	const struct access_plan *plan = x->gen->access;
 	const struct front_ops *front = x->s->front;
 	const struct conn *c = &x->s->conn;
 	struct access_words w = { 0 };
@@ -58,15 +121,19 @@ gather(struct access_line *l, const struct exchange *x)
 	    x->upstream != NULL ? x->upstream->name : NULL);
 	name(&l->word[ACCESS_ENDPOINT],
 	    x->endpoint != NULL ? x->endpoint->name : NULL);
-	l->word[ACCESS_REQUEST] = (struct access_word){ w.request,
-	    w.request_len, REQUEST_MOST };
-	l->word[ACCESS_HOST] = (struct access_word){ w.host, w.host_len,
-	    HOST_MOST };
-	l->word[ACCESS_AGENT] = (struct access_word){ w.agent, w.agent_len,
-	    AGENT_MOST };
-	l->word[ACCESS_ID] = (struct access_word){ w.id, w.id_len, ID_MOST };
-	l->word[ACCESS_TRACE] = (struct access_word){ w.trace, w.trace_len,
-	    ID_MOST };
+	put(&l->word[ACCESS_REQUEST], w.request, w.request_len, REQUEST_MOST);
+	put(&l->word[ACCESS_HOST], w.host, w.host_len, HOST_MOST);
+	put(&l->word[ACCESS_AGENT], w.agent, w.agent_len, AGENT_MOST);
+	put(&l->word[ACCESS_ID], w.id, w.id_len, ID_MOST);
+	put(&l->word[ACCESS_TRACE], w.trace, w.trace_len, ID_MOST);
+	put(&l->word[ACCESS_USER], w.user, w.user_len, NAME_MOST);
+	put(&l->word[ACCESS_DATABASE], w.database, w.database_len, NAME_MOST);
+	put(&l->word[ACCESS_SAID], x->said, x->said != NULL ?
+	    strlen(x->said) : 0, SAID_MOST);
+	if (plan->wants_target)
+		split_request(l, &w);
+	if (plan->wants_tls)
+		look_at_tls(l, c);
 	l->received = w.counted ? w.received :
 	    since(c->received - c->in.len, x->in_at);
 	l->sent = w.counted ? w.sent : since(c->sent + c->out.len, x->out_at);
@@ -103,6 +170,7 @@ access_log(const struct exchange *x)
 	if (lane->access == NULL || strcmp(conf->log.access, "off") == 0 ||
 	    !is_wanted(x, conf, l.total_ns))
 		return;
+	memset(l.word, 0, sizeof(l.word));
 	l.x = x;
 	l.clock = &lane->access_clock;
 	l.now_ns = now_ns;

@@ -374,6 +374,24 @@ FIELD(json_header)
 	return put_json(out, &word);
 }
 
+/* Behind the usual lines, and only where there is one: whoever has no traces
+   has the lines that he had. */
+FIELD(text_trace_if_any)
+{
+	if (l->word[p->word].len == 0)
+		return out;
+	out = put_text(out, " ");
+	return put_bare(out, &l->word[p->word]);
+}
+
+FIELD(json_trace_if_any)
+{
+	if (l->word[p->word].len == 0)
+		return out;
+	out = put_text(out, ",\"trace_id\":");
+	return put_json(out, &l->word[p->word]);
+}
+
 typedef char *put_fn(char *out, const struct access_line *l,
     const struct access_piece *p);
 
@@ -391,13 +409,21 @@ static const struct row {
 	[CONF_FIELD_ENDPOINT] = { bare_word, json_word, ACCESS_ENDPOINT, 0 },
 	[CONF_FIELD_WORKER] = { any_worker, any_worker, 0, 0 },
 	[CONF_FIELD_REQUEST] = { quoted_word, json_word, ACCESS_REQUEST, 0 },
+	[CONF_FIELD_METHOD] = { bare_word, json_word, ACCESS_METHOD, 0 },
+	[CONF_FIELD_PATH] = { quoted_word, json_word, ACCESS_PATH, 0 },
 	[CONF_FIELD_HOST] = { quoted_word, json_word, ACCESS_HOST, 0 },
 	[CONF_FIELD_AGENT] = { quoted_word, json_word, ACCESS_AGENT, 0 },
 	[CONF_FIELD_REQUEST_ID] = { bare_word, json_word, ACCESS_ID, 0 },
 	[CONF_FIELD_TRACE_ID] = { bare_word, json_word, ACCESS_TRACE, 0 },
+	[CONF_FIELD_USER] = { quoted_word, json_word, ACCESS_USER, 0 },
+	[CONF_FIELD_DATABASE] = { quoted_word, json_word, ACCESS_DATABASE, 0 },
+	[CONF_FIELD_TLS_VERSION] = { bare_word, json_word, ACCESS_TLS_VERSION,
+	    0 },
+	[CONF_FIELD_SNI] = { bare_word, json_word, ACCESS_SNI, 0 },
 	[CONF_FIELD_STATUS] = { text_status, json_status, 0, 0 },
 	[CONF_FIELD_OUTCOME] = { text_outcome, json_outcome, 0, 0 },
 	[CONF_FIELD_FAILURE] = { text_failure, json_failure, 0, 0 },
+	[CONF_FIELD_SAID] = { quoted_word, json_word, ACCESS_SAID, 0 },
 	[CONF_FIELD_RECEIVED] = { any_received, any_received, 0, 0 },
 	[CONF_FIELD_SENT] = { any_sent, any_sent, 0, 0 },
 	[CONF_FIELD_ARRIVE_US] = { any_arrive, any_arrive, 0, 0 },
@@ -421,6 +447,8 @@ static const struct row {
  *
  * TIME CLIENT LISTENER UPSTREAM/ENDPOINT "REQUEST" STATUS OUTCOME RECEIVED SENT
  * QUEUE/CONNECT/FIRST_BYTE/TOTAL new|reused RETRIES FAILURE "HOST" "AGENT"
+ *
+ * and the id of its trace, if it has one.
  */
 static const struct usual {
 	enum conf_log_field_name what;
@@ -459,6 +487,10 @@ add(struct access_plan *plan, bool json, enum conf_log_field_name what,
 	    .header = header, .offset = row->offset, .word = row->word,
 	    .lead_len = (uint8_t)lead_len };
 	memcpy(p->lead, lead, lead_len);
+	plan->wants_target |= what == CONF_FIELD_METHOD ||
+	    what == CONF_FIELD_PATH;
+	plan->wants_tls |= what == CONF_FIELD_TLS_VERSION ||
+	    what == CONF_FIELD_SNI;
 	plan->most += lead_len + PIECE_MOST +
 	    (header != NULL ? ACCESS_HEADER_MOST * ESCAPE_GROWTH + MARK_LEN : 0);
 }
@@ -477,13 +509,21 @@ add_json(struct access_plan *plan, enum conf_log_field_name what,
 	add(plan, true, what, header, lead, (size_t)(at - lead));
 }
 
+static void
+add_trace_if_any(struct access_plan *plan, bool json)
+{
+	plan->v[plan->n++] = (struct access_piece){ .put = json ?
+	    json_trace_if_any : text_trace_if_any, .word = ACCESS_TRACE };
+	plan->most += PIECE_MOST;
+}
+
 struct access_plan *
 access_plan_new(const struct conf *conf)
 {
 	bool json = conf->log.format == CONF_LOG_JSON;
 	size_t n = conf->log.n_fields, i;
 	struct access_plan *plan = calloc(1, sizeof(*plan) +
-	    (n > 0 ? n : NELEMS(usual_text)) * sizeof(plan->v[0]));
+	    (n > 0 ? n : NELEMS(usual_text) + 1) * sizeof(plan->v[0]));
 
 	if (plan == NULL)
 		return NULL;
@@ -496,6 +536,8 @@ access_plan_new(const struct conf *conf)
 	for (i = 0; n == 0 && !json && i < NELEMS(usual_text); i++)
 		add(plan, false, usual_text[i].what, NULL,
 		    &usual_text[i].lead, i > 0);
+	if (n == 0)
+		add_trace_if_any(plan, json);
 	for (i = 0; i < n; i++) {
 		const struct conf_log_field *f = &conf->log.fields[i];
 

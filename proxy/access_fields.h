@@ -25,6 +25,9 @@ struct access_word {
 
 enum access_word_name { ACCESS_LISTENER, ACCESS_UPSTREAM, ACCESS_ENDPOINT,
 	ACCESS_REQUEST, ACCESS_HOST, ACCESS_AGENT, ACCESS_ID, ACCESS_TRACE,
+	ACCESS_USER, ACCESS_DATABASE, ACCESS_SAID,
+	/* Worked out where a plan wants them. */
+	ACCESS_METHOD, ACCESS_PATH, ACCESS_TLS_VERSION, ACCESS_SNI,
 	ACCESS_N_WORDS };
 
 struct access_line {
@@ -52,6 +55,7 @@ struct access_plan {
 	const char *end;                /* of a line */
 	size_t end_len;
 	size_t most;                    /* bytes, all but its words */
+	bool wants_target, wants_tls;   /* the words that are worked out */
 	size_t n;
 	struct access_piece v[];
 };

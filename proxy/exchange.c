@@ -213,6 +213,8 @@ fails_in_turn(struct exchange *x, enum fail why)
 	x->why = why;
 	if (front->fail_in_turn == NULL || !front->fail_in_turn(x->s, x, why))
 		return false;
+	/* Whose words they are has gone when its turn comes. */
+	x->said = NULL;
 	note_wait(x);
 	deadline_clear(&x->deadline);
 	deadline_clear(&x->pause);
@@ -412,11 +414,12 @@ not_granted(struct exchange *x, enum refusal why)
 	x->queue_ns += x->s->conn.w->now_ns - x->ask.since_ns;
 	if (why == REFUSAL_HELD && sit_out(x))
 		return;
-	x->said = x->ask.said;
 	/* Nothing has been sent: whatever it is may be tried again. */
 	if (connect && retry(x, x->ask.failed))
 		return;
-	x->endpoint = connect ? x->ask.failed : NULL;
+	x->said = x->ask.said;
+	x->endpoint = connect || why == REFUSAL_LOGIN || why == REFUSAL_TLS ?
+	    x->ask.failed : NULL;
 	exchange_fail(x, fail_of_refusal(why));
 }
 

@@ -57,8 +57,10 @@ struct exchange {
 	const struct endpoint *endpoint;        /* the one asked last; valid
 					   while x has a lease and in finish */
 	const char *said;               /* FAIL_LOGIN: the server's words;
-					   FAIL_TLS: what is wrong; valid
-					   inside front.fail and fail_in_turn */
+					   FAIL_AUTH: weir's; FAIL_TLS: what is
+					   wrong; valid inside front.fail,
+					   fail_in_turn and, behind the
+					   former, in finish; else NULL */
 	struct client_key client;       /* to limits; set by exchange_route, or
 					   by the front before */
 	enum conf_retry_what retry;     /* set by the front: the route's */

@@ -38,6 +38,9 @@ struct access_words {
 	uint64_t received, sent;
 	const char *id;      size_t id_len;      /* of the request */
 	const char *trace;   size_t trace_len;   /* that it is part of */
+	const char *user;    size_t user_len;    /* as the client says */
+	const char *database; size_t database_len;
+	bool is_line;           /* request is a request line (RFC 9112 3) */
 };
 
 struct front_ops {

@@ -20,9 +20,10 @@ static const struct row rows[] = {
 	    AT "unknown field \"Time\", did you mean \"time\"?" },
 	{ ROW_TOP, "log = { fields = ( \"bananas\" ); };",
 	    AT "unknown field \"bananas\", expected some of time, client, "
-	    "client_ip, listener, upstream, endpoint, worker, request, host, "
-	    "agent, request_id, trace_id, status, outcome, failure, received, "
-	    "sent, arrive_us, pause_us, queue_us, connect_us, tls_us, "
+	    "client_ip, listener, upstream, endpoint, worker, request, method, "
+	    "path, host, agent, request_id, trace_id, user, database, "
+	    "tls_version, sni, status, outcome, failure, said, received, sent, "
+	    "arrive_us, pause_us, queue_us, connect_us, tls_us, "
 	    "first_byte_us, client_us, total_us, reused, retries, header:NAME" },
 	{ ROW_TOP, "log = { fields = ( \"time\", \"status\", \"time\" ); };",
 	    AT "\"time\" is there twice, expected each once" },

@@ -64,7 +64,7 @@ static void
 say(const char *request, const char *host, const char *agent)
 {
 	words = (struct access_words){ .request = request,
-	    .request_len = strlen(request), .host = host,
+	    .request_len = strlen(request), .is_line = true, .host = host,
 	    .host_len = strlen(host), .agent = agent,
 	    .agent_len = strlen(agent) };
 }
@@ -535,13 +535,20 @@ each_field_says_what_it_is_for(void **state)
 		{ "worker", "3", "3" },
 		{ "request", "\"GET /a?b=c HTTP/1.1\"",
 		    "\"GET /a?b=c HTTP/1.1\"" },
+		{ "method", "GET", "\"GET\"" },
+		{ "path", "\"/a\"", "\"/a\"" },
 		{ "host", "\"example.com\"", "\"example.com\"" },
 		{ "agent", "\"curl/8.0\"", "\"curl/8.0\"" },
 		{ "request_id", "a_b", "\"a b\"" },
 		{ "trace_id", "4bf9", "\"4bf9\"" },
+		{ "user", "\"o'hara \\x0a\"", "\"o'hara \\u000a\"" },
+		{ "database", "\"shop\"", "\"shop\"" },
+		{ "tls_version", "-", "\"\"" },
+		{ "sni", "-", "\"\"" },
 		{ "status", "504", "504" },
 		{ "outcome", "5xx", "\"5xx\"" },
 		{ "failure", "stalled", "\"stalled\"" },
+		{ "said", "\"no \\\"such\\\"\"", "\"no \\\"such\\\"\"" },
 		{ "received", "100", "100" },
 		{ "sent", "1000", "1000" },
 		{ "arrive_us", "345", "345" },
@@ -577,6 +584,11 @@ each_field_says_what_it_is_for(void **state)
 	words.id_len = 3;
 	words.trace = "4bf9";
 	words.trace_len = 4;
+	words.user = "o'hara \n";
+	words.user_len = 8;
+	words.database = "shop";
+	words.database_len = 4;
+	x.said = "no \"such\"";
 	/* And the time, and one header more than there are rows. */
 	assert_int_equal(NELEMS(forms) + 1, CONF_N_FIELDS + 1);
 	for (i = 0; i < NELEMS(forms); i++) {
@@ -589,6 +601,53 @@ each_field_says_what_it_is_for(void **state)
 		    forms[i].json);
 		assert_string_equal(logged(), want);
 	}
+}
+
+static void
+a_path_is_all_of_a_target_that_is_no_secret(void **state)
+{
+	static const char *const names[] = { "method", "path", NULL };
+	static const struct { const char *request, *want; } rows[] = {
+		{ "GET / HTTP/1.1", "GET \"/\"" },
+		{ "GET /a/b?token=1 HTTP/1.1", "GET \"/a/b\"" },
+		{ "GET /a#token HTTP/1.1", "GET \"/a\"" },
+		{ "GET /to?u=http://x/y HTTP/1.1", "GET \"/to\"" },
+		{ "GET http://me:word@x.test/a?b HTTP/1.1", "GET \"/a\"" },
+		{ "GET http://me:word@x.test?/b HTTP/1.1", "GET \"/\"" },
+		{ "GET http://x.test HTTP/1.1", "GET \"/\"" },
+		{ "GET x?http://y/z HTTP/1.1", "GET \"-\"" },
+		{ "OPTIONS * HTTP/1.1", "OPTIONS \"*\"" },
+		{ "CONNECT me:word@x.test:443 HTTP/1.1", "CONNECT \"-\"" },
+		{ "GET /a?b", "GET \"/a\"" },
+		{ "GET ", "GET \"-\"" },
+		{ "NONSENSE", "NONSENSE \"-\"" },
+		{ "GET  /a HTTP/1.1", "GET \"-\"" },
+		{ " /a", "- \"/a\"" },
+		{ "\x1b[2J /\"\n x", "\\x1b[2J \"/\\\"\\x0a\"" }
+	};
+	size_t i;
+
+	(void)state;
+	wish(names);
+	for (i = 0; i < NELEMS(rows); i++) {
+		say(rows[i].request, "h", "");
+		assert_string_equal(text(), rows[i].want);
+	}
+	/* A command is no request line. */
+	say("GET /a", "", "");
+	words.is_line = false;
+	assert_string_equal(text(), "- \"-\"");
+}
+
+static void
+a_usual_line_ends_with_its_trace_if_it_has_one(void **state)
+{
+	(void)state;
+	words.trace = "4bf9";
+	words.trace_len = 4;
+	assert_non_null(strstr(text(), " \"example.com\" \"curl/8.0\" 4bf9"));
+	json_decref(json());
+	assert_non_null(strstr(line, "\"failure\":\"\",\"trace_id\":\"4bf9\"}"));
 }
 
 static void
@@ -691,6 +750,8 @@ main(void)
 		TEST(long_words_are_cut_with_a_mark),
 		TEST(fields_stand_in_the_order_of_the_file),
 		TEST(each_field_says_what_it_is_for),
+		TEST(a_path_is_all_of_a_target_that_is_no_secret),
+		TEST(a_usual_line_ends_with_its_trace_if_it_has_one),
 		TEST(what_a_protocol_has_not_is_empty),
 		TEST(access_when_chooses),
 		TEST(off_logs_nothing),

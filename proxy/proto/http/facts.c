@@ -167,6 +167,7 @@ http_words(const struct exchange *x, struct access_words *w)
 	while (at < end && *at != '\r' && *at != '\n')
 		at++;
 	w->request_len = (size_t)(at - w->request);
+	w->is_line = true;
 	if (hx->taking == TAKING_HEAD)
 		return;                 /* refused: its fields are not known */
 	w->host = hx->raw + h->host.at;
