@@ -47,6 +47,8 @@ struct holder {
 	/* Of his connection's other end; family 0 and -1 = not known. */
 	struct addr_ip peer, here;      /* his address and weir's */
 	int64_t pid, uid;               /* of a Unix socket's client */
+	bool closed;                    /* he has closed his side, or all of his
+					   connection: he may be gone */
 	struct brief brief;             /* what he asks for now; empty between
 					   two requests */
 };

@@ -5,6 +5,7 @@
  */
 #include "proxy/holders.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 /* Both ends of the client's own connection: behind a PROXY header he is
@@ -31,12 +32,25 @@ tell_ends(const struct session *s, struct holder *h)
 	addr_to_ip(&here, &h->here);
 }
 
+/* Also where his end waits behind bytes that weir does not read yet, as while he
+   has to wait. poll(2): POLLRDHUP; of a socket that was reset POLLHUP. */
+static bool
+has_closed(const struct session *s)
+{
+	struct pollfd p = { .fd = conn_fd(&s->conn), .events = POLLRDHUP };
+
+	return s->closed || !s->conn.open || s->conn.eof ||
+	    (poll(&p, 1, 0) > 0 &&
+	    (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
+}
+
 static void
 tell_client(const struct session *s, struct holder *h)
 {
 	h->who = s;
 	h->listener = s->door->listener->name;
 	h->client = s->client;
+	h->closed = has_closed(s);
 	if (!s->closed && s->conn.open)
 		tell_ends(s, h);
 }

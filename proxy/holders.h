@@ -9,7 +9,7 @@
 
 #include "proxy/exchange.h"
 
-/* lease_ops.tell, where the lease's holder is an exchange, or a session. Two
+/* lease_ops.tell, where the lease's holder is an exchange, or a session. Three
    system calls, so only for those who ask. */
 void holders_tell_exchange(const struct lease *l, struct holder *h);
 void holders_tell_session(const struct lease *l, struct holder *h);

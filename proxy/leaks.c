@@ -28,6 +28,7 @@ struct leak {
 	int64_t held_ms;
 	time_t since;
 	bool held;                      /* by somebody: the rest is known */
+	bool closed;                    /* who has closed his side */
 	struct addr_ip client;
 	struct brief brief;
 	char upstream[NAME_MOST], endpoint[NAME_MOST], listener[NAME_MOST];
@@ -54,6 +55,8 @@ print_holder(FILE *out, const struct leak *k)
 	brief_print(&k->brief, request);
 	if (*request != '\0')
 		fprintf(out, ", for %s", request);
+	if (k->closed)
+		fputs("; the client has closed its side", out);
 }
 
 static void
@@ -125,6 +128,7 @@ take_holder(struct leak *k, const struct lease *l)
 		return;
 	l->ops->tell(l, &h);
 	k->held = true;
+	k->closed = h.closed;
 	k->client = h.client;
 	k->brief = h.brief.len > 0 ? h.brief : l->u->brief;
 	k->end = (struct process_end){ .peer = h.peer, .here = h.here,

@@ -163,8 +163,8 @@ until_s(int64_t at_ns)
 }
 
 static int
-look_at_upstream(struct outlook *o, struct runtime *rt,
-    const struct live_upstream *lu, const struct conf *next)
+look_at_upstream(struct outlook *o, const struct live_upstream *lu,
+    const struct conf *next)
 {
 	const struct conf_upstream *then = upstream_then(next, lu);
 	const struct override *by_hand;
@@ -206,7 +206,7 @@ look_at_upstreams(struct outlook *o, struct runtime *rt,
 		const struct live_upstream *lu =
 		    container_of(l, const struct live_upstream, link);
 
-		if (lu->conf != NULL && look_at_upstream(o, rt, lu, next) < 0)
+		if (lu->conf != NULL && look_at_upstream(o, lu, next) < 0)
 			return -1;
 	}
 	return 0;

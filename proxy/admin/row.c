@@ -45,7 +45,8 @@ add_holder(struct rows *r, const struct holder *h, int64_t since_ms)
 	*end = (struct process_end){ .peer = h->peer, .here = h->here,
 	    .pid = h->pid, .uid = h->uid };
 	*to = (struct row_holder){ .listener = listener, .client = h->client,
-	    .brief = h->brief, .since_ms = since_ms, .end = r->n_ends++ };
+	    .brief = h->brief, .since_ms = since_ms, .closed = h->closed,
+	    .end = r->n_ends++ };
 	r->n_holders++;
 	return 0;
 }
@@ -200,6 +201,7 @@ holder_json(const struct row_holder *h, const struct process_end *e)
 	json_put(o, "listener", json_text(h->listener));
 	json_put(o, "since_ms", json_integer(h->since_ms));
 	json_put(o, "request", brief_json(&h->brief));
+	json_put(o, "client_closed", json_boolean(h->closed));
 	json_put(o, "peer", addr_json(&e->peer));
 	json_put(o, "here", addr_json(&e->here));
 	json_put(o, "process", process_json(e));

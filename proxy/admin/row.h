@@ -20,6 +20,7 @@ struct row_holder {
 	struct addr_ip client;
 	struct brief brief;
 	int64_t since_ms;
+	bool closed;
 	size_t end;                     /* its place in rows->ends */
 };
 

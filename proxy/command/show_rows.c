@@ -80,7 +80,18 @@ note(char out[NOTE_MOST], const char *what, const char *more)
 	    what, *more != '\0' ? ": " : "", more);
 }
 
-/* Why it is not as others are: pinned, dirty, held for too long. */
+/* Has he who holds it, or the first of those who do, closed his side? */
+static bool
+is_left(const json_t *row)
+{
+	const json_t *first =
+	    json_array_get(json_object_get(row, "holders"), 0);
+
+	return json_is_true(json_object_get(first, "client_closed"));
+}
+
+/* Why it is not as others are: held for too long, by one who has gone, pinned,
+   dirty. */
 static void
 add_note(struct table *t, const json_t *row)
 {
@@ -91,6 +102,8 @@ add_note(struct table *t, const json_t *row)
 
 	if (json_is_true(json_object_get(row, "leaked")))
 		note(text, "LEAKED", "");
+	if (is_left(row))
+		note(text, "client closed its side", "");
 	if (*pinned != '\0')
 		note(text, "pinned", pinned);
 	if (strcmp(mark, "clean") != 0 && *mark != '\0')

@@ -75,6 +75,37 @@ def one_that_is_held_is_told_of_once_and_counted():
 
 
 @case
+def of_who_has_gone_it_is_said():
+    o, gate = gated()
+    conf = one(o, pool='leak_after = "1h"; max = 4;')
+    w = Weir(conf)
+    stays = Client(conf.ports["front"]).send(request(target="/slow/1"))
+    left = Client(conf.ports["front"]).send(request(target="/slow/2"))
+    left.shut()
+
+    def closed():
+        rows = json.loads(w.get("/connections")[1])["connections"]
+        return {h["request"]: h["client_closed"]
+                for r in rows for h in r["holders"]}
+    until(lambda: closed() == {"GET /slow/1": False, "GET /slow/2": True},
+          "who is left")
+    conf.upstream("back", o, pool='leak_after = "100ms"; max = 4;')
+    w.write()
+    w.reload()
+    w.wait_log(r"for GET /slow/2; the client has closed its side\n")
+    w.wait_log(r"for GET /slow/1\n")
+    shown = command("-c", w.file, "connections").stdout
+    eq(sorted(re.findall(r"GET (/slow/\d) +(.*)\n", shown)),
+       [("/slow/1", "LEAKED"),
+        ("/slow/2", "LEAKED, client closed its side")], "command")
+    gate.set()
+    for c in (stays, left):
+        ok(read_response(c))
+        c.close()
+    w.balanced(o)
+
+
+@case
 def a_pin_is_one_too_and_what_rides_beside_is_not():
     server = RedisServer()
     w = redis.through(server, pool='leak_after = "200ms"; max = 8;',
