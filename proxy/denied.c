@@ -85,7 +85,6 @@ denied_client(struct session *s, const char *user, const char *fmt, ...)
 	char who[WHO_MOST], why[512], name[DENIED_NAME], ip[ADDR_TEXT_MAX];
 	va_list ap;
 
-	count_add(&s->door->failures[FAIL_AUTH], 1);
 	snprintf(who, sizeof(who), "listener %s", s->door->listener->name);
 	if (!is_told(&lane->denied.clients, CLIENTS_MOST, CLIENTS_S, lane,
 	    who))

@@ -43,9 +43,9 @@ enum { DENIED_NAME = 64 * 4 + 4 };
 const char *denied_name(const char *name, char out[DENIED_NAME]);
 
 /*
- * Weir does not let the client in: counted as auth_failed, and "listener db:
- * user app from 10.0.0.7: wrong password", the last part from fmt, which must
- * not have anything secret. user is as the client gave it.
+ * Weir does not let the client in, which the caller counts as FAIL_AUTH:
+ * "listener db: user app from 10.0.0.7: wrong password", the last part from fmt,
+ * which must not have anything secret. user is as the client gave it.
  */
 void denied_client(struct session *s, const char *user, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

@@ -115,6 +115,21 @@ slow_request(const char *request, size_t len, char *out)
 		strcat(out, "?...");
 }
 
+/* It comes from a server, and goes to a terminal. In UTF-8 there are control
+   characters beyond ASCII, too: U+0080 to U+009F. */
+static void
+copy_said(char out[SLOW_SAID], const char *said)
+{
+	unsigned char *at;
+
+	copy_text(out, SLOW_SAID, said, strlen(said));
+	for (at = (unsigned char *)out; *at != '\0'; at++)
+		if (*at < ' ' || *at == 0x7f)
+			*at = ' ';
+		else if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+			at[0] = at[1] = ' ';
+}
+
 static void
 copy_words(struct slow_entry *e, const struct exchange *x)
 {
@@ -130,6 +145,11 @@ copy_words(struct slow_entry *e, const struct exchange *x)
 		slow_request(words.request, words.request_len, e->request);
 	copy_text(e->id, sizeof(e->id), words.id, words.id_len);
 	copy_text(e->trace, sizeof(e->trace), words.trace, words.trace_len);
+	copy_text(e->user, sizeof(e->user), words.user, words.user_len);
+	copy_text(e->database, sizeof(e->database), words.database,
+	    words.database_len);
+	if (x->said != NULL)
+		copy_said(e->said, x->said);
 }
 
 /* Of what is left of the whole. */

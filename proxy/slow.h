@@ -19,7 +19,7 @@ enum {
 					   not push out the others */
 	SLOW_MOST = 2 * SLOW_SLOWEST + SLOW_FAILED + SLOW_CLIENTS,
 	SLOW_SPAN_S = 300,
-	SLOW_NAME = 64, SLOW_REQUEST = 128, SLOW_ID = 72
+	SLOW_NAME = 64, SLOW_REQUEST = 128, SLOW_ID = 72, SLOW_SAID = 200
 };
 
 /* What an exchange waited for when it could not have a connection at once. */
@@ -84,6 +84,10 @@ struct slow_entry {
 	char listener[SLOW_NAME], upstream[SLOW_NAME], endpoint[SLOW_NAME];
 	char request[SLOW_REQUEST];     /* without what may be secret */
 	char id[SLOW_ID], trace[SLOW_ID];
+	char user[SLOW_NAME], database[SLOW_NAME];      /* "" = has none */
+	char said[SLOW_SAID];           /* why it was refused, in the server's
+					   words or weir's; without control
+					   characters; "" */
 };
 
 /* Of one lane. Zeroed at first. */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "pool/endpoint.h"
+#include "proxy/denied.h"
 
 /* What took less than this is nobody's trouble. */
 #define QUICK_NS (5 * NS_PER_MS)
@@ -181,6 +182,12 @@ static bool
 connects_though_warm(const struct slow_entry *e)
 {
 	return is_connecting(e) && e->pool.min_idle > 0;
+}
+
+static bool
+is_told_why(const struct slow_entry *e)
+{
+	return *e->said != '\0' && *e->user != '\0';
 }
 
 static bool
@@ -374,8 +381,9 @@ const struct why_rule why_rules[] = {
 	    "{client_at} or listener {listener} as a whole asked more often "
 	    "than listeners.{listener}.limits lets it" },
 	{ FAIL_AUTH, "client", NULL,
-	    "{client_at} did not prove who it is: the error log says what was "
-	    "wrong, weir get /stats counts how often, in listener {listener}" },
+	    "weir did not let {client_at} in as user {user} of database "
+	    "{database}: {said}; weir get /stats counts how often, in listener "
+	    "{listener}" },
 	{ FAIL_PROXY_HEADER, "client", NULL,
 	    "no valid PROXY header: is {client_at} a proxy that sends one? "
 	    "listeners.{listener}.proxy_protocol.from says who has to" },
@@ -441,6 +449,10 @@ const struct why_rule why_rules[] = {
 	    WAITED "while clients held all of the {max_pinned} connections "
 	    "that they may have alone: raise "
 	    "upstreams.{upstream}.pool.max_pinned, or " HOLDERS },
+	{ FAIL_LOGIN, "login", is_told_why,
+	    "{endpoint} refused the login that user {user} needs for database "
+	    "{database}: {said}; what weir logs in with is the client's or the "
+	    "group's of upstreams.{upstream}" },
 	{ FAIL_LOGIN, "login", NULL,
 	    "{endpoint} refused the login: user, password and database are "
 	    "the client's or the group's of upstreams.{upstream}; the error "
@@ -596,6 +608,7 @@ SPAN(transfer, transfer_ns)
 TEXT(listener, listener)
 TEXT(upstream, upstream)
 TEXT(last_error, last_error)
+TEXT(said, said)
 NUMBER(status, e->status)
 NUMBER(max, e->pool.max)
 NUMBER(most, e->pool.most)
@@ -611,6 +624,23 @@ static void
 say_endpoint(FILE *out, const struct slow_entry *e)
 {
 	fputs(*e->endpoint != '\0' ? e->endpoint : "the server", out);
+}
+
+/* Names as others gave them: in a form that none can misuse. */
+static void
+say_user(FILE *out, const struct slow_entry *e)
+{
+	char name[DENIED_NAME];
+
+	fputs(denied_name(e->user, name), out);
+}
+
+static void
+say_database(FILE *out, const struct slow_entry *e)
+{
+	char name[DENIED_NAME];
+
+	fputs(denied_name(e->database, name), out);
 }
 
 static void
@@ -663,7 +693,8 @@ static const struct {
 	{ "max_waiting", say_max_waiting }, { "min_idle", say_min_idle },
 	{ "enough", say_enough }, { "endpoint", say_endpoint },
 	{ "all_are", say_all_are }, { "retries", say_retries },
-	{ "leased_of", say_leased_of }, { "client_at", say_client_at }
+	{ "leased_of", say_leased_of }, { "client_at", say_client_at },
+	{ "user", say_user }, { "database", say_database }, { "said", say_said }
 };
 
 /* at is behind a "{"; its end. What is no name stays as it is, and a test finds

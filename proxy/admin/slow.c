@@ -83,10 +83,13 @@ entry_json(const struct slow_entry *e, double at_s)
 	json_put(o, "client", json_text(addr_ip_print(&e->client, true,
 	    client)));
 	json_put(o, "request", json_text(e->request));
+	json_put(o, "user", json_text(e->user));
+	json_put(o, "database", json_text(e->database));
 	json_put(o, "status", json_integer(e->status));
 	json_put(o, "outcome", json_text(outcome_names[e->outcome]));
 	json_put(o, "failure", json_text(e->why == FAIL_NONE ? "" :
 	    fail_rows[e->why].name));
+	json_put(o, "said", json_text(e->said));
 	put_times(o, e);
 	json_put(o, "reused", json_boolean(e->reused));
 	json_put(o, "retries", json_integer(e->retries));

@@ -146,7 +146,9 @@ static const struct sample {
 	{ FAILED(FAIL_TRANSACTION_IDLE, .idle_ns = 1000 * MS), "client_idles",
 	    "open for 1.0 s" },
 	{ FAILED(FAIL_LIMITED), "limit", "listeners.web.limits" },
-	{ FAILED(FAIL_AUTH), "client", "the error log says what was wrong" },
+	{ FAILED(FAIL_AUTH, .user = "a b", .database = "shop",
+	    .said = "wrong password"), "client", "in as user a\\x20b of "
+	    "database shop: wrong password" },
 	{ FAILED(FAIL_PROXY_HEADER), "client",
 	    "listeners.web.proxy_protocol.from" },
 	{ FAILED(FAIL_PROXY_TIMEOUT), "client",
@@ -196,6 +198,9 @@ static const struct sample {
 	{ FAILED(FAIL_NO_DESCRIPTORS), "shortage", "LimitNOFILE" },
 	{ FAILED(FAIL_PINNED), "pinned",
 	    "all of the 9 connections that they may have alone" },
+	{ FAILED(FAIL_LOGIN, .user = "app", .database = "shop",
+	    .said = "3D000 no such"), "login", "b:80 refused the login that "
+	    "user app needs for database shop: 3D000 no such;" },
 	{ FAILED(FAIL_LOGIN), "login", "b:80 refused the login" },
 	{ FAILED(FAIL_TLS, .last_error = "expired"), "tls",
 	    "no TLS with b:80 (expired)" },

@@ -19,7 +19,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import case as cases
 from case import Skip, case, check, eq, later, run, temp_dir, until
 from origin import Origin, echo
-from weir import Weir, one
+from postgres import Client as PgClient, SqlError
+from postgres_origin import PgOrigin
+from tls import Ca, TlsClient, client_context
+from weir import Weir, command, one
 from web import HttpOrigin, answer, ask, ok, once, request
 from wire import Client
 
@@ -705,6 +708,92 @@ def fields_are_those_of_the_file_and_a_reload_changes_them():
     eq(set(json.loads(third)), KEYS, "the usual line again")
     w.balanced(o)
     eq(o.accepted, 1, "upstream connections")
+
+
+@case
+def a_path_has_no_secret_and_tls_is_told_of():
+    o, path, ca = HttpOrigin(), new_path(), Ca()
+    pair = ca.cert("x.test")
+    w = start(o, path, more='fields = ( "method", "path", "tls_version", '
+              '"sni", "user", "said" );',
+              front='http = { trace = true; }; tls = { certificate = "%s"; '
+              'key = "%s"; };' % (pair.crt, pair.key))
+    c = TlsClient(w.conf.ports["front"], client_context(), "x.test")
+    for target in ("/a/b?token=hunter2", "http://x.test/c?hunter2"):
+        ok(ask(c, "POST", target))
+    w.conf.log = log_keys(path, "text")
+    w.write()
+    w.reload()
+    ok(ask(c, target="/e"))
+    version = c.sock.version()
+    c.close()
+    until(lambda: len(lines(path)) == 3, "three lines")
+    eq([json.loads(line) for line in lines(path)[:2]], [
+        {"method": "POST", "path": p, "tls_version": version,
+         "sni": "x.test", "user": "", "said": ""} for p in ("/a/b", "/c")],
+       "lines")
+    # The usual line, with the trace behind it.
+    line, trace = lines(path)[2].decode().rsplit(" ", 1)
+    check(TEXT.fullmatch(line), line)
+    eq(trace, o.seen[-1].get("traceparent")[3:35], "its trace")
+    w.balanced(o)
+
+
+@case
+def logins_say_whose_they_are_and_why_they_are_refused():
+    o, path = PgOrigin(), new_path()
+    conf = one(o, protocol="postgres", front='postgres = { auth = "trust"; '
+               'users = ( { name = "a\\"b"; password = "right-word"; '
+               'auth = "scram-sha-256"; } ); };')
+    conf.log = log_keys(path, more='fields = ( "request", "user", "database", '
+                        '"outcome", "failure", "endpoint", "said" );')
+    w = Weir(conf)
+    front = conf.ports["front"]
+
+    def not_in(code, *who, **more):
+        c = PgClient(front, *who, login=False, **more)
+        try:
+            c.login()
+            raise cases.Failed("%r was let in" % (who,))
+        except SqlError as e:
+            eq(e.code, code, "its code")
+        c.close()
+    not_in("28P01", 'a"b', word="wrong-word")
+    o.turn_away = ("3D000", 'database "\033[2J\u009b" does not exist')
+    not_in("3D000", "app", "no where")
+    o.turn_away = None
+    c = PgClient(front, "app")
+    c.ok("SELECT 1")
+    c.quit()
+    until(lambda: len(lines(path)) == 4, "four lines")
+    login = "login user=%s database=%s"
+    got = [json.loads(line) for line in lines(path)]
+    eq([tuple(r.values()) for r in got], [
+        (login % ('a"b', "shop"), 'a"b', "shop", "failed", "auth_failed", "",
+         "wrong password"),
+        (login % ("app", "no\\x20where"), "app", "no where", "failed",
+         "login_refused", o.address,
+         '3D000 database " [2J\u009b" does not exist'),
+        (login % ("app", "shop"), "app", "shop", "done", "", o.address, ""),
+        ("", "app", "shop", "done", "", o.address, "")], "lines")
+    for line in lines(path):
+        check(b"-word" not in line and b"\033" not in line, line)
+    # And what was slow and what failed has the same of them.
+    rows = [r for r in json.loads(w.get("/slow")[1])["exchanges"]
+            if r["failure"] != ""]
+    eq([(r["request"], r["user"], r["database"], r["failure"], r["cause"])
+        for r in rows],
+       [(r["request"], r["user"], r["database"], r["failure"], cause)
+        for r, cause in ((got[1], "login"), (got[0], "client"))], "/slow")
+    eq([r["said"] for r in rows],
+       ['3D000 database " [2J  " does not exist', "wrong password"], "words")
+    why = " ".join(command("-c", w.file, "why").stdout.split())
+    check('%s refused the login that user app needs for database '
+          'no\\x20where: 3D000 database " [2J " does not exist;' % o.address
+          in why and 'did not let 127.0.0.1 in as user a"b of database shop: '
+          'wrong password;' in why, why)
+    eq(w.failures(), {"auth_failed": 1, "login_refused": 1}, "counted")
+    w.balanced(o)
 
 
 run()

@@ -27,7 +27,7 @@ SPANS = ["arrive_us", "pause_us", "queue_us", "connect_us", "tls_us",
          "upload_us", "first_byte_us", "client_us", "idle_us", "transfer_us"]
 KEYS = set(SPANS) | {
     "at", "id", "trace", "listener", "upstream", "endpoint", "client",
-    "request", "status", "outcome", "failure", "total_us", "reused",
+    "request", "user", "database", "said", "status", "outcome", "failure", "total_us", "reused",
     "retries", "pool", "cause", "why"}
 # Longer than what counts as quick, by far less than what a test may take; and
 # longer than what a client is thought to have left for.

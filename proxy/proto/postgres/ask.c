@@ -64,6 +64,7 @@ pg_ask_server(struct session *s)
 		return;
 	}
 	pg_of(x)->purpose = PG_FOR_AUTH;
+	pg_who_logs_in(x, a->user, a->database);
 	exchange_route(x, up);
 }
 

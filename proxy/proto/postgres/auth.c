@@ -7,6 +7,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +27,10 @@ static const char only_md5[] = "its secret is MD5, which nobody can prove here";
 static const char mechanism[] = "SCRAM-SHA-256";
 static const char mechanism_plus[] = "SCRAM-SHA-256-PLUS";
 
-enum { MESSAGE_MOST = PG_SCRAM_MESSAGE_MOST + 64 };
+enum {
+	MESSAGE_MOST = PG_SCRAM_MESSAGE_MOST + 64,
+	WHY_MOST = DENIED_NAME + 64
+};
 
 static struct block_store *
 store_of(const struct session *s)
@@ -55,21 +60,58 @@ no_memory(struct session *s)
 	pg_say_fatal(s, "53200", "weir: out of memory");
 }
 
+void
+pg_auth_refuse(struct session *s, const char *user, const char *database,
+    const char *why, const char *code, const char *fmt, ...)
+{
+	struct exchange *x = exchange_new(s);
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	denied_client(s, user, "%s", why);
+	if (x == NULL) {
+		count_add(&s->door->failures[FAIL_AUTH], 1);
+		pg_say_fatal(s, code, "%s", text);
+		return;
+	}
+	pg_of(x)->purpose = PG_FOR_GREETING;
+	pg_who_logs_in(x, user, database);
+	x->said = why;
+	if (pg_put_report(store_of(s), &s->conn.out, 'E', "FATAL", code, "%s",
+	    text) < 0) {
+		session_reset_for(s, FAIL_AUTH);
+		return;
+	}
+	pg_of(x)->fatal = true;
+	exchange_fail(x, FAIL_AUTH);
+}
+
+/* No entry that is for this database. */
+static void
+say_no_entry(const char *database, char *why, size_t size)
+{
+	char name[DENIED_NAME];
+
+	snprintf(why, size, "%s %s", no_entry, denied_name(database, name));
+}
+
 /* What the log has of it, the client is not told. */
 static void
 is_refused(struct session *s)
 {
 	const struct pg_auth *a = pg_session(s)->auth;
-	char name[DENIED_NAME];
+	char why[WHY_MOST];
 
-	if (a->flaw != no_entry)
-		denied_client(s, a->user, "%s", a->flaw != NULL ? a->flaw :
-		    "wrong password");
+	if (a->flaw == no_entry)
+		say_no_entry(a->database, why, sizeof(why));
 	else
-		denied_client(s, a->user, "%s %s", no_entry,
-		    denied_name(a->database, name));
-	pg_say_fatal(s, "28P01", "password authentication failed for user "
-	    "\"%.64s\"", a->user);
+		snprintf(why, sizeof(why), "%s", a->flaw != NULL ? a->flaw :
+		    "wrong password");
+	pg_auth_refuse(s, a->user, a->database, why, "28P01", "password "
+	    "authentication failed for user \"%.64s\"", a->user);
 }
 
 /* ---------------------------------------------------------------- who is it */
@@ -217,22 +259,21 @@ let_in(struct session *s, const char *user, const char *database,
    not known does not come in with any. They are told the same; the log is told
    which it was. */
 static bool
-is_certified(struct session *s, const char *user, const char *database,
-    const struct pg_secret *known)
+is_certified(const struct session *s, const char *user, const char *database,
+    const struct pg_secret *known, char why[WHY_MOST])
 {
 	const struct pg_user *u = record_of(pg_conf(s), user, database);
 	char name[PG_TLS_NAME_MOST + 1], shown[DENIED_NAME];
 
 	if (known == NULL && is_named(pg_conf(s), user))
-		denied_client(s, user, "%s %s", no_entry,
-		    denied_name(database, shown));
+		say_no_entry(database, why, WHY_MOST);
 	else if (known == NULL)
-		denied_client(s, user, "%s", no_user);
+		strcpy(why, no_user);
 	else if (pg_tls_client_name(conn_ssl(&s->conn), name) < 0)
-		denied_client(s, user, "no certificate that names anybody");
+		strcpy(why, "no certificate that names anybody");
 	else if (strcmp(name, u != NULL && u->cert != NULL ? u->cert :
 	    user) != 0)
-		denied_client(s, user, "the certificate names %s",
+		snprintf(why, WHY_MOST, "the certificate names %s",
 		    denied_name(name, shown));
 	else
 		return true;
@@ -243,12 +284,14 @@ static void
 take_certificate(struct session *s, const char *user, const char *database,
     const struct pg_secret *known)
 {
-	if (is_certified(s, user, database, known)) {
+	char why[WHY_MOST];
+
+	if (is_certified(s, user, database, known, why)) {
 		pg_session(s)->proved = true;
 		let_in(s, user, database, known, NULL);
 	} else
-		pg_say_fatal(s, "28000", "certificate authentication failed "
-		    "for user \"%.64s\"", user);
+		pg_auth_refuse(s, user, database, why, "28000", "certificate "
+		    "authentication failed for user \"%.64s\"", user);
 }
 
 /* ---------------------------------------------------------------- its proof */
@@ -295,6 +338,8 @@ pg_auth_challenge(struct session *s, const struct pg_secret *secret)
 static bool
 has_ended_well(struct session *s, enum pg_scram got)
 {
+	const struct pg_auth *a = pg_session(s)->auth;
+
 	switch (got) {
 	case PG_SCRAM_OK:
 		return true;
@@ -302,12 +347,11 @@ has_ended_well(struct session *s, enum pg_scram got)
 		is_refused(s);
 		return false;
 	case PG_SCRAM_DOWNGRADED:
-		denied_client(s, pg_session(s)->auth->user, "its SCRAM says "
-		    "that there is no channel binding here, and there is: "
-		    "somebody may be in between");
-		pg_say_fatal(s, "28000", "the client supports SCRAM channel "
-		    "binding but thinks the server does not: somebody may be "
-		    "in between");
+		pg_auth_refuse(s, a->user, a->database, "its SCRAM says that "
+		    "there is no channel binding here, and there is: somebody "
+		    "may be in between", "28000", "the client supports SCRAM "
+		    "channel binding but thinks the server does not: somebody "
+		    "may be in between");
 		return false;
 	case PG_SCRAM_MALFORMED:
 		pg_say_fatal(s, "08P01", "malformed SCRAM message");

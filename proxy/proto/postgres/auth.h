@@ -43,6 +43,13 @@ const struct pg_secret *pg_auth_known(const struct pg_listener_conf *conf,
     const char *user, const char *database);
 /* Ask for the proof; secret NULL: there is no such user. */
 void pg_auth_challenge(struct session *s, const struct pg_secret *secret);
+/*
+ * s, which has no exchange, is not let in: that is a failed one, counted and
+ * logged. why is what the logs have of it, with nothing secret in it; the client
+ * is told code and text alone, and s is over.
+ */
+void pg_auth_refuse(struct session *s, const char *user, const char *database,
+    const char *why, const char *code, const char *fmt, ...) PRINTF_LIKE(6, 7);
 /* The key of the pool; NULL when out of memory. */
 struct pg_key *pg_auth_key(const struct conf_upstream *up, const char *user,
     const char *database, const struct pg_secret *secret,

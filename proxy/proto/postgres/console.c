@@ -15,6 +15,7 @@
 
 #include <openssl/rand.h>
 
+#include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/talk.h"
 
 enum {
@@ -88,8 +89,9 @@ pg_console_begin(struct session *s, const char *user)
 	size_t len = strlen(user) + 1;
 
 	if (!has(&conf->admin_users, user) && !has(&conf->stats_users, user)) {
-		pg_say_fatal(s, "42501", "weir: user \"%.64s\" may not use the "
-		    "console", user);
+		pg_auth_refuse(s, user, "weir", "may not use the console",
+		    "42501", "weir: user \"%.64s\" may not use the console",
+		    user);
 		return;
 	}
 	ps->console = calloc(1, sizeof(*ps->console) + len);

@@ -111,6 +111,8 @@ ask_for_greeting(struct session *s)
 		return;
 	}
 	pg_of(x)->purpose = PG_FOR_GREETING;
+	pg_who_logs_in(x, pg_session(s)->user,
+	    pg_key_database(pg_session(s)->key));
 	exchange_route(x, x->policy->upstream);
 }
 
@@ -419,10 +421,12 @@ front_fail(struct session *s, struct exchange *x, enum fail why)
 
 	/* Inside of a message there is nothing to say but that it is cut. */
 	if (x->lease != NULL && pg_of(x)->down_left > 0) {
+		pg_who_stays(x);
 		session_reset(s);
 		return;
 	}
-	/* The server has said its own last word to this client. */
+	/* The last word has been said to this client: the server's own, or of
+	   why it is not let in. */
 	if (pg_of(x)->fatal) {
 		conn_send(&s->conn);
 		session_linger(s);
@@ -652,5 +656,6 @@ const struct front_ops pg_front = {
 	.cut = front_cut,
 	.aside = front_aside,
 	.forsaken = front_forsaken,
-	.asks = front_asks
+	.asks = front_asks,
+	.words = pg_who_words
 };

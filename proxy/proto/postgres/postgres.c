@@ -381,9 +381,13 @@ session_fini(struct session *s)
 	pg_settings_drop(ps->settings);
 	pg_settings_drop(ps->named);
 	pg_settings_drop(ps->named_of);
+	/* The log may have something to say of an exchange yet. */
 	free(ps->user);
+	ps->user = NULL;
 	pg_key_free(ps->key);
+	ps->key = NULL;
 	pg_auth_free(ps->auth);
+	ps->auth = NULL;
 	pg_console_free(ps->console);
 }
 
@@ -417,6 +421,7 @@ const struct proto proto_postgres = {
 	.session_fini = session_fini,
 	.exchange_size = sizeof(struct pg_exchange),
 	.exchange_zeroed = sizeof(struct pg_exchange),
+	.exchange_fini = pg_who_forget,
 	.lane_size = sizeof(struct pg_lane),
 	.lane_init = pg_lane_init,
 	.lane_fini = pg_lane_fini,

@@ -31,6 +31,7 @@
 struct pg_auth;
 struct pg_cancel;
 struct pg_console;
+struct pg_who;
 
 /* -------------------------------------------------------------------- words */
 
@@ -252,6 +253,7 @@ struct pg_exchange {
 	struct pg_settings *wanted, *had;       /* the client's and the
 					   connection's when it began */
 	struct pg_brief brief;          /* of the statement sent last */
+	struct pg_who *who;             /* NULL = whose its session is */
 	struct pg_scan scan;
 };
 
@@ -371,6 +373,16 @@ void pg_greet_client(struct session *s, const struct pg_settings *welcome);
 /* Tell it why, and close. */
 void pg_say_fatal(struct session *s, const char *code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* who.c: x is a login of that, whatever becomes of it. */
+void pg_who_logs_in(struct exchange *x, const char *user,
+    const char *database);
+/* Its session is about to end before x does. */
+void pg_who_stays(struct exchange *x);
+/* front_ops.words. */
+void pg_who_words(const struct exchange *x, struct access_words *w);
+/* proto.exchange_fini. */
+void pg_who_forget(struct exchange *x);
 
 /* up.c: what the client has sent goes to the server, as far as it may. */
 void pg_up(struct exchange *x);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/proto/postgres/auth.h"
 #include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/postgres/tls.h"
 #include "proxy/shake.h"
@@ -104,6 +105,12 @@ set_options(struct session *s, char *options)
 /* ------------------------------------------------------------------ reading */
 
 static bool
+has_tls(const struct session *s)
+{
+	return s->door->conf->tls.server != NULL;
+}
+
+static bool
 is_true(const char *value)
 {
 	static const char *const words[] = { "off", "false", "no", "0", "f", "n" };
@@ -164,7 +171,7 @@ read_startup(struct session *s, char *bytes, size_t len, unsigned minor)
 {
 	struct pg_session *ps = pg_session(s);
 	struct startup st = { 0 };
-	const char *name, *value;
+	const char *name, *value, *database;
 	size_t at = 0;
 
 	while (at < len && bytes[at] != '\0') {
@@ -191,10 +198,20 @@ read_startup(struct session *s, char *bytes, size_t len, unsigned minor)
 		    "startup packet");
 		return;
 	}
+	database = st.database != NULL && *st.database != '\0' ?
+	    st.database : st.user;
 	if (strlen(st.user) > IDENTITY_MOST ||
-	    (st.database != NULL && strlen(st.database) > IDENTITY_MOST)) {
+	    strlen(database) > IDENTITY_MOST) {
 		pg_say_fatal(s, "08P01", "weir: the name of the user or of the "
 		    "database is too long");
+		return;
+	}
+	/* Its password has not been sent yet, and is not asked for. */
+	if (has_tls(s) && conn_ssl(&s->conn) == NULL &&
+	    pg_conf(s)->tls == PG_TLS_REQUIRE) {
+		pg_auth_refuse(s, st.user, database, "no encryption, which "
+		    "postgres.tls wants", "28000", "weir: no encryption: "
+		    "connect with sslmode=require or better");
 		return;
 	}
 	if (st.replication) {
@@ -218,17 +235,10 @@ read_startup(struct session *s, char *bytes, size_t len, unsigned minor)
 		session_reset(s);
 		return;
 	}
-	pg_auth_begin(s, st.user, st.database != NULL && *st.database != '\0' ?
-	    st.database : st.user);
+	pg_auth_begin(s, st.user, database);
 }
 
 /* ----------------------------------------------------------- other requests */
-
-static bool
-has_tls(const struct session *s)
-{
-	return s->door->conf->tls.server != NULL;
-}
 
 /* The deadline becomes the handshake's, for the time being. */
 static void
@@ -358,12 +368,6 @@ read_first(struct session *s, char *bytes, size_t len)
 		pg_say_fatal(s, "0A000", "unsupported frontend protocol %u.%u: "
 		    "server supports 3.0 to 3.2", version >> 16,
 		    version & 0xffff);
-		return;
-	}
-	/* Its password has not been sent yet, and is not asked for. */
-	if (has_tls(s) && !secured && pg_conf(s)->tls == PG_TLS_REQUIRE) {
-		pg_say_fatal(s, "28000", "weir: no encryption: connect with "
-		    "sslmode=require or better");
 		return;
 	}
 	read_startup(s, bytes + 4, len - 4, version & 0xffff);

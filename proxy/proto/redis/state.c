@@ -148,6 +148,7 @@ check_login(struct session *s, const struct login *l,
 		return true;
 	case REDIS_AUTH_CHECK:
 		if (!is_right(s, l)) {
+			count_add(&s->door->failures[FAIL_AUTH], 1);
 			denied_client(s, l->user != NULL ? l->user : "default",
 			    "wrong password, or no such user");
 			redis_say(s, "%s", wrong_pass);
