@@ -1,15 +1,13 @@
 /*
- * Redis towards its servers: logging in, sending commands, reading replies, and
- * what a reply means for the connection it came on.
+ * Redis towards its servers: sending commands, reading replies, and what a reply
+ * means for the connection it came on.
  *
  * SPDX-License-Identifier: MIT
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/adapt.h"
 #include "pool/failover.h"
 #include "proxy/proto/redis/redis.h"
 #include "proxy/runtime.h"
@@ -26,189 +24,6 @@ static unsigned
 bit(enum redis_pin pin)
 {
 	return 1u << pin;
-}
-
-/* --------------------------------------------------------- greeting, washing */
-
-static int
-owe(struct upconn *u, unsigned tag)
-{
-	return pipeline_owe(u, NULL, 1, tag);
-}
-
-static int
-log_in(struct upconn *u, struct block_store *store, const char *user,
-    const char *password)
-{
-	const char *args[3] = { "AUTH", user, password };
-
-	if (user == NULL || *user == '\0') {
-		args[1] = password;
-		return redis_write(store, &u->conn.out, 2, args) < 0 ? -1 :
-		    owe(u, REDIS_TAG_LOGIN);
-	}
-	return redis_write(store, &u->conn.out, 3, args) < 0 ? -1 :
-	    owe(u, REDIS_TAG_LOGIN);
-}
-
-static int
-set_up(struct upconn *u, struct block_store *store, const char *command,
-    uint32_t value)
-{
-	const char *args[2] = { command, NULL };
-	char number[16];
-
-	snprintf(number, sizeof(number), "%u", (unsigned)value);
-	args[1] = number;
-	return redis_write(store, &u->conn.out, 2, args) < 0 ? -1 :
-	    owe(u, REDIS_TAG_SETUP);
-}
-
-static bool
-is_set(const char *text)
-{
-	return text != NULL && *text != '\0';
-}
-
-/* All that makes it what its key says; nothing where that is what a server does
-   by itself. */
-static int
-say_hello(struct upconn *u)
-{
-	const struct redis_upstream_conf *conf = u->pool->conf->own;
-	struct block_store *store = &u->pool->worker->blocks;
-	struct redis_key key = redis_key_read(u->shelf->key,
-	    u->shelf->key_len);
-	struct redis_upconn *ru = redis_upconn(u);
-	const char *user = key.user, *password = key.password;
-
-	ru->refusal[0] = '\0';
-	ru->unwell = false;
-	if (password == NULL && (is_set(conf->password) ||
-	    is_set(conf->user))) {
-		user = conf->user;
-		password = is_set(conf->password) ? conf->password : "";
-	}
-	if ((password != NULL && log_in(u, store, user, password) < 0) ||
-	    (key.resp != 2 && set_up(u, store, "HELLO", key.resp) < 0) ||
-	    (key.db != 0 && set_up(u, store, "SELECT", key.db) < 0))
-		return -1;
-	conn_send(&u->conn);
-	return 0;
-}
-
-/* A server with too many clients says so and closes, whatever it is asked
-   (networking.c, acceptCommonHandler). That has to be told from the answer to a
-   client's command, and from what it thinks of a login. */
-static int
-knock(struct upconn *u)
-{
-	const char *ping = "PING";
-
-	if (redis_write(&u->pool->worker->blocks, &u->conn.out, 1, &ping) < 0 ||
-	    owe(u, REDIS_TAG_KNOCK) < 0)
-		return -1;
-	redis_upconn(u)->knocks = true;
-	conn_send(&u->conn);
-	return 0;
-}
-
-static bool
-redis_greet(struct upconn *u)
-{
-	pipeline_open(u, &redis_pipeline);
-	if ((u->pool->conf->pool.adapt ? knock(u) : say_hello(u)) < 0) {
-		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
-		return false;
-	}
-	return pipe_of(u)->first == NULL;
-}
-
-/* Nothing was set up but what say_hello() does, and that is in the key. */
-static bool
-redis_adopt(struct upconn *u, const void *packed, size_t len)
-{
-	(void)packed, (void)len;
-	pipeline_open(u, &redis_pipeline);
-	return true;
-}
-
-/* RESET of Redis 6.2 undoes whatever a client can do to a connection. An older
-   server does not know it, and the connection is closed for that. */
-static void
-redis_wash(struct upconn *u)
-{
-	const char *reset = "RESET";
-
-	if (redis_write(&u->pool->worker->blocks, &u->conn.out, 1, &reset) < 0
-	    || owe(u, REDIS_TAG_RESET) < 0 || say_hello(u) < 0)
-		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
-}
-
-/* False: there is more to say. */
-static bool
-is_let_in(struct upconn *u)
-{
-	struct redis_upconn *ru = redis_upconn(u);
-
-	if (!ru->knocks)
-		return true;
-	ru->knocks = false;
-	if (ru->crowded) {
-		/* A reload may have switched pool.adapt off meanwhile. */
-		if (!upconn_crowded(u))
-			upconn_turned_away(u, "-ERR max number of clients "
-			    "reached\r\n");
-		return false;
-	}
-	if (say_hello(u) < 0) {
-		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
-		return false;
-	}
-	return pipe_of(u)->first == NULL;
-}
-
-static void
-redis_greeted(struct upconn *u)
-{
-	struct redis_upconn *ru = redis_upconn(u);
-
-	if (!is_let_in(u))
-		return;
-	if (ru->refusal[0] == '\0') {
-		upconn_ready(u);
-	} else if (u->state == UPCONN_WASHING)
-		upconn_close(u, DISCARD_NOT_CLEAN);     /* nobody's fault */
-	else if (ru->unwell)
-		upconn_broken(u, FAULT_UNAVAILABLE, 0);
-	else
-		redis_refused(u);
-}
-
-/* LOADING and MASTERDOWN say that the server cannot serve now. */
-static bool
-is_about_itself(const char *word)
-{
-	return strcmp(word, "LOADING") == 0 || strcmp(word, "MASTERDOWN") == 0;
-}
-
-static void
-greeting_answered(struct redis_upconn *ru, unsigned tag)
-{
-	const struct resp_reply *r = &ru->reply;
-
-	/* Others, such as NOAUTH and LOADING, come again. */
-	if (tag == REDIS_TAG_KNOCK) {
-		ru->crowded = r->type == '-' && strcmp(r->word, "ERR") == 0;
-		return;
-	}
-	if (ru->refusal[0] != '\0' || (r->type != '-' &&
-	    (tag != REDIS_TAG_RESET || strcmp(r->word, "RESET") == 0)))
-		return;
-	ru->unwell = is_about_itself(r->word);
-	snprintf(ru->refusal, sizeof(ru->refusal), "-%s weir: the server "
-	    "refused the connection%s\r\n", r->word,
-	    tag == REDIS_TAG_LOGIN ? " (login)" : "");
 }
 
 /* ----------------------------------------------------------------- commands */
@@ -405,7 +220,7 @@ count_error(struct upconn *u, const char *word)
 		if (strcmp(error_names[i], word) == 0)
 			break;
 	count_add(&u->pool->errors[i], 1);
-	if (is_about_itself(word))
+	if (redis_is_unwell(word))
 		endpoint_fault(u->shelf->site->endpoint, FAULT_UNAVAILABLE, 0);
 	if (strcmp(word, "READONLY") == 0)
 		pool_demoted(u->pool, u->shelf->site->endpoint);
@@ -660,7 +475,7 @@ redis_whole(struct upconn *u, struct owed *o)
 			redis_explain(u, o->x, r->word);
 	}
 	if (o != NULL && o->tag >= REDIS_TAG_LOGIN) {
-		greeting_answered(ru, o->tag);
+		redis_greeting_answered(ru, o->tag);
 		return true;
 	}
 	if (rs != NULL && (push || ru->pipe.aim == PIPELINE_ASIDE ||

@@ -134,6 +134,16 @@ redis_pool(const struct session *s)
 	return up->pools[s->conn.w->index];
 }
 
+/* greeting.c: of peer_ops and pipeline_ops. */
+bool redis_greet(struct upconn *u);
+bool redis_adopt(struct upconn *u, const void *packed, size_t len);
+void redis_wash(struct upconn *u);
+void redis_greeted(struct upconn *u);
+/* A reply to what they have said; ru->reply is it. */
+void redis_greeting_answered(struct redis_upconn *ru, unsigned tag);
+/* LOADING and MASTERDOWN say that the server cannot serve now. */
+bool redis_is_unwell(const char *word);
+
 /* refused.c: the server has turned a login of u's down; and it answers to x with
    that word, which may be for want of one. Logged. */
 void redis_refused(struct upconn *u);
