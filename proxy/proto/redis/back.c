@@ -214,14 +214,16 @@ redis_aim(struct upconn *u, struct owed *o)
 static void
 count_error(struct upconn *u, const char *word)
 {
+	const char *illness = redis_illness(word);
 	unsigned i;
 
 	for (i = 0; error_names[i + 1] != NULL; i++)
 		if (strcmp(error_names[i], word) == 0)
 			break;
 	count_add(&u->pool->errors[i], 1);
-	if (redis_is_unwell(word))
-		endpoint_fault(u->shelf->site->endpoint, FAULT_UNAVAILABLE, 0);
+	if (illness != NULL)
+		endpoint_fault_said(u->shelf->site->endpoint, FAULT_UNAVAILABLE,
+		    illness);
 	if (strcmp(word, "READONLY") == 0)
 		pool_demoted(u->pool, u->shelf->site->endpoint);
 }
@@ -469,13 +471,12 @@ redis_whole(struct upconn *u, struct owed *o)
 	struct redis_session *rs = s != NULL ? redis_session(s) : NULL;
 	bool push = r->type == '>';
 
-	if (unlikely(r->type == '-')) {
+	/* What does not matter to us does not to those who read the numbers. */
+	if (unlikely(r->type == '-') && (o == NULL ||
+	    o->tag != REDIS_TAG_ASKED || redis_is_shut(u, r->word)))
 		count_error(u, r->word);
-		if (o != NULL && o->x != NULL)
-			redis_explain(u, o->x, r->word);
-	}
 	if (o != NULL && o->tag >= REDIS_TAG_LOGIN) {
-		redis_greeting_answered(ru, o->tag);
+		redis_greeting_answered(u, o->tag);
 		return true;
 	}
 	if (rs != NULL && (push || ru->pipe.aim == PIPELINE_ASIDE ||
@@ -494,6 +495,8 @@ redis_whole(struct upconn *u, struct owed *o)
 		if (rs != NULL && !has_subs(rs))
 			pins_are_over(s, o->x, bit(REDIS_PIN_SUBSCRIBE));
 	}
+	if (unlikely(r->type == '-') && o->x != NULL)
+		redis_explain(u, o, r->word);
 	if (o->tag == REDIS_OP_MULTI && !u->alone && is_open_still(o, r))
 		upconn_mark(u, MARK_BROKEN, "transaction perhaps");
 	if (o->x != NULL && redis_of(o->x)->refusal != NULL)

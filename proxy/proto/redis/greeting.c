@@ -1,6 +1,7 @@
 /*
  * Redis towards its servers: what is said on a connection before it serves, and
- * when it is washed: logging in, and whether there is a place for us.
+ * when it is washed: logging in, whether there is a place for us, and whether it
+ * serves us at all.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -51,6 +52,27 @@ is_set(const char *text)
 	return text != NULL && *text != '\0';
 }
 
+/* Is it to be asked whether it serves us? Who opens one for a client does not wait
+   for that: the answer to his command says it, too. But who waits until weir is
+   ready goes by those that are kept warm. */
+static bool
+is_doubtful(struct upconn *u)
+{
+	const struct redis_upconn *ru = redis_upconn(u);
+
+	return ru->doubted || (u->state == UPCONN_GREETING &&
+	    u->opener == NULL && !ru->heard);
+}
+
+static int
+put_ping(struct upconn *u, unsigned tag)
+{
+	const char *ping = "PING";
+
+	return redis_write(&u->pool->worker->blocks, &u->conn.out, 1, &ping) < 0
+	    ? -1 : owe(u, tag);
+}
+
 /* All that makes it what its key says; nothing where that is what a server does
    by itself. */
 static int
@@ -72,7 +94,8 @@ say_hello(struct upconn *u)
 	}
 	if ((password != NULL && log_in(u, store, user, password) < 0) ||
 	    (key.resp != 2 && set_up(u, store, "HELLO", key.resp) < 0) ||
-	    (key.db != 0 && set_up(u, store, "SELECT", key.db) < 0))
+	    (key.db != 0 && set_up(u, store, "SELECT", key.db) < 0) ||
+	    (is_doubtful(u) && put_ping(u, REDIS_TAG_ASKED) < 0))
 		return -1;
 	conn_send(&u->conn);
 	return 0;
@@ -84,10 +107,7 @@ say_hello(struct upconn *u)
 static int
 knock(struct upconn *u)
 {
-	const char *ping = "PING";
-
-	if (redis_write(&u->pool->worker->blocks, &u->conn.out, 1, &ping) < 0 ||
-	    owe(u, REDIS_TAG_KNOCK) < 0)
+	if (put_ping(u, REDIS_TAG_KNOCK) < 0)
 		return -1;
 	redis_upconn(u)->knocks = true;
 	conn_send(&u->conn);
@@ -142,6 +162,8 @@ is_let_in(struct upconn *u)
 			    "reached\r\n");
 		return false;
 	}
+	if (ru->refusal[0] != '\0')
+		return true;            /* it has closed it */
 	if (say_hello(u) < 0) {
 		upconn_broken(u, FAULT_CONNECT_FAILED, ENOMEM);
 		return false;
@@ -160,33 +182,34 @@ redis_greeted(struct upconn *u)
 		upconn_ready(u);
 	} else if (u->state == UPCONN_WASHING)
 		upconn_close(u, DISCARD_NOT_CLEAN);     /* nobody's fault */
-	else if (ru->unwell)
+	else if (ru->unwell && u->opener != NULL)
 		upconn_broken(u, FAULT_UNAVAILABLE, 0);
+	else if (ru->unwell)            /* that is counted, and will pass */
+		upconn_turned_away(u, ru->refusal);
 	else
 		redis_refused(u);
 }
 
-bool
-redis_is_unwell(const char *word)
-{
-	return strcmp(word, "LOADING") == 0 || strcmp(word, "MASTERDOWN") == 0;
-}
-
 void
-redis_greeting_answered(struct redis_upconn *ru, unsigned tag)
+redis_greeting_answered(struct upconn *u, unsigned tag)
 {
+	struct redis_upconn *ru = redis_upconn(u);
 	const struct resp_reply *r = &ru->reply;
+	bool is_error = r->type == '-';
 
 	/* Others, such as NOAUTH and LOADING, come again. */
 	if (tag == REDIS_TAG_KNOCK) {
-		ru->crowded = r->type == '-' && strcmp(r->word, "ERR") == 0;
-		return;
+		ru->crowded = is_error && strcmp(r->word, "ERR") == 0;
+		ru->heard = !is_error;
+		if (!is_error || strcmp(r->word, "DENIED") != 0)
+			return;
 	}
-	if (ru->refusal[0] != '\0' || (r->type != '-' &&
+	if (ru->refusal[0] != '\0' || (!is_error &&
 	    (tag != REDIS_TAG_RESET || strcmp(r->word, "RESET") == 0)))
 		return;
-	ru->unwell = redis_is_unwell(r->word);
-	snprintf(ru->refusal, sizeof(ru->refusal), "-%s weir: the server "
-	    "refused the connection%s\r\n", r->word,
-	    tag == REDIS_TAG_LOGIN ? " (login)" : "");
+	/* NOPERM, MISCONF, an unknown command: it talks to us. */
+	if (tag == REDIS_TAG_ASKED && !redis_is_shut(u, r->word))
+		return;
+	ru->unwell = redis_illness(r->word) != NULL;
+	redis_refusal(u, r->word, tag == REDIS_TAG_LOGIN);
 }

@@ -88,7 +88,7 @@ struct redis_exchange {
 /* Tags of owed replies beside enum redis_op. */
 enum {
 	REDIS_TAG_SKIP = 100, REDIS_TAG_LOGIN, REDIS_TAG_SETUP,
-	REDIS_TAG_RESET, REDIS_TAG_KNOCK
+	REDIS_TAG_RESET, REDIS_TAG_KNOCK, REDIS_TAG_ASKED
 };
 
 struct redis_upconn {
@@ -98,6 +98,9 @@ struct redis_upconn {
 	char refusal[128];              /* greeting: what the server said; "" */
 	bool unwell;                    /* it was about itself (LOADING ...) */
 	bool knocks, crowded;           /* greeting: has it a place? It has not */
+	bool heard;                     /* and serves whoever it is */
+	bool doubted;                   /* it has not served a client: is to be
+					   asked when it is washed */
 };
 
 static inline struct redis_session *
@@ -140,15 +143,23 @@ bool redis_adopt(struct upconn *u, const void *packed, size_t len);
 void redis_wash(struct upconn *u);
 void redis_greeted(struct upconn *u);
 /* A reply to what they have said; ru->reply is it. */
-void redis_greeting_answered(struct redis_upconn *ru, unsigned tag);
-/* LOADING and MASTERDOWN say that the server cannot serve now. */
-bool redis_is_unwell(const char *word);
+void redis_greeting_answered(struct upconn *u, unsigned tag);
 
-/* refused.c: the server has turned a login of u's down; and it answers to x with
-   that word, which may be for want of one. Logged. */
+/*
+ * refused.c. What is wrong with a server that answers with that word, a sentence
+ * that lasts; NULL: nothing.
+ */
+const char *redis_illness(const char *word);
+/* Is it of no use to those of u's upstream, whatever it was asked? */
+bool redis_is_shut(const struct upconn *u, const char *word);
+/* Greeting: it has answered with that word, and what a client is told is kept;
+   later that is logged, and u closed. */
+void redis_refusal(struct upconn *u, const char *word, bool login);
 void redis_refused(struct upconn *u);
-void redis_explain(struct upconn *u, const struct exchange *x,
-    const char *word);
+/* It answers to o->x with that word, which may be for want of a login that weir
+   would have had to do: then that is logged, x fails (with the server's words),
+   and u is not kept. own[1] of o is its memory. */
+void redis_explain(struct upconn *u, struct owed *o, const char *word);
 
 /* back.c: that reason has gone; with the last one the connection does. */
 void redis_unpin(struct session *s, enum redis_pin why);
