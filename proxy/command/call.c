@@ -95,12 +95,18 @@ call_target_fini(struct call_target *t)
 
 /* -------------------------------------------------------------- connection */
 
+static bool
+nobody_listens(int error)
+{
+	return error == ECONNREFUSED || error == ENOENT;
+}
+
 static int
 say(char *why, size_t size, const char *shown, const char *what)
 {
 	int error = errno;
 
-	if (error == ECONNREFUSED || error == ENOENT)
+	if (nobody_listens(error))
 		snprintf(why, size, "%s: nothing listens at %s: was it started? "
 		    "Its standard error says why not", what, shown);
 	else if (error == EAGAIN || error == EINPROGRESS)
@@ -109,6 +115,22 @@ say(char *why, size_t size, const char *shown, const char *what)
 	else
 		snprintf(why, size, "%s at %s: %s", what, shown,
 		    strerror(error));
+	return -1;
+}
+
+/* One that runs goes by the file as it was when it was started. */
+static int
+say_unreached(char *why, size_t size, const struct call_target *t)
+{
+	bool hint = nobody_listens(errno) && t->whose != NULL;
+	size_t len;
+
+	(void)say(why, size, t->shown, "cannot reach weir");
+	len = strlen(why);
+	if (hint)
+		snprintf(why + len, size - len, ". If admin.bind of %s has "
+		    "changed since it was started, --admin ADDR reaches the one "
+		    "that runs", t->whose->path);
 	return -1;
 }
 
@@ -276,7 +298,7 @@ begin_once(struct call *c, const struct call_target *t, const char *method,
 	c->bytes[0] = '\0';
 	c->fd = connect_to(t, timeout_ms);
 	if (c->fd < 0)
-		return say(why, size, t->shown, "cannot reach weir");
+		return say_unreached(why, size, t);
 	if (send_request(c->fd, t, method, path, body) < 0) {
 		(void)say(why, size, t->shown, "cannot talk to weir");
 		call_end(c);

@@ -410,8 +410,9 @@ find_by_file(struct order *o)
 		return command_fail(o, "cannot find the admin port: %s is not "
 		    "usable; --admin ADDR says where it is", path);
 	if (conf->admin.bind == NULL)
-		command_fail(o, "%s: admin.bind is off, there is nobody to ask",
-		    path);
+		command_fail(o, "%s: admin.bind is off, there is nobody to "
+		    "ask; --admin ADDR reaches one that was started with "
+		    "another", path);
 	else if (take_token(o, conf) < 0)
 		command_fail(o, "out of memory");
 	else {

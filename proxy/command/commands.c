@@ -23,7 +23,8 @@
 /* Milliseconds. */
 enum {
 	PROBE_MS = 5 * 1000,
-	POLL_MS = 100
+	POLL_MS = 100,
+	NEWS_MS = 2000                  /* who waits for so long is told why */
 };
 
 void
@@ -323,6 +324,7 @@ is_ready(struct order *o, int64_t ms, char *why, size_t size)
 	int status = call_whole(&o->target, "GET", "/readyz", ms, &body, why,
 	    size);
 
+	o->answered = status >= 0;
 	if (status >= 0 && status != 200)
 		keep_line(why, size, body);
 	free(body);
@@ -340,6 +342,7 @@ is_bound(struct order *o, int64_t ms, char *why, size_t size)
 	const json_t *rows = json_object_get(j, "listeners");
 	size_t bound = 0, i;
 
+	o->answered = status >= 0;
 	for (i = 0; i < json_array_size(rows); i++)
 		bound += json_array_size(json_object_get(
 		    json_array_get(rows, i), "bind")) > 0;
@@ -360,10 +363,22 @@ at_most(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* Once: whoever looks on does not know what it is waited for. */
+static void
+say_still(const struct order *o, const char *why)
+{
+	if (o->answered)
+		client_complain("still waiting: %s", why);
+	else
+		client_complain("still waiting: nobody answers at %s yet",
+		    o->target.shown);
+}
+
 int
 run_wait(struct order *o)
 {
 	int64_t until = clock_until_ms(o->timeout_ms);
+	int64_t news = clock_until_ms(NEWS_MS);
 	bool (*done)(struct order *, int64_t, char *, size_t) =
 	    o->what != NULL && strcmp(o->what, "listeners") == 0 ? is_bound :
 	    is_ready;
@@ -383,6 +398,10 @@ run_wait(struct order *o)
 		left = until - clock_now_ms();
 		if (left <= 0)
 			break;
+		if (clock_now_ms() >= news) {
+			say_still(o, why);
+			news = INT64_MAX;
+		}
 		clock_pause_ms(at_most(left, POLL_MS));
 	}
 	return command_fail(o, "not so within %g s: %s",

@@ -8,6 +8,7 @@
 #define PROXY_COMMAND_COMMANDS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -50,6 +51,7 @@ struct order {
 	int64_t timeout_ms, older_ms, weight;
 	struct call_target target;
 	struct whose whose;             /* of the target, found by a file */
+	bool answered;                  /* waiting: by somebody, just now */
 };
 
 /* To standard error, as "weir: ...". */

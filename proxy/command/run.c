@@ -31,6 +31,7 @@ enum {
 	IMPATIENT = 3,                  /* signals, then weir is killed */
 	NEWS_MOST = 4096,               /* in a turn; more than the kernel
 					   queues: unix(7), max_dgram_qlen */
+	NEWS_MS = 2000,                 /* who waits for so long is told why */
 	OWED_MS = 1000
 };
 
@@ -55,6 +56,8 @@ struct run {
 	int status;                     /* what to return */
 	unsigned asked;                 /* how often to end */
 	int64_t at_ms;                  /* when patience ends; INT64_MAX */
+	int64_t news_ms;                /* when to say what is waited for;
+					   INT64_MAX */
 	struct notify manager;          /* our own */
 	char missing[NOTIFY_STATUS_MAX];
 };
@@ -201,6 +204,16 @@ not_warm(struct run *r)
 		start_app(r);
 	if (r->app == 0)
 		end_weir(r);
+}
+
+/* Once: whoever looks on does not know what it is waited for. */
+static void
+say_still(struct run *r)
+{
+	r->news_ms = INT64_MAX;
+	if (r->stage == RUN_WARMING)
+		client_complain("%s is not started yet: %s", r->o->command[0],
+		    r->missing);
 }
 
 static void
@@ -487,12 +500,16 @@ wait_and_see(struct run *r)
 {
 	struct pollfd p[] = { { .fd = r->socket, .events = POLLIN },
 	    { .fd = r->signals, .events = POLLIN } };
-	int64_t in_ms = r->at_ms - clock_now_ms();
+	int64_t now_ms = clock_now_ms(), in_ms = r->at_ms - now_ms;
 
 	if (in_ms <= 0) {
 		patience_ended(r);
 		return;
 	}
+	if (r->news_ms <= now_ms)
+		say_still(r);
+	if (r->news_ms - now_ms < in_ms)
+		in_ms = r->news_ms - now_ms;
 	if (r->manager.ready_owed && in_ms > OWED_MS)
 		in_ms = OWED_MS;
 	if (poll(p, 2, in_ms < INT32_MAX ? (int)in_ms : -1) < 0)
@@ -514,6 +531,7 @@ run_command(const struct run_options *o, int (*serve)(void *arg), void *arg)
 
 	notify_init(&r.manager);
 	r.at_ms = clock_until_ms(o->timeout_ms);
+	r.news_ms = clock_until_ms(NEWS_MS);
 	r.socket = open_socket();
 	r.signals = take_signals();
 	/* A weir that has taken over from ours is to be ours too. */

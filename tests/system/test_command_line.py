@@ -300,8 +300,27 @@ def no_weir_there_is_said_so():
     at = "127.0.0.1:%d" % conf.admin_port
     for name in (["stats"], ["reload"], ["ready"], ["get", "/healthz"],
                  ["stop"]):
-        prints(BAD, at, argv=["-c", file, *name])
+        # It may listen where the file said when it was started.
+        prints(BAD, at, "admin.bind of %s has changed" % file, "--admin ADDR",
+               argv=["-c", file, *name])
+        check("changed" not in said(prints(BAD, at, argv=[
+            "--admin", at, *name])), "that is where it is meant to be")
     prints(BAD, at, argv=["-c", file, "wait", "--timeout", "200ms"])
+
+
+@case
+def wait_says_once_what_it_waits_for():
+    conf = one(port())
+    file = put("weir%d.conf" % conf.admin_port, conf.text())
+    p = subprocess.Popen([BINARY, "-c", file, "wait", "--timeout", "1h"],
+                         stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+                         text=True, preexec_fn=die_with_parent)
+    eq(p.stderr.readline(), "weir: still waiting: nobody answers at "
+       "127.0.0.1:%d yet\n" % conf.admin_port, "what it says")
+    w = Weir(conf)
+    eq(w.file, file, "the file")
+    eq(p.communicate(), ("", ""), "and no more")
+    eq(p.returncode, 0, "exit status")
 
 
 @case

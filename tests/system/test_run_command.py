@@ -153,6 +153,20 @@ def not_warm_in_time_it_is_not_started():
 
 
 @case
+def what_is_waited_for_is_said_once():
+    begun, _, _ = paths()
+    o = HttpOrigin()
+    o.refuse()
+    w = under(one(o, pool="min_idle = 1;"), *shell("echo x >%s" % begun))
+    w.wait_log("sh is not started yet: upstream back: 0 of 1 connections are "
+               "open")
+    o.listen()
+    eq(w.exited(), 0, "exit status")
+    check(os.path.exists(begun), "it was not started")
+    eq(w.log().count("not started"), 1, "how often")
+
+
+@case
 def or_it_is_with_anyway():
     begun, _, _ = paths()
     w = under(one(port(), pool="min_idle = 1;"), "--timeout",
