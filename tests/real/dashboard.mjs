@@ -75,9 +75,9 @@ const figure = (page, id, what) => page.evaluate(([at, key]) =>
 	.find((d) => d.querySelector('span').textContent === key)
 	.querySelector('b').textContent, [id, what]);
 
-async function load(times) {
+async function load(times, target = '') {
 	for (let i = 0; i < times; i++)
-		await (await fetch(given.front)).arrayBuffer();
+		await (await fetch(given.front + target)).arrayBuffer();
 }
 
 const upstream = 'upstream ' + given.upstream;
@@ -128,7 +128,12 @@ async function draining_by_keyboard(page) {
 	    'Change…'), 'the focus did not come back');
 	await says(page, '✓ up');
 
+	// Nothing is chosen that was not asked for.
 	await page.keyboard.press('Enter');
+	assert(await page.getByRole('button', { name: 'Nothing to change' })
+	    .isDisabled());
+	await page.getByRole('radio', { name: 'as the file says' }).focus();
+	await page.keyboard.press('ArrowDown');
 	await page.getByRole('button', { name: 'Drain it' }).focus();
 	await page.keyboard.press('Enter');
 	await says(page, '↓ drain');
@@ -188,10 +193,42 @@ async function connections(page) {
 	await page.locator('dialog').waitFor({ state: 'detached' });
 }
 
+// A server that answers, but with errors: where it is, and what share.
+async function errors_of_a_server(page) {
+	await load(12, '500');
+	await says(page, 'of what it answered in the last minute are errors ' +
+	    'of the server (500 12)');
+	assert.equal(await figure(page, 'listener front', '5xx/min'), '12');
+	assert.equal(await figure(page, upstream, 'errors/min'), '12');
+	await says(page, 'errors of servers');
+	// What is graver comes before an upgrade that has failed; a few errors
+	// and an upgrade of long ago are no trouble.
+	const [first, of] = await page.evaluate(() => {
+		const failed = ago => ({ last: 'failed', error: 'such',
+			at: serverTime() - ago });
+		const after = ago => {
+			const found = [];
+
+			ofUpgrade(failed(ago), found);
+			return found.length;
+		};
+		return [troubles({ ...last, upgrade: failed(60) })[0].text,
+			[after(60), after(7200), shareOf(4, 4), shareOf(5, 5)]];
+	});
+	assert.match(first, /errors of the server/);
+	assert.deepEqual(of, [1, 0, 0, 1]);
+}
+
+// By cause, as weir why has them, each of them behind its sentence.
 async function slow_ones(page) {
 	await page.getByRole('button', { name: 'Show them' }).click();
-	await until(page, 'an answer of /slow', () => !/Asked for/.test(
-	    document.getElementById('slow').innerText));
+	const cause = page.locator('details.cause').filter({
+		hasText: '12 failed: server_error at ' + upstream });
+	await cause.waitFor();
+	assert.equal(await cause.locator('tbody tr').count(), 0);
+	await cause.locator('summary').click();
+	await cause.getByText('GET /500').first().waitFor();
+	assert.equal(await cause.locator('tbody tr').count(), 12);
 }
 
 // A file with a mistake in it, whose text is hostile as well.
@@ -214,6 +251,13 @@ async function a_bad_file(page) {
 async function a_chart(page) {
 	const chart = page.locator('svg.chart').first();
 
+	// One moment of 30 s does not hide all others: as high for each ten.
+	assert.deepEqual(await page.evaluate(() => {
+		const axis = decades(100, 3e7);
+
+		return [axis.marks, [100, 1e8, 0].map(axis.part),
+			document.querySelectorAll('#charts .marks span').length > 1];
+	}), [[100, 1e4, 1e6, 1e8], [0, 1, 0], true]);
 	await chart.hover({ position: { x: 100, y: 20 } });
 	await says(page, ' s ago');
 	await page.mouse.move(0, 0);
@@ -275,7 +319,7 @@ const cases = {
 
 		for (const step of [it_lives, names_are_text, connections,
 		    draining_by_keyboard, a_weight, what_is_refused, pausing,
-		    slow_ones, a_chart, a_bad_file, reloading])
+		    errors_of_a_server, slow_ones, a_chart, a_bad_file, reloading])
 			await step(page);
 		await shot(page, 'light');
 		await small_and_dark(browser);

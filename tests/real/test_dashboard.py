@@ -13,7 +13,7 @@ from npm import installed
 from programs import node
 from tls import Ca
 from weir import Weir, listening, one
-from web import HttpOrigin, ok, once
+from web import HttpOrigin, answer, ok, once
 
 # The path of a socket, and a name that is refused.
 HOSTILE = ["/<img src=x onerror='hit=1'>", "<script>hit=2</script>"]
@@ -30,7 +30,8 @@ def browse(name, w, url=None, **more):
 
 @case
 def it_lives_acts_and_says_when_weir_is_gone():
-    o = HttpOrigin()
+    o = HttpOrigin(lambda q, link: answer(
+        q, status=500 if q.target == "/500" else 200))
     conf = one(o, '{ address = "unix:%s"; backup = true; }' % HOSTILE[0],
                pool="max = 8;")
     w = Weir(conf)

@@ -5,13 +5,14 @@
 function changeEndpoint(upstream, e) {
   const hand = e.override && e.override.state;
   const state = choice('Let it be', [
+    ['conf', 'as the file says', hand ? 'ends the change by hand' : 'it is so now'],
     ['drain', 'drain', `nothing new goes there; ${plural(e.leased, 'leased connection')} ` +
       (e.leased === 1 ? 'ends by itself' : 'end by themselves')],
     ['down', 'down', 'likewise, and it is not checked either'],
-    ['up', 'up', 'new connections go there, whatever checks and failures say'],
-    ['conf', 'as the file says', hand ? 'ends the change by hand' : 'it is so now']],
-    hand || 'drain');
+    ['up', 'up', 'new connections go there, whatever checks and failures say']],
+    hand || 'conf');
   const weight = el('input', ''), time = el('select', '');
+  const goesBack = () => state.value === 'conf' && weight.value === '';
   weight.type = 'number';
   weight.min = 1;
   weight.max = 1000;
@@ -26,14 +27,22 @@ function changeEndpoint(upstream, e) {
     field('Weight', weight, 'empty: as it is'), field('How long', time),
     el('p', 'soft', 'A reload leaves such a change as it is.')], '', async () => {
     const query = new URLSearchParams({ state: state.value });
-    if (weight.value !== '' && state.value !== 'conf') query.set('weight', weight.value);
-    if (time.value !== '' && state.value !== 'conf') query.set('for', time.value);
+    if (weight.value !== '') query.set('weight', weight.value);
+    if (time.value !== '' && !goesBack()) query.set('for', time.value);
     await call('POST', path('upstreams', upstream, 'endpoints', e.name) + '?' + query);
-    toast(`${e.name}: ${state.value}`);
+    toast(`${e.name}: ${[state.value === 'conf' ? '' : state.value, weight.value &&
+      'weight ' + weight.value].filter(Boolean).join(', ') || 'as the file says'}`);
   });
-  const name = () => { m.yes.textContent = { drain: 'Drain it', down: 'Take it down',
-    up: 'Let it be up', conf: 'Back to the file' }[state.value]; };
-  state.e.addEventListener('change', name);
+  // Nothing is chosen that was not asked for, and what takes traffic away is red.
+  const name = () => {
+    const idle = goesBack() && !e.override;
+    dress(m.yes, state.value === 'drain' || state.value === 'down' ? 'danger' : 'primary');
+    say(m.yes, idle ? 'Nothing to change' : goesBack() ? 'Back to the file' :
+      { drain: 'Drain it', down: 'Take it down', up: 'Let it be up',
+        conf: 'Change the weight' }[state.value]);
+    m.yes.disabled = idle;
+  };
+  for (const input of [state.e, weight]) input.addEventListener('input', name);
   name();
 }
 

@@ -38,25 +38,35 @@ const seen = new IntersectionObserver(all => {
   }
 }, { rootMargin: '200px' });
 
+// How many errors in a minute look, among all of a row's requests then.
+const errorsDress = (n, row) => ['', 'warn', 'bad'][shareLevel(shareOf(n, row.lately.requests))];
+
 function listenerCard(row) {
   const c = card(listenerAt(row.name), 'card');
-  const numbers = figures(['requests/s', 'clients', 'p50', 'p99', 'failures']);
+  const http = row.protocol === 'http';
+  const numbers = figures(['requests/s', 'clients', 'p50', 'p99', 'failed/min',
+    ...(http ? ['5xx/min'] : [])]);
   const requests = series(listenerAt(row.name) + ' requests');
   const spark = chart('Requests a second', [{ name: '', cls: 'main', of: requests }],
-    number, true);
-  const failures = line('soft'), limits = line('soft'), shadow = line('soft'),
+    number, { small: true });
+  const fails = line('soft'), answers = line('soft'), limits = line('soft'), shadow = line('soft'),
     tls = line('soft');
-  c.e.append(numbers.e, spark.e, failures.e, limits.e, shadow.e, tls.e);
+  c.e.append(numbers.e, spark.e, fails.e, answers.e, limits.e, shadow.e, tls.e);
   c.e.redraw = () => spark.draw(serverTime());
   return { e: c.e, tell(l) {
-    const failed = sum(l.failures_total);
-    const now = sum(onlyServers(l.lately.failures)), limited = sum(l.lately.limited);
+    // What limits refused has a line of its own.
+    const failures = only(l.failures_total, k => k !== 'limited');
+    const failed = sum(onlyServers(l.lately.failures)), limited = sum(l.lately.limited);
+    const bad = l.lately.outcomes['5xx'];
     c.head(l.name, l.worst);
     say(c.side, l.protocol + ' on ' + l.bind.join(', '));
     numbers.tell([[number(requests.last || 0)], [number(l.connections.active)],
       [micros(l.latency_us.p50)], [micros(l.latency_us.p99)],
-      [number(failed), now ? 'bad' : '']]);
-    failures.tell(failed && 'Failures: ' + tally(l.failures_total));
+      [number(failed), failed ? 'bad' : ''],
+      ...(http ? [[number(bad), errorsDress(bad, l)]] : [])]);
+    fails.tell(sum(failures) && 'Failures so far: ' + tally(failures));
+    answers.tell(http && l.outcomes_total['5xx'] && 'Answers so far: ' +
+      tally(l.outcomes_total));
     limits.tell(sum(l.limited_total) && (limited ? '! Limits refuse now: ' : 'Limits refused: ') +
       tally(l.limited_total), limited ? 'warn' : 'soft');
     shadow.tell(sum(l.shadow_total) && 'Limits in shadow would have refused: ' +

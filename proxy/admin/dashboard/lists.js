@@ -4,6 +4,7 @@
 //
 // SPDX-License-Identifier: MIT
 const CONNECTIONS_MOST = 200;
+const EXCHANGES_MOST = 20;      // of one cause
 
 function table(heads, rows) {
   const t = el('table', '', el('thead', '', el('tr', '', ...heads.map(h => {
@@ -86,28 +87,64 @@ function steps(x) {
     name + ' ' + micros(us)).join(', ')));
 }
 
-function exchangeRows(x) {
-  const failed = x.failure || x.status >= 500;
-  const outcome = failed ? el('td', 'bad', '✕ ' + (x.failure || x.status)) :
+const isFailed = x => Boolean(x.failure) || x.outcome === '5xx';
+
+function exchangeRow(x) {
+  const outcome = isFailed(x) ? el('td', 'bad', '✕ ' + (x.status || x.failure)) :
     el('td', '', x.status ? String(x.status) : x.outcome);
-  const why = el('td', 'why', x.why || '');
-  why.colSpan = 6;
-  return [row(clock(x.at), x.request || '–', x.upstream +
-    (x.endpoint ? ' → ' + x.endpoint : ''), outcome, micros(x.total_us), steps(x)),
-  el('tr', 'below', why)];
+  return row(clock(x.at), el('td', 'why', x.request || '–'), x.client || '–',
+    x.endpoint || '–', outcome, micros(x.total_us), steps(x));
+}
+
+// As `weir why` does: one group for each cause at one place, what clients did
+// themselves last. Of each the newest comes first.
+function byCause(exchanges) {
+  const groups = new Map();
+  for (const x of exchanges) {
+    if (x.cause === 'quick') continue;
+    const failed = isFailed(x), what = x.failure || x.cause;
+    const where = x.upstream ? upstreamAt(x.upstream) : listenerAt(x.listener);
+    const key = [failed, x.cause, x.failure, where].join(' ');
+    const rank = OF_CLIENTS.has(x.failure) ? 2 : failed ? 0 : 1;
+    if (!groups.has(key)) groups.set(key, { key, what, where, failed, rank, all: [] });
+    groups.get(key).all.push(x);
+  }
+  return [...groups.values()].sort((a, b) => a.rank - b.rank);
+}
+
+function causeRow(g) {
+  const sign = el('span', 'sign'), head = el('b', ''), why = el('p', 'soft');
+  const list = el('div', ''), e = el('details', 'cause',
+    el('summary', '', sign, el('span', '', head, why)), list);
+  const fill = () => {
+    if (!e.open) return;
+    list.replaceChildren(table(['at', 'request', 'client', 'endpoint', 'outcome', 'total',
+      'where the time went'], now.all.slice(0, EXCHANGES_MOST).map(exchangeRow)));
+  };
+  let now = g;
+  e.addEventListener('toggle', fill);
+  return { e, tell(row) {
+    now = row;
+    say(sign, row.failed ? '✕' : '!');
+    dress(sign, 'sign ' + (row.rank === 2 ? 'soft' : row.failed ? 'bad' : 'warn'));
+    say(head, `${number(row.all.length)} ${row.failed ? 'failed' : 'slow'}: ${row.what} at ` +
+      `${row.where}, the last at ${clock(row.all[0].at)}`);
+    say(why, row.all[0].why);
+    fill();
+  } };
 }
 
 function slowPart() {
-  const told = el('p', 'soft', 'The slowest and the failed ones, with where their time went and ' +
-    'what would help. Asked for when you want them.');
-  const list = el('div', '');
+  const told = el('p', 'soft', 'The slowest and the failed ones by cause, with where their time ' +
+    'went and what would help. Asked for when you want them.');
+  const list = el('div', 'causes');
   const load = button('Show them', '', async () => {
     try {
       const j = await call('GET', 'slow');
-      told.textContent = j.exchanges.length ? `${number(j.exchanges.length)} of at most ` +
-        `${number(j.kept)} that are kept, newest first` : 'None so far.';
-      list.replaceChildren(j.exchanges.length ? table(['at', 'request', 'upstream', 'outcome',
-        'total', 'where the time went'], j.exchanges.slice(0, 100).flatMap(exchangeRows)) : '');
+      const groups = byCause(j.exchanges), n = groups.reduce((m, g) => m + g.all.length, 0);
+      told.textContent = n ? `${number(n)}, of at most ${number(j.kept)} that are kept: how ` +
+        'often it happened is not in their number' : 'Nothing of late was slow or failed.';
+      keep(list, groups, g => g.key, causeRow);
       load.textContent = 'Ask again';
     } catch (e) {
       told.textContent = e.status === 404 ? 'This weir does not keep them.' : e.message;
@@ -168,9 +205,13 @@ function driftPart() {
 
 // -------------------------------------------------------------------- process
 
+const WORDS_LONG = 80;          // have a line of their own
+
 function factRow(f) {
   const dt = el('dt', '', f.what), dd = el('dd', '');
-  return { e: el('div', '', dt, dd), tell(r) {
+  const e = el('div', '', dt, dd);
+  return { e, tell(r) {
+    dress(e, r.text.length > WORDS_LONG ? 'whole' : '');
     say(dd, r.text);
     dress(dd, r.cls || '');
   } };
@@ -181,6 +222,9 @@ function sandboxText(b) {
     (b.landlock ? `, Landlock ${b.landlock}` : '') + (b.user ? `, as ${b.user}` : '');
 }
 
+const upgradeText = u => number(u.count) + (u.last === 'none' ? '' : ', the last ' +
+  (u.last === 'failed' ? `failed at ${clock(u.at)}: ${u.error}` : u.last));
+
 function tellProcess(s) {
   const p = s.process, rows = [
     { what: 'Up for', text: span(s.uptime_s) },
@@ -190,8 +234,10 @@ function tellProcess(s) {
     { what: 'Descriptors', text: `${number(p.fds)} of ${number(p.fds_max)}` },
     { what: 'Loop turns, p99', text: micros(p.loop_lag_us.p99),
       cls: p.loop_lag_us.p99 > 50000 ? 'warn' : '' }];
-  if (s.upgrade) rows.push({ what: 'Upgrades', text: number(s.upgrade.count) +
-    (s.upgrade.last !== 'none' ? ', the last: ' + s.upgrade.last : '') });
+  if (s.upgrade) rows.push({ what: 'Upgrades', text: upgradeText(s.upgrade),
+    cls: s.upgrade.last === 'failed' ? 'warn' : '' });
+  if (p.log_dropped_total) rows.push({ what: 'Lines of logs lost',
+    text: number(p.log_dropped_total), cls: p.lost ? 'warn' : '' });
   if (s.sandbox) rows.push({ what: 'Sandbox', text: sandboxText(s.sandbox),
     cls: s.sandbox.state === 'unavailable' ? 'warn' : '' });
   if (s.watchdog) rows.push({ what: 'Stuck loops', text: number(s.watchdog.stuck_total),

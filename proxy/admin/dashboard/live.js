@@ -12,7 +12,7 @@ let goneSince = null;           // ms
 // ------------------------------------------------------------------- the past
 
 const totals = { requests: series('requests'), failures: series('failures'),
-  p50: series('p50'), p99: series('p99') };
+  errors: series('errors'), p50: series('p50'), p99: series('p99') };
 
 // Points of the rows' totals a second; at[i] is when.
 function rates(to, at, values) {
@@ -34,24 +34,28 @@ async function recall() {
     totals.p50.add(h.at[i], most('p50_us'));
     totals.p99.add(h.at[i], most('p99_us'));
   }
-  const both = key => h.at.map((_, i) => h.listeners.reduce((n, l) => n + (l[key][i] || 0), 0));
-  rates(totals.requests, h.at, both('requests_total'));
-  rates(totals.failures, h.at, both('failures_total'));
+  const all = (rows, key) => h.at.map((_, i) => rows.reduce((n, r) => n + (r[key][i] || 0), 0));
+  rates(totals.requests, h.at, all(h.listeners, 'requests_total'));
+  rates(totals.failures, h.at, all(h.listeners, 'failures_total'));
+  rates(totals.errors, h.at, all(h.upstreams, 'server_errors_total'));
 }
 
 // ------------------------------------------------------------------ the frame
 
 const charts = [
   chart('Requests a second', [{ name: '', cls: 'main', of: totals.requests }], number),
-  chart('Failures a second', [{ name: '', cls: 'failed', of: totals.failures }], number),
+  chart('Failures a second', [{ name: 'failed', cls: 'failed', of: totals.failures },
+    { name: 'errors of servers', cls: 'errors', of: totals.errors }], number),
   chart('Latency of the slowest listener', [{ name: 'p99', cls: 'main', of: totals.p99 },
-    { name: 'p50', cls: 'second', of: totals.p50 }], micros)];
+    { name: 'p50', cls: 'second', of: totals.p50 }], micros, { decades: true })];
 
 // What rows have grown by since the frame before, into their series.
 function measure(s, at) {
   const dt = last && last.pid === s.pid ? s.uptime_s - last.uptime_s : 0;
   for (const rows of ['listeners', 'upstreams'])
     for (const r of s[rows]) r.lately = lately(rows, r, at);
+  s.process.lost = lately('log', { name: '', requests_total: s.process.log_dropped_total },
+    at).requests;
   if (dt < 0.2) return;
   const grown = (rows, key, idOf) => s[rows].reduce((n, r) => {
     const before = named(last[rows], r.name);
@@ -64,6 +68,8 @@ function measure(s, at) {
   totals.requests.add(at, grown('listeners', requests, listenerAt));
   totals.failures.add(at, grown('listeners', (r, before) =>
     growth(sum(r.failures_total), sum(before.failures_total))));
+  totals.errors.add(at, grown('upstreams', (r, before) =>
+    growth(sum(r.server_errors_total), sum(before.server_errors_total))));
   totals.p50.add(at, Math.max(0, ...s.listeners.map(l => l.latency_us.p50)));
   totals.p99.add(at, Math.max(0, ...s.listeners.map(l => l.latency_us.p99)));
 }

@@ -7,6 +7,8 @@ const LATELY_S = 60;
 const STEP_S = 5;               // so often totals are remembered
 const LONG_WAIT_US = 200e3;
 const STAYS_S = 10;             // what comes and goes stays so long
+const ERRORS_FEW = 5;           // a minute: no trouble yet
+const UPGRADE_S = 3600;         // so long the last one's failure is trouble
 
 // Counted as failures, but nothing that weir or its upstreams could do about.
 const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed',
@@ -15,14 +17,21 @@ const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed
   'client_wastes', 'cancelled', 'transaction_idle', 'limited', 'bad_proxy_header',
   'proxy_header_timeout', 'auth_failed']);
 
+// Errors that tell of the server rather than of what it was asked; the alert
+// WeirServerErrors knows the same.
+const OF_SERVERS = new RegExp('^(5..|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|' +
+  'MISCONF|OOM|NOAUTH|BUSY|UNKILLABLE|SERVER_ERROR|57P0.|53300)$');
+
 const totalsOf = new Map();     // a row's name -> [{ at, its totals }] of a minute
 
 // What the totals of a row grew by in the last minute, or since the page knows
-// it; { failures, limited, requests }, the first two by reason.
+// it; all but requests by reason. errors: what servers answered; outcomes: what
+// clients got.
 function lately(kind, row, at) {
   const key = kind + ' ' + row.name;
   const now = { at, requests: row.requests_total, failures: row.failures_total,
-    limited: row.limited_total, delayed: row.delayed_total };
+    limited: row.limited_total, delayed: row.delayed_total,
+    errors: row.server_errors_total, outcomes: row.outcomes_total };
   let list = totalsOf.get(key);
   if (!list || list[0].requests > now.requests)
     totalsOf.set(key, list = [now]);    // new, or back with counters of its own
@@ -31,13 +40,17 @@ function lately(kind, row, at) {
   return { requests: growth(now.requests, list[0].requests),
     failures: growths(now.failures, list[0].failures),
     limited: growths(now.limited, list[0].limited),
-    delayed: growths(now.delayed, list[0].delayed) };
+    delayed: growths(now.delayed, list[0].delayed),
+    errors: growths(now.errors, list[0].errors),
+    outcomes: growths(now.outcomes, list[0].outcomes) };
 }
 
-function onlyServers(failures) {
-  return Object.fromEntries(Object.entries(failures)
-    .filter(([k]) => !OF_CLIENTS.has(k)));
-}
+const only = (o, holds) => Object.fromEntries(Object.entries(o).filter(([k]) => holds(k)));
+const onlyServers = failures => only(failures, k => !OF_CLIENTS.has(k));
+
+// What part of the last minute's are errors; few are none.
+const shareOf = (n, requests) => n < ERRORS_FEW ? 0 : n / Math.max(n, requests);
+const shareLevel = share => share >= 0.25 ? BAD : share >= 0.05 ? WARN : NOTE;
 
 const listenerAt = name => 'listener ' + name;
 const upstreamAt = name => 'upstream ' + name;
@@ -76,10 +89,23 @@ function ofEndpoints(u, add) {
     `not usable (${tally(states)}` + (why ? `; ${worst.name}: ${why}` : '') + ')');
 }
 
+// What its servers answered. Errors of queries and commands belong to the
+// application: they are told when hardly anything else comes, and are no alarm.
+function ofErrors(u, add) {
+  const { errors, requests } = u.lately, own = only(errors, k => OF_SERVERS.test(k));
+  const share = shareOf(sum(own), requests), all = shareOf(sum(errors), requests);
+  if (shareLevel(share) > NOTE) add(shareLevel(share), `Upstream ${u.name}: ` +
+    `${percent(share)} of what it answered in the last minute are errors of the server ` +
+    `(${tally(own)})`);
+  else if (all >= 0.5) add(NOTE, `Upstream ${u.name}: ${percent(all)} of what it answered in ` +
+    `the last minute are errors (${tally(errors)})`);
+}
+
 function ofUpstream(u, found) {
   const add = (level, text) => found.push({ level, text, at: upstreamAt(u.name) });
   const p = u.pool;
   ofEndpoints(u, add);
+  ofErrors(u, add);
   if (u.paused) add(WARN, `Upstream ${u.name} is paused by hand: ${number(p.waiting)} wait`);
   else if (p.waiting)
     // A pool that is small on purpose lets some wait for a moment, always.
@@ -115,14 +141,17 @@ function ofProgram(s, found) {
     ': idle clients are closed'));
   if (p.fds > 0.9 * p.fds_max) add(BAD, `${number(p.fds)} of ${number(p.fds_max)} ` +
     'descriptors are in use');
-  if (p.log_dropped_total) add(WARN, plural(p.log_dropped_total, 'line') +
-    ' of the logs lost so far');
+  if (p.lost) add(WARN, plural(p.lost, 'line') + ' of the logs lost in the last minute');
   if (s.watchdog && s.watchdog.stuck_total) add(WARN, 'A loop was stuck ' +
     `${plural(s.watchdog.stuck_total, 'time')}: ${s.watchdog.last}`);
-  if (s.upgrade && s.upgrade.last === 'failed') add(WARN, 'The last upgrade failed: ' +
-    s.upgrade.error);
   if (s.reload.overrides) add(NOTE, `${plural(s.reload.overrides, 'endpoint')} changed by ` +
     'hand; a reload leaves them so', 'upstreams-head');
+}
+
+// Nothing is broken by it: what ran goes on. After a while everybody knows.
+function ofUpgrade(u, found) {
+  if (u && u.last === 'failed' && serverTime() - u.at < UPGRADE_S)
+    found.push({ level: WARN, text: 'The last upgrade failed: ' + u.error, at: 'process' });
 }
 
 const known = new Map();        // trouble by its kind -> { trouble, at }
@@ -146,6 +175,7 @@ function troubles(s) {
   ofProgram(s, found);
   for (const u of s.upstreams) ofUpstream(u, found);
   for (const l of s.listeners) ofListener(l, found);
+  ofUpgrade(s.upgrade, found);
   steady(found, serverTime());
   return found.map((t, i) => ({ ...t, i })).sort((a, b) => b.level - a.level || a.i - b.i);
 }

@@ -229,8 +229,9 @@ function upstreamCard(row) {
   const picture = poolPicture(), endpoints = endpointTable(row), sizing = advice();
   const requests = series(upstreamAt(row.name) + ' requests');
   const spark = chart('Requests a second', [{ name: '', cls: 'main', of: requests }],
-    number, true);
-  const numbers = figures(['requests/s', 'queue p99', 'first byte p99', 'connect p99', 'reused']);
+    number, { small: true });
+  const numbers = figures(['requests/s', 'queue p99', 'first byte p99', 'connect p99', 'reused',
+    'errors/min']);
   const limits = line('soft'), discards = line('soft'), errors = line('soft'),
     fault = line('warn');
   let now = row;
@@ -254,13 +255,16 @@ function upstreamCard(row) {
     numbers.tell([[number(requests.last || 0)],
       [micros(u.queue_us.p99), u.queue_us.p99 > 1e6 ? 'warn' : ''],
       [micros(u.first_byte_us.p99)], [micros(u.connect_us.p99)],
-      [u.requests_total ? percent(u.reused_total / u.requests_total) : '–']]);
+      [u.requests_total ? percent(u.reused_total / u.requests_total) : '–'],
+      [number(sum(u.lately.errors)),
+        errorsDress(sum(only(u.lately.errors, k => OF_SERVERS.test(k))), u)]]);
     fault.tell(faultText(u.fault));
     show(end, Boolean(u.fault));
     limits.tell([['Limits: not sent ', u.limited_total], ['delayed ', u.delayed_total],
       ['in shadow ', u.shadow_total]].filter(([, o]) => sum(o))
       .map(([what, o]) => what + tally(o)).join('; '), limited ? 'warn' : 'soft');
-    errors.tell(sum(u.server_errors_total) && 'The server said: ' + tally(u.server_errors_total));
+    errors.tell(sum(u.server_errors_total) && 'Errors that its servers answered so far: ' +
+      tally(u.server_errors_total));
     discards.tell(sum(u.discarded_total) && 'Connections thrown away: ' + tally(u.discarded_total));
     endpoints.tell(u);
     sizing.tell(u.advice);
