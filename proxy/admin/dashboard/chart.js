@@ -119,7 +119,7 @@ function markings(grid, words, spell, width, height) {
 // words around it; decades: powers of ten are as far apart as their like.
 // Draws at once while it can be seen.
 function chart(title, lines, spell, { small, decades: byTens } = {}) {
-  const W = 300, H = small ? 34 : 72;
+  const W = 300, H = small ? 34 : 88;
   const filled = drawn('path', { class: 'fill ' + lines[0].cls });
   const paths = lines.map(l => drawn('path', { class: 'curve ' + l.cls }));
   const hair = drawn('path', { class: 'hair' });
