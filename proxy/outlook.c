@@ -274,9 +274,9 @@ is_listeners(struct runtime *rt, const struct addr *addr)
 	return false;
 }
 
-/* `what` begins what is said. An address that is hidden from who sent the text is
-   not told to be somebody else's either. */
-static void
+/* `what` begins what is said. Of an address that its sender is not to know it is
+   not said why. */
+static int
 try_bind(struct runtime *rt, const struct conf *next,
     const struct conf_bind *bind, const char *what, struct conf_errors *errors)
 {
@@ -285,32 +285,33 @@ try_bind(struct runtime *rt, const struct conf *next,
 
 	if (inherit_count(&rt->inherited, &bind->addr) > 0 ||
 	    listen_try(&bind->addr, why, sizeof(why)) == 0)
-		return;
+		return 0;
 	conf_place(next, bind->line, place, sizeof(place));
 	errors_add(errors, "%s: %s: %s", place, what, hidden ?
 	    "cannot bind (hidden)" : why);
+	return -1;
 }
 
-static void
+static int
 try_admin(struct runtime *rt, const struct conf *next,
     const struct conf_bind *bind, const char *what, struct conf_errors *errors)
 {
 	struct quest q = { .found = false };
 
 	if (bind == NULL)
-		return;
+		return 0;
 	q.addr = &bind->addr;
 	admin_each_gate(rt, is_it, &q);
-	if (!q.found)
-		try_bind(rt, next, bind, what, errors);
+	return q.found ? 0 : try_bind(rt, next, bind, what, errors);
 }
 
-void
+int
 outlook_try(struct runtime *rt, const struct conf *next,
     struct conf_errors *errors)
 {
 	char what[300];
 	size_t i, k, tried = 0;
+	bool good = true;
 
 	for (i = 0; i < next->n_listeners; i++) {
 		const struct conf_listener *l = &next->listeners[i];
@@ -319,12 +320,16 @@ outlook_try(struct runtime *rt, const struct conf *next,
 		    sent_hides_name(next, l->name) ? "(hidden)" : l->name);
 		for (k = 0; k < l->n_binds; k++)
 			if (!is_listeners(rt, &l->binds[k].addr) &&
-			    tried++ < TRIED_MOST)
-				try_bind(rt, next, &l->binds[k], what, errors);
+			    tried++ < TRIED_MOST &&
+			    try_bind(rt, next, &l->binds[k], what, errors) < 0)
+				good = false;
 	}
-	try_admin(rt, next, next->admin.bind, "admin.bind", errors);
-	try_admin(rt, next, next->admin.probe_bind, "admin.probe_bind",
-	    errors);
+	if (try_admin(rt, next, next->admin.bind, "admin.bind", errors) < 0)
+		good = false;
+	if (try_admin(rt, next, next->admin.probe_bind, "admin.probe_bind",
+	    errors) < 0)
+		good = false;
+	return good ? 0 : -1;
 }
 
 /* ----------------------------------------------------------------- telling */

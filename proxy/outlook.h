@@ -1,6 +1,6 @@
 /*
- * What a plan (plan.h) has to say beside the file: clients that would have to go,
- * what was changed by hand, a reload that awaits its confirmation, and whether
+ * What a plan (plan.h) has to say beside the file: clients that would have to
+ * go, what was changed by hand, a reload that awaits its confirmation, and whether
  * new addresses are free.
  *
  * All of it is of this moment, and of a reload without a confirmation. Touches
@@ -56,12 +56,12 @@ int outlook_make(struct outlook *o, struct runtime *rt, const struct conf *next,
 void outlook_fini(struct outlook *o);
 
 /*
- * Addresses of `next` at which nobody of this weir listens are tried, as a reload
- * would bind them; of very many the first few thousand. An error for each that
- * is not to be had.
+ * Addresses of `next` at which nobody of this weir listens are tried, as a
+ * reload would bind them; of very many the first few thousand. 0, or -1 with an
+ * error for each that is not to be had.
  */
-void outlook_try(struct runtime *rt, const struct conf *next,
-    struct conf_errors *errors);
+int outlook_try(struct runtime *rt, const struct conf *next,
+    struct conf_errors *errors) MUST_CHECK;
 
 /* Sentences; false when there is nothing to say of it. */
 bool outlook_confirm_text(const struct outlook *o, char *out, size_t size);

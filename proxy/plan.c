@@ -497,8 +497,7 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 		return p;
 	conf_warn(p->conf, &p->warnings);
 	conf_missing(p->conf, &p->warnings);
-	outlook_try(rt, p->conf, &p->errors);
-	p->ok = p->errors.n == 0;
+	p->ok = outlook_try(rt, p->conf, &p->errors) == 0;
 	if (compare(p, rt) == 0)
 		return p;
 	plan_free(p);
