@@ -1,7 +1,7 @@
 /*
  * What a plan (plan.h) has to say beside the file: clients that would have to
- * go, what was changed by hand, a reload that awaits its confirmation, and whether
- * new addresses are free.
+ * go, what was changed by hand, a reload that awaits its confirmation, and
+ * whether new addresses are free.
  *
  * All of it is of this moment, and of a reload without a confirmation. Touches
  * nothing that lives. Main's alone.
