@@ -354,10 +354,10 @@ outlook_confirm_text(const struct outlook *o, char *out, size_t size)
 
 	if (o->confirm_until_s == 0)
 		return false;
-	snprintf(out, size, "generation %llu awaits its confirmation %s; %s",
-	    (unsigned long long)o->generation, until(o->confirm_until_s, end),
-	    o->same ? "a reload of this does not give it" : "a reload of this "
-	    "is for good and ends that, but for one with --confirm");
+	snprintf(out, size, "generation %llu awaits its confirmation %s: a "
+	    "reload of this %s", (unsigned long long)o->generation,
+	    until(o->confirm_until_s, end), o->same ? "does not confirm it" :
+	    "without --confirm is for good and ends the wait");
 	return true;
 }
 

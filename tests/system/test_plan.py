@@ -179,7 +179,7 @@ def while_a_reload_awaits_its_confirmation_it_says_so():
        "connections")
     eq((len(j["text"]), j["text"][0]), (2, "nothing would change"), "text")
     check(re.fullmatch("generation 2 awaits its confirmation until [-0-9]*T"
-                       "[:0-9]*Z; a reload of this does not give it",
+                       "[:0-9]*Z: a reload of this does not confirm it",
                        j["text"][1]), j["text"])
     w.reload()
     eq(w.pool("aside")["open"], 2, "open after a reload of the same")
@@ -192,7 +192,7 @@ def while_a_reload_awaits_its_confirmation_it_says_so():
        "connections")
     eq([(c["listener"], c["clients"], c["leave"]) for c in j["clients"]],
        [("side", 1, True)], "clients")
-    check("ends that" in j["text"][1] and j["text"][2].startswith(
+    check("ends the wait" in j["text"][1] and j["text"][2].startswith(
         "listener side goes, which was held for the confirmation; it has 1 "
         "client: they "), j["text"])
     w.reload()
