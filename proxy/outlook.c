@@ -178,6 +178,7 @@ look_at_upstream(struct outlook *o, const struct live_upstream *lu,
 			return -1;
 		h->weight = by_hand->weight;
 		h->until_s = until_s(by_hand->until_ns);
+		h->sleeps = override_sleeps(by_hand);
 		h->stays = o->same || has_endpoint(then, by_hand->endpoint);
 	}
 	if (atomic_load(&lu->upstream->paused)) {
@@ -395,9 +396,10 @@ outlook_hand_text(const struct outlook_hand *h, char *out, size_t size)
 	    h->upstream, h->endpoint != NULL ? "endpoint " : "",
 	    h->endpoint != NULL ? h->endpoint : "",
 	    h->endpoint != NULL ? ": " : "", stated ? h->what : "", weight,
-	    *end != '\0' ? " " : "", end, h->stays ? "which stays" :
-	    h->endpoint != NULL ? "which goes with the endpoint" :
-	    "which goes with it");
+	    *end != '\0' ? " " : "", end, !h->stays ? h->endpoint != NULL ?
+	    "which goes with the endpoint" : "which goes with it" :
+	    h->sleeps ? "which comes back with the endpoint" :
+	    "which stays");
 }
 
 void

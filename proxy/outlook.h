@@ -37,6 +37,8 @@ struct outlook_hand {
 	unsigned weight;                /* 0 = as in the file */
 	int64_t until_s;                /* Unix seconds; 0 = for good */
 	bool stays;                     /* false: it ends, with what it is of */
+	bool sleeps;                    /* until its endpoint is back: as
+					   override_sleeps() */
 };
 
 struct outlook {

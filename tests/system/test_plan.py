@@ -239,8 +239,15 @@ def what_was_changed_by_hand_is_said_and_whether_it_stays():
     check([line for line in j["text"] if line.startswith(
         "upstream back: endpoint a: drain") and line.endswith(
         ", which goes with the endpoint")], j["text"])
-    w.reload()
-    eq(w.stats()["reload"]["overrides"], 1, "so it came")
+    # It sleeps while what was before may come back.
+    eq(w.post("/reload?confirm=600s")[0], 200, "/reload")
+    j = json.loads(w.post("/plan")[1])
+    check([line for line in j["text"] if line.startswith(
+        "upstream back: endpoint a: drain") and line.endswith(
+        ", which comes back with the endpoint")], j["text"])
+    eq(w.post("/confirm")[0], 200, "/confirm")
+    eq([x["endpoint"] for x in json.loads(w.post("/plan")[1])["overrides"]],
+       ["b", None], "so it came")
 
 
 @case
