@@ -193,7 +193,7 @@ show_group(FILE *out, const struct group *g, const json_t *rows, bool of_one,
 	size_t i;
 
 	snprintf(head, sizeof(head), "%u of the %u %s kept: %s at %s %s", g->n,
-	    of, g->failed ? "failed" : "slowest",
+	    of, g->failed ? "failures" : "slowest",
 	    *g->failure != '\0' ? g->failure : g->cause,
 	    at_upstream ? "upstream" : "listener",
 	    at_upstream ? g->upstream : g->listener);

@@ -1,7 +1,7 @@
 /*
- * What stands on the screen of `weir top`, as lines of text: all upstreams, or
- * one with its endpoints and connections, or what is told in words, or the keys. Nothing here knows of
- * terminals.
+ * What stands on the screen of `weir top`, as lines of text: all listeners and
+ * upstreams, or one of them, or what is told in words, or the keys. Nothing here
+ * knows of terminals.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -137,6 +137,21 @@ page_listener(struct top_page *p, const struct top_frames *f, const char *name)
 
 /* -------------------------------------------------------------- what is told */
 
+/* Nearly all are "where: what". */
+static void
+add_trouble(struct top_page *p, const char *text)
+{
+	const char *what = strstr(text, ": ");
+	char head[TROUBLE_WIDE + 2];
+
+	if (what == NULL) {
+		page_add(p, LINE_BAD, "! %s", text);
+		return;
+	}
+	snprintf(head, sizeof(head), "! %.*s", (int)(what - text), text);
+	add_note(p, LINE_BAD, head, what + 2);
+}
+
 static void
 add_troubles(struct top_page *p, const struct troubles *t)
 {
@@ -144,7 +159,7 @@ add_troubles(struct top_page *p, const struct troubles *t)
 
 	page_add(p, LINE_HEAD, "WRONG");
 	for (i = 0; i < t->n && i < TROUBLES_MOST; i++)
-		add_note(p, LINE_BAD, "!", t->text[i]);
+		add_trouble(p, t->text[i]);
 	if (t->n > TROUBLES_MOST)
 		page_add(p, LINE_SOFT, "and %zu more", t->n - TROUBLES_MOST);
 	if (t->n == 0)

@@ -333,7 +333,7 @@ def why_groups_by_cause_and_fits_a_terminal():
     r = command("--admin", admin, "why")
     eq((r.returncode, r.stderr), (0, ""), "exit status, errors")
     lines = r.stdout.split("\n")
-    check(lines[0].startswith("5 of the 5 failed kept: queue_timeout at "
+    check(lines[0].startswith("5 of the 5 failures kept: queue_timeout at "
                               "upstream back: waited"), r.stdout)
     eq(max(map(len, lines)) <= 80, True, "at most 80 columns: %s" % r.stdout)
     eq(len([x for x in lines if "/x" in x]), 3, "examples in\n" + r.stdout)

@@ -13,13 +13,15 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import WAIT, case, check, die_with_parent, eq, later, port, run
 from case import until
 from weir import BINARY, Weir, one
-from web import HttpOrigin, ok, once
+from web import HttpOrigin, answer, ok, once, read_response, request
+from wire import Client
 
 
 class Terminal:
@@ -239,6 +241,56 @@ def it_says_what_is_wrong_first():
     t.shows(r"^127.0.0.1:%d +!down" % dead)
     t.keys("q")
     t.given_back()
+
+
+@case
+def errors_limits_and_leaks_are_named_and_words_have_pages():
+    # /bad is a server's own error; one request a minute and no more; a lease
+    # that lasts.
+    door = threading.Event()
+    later(door.set)
+
+    def handler(q, link):
+        if q.path == "/held":
+            door.wait(3 * WAIT)
+        return answer(q, status=500 if q.path == "/bad" else 200)
+    o = HttpOrigin(handler)
+    conf = one(o, pool='leak_after = "10ms";')
+    conf.listener("few", "back",
+                  extra='limits = { request_rate = "1/h"; };')
+    w = Weir(conf)
+    t = Terminal(w)
+    t.shows(r"^all is well")
+    t.shows(r"^LISTENER +PROTOCOL +REQ/S +FAIL/S +5XX/S")
+    eq([once(conf.ports["few"], target="/bad").status for _ in range(3)],
+       [500, 429, 429], "answers")
+    t.shows(r"^! few: the server answered 5xx to 1 of \d requests in the "
+            r"last \d+ s")
+    held = Client(conf.ports["front"]).send(request(target="/held"))
+    t.shows(r"^  and 2 more \(t\)")
+    t.keys("t")
+    t.shows(r"^! back: 1 connection held longer than pool.leak_after")
+    t.shows(r"^! few: limits refused 2 in the last \d+ s \(request_rate 2\)")
+    conf.upstream("back", o, pool='leak_after = "10ms"; max = 9;')
+    w.write()
+    w.reload()
+    t.shows(r"^\d{4}-[^ ]+Z ok, generation 2$")
+    t.shows(r"^ +upstream back: pool.max 64 -> 9")
+    t.keys("s")
+    t.shows(r"^1 of the 3 failures kept: server_error at upstream back:")
+    t.keys("t")
+    t.shows(r"^LAST RELOADS")
+    t.keys("t")
+    t.shows(r"^UPSTREAM")
+    t.keys("\x1b[A\r")
+    t.shows(r"^listener few: http at 127.0.0.1:\d+")
+    t.shows(r"^outcomes: 4xx 2, 5xx 1")
+    t.shows(r"^refused by limits: request_rate 2")
+    t.keys("q")
+    t.given_back()
+    door.set()
+    read_response(held)
+    held.close()
 
 
 @case

@@ -434,12 +434,12 @@ causes_are_counted_and_shown_by_example(void **state)
 
 	(void)state;
 	assert_string_equal(text,
-	    "2 of the 3 failed kept: queue_timeout at upstream db: w1\n"
+	    "2 of the 3 failures kept: queue_timeout at upstream db: w1\n"
 	    "  00:00:03Z 2.50s (queue 2.00s, first byte 500ms)  GET /?[2J\n"
 	    "  00:00:01Z 0us  \n"
 	    "1 of the 1 slowest kept: server_slow at upstream db: w2\n"
 	    "  00:00:02Z 0us 200  \n"
-	    "1 of the 3 failed kept: no_route at listener b: w4\n"
+	    "1 of the 3 failures kept: no_route at listener b: w4\n"
 	    "  00:00:01Z 0us  \n");
 	free(text);
 }
