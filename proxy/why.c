@@ -227,7 +227,7 @@ was_reused(const struct slow_entry *e)
 #define WAITED "waited {queue} of {total} "
 /* Of one moment, where the advice of the statistics is of many: the two numbers
    differ, and somebody who reads both has to know why. */
-#define ENOUGH "(at that moment {enough} were enough for all; weir stats "      \
+#define ENOUGH "({enough} would have been enough at that moment; weir stats "   \
 	"advises by the last minutes)"
 
 const struct why_rule why_rules[] = {

@@ -78,6 +78,9 @@ json_t *command_fetch_json(struct order *o, const char *path) MUST_CHECK;
  */
 json_t *command_fetch_rows(struct order *o, const char *path, const char *key,
     bool listeners) MUST_CHECK;
+/* Of what /connections says: processes of this machine that weir could not see,
+   and whoever runs this may. Takes up to 2 s; nothing where weir is elsewhere. */
+void command_find_processes(const struct call_target *t, json_t *j);
 /* As a line of standard output. */
 void command_print(const json_t *j);
 /* A path: "/upstreams/NAME/" of the first word, and what. */

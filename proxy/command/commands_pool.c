@@ -94,10 +94,10 @@ each_unknown(json_t *j, struct process_end *ends, bool filled)
 	return n;
 }
 
-static void
-find_processes(json_t *j)
+void
+command_find_processes(const struct call_target *t, json_t *j)
 {
-	size_t n = each_unknown(j, NULL, false);
+	size_t n = is_here(t) ? each_unknown(j, NULL, false) : 0;
 	struct process_end *ends = n > 0 ? calloc(n, sizeof(*ends)) : NULL;
 
 	if (ends == NULL)
@@ -163,8 +163,7 @@ run_connections(struct order *o)
 	if (o->options & OPTION_JSON)
 		command_print(j);
 	else {
-		if (is_here(&o->target))
-			find_processes(j);
+		command_find_processes(&o->target, j);
 		show_connections(stdout, j);
 		say_elsewhere(j);
 	}

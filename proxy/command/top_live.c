@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "proxy/command/clock.h"
+#include "proxy/command/commands.h"
 #include "proxy/command/field.h"
 #include "proxy/command/top_feed.h"
 #include "proxy/command/top_screen.h"
@@ -108,6 +109,8 @@ ask(struct live *l)
 	if (status == 200) {
 		json_decref(l->asked);
 		l->asked = json_loads(body, 0, NULL);
+		if (l->view == VIEW_UPSTREAM)
+			command_find_processes(l->target, l->asked);
 	}
 	free(body);
 }

@@ -73,9 +73,9 @@ static const struct sample {
 	    "take no more, of 16" },
 	{ SLOW(.queue_ns = 1900 * MS, AT_MAX), "pool_full",
 	    "waited 1.9 s of 2.0 s for one of 16 connections, all taken, among "
-	    "8 that waited: raise upstreams.app.pool.max (at that moment 24 were "
-	    "enough for all; weir stats advises by the last minutes), or look "
-	    "at what holds them: weir connections app --leased" },
+	    "8 that waited: raise upstreams.app.pool.max (24 would have been "
+	    "enough at that moment; weir stats advises by the last minutes), "
+	    "or look at what holds them: weir connections app --leased" },
 	/* A session may last as long as it likes: that it waited is said. */
 	{ SLOW(.lasts = true, .queue_ns = 300 * MS, .total_ns = 60000 * MS,
 	    AT_MAX), "pool_full", "waited 300 ms of 60.0 s" },
@@ -172,8 +172,8 @@ static const struct sample {
 	    "upstreams.app.limits.request_rate" },
 	{ FAILED(FAIL_QUEUE_FULL), "pool_full",
 	    "8 waited already for one of 16 connections, all taken: raise "
-	    "upstreams.app.pool.max (at that moment 24 were enough for all; weir "
-	    "stats advises by the last minutes), or pool.max_waiting (now "
+	    "upstreams.app.pool.max (24 would have been enough at that moment; "
+	    "weir stats advises by the last minutes), or pool.max_waiting (now "
 	    "100)" },
 	{ FAILED(FAIL_QUEUE_TIMEOUT, .waited_for = SLOW_WAIT_PAUSED), "paused",
 	    "weir resume app" },
@@ -185,7 +185,7 @@ static const struct sample {
 	    "server_full", "lower upstreams.app.pool.max" },
 	{ FAILED(FAIL_QUEUE_TIMEOUT, .queue_ns = 2000 * MS, AT_MAX),
 	    "pool_full", "waited 2.0 s of 2.0 s for one of 16 connections, all "
-	    "taken: raise upstreams.app.pool.max (at that moment 24 were" },
+	    "taken: raise upstreams.app.pool.max (24 would have been" },
 	/* Some have come back since: that is said as it is. */
 	{ FAILED(FAIL_QUEUE_TIMEOUT, AT_MAX, POOL(.leased = 15)),
 	    "pool_full", "16 connections, 15 taken" },

@@ -126,7 +126,7 @@ def who_waits_for_a_place_is_told_which_cap():
     eq((r["cause"], r["reused"], r["failure"], r["status"]),
        ("pool_full", True, "", 200), "what it says")
     check("one of 1 connections" in r["why"] and
-          "raise upstreams.back.pool.max (at that moment 2 were" in
+          "raise upstreams.back.pool.max (2 would have been" in
           r["why"] and
           "weir connections back --leased" in r["why"], r["why"])
     eq((r["listener"], r["upstream"], r["endpoint"], r["pool"]["max"]),

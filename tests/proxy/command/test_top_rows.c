@@ -165,6 +165,74 @@ lines_fit_and_are_tame(void **state)
 	top_frames_take(&f, NULL);
 }
 
+static json_t *
+with_listener(int pid, double uptime_s, int requests, int fives, int resets,
+    int limited)
+{
+	json_t *j = frame(pid, uptime_s, upstream("a", 0, 0, "up", 0),
+	    upstream("b", 0, 0, "up", 0));
+
+	(void)json_array_append_new(json_object_get(j, "listeners"), json_pack(
+	    "{s:s,s:i,s:{s:i},s:{s:i,s:i},s:{s:i}}", "name", "web",
+	    "requests_total", requests, "outcomes_total", "5xx", fives,
+	    "failures_total", "client_abort", 1000 * requests,
+	    "upstream_reset", resets, "limited_total", "rate", limited));
+	return j;
+}
+
+/* The first trouble after another frame; "" = none. */
+static const char *
+trouble(struct top_frames *f, json_t *now, struct troubles *t)
+{
+	struct top_row *rows;
+	size_t n;
+
+	top_frames_take(f, now);
+	rows = top_rows(f, &n);
+	troubles_find(t, f, rows, n);
+	free(rows);
+	return t->n > 0 ? t->text[0] : "";
+}
+
+/* Of clients that left nothing is said; what there was before the minute, or in
+   another process, is forgotten. */
+static void
+what_was_wrong_within_the_last_minute_is_named(void **state)
+{
+	struct top_frames f = { .now = NULL };
+	struct troubles t;
+
+	(void)state;
+	assert_string_equal(trouble(&f, with_listener(1, 10, 900, 400, 50, 70),
+	    &t), "");
+	assert_string_equal(trouble(&f, with_listener(1, 17, 1000, 400, 50, 70),
+	    &t), "");
+	assert_string_equal(trouble(&f, with_listener(1, 18, 1010, 410, 52, 70),
+	    &t), "web: the server answered 5xx to 8 of 110 requests in the "
+	    "last 8 s");
+	assert_string_equal(trouble(&f, with_listener(1, 19, 1020, 410, 62, 75),
+	    &t), "web: 12 of 120 requests failed in the last 9 s "
+	    "(upstream_reset 12)");
+	assert_int_equal(t.n, 2);
+	assert_string_equal(t.text[1],
+	    "web: limits refused 5 in the last 9 s (rate 5)");
+	/* A minute later. */
+	assert_string_equal(trouble(&f, with_listener(1, 75, 1020, 410, 62, 75),
+	    &t), "web: 12 of 20 requests failed in the last minute "
+	    "(upstream_reset 12)");
+	assert_string_equal(trouble(&f, with_listener(1, 81, 1020, 410, 62, 75),
+	    &t), "");
+	/* Counters that were lost are no minus; another process begins anew. */
+	assert_string_equal(trouble(&f, with_listener(1, 82, 3, 0, 0, 0), &t),
+	    "");
+	assert_string_equal(trouble(&f, with_listener(2, 83, 99, 99, 99, 99),
+	    &t), "");
+	assert_string_equal(trouble(&f, with_listener(2, 84, 109, 109, 99, 99),
+	    &t), "web: the server answered 5xx to 10 of 10 requests in the "
+	    "last 1 s");
+	top_frames_take(&f, NULL);
+}
+
 /* A weir of another version: less than is known here. */
 static void
 an_empty_frame_is_a_frame(void **state)
@@ -200,6 +268,8 @@ main(void)
 		cmocka_unit_test(the_state_is_the_worst_there_is),
 		cmocka_unit_test(rows_come_in_the_order_that_was_asked_for),
 		cmocka_unit_test(lines_fit_and_are_tame),
+		cmocka_unit_test(
+		    what_was_wrong_within_the_last_minute_is_named),
 		cmocka_unit_test(an_empty_frame_is_a_frame)
 	};
 
