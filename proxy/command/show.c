@@ -93,11 +93,11 @@ next_reason(json_t *numbers, long long most, const char *last)
 	return next;
 }
 
-/* What the sum of its failures is made of. */
+/* What the sum of a group of its numbers is made of. */
 static void
-note_failures(FILE *out, const json_t *l)
+note_tally(FILE *out, const json_t *row, const char *group, const char *what)
 {
-	json_t *numbers = json_object_get(l, "failures_total");
+	json_t *numbers = json_object_get(row, group);
 	char text[1024], head[160];
 	const char *reason = NULL;
 	long long n = INT64_MAX;
@@ -113,7 +113,8 @@ note_failures(FILE *out, const json_t *l)
 	}
 	if (at == 0)
 		return;
-	snprintf(head, sizeof(head), "%.120s: failures", field_text(l, "name"));
+	snprintf(head, sizeof(head), "%.100s: %s", field_text(row, "name"),
+	    what);
 	table_note(out, head, text);
 }
 
@@ -146,7 +147,8 @@ show_listeners(FILE *out, const json_t *rows)
 	}
 	table_section(&t, out);
 	for (i = 0; i < json_array_size(rows); i++)
-		note_failures(out, json_array_get(rows, i));
+		note_tally(out, json_array_get(rows, i), "failures_total",
+		    "failures");
 }
 
 /* --------------------------------------------------------------- upstreams */
@@ -313,7 +315,8 @@ static void
 show_traffic(FILE *out, const json_t *rows)
 {
 	static const char *const heads[] = { "-UPSTREAM", "REQUESTS", "REUSED",
-		"CONNECTS", "RETRIES", "QUEUE P99", "REPLY P99", NULL };
+		"CONNECTS", "RETRIES", "ERRORS", "QUEUE P99", "REPLY P99",
+		NULL };
 	struct table t;
 	size_t i;
 
@@ -326,10 +329,14 @@ show_traffic(FILE *out, const json_t *rows)
 		table_add(&t, "%lld", field_number(u, "reused_total"));
 		table_add(&t, "%lld", field_number(u, "connects_total"));
 		table_add(&t, "%lld", field_number(u, "retries_total"));
+		table_add(&t, "%lld", field_sum(u, "server_errors_total"));
 		add_time(&t, u, "queue_us", "p99");
 		add_time(&t, u, "first_byte_us", "p99");
 	}
 	table_section(&t, out);
+	for (i = 0; i < json_array_size(rows); i++)
+		note_tally(out, json_array_get(rows, i), "server_errors_total",
+		    "errors that servers answered");
 }
 
 /* ------------------------------------------------------------------ limits */

@@ -36,7 +36,8 @@ keep(const json_t *frame)
 {
 	static const char *const of_listener[] = { "name", "requests_total",
 		"outcomes_total", "failures_total", "limited_total" };
-	static const char *const of_upstream[] = { "name", "limited_total" };
+	static const char *const of_upstream[] = { "name", "requests_total",
+		"server_errors_total", "limited_total" };
 	json_t *o = json_object();
 
 	(void)json_object_set_new(o, "listeners", keep_rows(

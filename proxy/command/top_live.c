@@ -136,7 +136,8 @@ paint_view(struct live *l, const struct troubles *t)
 		return;
 	case VIEW_UPSTREAM:
 		if (at < n + l->n_rows) {
-			page_upstream(&l->page, &l->rows[at - n], l->asked);
+			page_upstream(&l->page, &l->frames, &l->rows[at - n],
+			    l->asked);
 			return;
 		}
 		break;

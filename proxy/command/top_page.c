@@ -201,7 +201,8 @@ add_bar(struct top_page *p, const struct top_row *r)
 }
 
 static void
-add_pool(struct top_page *p, const struct top_row *r)
+add_pool(struct top_page *p, const struct top_frames *f,
+    const struct top_row *r)
 {
 	char wait[SPAN_TEXT];
 
@@ -214,6 +215,9 @@ add_pool(struct top_page *p, const struct top_row *r)
 	    r->connecting, r->idle, r->cap > r->open ? r->cap - r->open : 0,
 	    r->waiting, r->waiting > 0 ? ", the oldest " : "",
 	    r->waiting > 0 ? span_us(r->oldest_wait_us, wait) : "");
+	if (field_sum(r->json, "server_errors_total") > 0)
+		page_tally(p, f, "upstreams", r->json, "server_errors_total",
+		    "errors that servers answered");
 	page_advice(p, r->json, "advice");
 	page_add(p, LINE_PLAIN, " ");
 }
@@ -319,11 +323,11 @@ add_connections(struct top_page *p, const char *upstream, const json_t *all)
 }
 
 void
-page_upstream(struct top_page *p, const struct top_row *row,
-    const json_t *connections)
+page_upstream(struct top_page *p, const struct top_frames *f,
+    const struct top_row *row, const json_t *connections)
 {
 	p->fixed = p->n;
-	add_pool(p, row);
+	add_pool(p, f, row);
 	add_endpoints(p, json_object_get(row->json, "endpoints"));
 	if (connections != NULL)
 		add_connections(p, row->name,
@@ -369,7 +373,9 @@ page_help(struct top_page *p)
 		"USE/MAX: connections leased, of how many there may be.",
 		"States: ok, FULL (all in use, some wait), PART (not all "
 		    "endpoints usable),",
-		"DOWN (none), PAUSED (by hand), NOTREADY (not warm yet)."
+		"DOWN (none), PAUSED (by hand), NOTREADY (not warm yet), "
+		    "ERRORS (1 % or more",
+		"of the answers of the last minute are 5xx)."
 	};
 	size_t i;
 

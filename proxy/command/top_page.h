@@ -54,8 +54,8 @@ void page_overview(struct top_page *p, const struct top_frames *f,
     const struct top_row *rows, size_t n, const struct top_chosen *chosen);
 
 /* One upstream; connections: what /connections says, NULL = not yet. */
-void page_upstream(struct top_page *p, const struct top_row *row,
-    const json_t *connections);
+void page_upstream(struct top_page *p, const struct top_frames *f,
+    const struct top_row *row, const json_t *connections);
 
 /* One listener. */
 void page_listener(struct top_page *p, const struct top_frames *f,
@@ -67,6 +67,10 @@ void page_told(struct top_page *p, const struct top_frames *f,
 
 /* slow: what /slow says, NULL = not yet. */
 void page_slow(struct top_page *p, const json_t *slow);
+
+/* A group of numbers of a row of rows, by name, since the start and of late. */
+void page_tally(struct top_page *p, const struct top_frames *f,
+    const char *rows, const json_t *row, const char *group, const char *what);
 
 /* Of a row of /stats's upstreams, each sentence behind head. */
 void page_advice(struct top_page *p, const json_t *upstream, const char *head);

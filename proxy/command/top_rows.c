@@ -116,6 +116,23 @@ count_endpoints(struct top_row *r)
 	r->endpoints = (long long)json_array_size(rows);
 }
 
+/* Errors of other protocols may be all in order: a key that is there already, a
+   script that is not. */
+static bool
+is_erring(const struct top_frames *f, const struct top_row *r)
+{
+	long long errors = field_sum(r->json, "server_errors_total");
+	long long all = field_number(r->json, "requests_total");
+	const json_t *was;
+
+	if (errors == 0 || strcmp(r->protocol, "http") != 0)
+		return false;
+	was = lately_row(&f->lately, "upstreams", r->name);
+	errors -= field_sum(was, "server_errors_total");
+	all -= field_number(was, "requests_total");
+	return was != NULL && errors > 0 && errors * 100 >= all;
+}
+
 /* The worst that can be said of it, in a word. */
 static void
 judge(struct top_row *r)
@@ -127,6 +144,8 @@ judge(struct top_row *r)
 		r->state = "PAUSED";
 	else if (json_is_false(json_object_get(r->json, "ready")))
 		r->state = "NOTREADY";
+	else if (r->errs)
+		r->state = "ERRORS";
 	else if (r->waiting > 0 && r->leased + r->connecting >= r->cap)
 		r->state = "FULL";
 	else if (r->usable < r->endpoints)
@@ -166,6 +185,7 @@ fill(struct top_row *r, const struct top_frames *f, json_t *u)
 	r->failures_per_s = growth(f, was, endpoint_failures(u),
 	    endpoint_failures(was));
 	count_endpoints(r);
+	r->errs = is_erring(f, r);
 	judge(r);
 }
 

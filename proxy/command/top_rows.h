@@ -28,6 +28,8 @@ struct top_row {
 	long long   first_us, queue_us; /* p99 */
 	long long   waiting, leased, idle, connecting, open, pinned, cap, max;
 	long long   oldest_wait_us, usable, endpoints;
+	bool        errs;               /* servers answer a considerable share
+					   of the last minute with 5xx */
 	json_t     *json;
 };
 

@@ -62,21 +62,20 @@ listener_of(const json_t *s, const char *name)
 	return NULL;
 }
 
-/* By reason, since the start and of late. */
-static void
-add_tally(struct top_page *p, const struct top_frames *f, const json_t *l,
-    const char *group, const char *what)
+void
+page_tally(struct top_page *p, const struct top_frames *f, const char *rows,
+    const json_t *row, const char *group, const char *what)
 {
-	const json_t *was = lately_row(&f->lately, "listeners",
-	    field_text(l, "name"));
+	const json_t *was = lately_row(&f->lately, rows,
+	    field_text(row, "name"));
 	json_t *nothing = json_object();
 	char all[1024], late[1024], head[64];
 
-	if (trouble_tally(l, nothing, group, true, all, sizeof(all)) == 0)
+	if (trouble_tally(row, nothing, group, true, all, sizeof(all)) == 0)
 		snprintf(all, sizeof(all), "none");
 	add_note(p, LINE_PLAIN, what, all);
-	if (trouble_tally(l, was, group, true, late, sizeof(late)) > 0) {
-		snprintf(head, sizeof(head), "  of these in the last %.0f s",
+	if (trouble_tally(row, was, group, true, late, sizeof(late)) > 0) {
+		snprintf(head, sizeof(head), "of these in the last %.0f s",
 		    lately_seconds(&f->lately, f->now));
 		add_note(p, LINE_BAD, head, late);
 	}
@@ -130,9 +129,9 @@ page_listener(struct top_page *p, const struct top_frames *f, const char *name)
 		    field_number(tls, "resumed_total"),
 		    field_number(tls, "handshaking"));
 	page_add(p, LINE_PLAIN, " ");
-	add_tally(p, f, l, "outcomes_total", "outcomes");
-	add_tally(p, f, l, "failures_total", "failures");
-	add_tally(p, f, l, "limited_total", "refused by limits");
+	page_tally(p, f, "listeners", l, "outcomes_total", "outcomes");
+	page_tally(p, f, "listeners", l, "failures_total", "failures");
+	page_tally(p, f, "listeners", l, "limited_total", "refused by limits");
 }
 
 /* -------------------------------------------------------------- what is told */

@@ -142,7 +142,8 @@ of_pool(struct troubles *t, const struct top_row *r)
 {
 	char wait[SPAN_TEXT];
 
-	if (r->bad && r->usable == r->endpoints)
+	/* Of the others there is more to be said. */
+	if (r->bad && !r->errs && r->usable == r->endpoints)
 		add(t, strcmp(r->state, "FULL") != 0 &&
 		    strcmp(r->state, "PAUSED") != 0, "%s is %s: %lld of "
 		    "%lld connections leased, %lld wait, the oldest %s",
@@ -171,26 +172,36 @@ of_requests(struct troubles *t, const struct top_frames *f, const json_t *l)
 	char why[128], when[32];
 	long long failed = trouble_tally(l, was, "failures_total", false, why,
 	    sizeof(why));
-	long long fives = growth(field_number_in(l, "outcomes_total", "5xx"),
-	    field_number_in(was, "outcomes_total", "5xx"));
 	long long all = growth(field_number(l, "requests_total"),
 	    field_number(was, "requests_total"));
 
-	if (was == NULL)
-		return;
 	/* Some fail before they are requests; others were under way. */
 	if (all < failed)
 		all = failed;
-	if (all < fives)
-		all = fives;
-	window(f, when, sizeof(when));
-	/* weir's own are among them. */
-	if (fives > 2 * failed && fives * 100 >= all)
-		add(t, true, "%s: the server answered 5xx to %lld of %lld "
-		    "requests in %s", name, fives - failed, all, when);
-	else if (failed > 0)
+	if (failed > 0)
 		add(t, failed * 100 >= all, "%s: %lld of %lld requests failed "
-		    "in %s (%s)", name, failed, all, when, why);
+		    "in %s (%s)", name, failed, all,
+		    window(f, when, sizeof(when)), why);
+}
+
+/* What servers answered, and weir passed on. */
+static void
+of_answers(struct troubles *t, const struct top_frames *f,
+    const struct top_row *r)
+{
+	const json_t *was = lately_row(&f->lately, "upstreams", r->name);
+	char which[128], when[32];
+	long long errors, all;
+
+	if (!r->errs)
+		return;
+	errors = trouble_tally(r->json, was, "server_errors_total", true, which,
+	    sizeof(which));
+	all = growth(field_number(r->json, "requests_total"),
+	    field_number(was, "requests_total"));
+	add(t, true, "%s: servers answered 5xx to %lld of %lld requests in %s "
+	    "(%s)", r->name, errors, all > errors ? all : errors,
+	    window(f, when, sizeof(when)), which);
 }
 
 static void
@@ -296,6 +307,8 @@ find(struct troubles *t, const struct top_frames *f, const struct top_row *rows,
 			of_endpoints(t, &rows[i]);
 	for (i = 0; i < json_array_size(listeners); i++)
 		of_requests(t, f, json_array_get(listeners, i));
+	for (i = 0; i < n; i++)
+		of_answers(t, f, &rows[i]);
 	for (i = 0; i < n; i++)
 		if (rows[i].usable > 0 && rows[i].usable < rows[i].endpoints)
 			of_endpoints(t, &rows[i]);

@@ -298,12 +298,14 @@ errors_and_leaks_are_told_of(void **state)
 	    "\"failures_total\":{\"a\":2,\"client_abort\":149,\"b\":0,"
 	    "\"c\":2},\"latency_us\":{\"p50\":1500,\"p99\":303999,"
 	    "\"max\":303000000}}],\"upstreams\":[{\"name\":\"app\","
+	    "\"server_errors_total\":{\"500\":0,\"503\":4},"
 	    "\"pool\":{\"leaks\":1},\"fault\":{\"delay_ms\":200,"
 	    "\"reset\":true,\"percent\":2.5,\"until\":0,"
 	    "\"hit_total\":3}}]}");
 	static const char *const words[] = {
 		"front: failures: client_abort 149 (clients that left), a 2, "
 		    "c 2\n",
+		"app: errors that servers answered: 503 4\n",
 		"app: 1 connection is held for longer than pool.leak_after: "
 		    "weir connections app --leased\n",
 		"app has faults by hand until 1970-01-01T00:00:00Z: 2.5 % of "

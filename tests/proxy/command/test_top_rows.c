@@ -145,7 +145,7 @@ lines_fit_and_are_tame(void **state)
 	troubles_find(&troubles, &f, rows, n);
 	page_program(&page, &f, &troubles);
 	page_overview(&page, &f, rows, n, &(struct top_chosen){ .name = "b" });
-	page_upstream(&page, &rows[0], connections);
+	page_upstream(&page, &f, &rows[0], connections);
 	page_help(&page);
 	for (i = 0; i < page.n; i++) {
 		const char *text = page.lines[i].text, *c;
@@ -169,14 +169,17 @@ static json_t *
 with_listener(int pid, double uptime_s, int requests, int fives, int resets,
     int limited)
 {
-	json_t *j = frame(pid, uptime_s, upstream("a", 0, 0, "up", 0),
+	json_t *j = frame(pid, uptime_s, upstream("a", requests, 0, "up", 0),
 	    upstream("b", 0, 0, "up", 0));
 
 	(void)json_array_append_new(json_object_get(j, "listeners"), json_pack(
 	    "{s:s,s:i,s:{s:i},s:{s:i,s:i},s:{s:i}}", "name", "web",
-	    "requests_total", requests, "outcomes_total", "5xx", fives,
+	    "requests_total", requests, "outcomes_total", "5xx", fives + resets,
 	    "failures_total", "client_abort", 1000 * requests,
 	    "upstream_reset", resets, "limited_total", "rate", limited));
+	(void)json_object_set_new(json_array_get(json_object_get(j,
+	    "upstreams"), 0), "server_errors_total", json_pack("{s:i,s:i}",
+	    "502", 7, "500", fives));
 	return j;
 }
 
@@ -208,28 +211,35 @@ what_was_wrong_within_the_last_minute_is_named(void **state)
 	assert_string_equal(trouble(&f, with_listener(1, 17, 1000, 400, 50, 70),
 	    &t), "");
 	assert_string_equal(trouble(&f, with_listener(1, 18, 1010, 410, 52, 70),
-	    &t), "web: the server answered 5xx to 8 of 110 requests in the "
-	    "last 8 s");
-	assert_string_equal(trouble(&f, with_listener(1, 19, 1020, 410, 62, 75),
-	    &t), "web: 12 of 120 requests failed in the last 9 s "
-	    "(upstream_reset 12)");
+	    &t), "web: 2 of 110 requests failed in the last 8 s "
+	    "(upstream_reset 2)");
 	assert_int_equal(t.n, 2);
+	assert_string_equal(t.text[1], "a: servers answered 5xx to 10 of 110 "
+	    "requests in the last 8 s (500 10)");
+	assert_string_equal(trouble(&f, with_listener(1, 19, 1900, 410, 53, 75),
+	    &t), "a: servers answered 5xx to 10 of 1000 requests in the last "
+	    "9 s (500 10)");
+	/* A share of less than a hundredth is no disaster. */
+	assert_int_equal(t.n, 3);
 	assert_string_equal(t.text[1],
+	    "web: 3 of 1000 requests failed in the last 9 s "
+	    "(upstream_reset 3)");
+	assert_string_equal(t.text[2],
 	    "web: limits refused 5 in the last 9 s (rate 5)");
 	/* A minute later. */
-	assert_string_equal(trouble(&f, with_listener(1, 75, 1020, 410, 62, 75),
-	    &t), "web: 12 of 20 requests failed in the last minute "
-	    "(upstream_reset 12)");
-	assert_string_equal(trouble(&f, with_listener(1, 81, 1020, 410, 62, 75),
+	assert_string_equal(trouble(&f, with_listener(1, 76, 1900, 410, 53, 75),
+	    &t), "a: servers answered 5xx to 10 of 900 requests in the last "
+	    "minute (500 10)");
+	assert_string_equal(trouble(&f, with_listener(1, 82, 1900, 410, 53, 75),
 	    &t), "");
 	/* Counters that were lost are no minus; another process begins anew. */
-	assert_string_equal(trouble(&f, with_listener(1, 82, 3, 0, 0, 0), &t),
+	assert_string_equal(trouble(&f, with_listener(1, 83, 3, 0, 0, 0), &t),
 	    "");
-	assert_string_equal(trouble(&f, with_listener(2, 83, 99, 99, 99, 99),
+	assert_string_equal(trouble(&f, with_listener(2, 84, 99, 99, 99, 99),
 	    &t), "");
-	assert_string_equal(trouble(&f, with_listener(2, 84, 109, 109, 99, 99),
-	    &t), "web: the server answered 5xx to 10 of 10 requests in the "
-	    "last 1 s");
+	assert_string_equal(trouble(&f, with_listener(2, 85, 109, 109, 99, 99),
+	    &t), "a: servers answered 5xx to 10 of 10 requests in the last 1 s "
+	    "(500 10)");
 	top_frames_take(&f, NULL);
 }
 
