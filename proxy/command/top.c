@@ -24,10 +24,11 @@ print_row(const char *at, const struct top_row *r)
 	printf("%s upstream=%s state=%s requests_per_s=%.1f "
 	    "failures_per_s=%.1f first_byte_p99_us=%lld queue_p99_us=%lld "
 	    "waiting=%lld leased=%lld pinned=%lld connecting=%lld idle=%lld "
-	    "open=%lld max=%lld endpoints_up=%lld/%lld\n", at, r->name,
-	    r->state, r->requests_per_s, r->failures_per_s, r->first_us,
-	    r->queue_us, r->waiting, r->leased, r->pinned, r->connecting,
-	    r->idle, r->open, r->max, r->usable, r->endpoints);
+	    "open=%lld max=%lld endpoints_up=%lld/%lld "
+	    "server_errors_per_s=%.1f\n", at, r->name, r->state,
+	    r->requests_per_s, r->failures_per_s, r->first_us, r->queue_us,
+	    r->waiting, r->leased, r->pinned, r->connecting, r->idle, r->open,
+	    r->max, r->usable, r->endpoints, r->errors_per_s);
 }
 
 /* Nothing of the first frame, which has no rates. */

@@ -184,6 +184,8 @@ fill(struct top_row *r, const struct top_frames *f, json_t *u)
 	    field_number(was, "requests_total"));
 	r->failures_per_s = growth(f, was, endpoint_failures(u),
 	    endpoint_failures(was));
+	r->errors_per_s = growth(f, was, field_sum(u, "server_errors_total"),
+	    field_sum(was, "server_errors_total"));
 	count_endpoints(r);
 	r->errs = is_erring(f, r);
 	judge(r);
@@ -248,7 +250,7 @@ weight(const struct top_row *r, enum top_sort by)
 	case SORT_REQUESTS:
 		return r->requests_per_s;
 	case SORT_FAILURES:
-		return r->failures_per_s;
+		return r->failures_per_s + (r->errs ? r->errors_per_s : 0);
 	case SORT_LATENCY:
 		return (double)r->first_us;
 	case SORT_WAITING:

@@ -25,6 +25,7 @@ struct top_row {
 	const char *name, *protocol, *mode, *state;
 	bool        bad;                /* the state wants somebody to look */
 	double      requests_per_s, failures_per_s;
+	double      errors_per_s;       /* that servers answered */
 	long long   first_us, queue_us; /* p99 */
 	long long   waiting, leased, idle, connecting, open, pinned, cap, max;
 	long long   oldest_wait_us, usable, endpoints;

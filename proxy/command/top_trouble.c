@@ -225,16 +225,16 @@ of_limits(struct troubles *t, const struct top_frames *f, const char *group,
 static void
 of_listener(struct troubles *t, const struct top_frames *f, const json_t *l)
 {
-	const json_t *until = json_object_get(l, "certificate_not_after");
-	long long left = (long long)json_integer_value(until) -
-	    (long long)time(NULL);
+	/* 0: has none, or none that is known. */
+	long long until = field_number(l, "certificate_not_after");
+	long long left = until - (long long)time(NULL);
 	char span[SPAN_TEXT];
 
 	of_limits(t, f, "listeners", l);
-	if (json_is_integer(until) && left <= 0)
+	if (until > 0 && left <= 0)
 		add(t, true, "%s: a certificate has expired",
 		    field_text(l, "name"));
-	else if (json_is_integer(until) && left < 14 * DAY_S)
+	else if (until > 0 && left < 14 * DAY_S)
 		add(t, left < 3 * DAY_S, "%s: a certificate expires in %s",
 		    field_text(l, "name"), span_s(left, span));
 }

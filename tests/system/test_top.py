@@ -414,8 +414,8 @@ def without_a_terminal_it_prints_lines():
     for line, name in zip(lines, ("back", "other") * 2):
         check(re.fullmatch(
             r"\d\d:\d\d:\d\d upstream=%s state=ok requests_per_s=\d+\.\d "
-            r"failures_per_s=0\.0 (\w+=\d+ )+endpoints_up=1/1\n" % name,
-            line), "line: %r" % line)
+            r"failures_per_s=0\.0 (\w+=\d+ )+endpoints_up=1/1 "
+            r"server_errors_per_s=0\.0\n" % name, line), "line: %r" % line)
     p.send_signal(signal.SIGTERM)
     eq(p.wait(WAIT), -signal.SIGTERM, "its end")
     j = piped(w, "--json")
