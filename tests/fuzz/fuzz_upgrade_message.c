@@ -3,6 +3,7 @@
  * packet is read within its bounds; what was made is read as it was. And what it
  * says of a client is taken in or refused, at a listener of each protocol whose
  * clients go over; then the client asks, and leaves, and nothing is left of it.
+ * So is what it says of the past.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,9 +16,13 @@
 
 #include <cmocka.h>
 
+#include "proxy/admin/trend.h"
+#include "proxy/slow.h"
 #include "proxy/transfer.h"
 #include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade_message.h"
+#include "proxy/upgrade/upgrade_past.h"
+#include "proxy/upgrade/upgrade_slow.h"
 #include "tests/support/lane_scene.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -65,6 +70,60 @@ take_in(struct place *p, const struct message *m)
 		abort();
 }
 
+/* Points of which there are times already. */
+static void
+take_chart(const struct message *m)
+{
+	json_t *times = json_pack("{s:s,s:i,s:[iii]}", "is", "trend",
+	    "step_s", HISTORY_STEP_S, "at", 1, 2, 3);
+	struct trend *t = trend_new();
+
+	if (t == NULL || times == NULL)
+		abort();
+	trend_take(t, times, NULL, 0);
+	json_decref(times);
+	trend_take(t, m->j, m->raw, m->raw_len);
+	json_decref(trend_json(t));
+	trend_free(t);
+}
+
+static void
+take_window(const struct message *m)
+{
+	struct history *h = history_new();
+	struct view_hist hist = { .all = { .count = 7 } };
+
+	if (h == NULL)
+		abort();
+	history_take(h, m->j, m->raw, m->raw_len);
+	history_times(h, "latency", "web", &hist);
+	history_free(h);
+}
+
+/* Where an earlier weir's state lies, everything is within its bounds. */
+static void
+take_past(const struct message *m)
+{
+	static struct slow slow;
+	struct slow_entry e;
+	struct reload_entry reload;
+
+	if (slow_unpack(m, 1, &e) == 0) {
+		if (e.why >= N_FAILS || e.outcome >= N_OUTCOMES ||
+		    e.waited_for >= SLOW_N_WAITS || e.total_ns < 0 ||
+		    e.at_ns > 1 || memchr(e.request, 0, SLOW_REQUEST) == NULL)
+			abort();
+		slow_add(&slow, &e, 1);
+	}
+	if (past_unpack_reload(m, &reload) == 0) {
+		if (reload.n_texts > RELOADS_TEXTS_MOST)
+			abort();
+		reload_entry_fini(&reload);
+	}
+	take_chart(m);
+	take_window(m);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -81,6 +140,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	(void)message_number(&m, "n", -5, 5, 0);
 	(void)message_text(&m, "t");
+	take_past(&m);
 	for (i = 0; strcmp(m.is, "client") == 0 && i < NELEMS(places); i++)
 		take_in(&places[i], &m);
 	if (message_bound_addr(&m, &addr) == 0 && (addr.len != m.raw_len ||
