@@ -60,7 +60,8 @@ static const struct field fields[] = {
 
 static const struct text_field texts[] = {
 	TEXT(last_error), TEXT(listener), TEXT(upstream), TEXT(endpoint),
-	TEXT(request), TEXT(id), TEXT(trace)
+	TEXT(request), TEXT(id), TEXT(trace), TEXT(user), TEXT(database),
+	TEXT(said)
 };
 
 static const char *
