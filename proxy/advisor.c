@@ -54,23 +54,41 @@ advisor_fini(struct live_upstream *lu)
 }
 
 double
-advisor_take(const struct live_upstream *lu, struct advice *a)
+advisor_window(const struct live_upstream *lu, struct demand_sum *sum)
 {
 	const struct advisor *ad = &lu->advisor;
 	unsigned oldest = ad->n % ADVISOR_STEPS;
 	int64_t from_ns = ad->begun_ns;
-	struct demand_sum sum;
-	double seconds;
 
-	*a = (struct advice){ .known = false };
 	if (lu->conf->pool.span == CONF_SPAN_OWED)
 		return 0;
-	sum_up(lu, &sum);
+	sum_up(lu, sum);
 	if (ad->n >= ADVISOR_STEPS) {
-		demand_sum_less(&sum, &ad->past[oldest]);
+		demand_sum_less(sum, &ad->past[oldest]);
 		from_ns = ad->at_ns[oldest];
 	}
-	seconds = (double)(now_of(lu) - from_ns) / 1e9;
+	return (double)(now_of(lu) - from_ns) / 1e9;
+}
+
+void
+advisor_was_added(struct live_upstream *lu, double seconds)
+{
+	struct advisor *a = &lu->advisor;
+
+	/* What this one remembers is without it. */
+	a->n = 0;
+	a->begun_ns = now_of(lu) - (int64_t)(seconds * 1e9);
+}
+
+double
+advisor_take(const struct live_upstream *lu, struct advice *a)
+{
+	struct demand_sum sum;
+	double seconds = advisor_window(lu, &sum);
+
+	*a = (struct advice){ .known = false };
+	if (seconds <= 0)
+		return 0;
 	advice_make(a, &sum, seconds, (unsigned)lu->conf->pool.max);
 	return a->known ? seconds : 0;
 }

@@ -26,6 +26,12 @@ struct advisor {
 void advisor_look(struct live_upstream *lu);
 void advisor_fini(struct live_upstream *lu);
 
+/* What was wanted of it, and returns in how many seconds; 0: that is not
+   counted. */
+double advisor_window(const struct live_upstream *lu, struct demand_sum *sum);
+/* The same of a weir before this one has been added to its counters. */
+void advisor_was_added(struct live_upstream *lu, double seconds);
+
 /* Returns how many seconds it is by; 0: nothing is known. */
 double advisor_take(const struct live_upstream *lu, struct advice *a);
 

@@ -220,7 +220,7 @@ given(void *arg)
 		admin_dismiss(rt);
 	state_tell(rt, upgrade_say, up);
 	counts_tell(up->counts, rt, upgrade_say, up);
-	past_tell_charts(rt);
+	past_tell_numbers(rt);
 	up->phase = UPGRADE_GOING;
 	upgrade_say(up, json_pack("{s:s,s:I}", "is", "go", "log_dropped",
 	    (json_int_t)writer_dropped(rt->writer) +

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "proxy/admin/admin.h"
+#include "proxy/upgrade/upgrade_demand.h"
 #include "proxy/upgrade/upgrade_parts.h"
 
 enum { ERROR_MOST = 16 * 1024, TEXTS_MOST = 64 * 1024 };
@@ -151,11 +152,12 @@ take_reload(struct runtime *rt, const struct message *m)
 		reloads_put(&rt->reloads, &e);
 }
 
-/* --------------------------------------------------------------------- charts */
+/* -------------------------------------------------------------------- numbers */
 
 void
-past_tell_charts(struct runtime *rt)
+past_tell_numbers(struct runtime *rt)
 {
+	demand_tell(rt, say, rt->upgrade);
 	admin_tell_past(rt, say, rt->upgrade);
 }
 
@@ -167,6 +169,10 @@ past_take(struct runtime *rt, const struct message *m)
 
 	if (strcmp(m->is, "reload") == 0) {
 		take_reload(rt, m);
+		return true;
+	}
+	if (strcmp(m->is, "demand") == 0) {
+		demand_take(rt, m);
 		return true;
 	}
 	for (i = 0; i < NELEMS(charts); i++)

@@ -1,6 +1,6 @@
 /*
- * What there was before an upgrade, to compare with: the last reloads, and what
- * the charts of the dashboard draw. Nothing depends on it: what is too large, or
+ * What there was before an upgrade, to compare with: the last reloads, what the
+ * charts of the dashboard draw, and what advice is made of. Nothing depends on it: what is too large, or
  * there is no memory for, is left out.
  *
  * SPDX-License-Identifier: MIT
@@ -13,8 +13,8 @@
 
 /* The last reloads; there are no more of them until this upgrade is over. */
 void past_tell_reloads(struct runtime *rt);
-/* What the charts draw, as it is now. */
-void past_tell_charts(struct runtime *rt);
+/* What the charts draw, and what advice is made of, as it is now. */
+void past_tell_numbers(struct runtime *rt);
 
 /* Is m one of those? Then it has been taken. */
 bool past_take(struct runtime *rt, const struct message *m);

@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import redis
 from case import WAIT, case, check, eq, run, until
 from redis import RedisServer
+from upgrade import Successive
 from weir import Weir, command, one
 from web import HttpOrigin, answer, ok, once, read_response, request
 from wire import Client
@@ -76,6 +77,19 @@ def what_is_advised_is_what_was_wanted():
                     r"(\d+)\n", w.metrics())
     check(TOGETHER <= int(got[1]) <= 3 * TOGETHER, "metrics: " + got[1])
     w.balanced(o)
+
+
+@case
+def an_upgrade_goes_on_with_what_was_seen():
+    w = Successive(one(meeting(), pool="max = 50;", workers=2))
+    crowd(w)
+    was = advice(w)
+    for _ in range(2):
+        w.upgrade()
+        now = advice(w)
+        for key in ("busy", "holding_us"):
+            eq(now[key], was[key], key)
+        check(now["window_s"] >= was["window_s"], "%r, %r" % (was, now))
 
 
 @case
