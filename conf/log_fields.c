@@ -41,7 +41,7 @@ const struct log_field_row log_field_rows[CONF_N_FIELDS] = {
 	[CONF_FIELD_TLS_VERSION] = { "tls_version",
 	    "TLSv1.3 or the like, where the listener ends TLS" },
 	[CONF_FIELD_SNI] = { "sni",
-	    "there, the server name that the client asked for" },
+	    "TLS: the server name that the client asked for" },
 	[CONF_FIELD_STATUS] = { "status", "HTTP: the answer's status" },
 	[CONF_FIELD_OUTCOME] = { "outcome", "what came of it, as counters say" },
 	[CONF_FIELD_FAILURE] = { "failure", "why it failed" },

@@ -83,7 +83,7 @@ split_request(struct access_line *l, const struct access_words *w)
 	put(&l->word[ACCESS_PATH], at, len, REQUEST_MOST);
 }
 
-/* As the client and this weir have agreed: nothing of what only passes. */
+/* As the client and this weir have agreed. */
 static void
 look_at_tls(struct access_line *l, const struct conn *c)
 {
@@ -128,6 +128,7 @@ gather(struct access_line *l, const struct exchange *x)
 	put(&l->word[ACCESS_TRACE], w.trace, w.trace_len, ID_MOST);
 	put(&l->word[ACCESS_USER], w.user, w.user_len, NAME_MOST);
 	put(&l->word[ACCESS_DATABASE], w.database, w.database_len, NAME_MOST);
+	put(&l->word[ACCESS_SNI], w.sni, w.sni_len, HOST_MOST);
 	put(&l->word[ACCESS_SAID], x->said, x->said != NULL ?
 	    strlen(x->said) : 0, SAID_MOST);
 	if (plan->wants_target)

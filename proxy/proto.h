@@ -40,6 +40,7 @@ struct access_words {
 	const char *trace;   size_t trace_len;   /* that it is part of */
 	const char *user;    size_t user_len;    /* as the client says */
 	const char *database; size_t database_len;
+	const char *sni;     size_t sni_len;     /* of TLS that only passes */
 	bool is_line;           /* request is a request line (RFC 9112 3) */
 };
 

@@ -544,7 +544,7 @@ each_field_says_what_it_is_for(void **state)
 		{ "user", "\"o'hara \\x0a\"", "\"o'hara \\u000a\"" },
 		{ "database", "\"shop\"", "\"shop\"" },
 		{ "tls_version", "-", "\"\"" },
-		{ "sni", "-", "\"\"" },
+		{ "sni", "b.test", "\"b.test\"" },
 		{ "status", "504", "504" },
 		{ "outcome", "5xx", "\"5xx\"" },
 		{ "failure", "stalled", "\"stalled\"" },
@@ -588,6 +588,8 @@ each_field_says_what_it_is_for(void **state)
 	words.user_len = 8;
 	words.database = "shop";
 	words.database_len = 4;
+	words.sni = "b.test";
+	words.sni_len = 6;
 	x.said = "no \"such\"";
 	/* And the time, and one header more than there are rows. */
 	assert_int_equal(NELEMS(forms) + 1, CONF_N_FIELDS + 1);

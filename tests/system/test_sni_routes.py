@@ -7,7 +7,7 @@ import ssl
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from case import case, check, eq, put, run, until
+from case import case, check, eq, put, run, temp_dir, until
 from hello import (DECODE_ERROR, UNRECOGNIZED_NAME, TlsClient, alert, hello_of,
                    records, tls_server, with_extension)
 from origin import Origin, echo, greet
@@ -34,10 +34,11 @@ def teller(name):
     return tls_server(script, name + ".test", alpn=("h2", "imap"))
 
 
-def behind(origins, routes=ROUTES, extra="", workers=1):
+def behind(origins, routes=ROUTES, extra="", workers=1, log=None):
     conf = Conf(workers).listener("front", None, "tcp", extra=routes + extra)
     for name, o in origins.items():
         conf.upstream(name, o)
+    conf.log = log or conf.log
     return Weir(conf)
 
 
@@ -89,12 +90,19 @@ def most_specific_route_wins():
 @case
 def name_of_any_case_finds_its_route():
     o = tellers("rest", "exact")
+    path = os.path.join(temp_dir(), "access.log")
     w = behind(o, 'routes = ( { sni = "api.EXAMPLE.com"; upstream = "exact"; '
-               '}, { upstream = "rest"; } ); ')
+               '}, { upstream = "rest"; } ); ', log='access = "%s"; fields = '
+               '( "sni", "tls_version", "upstream" );' % path)
     hello = hello_of("api.example.com").replace(b"api.example", b"Api.EXAMPLE")
-    front(w).send(hello)
+    c = front(w).send(hello)
     o["exact"].had(1)
     o["rest"].had(0)
+    c.close()
+    w.balanced(*o.values())
+    until(lambda: os.path.getsize(path) > 0, "a line")
+    with open(path, encoding="ascii") as f:
+        eq(f.read(), "api.example.com - exact\n", "the access log")
 
 
 @case

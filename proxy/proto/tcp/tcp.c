@@ -9,6 +9,9 @@
  */
 #include "proxy/proto/tcp/tcp.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "net/hello.h"
 #include "proxy/route.h"
 #include "proxy/tunnel.h"
@@ -18,6 +21,7 @@ enum { AHEAD_MOST = 64 * 1024 };
 
 struct tcp_exchange {
 	struct hello_reader reader;
+	char *sni;                      /* for the log; NULL = none is known */
 	bool waits;                     /* for the ClientHello, to be routed */
 	bool tls;                       /* one has come: the client knows what
 					   an alert is */
@@ -54,8 +58,11 @@ route_tls(struct exchange *x)
 
 	if (hello_read(&tcp_of(x)->reader, &x->s->conn.in, &hello) < 0)
 		exchange_fail(x, FAIL_BAD_REQUEST);
-	else
+	else {
+		if (hello.name[0] != '\0')
+			tcp_of(x)->sni = strdup(hello.name);
 		route(x, &hello);
+	}
 }
 
 static void
@@ -206,6 +213,20 @@ tcp_upstream_late(struct upconn *u, struct exchange *x)
 	tunnel_late(x);
 }
 
+static void
+tcp_words(const struct exchange *x, struct access_words *w)
+{
+	w->sni = tcp_of(x)->sni;
+	w->sni_len = w->sni != NULL ? strlen(w->sni) : 0;
+}
+
+static void
+exchange_fini(struct exchange *x)
+{
+	free(tcp_of(x)->sni);
+	tcp_of(x)->sni = NULL;
+}
+
 /* The client was cut off: so is the server, in the way it will understand. */
 static void
 tcp_drop(struct upconn *u, struct exchange *x)
@@ -228,7 +249,8 @@ static const struct front_ops tcp_front = {
 	.bytes = tcp_bytes,
 	.drained = tcp_drained,
 	.fail = tcp_fail,
-	.late = tcp_client_late
+	.late = tcp_client_late,
+	.words = tcp_words
 };
 
 static const struct back_ops tcp_back = {
@@ -254,5 +276,6 @@ const struct proto proto_tcp = {
 	.back = &tcp_back,
 	.peer = &tcp_peer,
 	.exchange_size = sizeof(struct tcp_exchange),
-	.exchange_zeroed = sizeof(struct tcp_exchange)
+	.exchange_zeroed = sizeof(struct tcp_exchange),
+	.exchange_fini = exchange_fini
 };

@@ -44,7 +44,7 @@ static const struct slow_entry an_entry = {
 	.pool = { 1, 2, 3, 4, 5, 6, 7, 8, 9, INT64_MAX, 11, 12, 13 },
 	.last_error = "refused", .listener = "web", .upstream = "app",
 	.endpoint = "a:1", .request = "GET /\xff", .id = "i", .trace = "t",
-	.user = "u", .database = "d", .said = "no"
+	.user = "u", .database = "d\xff", .said = "no"
 };
 
 static void
