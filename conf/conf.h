@@ -533,6 +533,11 @@ void conf_missing(const struct conf *c, struct conf_errors *missing);
    those in whose path it is, false when there is none. */
 bool conf_help(FILE *out, const struct conf_proto *const *protos,
     const char *word);
+/* Likewise: {"keys": [{"key": path, "kind", "default", where there is one,
+   "help"}, ...], "fields": [{"name", "help"}, ...]}, those of the access log;
+   empty for false. */
+bool conf_help_json(FILE *out, const struct conf_proto *const *protos,
+    const char *word);
 
 /*
  * The running configuration as libconfig-like JSON text: defaults filled in,

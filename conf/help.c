@@ -1,5 +1,5 @@
 /*
- * `weir -h config`: every row of every table, as text.
+ * `weir -h config`: every row of every table, as text or as JSON.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,6 +12,7 @@
 #include "conf/rate.h"
 #include "conf/schema.h"
 #include "conf/value.h"
+#include "net/escape.h"
 
 #define WIDTH 79
 #define INDENT 6
@@ -107,6 +108,9 @@ default_add(char *out, size_t size, const char *before,
 	size_t n = strlen(out);
 	const char *quote = is_quoted(k, def) ? "\"" : "";
 
+	if (n == 0)
+		before += strspn(before, ", ");
+
 	snprintf(out + n, size - n, "%s%s%s%s", before, quote, def, quote);
 }
 
@@ -128,12 +132,11 @@ defaults_print(const struct conf_key *k, const char *prefix,
 		const char *def = schema_default(k, prefix, protos[i]);
 		char before[80];
 
-		snprintf(before, sizeof(before), "%s%.60s ", i == 0 ?
-		    "; default: " : ", ", protos[i]->name);
+		snprintf(before, sizeof(before), ", %.60s ", protos[i]->name);
 		default_add(out, size, before, k, def == NULL ? "none" : def);
 	}
 	if (!varies && k->def != NULL)
-		default_add(out, size, "; default: ", k,
+		default_add(out, size, "", k,
 		    schema_default(k, prefix, protos[0]));
 }
 
@@ -145,7 +148,8 @@ key_print(FILE *out, const struct conf_key *key, const char *prefix,
 
 	kind_print(key, kind);
 	defaults_print(key, prefix, protos, defaults, sizeof(defaults));
-	snprintf(line, sizeof(line), "%s (%s%s)", key->name, kind, defaults);
+	snprintf(line, sizeof(line), "%s (%s%s%s)", key->name, kind,
+	    defaults[0] != '\0' ? "; default: " : "", defaults);
 	paragraph(out, line, 2);
 	paragraph(out, key->help, INDENT);
 }
@@ -153,6 +157,7 @@ key_print(FILE *out, const struct conf_key *key, const char *prefix,
 /* What is printed: rows of whose path word is a part. */
 struct choice {
 	FILE *out;
+	bool json;
 	const char *word;               /* NULL = all */
 	bool any;                       /* something has been */
 };
@@ -183,6 +188,36 @@ is_chosen(const struct choice *c, const char *path, const char *name)
 	return strcasestr(plain, word) != NULL;
 }
 
+/* ,"name":"text"; the texts are weir's own, and short. */
+static void
+member(FILE *out, const char *before, const char *name, const char *text)
+{
+	char escaped[ESCAPE_GROWTH * 1024];
+	char *end = escape_json(escaped, text, strnlen(text, 1024));
+
+	fprintf(out, "%s\"%s\":\"%.*s\"", before, name,
+	    (int)(end - escaped), escaped);
+}
+
+static void
+key_json(struct choice *c, const char *path, const struct conf_key *key,
+    const char *prefix, const struct conf_proto *const *protos)
+{
+	char kind[VALUE_WHY_MAX], defaults[512], all[256];
+
+	kind_print(key, kind);
+	defaults_print(key, prefix, protos, defaults, sizeof(defaults));
+	snprintf(all, sizeof(all), "%s%s%s", path, *path != '\0' ? "." : "",
+	    key->name);
+	member(c->out, c->any ? ",{" : "{", "key", all);
+	member(c->out, ",", "kind", kind);
+	if (defaults[0] != '\0')
+		member(c->out, ",", "default", defaults);
+	member(c->out, ",", "help", key->help);
+	putc('}', c->out);
+	c->any = true;
+}
+
 static void
 title(struct choice *c, const char *path, const char *help)
 {
@@ -196,13 +231,17 @@ section(struct choice *c, const char *path, const char *prefix,
     const char *help, const struct conf_key *keys,
     const struct conf_proto *const *protos)
 {
-	bool begun = c->word == NULL;
+	bool begun = c->word == NULL && !c->json;
 
 	if (begun)
 		title(c, path, help);
 	for (; keys != NULL && keys->name != NULL; keys++) {
 		if (!is_chosen(c, path, keys->name))
 			continue;
+		if (c->json) {
+			key_json(c, path, keys, prefix, protos);
+			continue;
+		}
 		if (!begun)
 			title(c, path, help);
 		begun = true;
@@ -242,20 +281,51 @@ own_section(struct choice *c, const struct conf_proto *p, const char *where,
 	section(c, path, p->name, help, keys, only);
 }
 
+static void
+sections(struct choice *c, const struct conf_proto *const *protos)
+{
+	const struct schema_section *s;
+
+	for (s = schema_sections; s->path != NULL; s++)
+		section(c, s->path, s->prefix, s->help, s->keys, protos);
+	for (; *protos != NULL; protos++) {
+		own_section(c, *protos, "listeners[]",
+		    (*protos)->listener_keys);
+		own_section(c, *protos, "upstreams[]",
+		    (*protos)->upstream_keys);
+	}
+}
+
+bool
+conf_help_json(FILE *out, const struct conf_proto *const *protos,
+    const char *word)
+{
+	struct choice c = { .out = out, .word = word, .json = true };
+	bool any = false;
+
+	fputs("{\"keys\":[", out);
+	sections(&c, protos);
+	fputs("],\"fields\":[", out);
+	for (size_t i = 0; i < CONF_N_FIELDS; i++) {
+		const struct log_field_row *row = &log_field_rows[i];
+
+		if (!is_chosen(&c, "log.fields", row->name))
+			continue;
+		member(out, any ? ",{" : "{", "name", row->name);
+		member(out, ",", "help", row->help);
+		putc('}', out);
+		any = true;
+	}
+	fputs("]}\n", out);
+	return any || c.any;
+}
+
 bool
 conf_help(FILE *out, const struct conf_proto *const *protos, const char *word)
 {
 	struct choice c = { .out = out, .word = word };
-	const struct schema_section *s;
 
-	for (s = schema_sections; s->path != NULL; s++)
-		section(&c, s->path, s->prefix, s->help, s->keys, protos);
-	for (; *protos != NULL; protos++) {
-		own_section(&c, *protos, "listeners[]",
-		    (*protos)->listener_keys);
-		own_section(&c, *protos, "upstreams[]",
-		    (*protos)->upstream_keys);
-	}
+	sections(&c, protos);
 	fields_section(&c);
 	if (word != NULL)
 		return c.any;

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "conf/value.h"
 #include "net/log.h"
 #include "proxy/command/check.h"
 #include "proxy/command/client.h"
@@ -57,13 +58,21 @@ static const char usage_text[] =
 "usage: weir [-c FILE] [-t] [COMMAND ...]\n"
 "\n"
 "  weir                     run in the foreground (" DEFAULT_PATH ")\n"
-"  weir -t                  check the file, as `weir check`\n"
-"  weir check [--offline] [--json]\n"
-"                           check the file and warn of what may hurt\n"
-"  weir run [--timeout 60s] [--stop-timeout 20s] [--anyway] -- COMMAND\n"
-"                           an application with weir: started when the pools\n"
-"                           are warm, stopped first\n"
-"  weir demo                run with a built-in configuration and origin\n"
+"  weir -t                  check the file, as `weir check`\n";
+
+enum { OWN_COLUMN = 27, CLIENT_COLUMN = 40 };
+
+/* Those that are not of a running weir. */
+static const struct client_help own[] = {
+	{ "check", "[--offline] [--json]", "check the file and warn of what "
+	    "may hurt" },
+	{ "run", "[--timeout 60s] [--stop-timeout 20s] [--anyway] -- COMMAND",
+	    "an application with weir: started when the pools are warm, "
+	    "stopped first" },
+	{ "demo", "", "run with a built-in configuration and origin" }
+};
+
+static const char usage_more[] =
 "  weir -h [COMMAND]        this help; how a command is used\n"
 "  weir -h config [WORD]    all keys of the configuration file, or those with it\n"
 "  weir -V                  version\n"
@@ -74,6 +83,7 @@ static const char usage_text[] =
 static const char usage_end[] =
 "\n"
 "  -c FILE        the configuration file\n"
+"  --json         what is asked for as JSON, and what goes wrong, too\n"
 "  --admin ADDR   the admin port of the running weir; otherwise as in the file\n"
 "\n"
 "Signals: HUP reload, TERM and QUIT drain and end (a second one at once),\n"
@@ -105,10 +115,31 @@ wants_json(int argc, char **argv)
 	return false;
 }
 
+/* --json before the command is the command's; help and versions have it from
+   o->json, and that which runs in the foreground has none. */
+static int
+place_json(struct options *o, char *json)
+{
+	int i, n = 0;
+
+	if (o->help || o->version) {
+		for (i = 0; i < o->n_rest; i++)
+			if (strcmp(o->rest[i], "--json") != 0)
+				o->rest[n++] = o->rest[i];
+		o->n_rest = n;
+		o->rest[n] = NULL;
+	} else if (json != NULL && o->n_rest > 0)
+		o->rest[o->n_rest++] = json;
+	else if (json != NULL && !o->test)
+		return usage_error(o, "unknown option %s", json);
+	return 0;
+}
+
 /* Options may stand before or behind the command; the command reads its own. */
 static int
 parse(int argc, char **argv, struct options *o)
 {
+	char *json = NULL;
 	int i;
 
 	o->path = NULL;
@@ -134,12 +165,14 @@ parse(int argc, char **argv, struct options *o)
 		    strcmp(o->rest[0], "run") == 0) {
 			o->after = argv + i + 1;
 			break;
-		} else if (a[0] == '-' && a[1] != '\0' && o->n_rest == 0)
+		} else if (strcmp(a, "--json") == 0 && o->n_rest == 0)
+			json = argv[i];
+		else if (a[0] == '-' && a[1] != '\0' && o->n_rest == 0)
 			return usage_error(o, "unknown option %s", a);
 		else
 			o->rest[o->n_rest++] = argv[i];
 	}
-	return 0;
+	return place_json(o, json);
 }
 
 /* As many descriptors as are permitted, before anybody looks at the number. */
@@ -171,34 +204,87 @@ fill_standard_descriptors(void)
 
 /* -------------------------------------------------------------------- help */
 
-/* Of the commands that are none of a running weir: their lines above. */
+/* Of all commands. */
 static bool
-own_usage(const char *command)
+help_at(size_t i, struct client_help *row)
 {
-	char begin[64];
-	const char *at, *end;
-
-	snprintf(begin, sizeof(begin), "\n  weir %.40s ", command);
-	at = strstr(usage_text, begin);
-	if (at == NULL)
-		return false;
-	/* With the lines behind it that belong to it. */
-	for (end = at + 1; *end != '\0' && *end != '\n';
-	    end += strcspn(end, "\n") + 1)
-		if (end > at + 1 && strncmp(end, "    ", 4) != 0)
-			break;
-	printf("usage:\n%.*s", (int)(end - at - 1), at + 1);
+	if (i >= NELEMS(own))
+		return client_help_at(i - NELEMS(own), row);
+	*row = own[i];
 	return true;
 }
 
+static void
+help_all(void)
+{
+	struct client_help row;
+	size_t i;
+
+	fputs(usage_text, stdout);
+	for (i = 0; i < NELEMS(own); i++)
+		client_help_print(stdout, &own[i], OWN_COLUMN);
+	fputs(usage_more, stdout);
+	for (i = 0; client_help_at(i, &row); i++)
+		client_help_print(stdout, &row, CLIENT_COLUMN);
+	fputs(usage_end, stdout);
+}
+
+static bool
+help_command(const struct options *o, const char *name)
+{
+	struct client_help row;
+	size_t i;
+
+	for (i = 0; help_at(i, &row); i++)
+		if (strcmp(row.name, name) == 0)
+			break;
+	if (!help_at(i, &row))
+		return false;
+	if (o->json)
+		client_usage_json(&row);
+	else
+		client_usage_print(stdout, &row, i >= NELEMS(own));
+	return true;
+}
+
+/* There is no command of that name, as fmt says. */
+static int
+unknown_command(const struct options *o, const char *fmt, const char *name)
+{
+	struct nearest near = { .word = name };
+	struct client_help row;
+	char text[256];
+	size_t i;
+
+	for (i = 0; help_at(i, &row); i++)
+		nearest_try(&near, row.name);
+	snprintf(text, sizeof(text), "%.100s%s%s%s", name, near.best != NULL ?
+	    " (did you mean \"" : "", near.best != NULL ? near.best : "",
+	    near.best != NULL ? "\"?)" : "");
+	(void)usage_error(o, fmt, text);
+	return EXIT_USAGE;
+}
+
+/* Of none nothing is said but what is wrong. */
 static int
 help_config(const struct options *o, const char *word)
 {
-	if (conf_help(stdout, proto_table, word))
-		return EXIT_OK;
-	(void)usage_error(o, "no key of the configuration has %s in its path",
-	    word);
-	return EXIT_USAGE;
+	bool (*print)(FILE *, const struct conf_proto *const *, const char *) =
+	    o->json ? conf_help_json : conf_help;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	bool any = out != NULL && print(out, proto_table, word);
+
+	if (out == NULL || fclose(out) != 0)
+		(void)usage_error(o, "%s", "out of memory");
+	else if (any)
+		fwrite(text, 1, len, stdout);
+	else
+		(void)usage_error(o, "no key of the configuration has %s in "
+		    "its path", word);
+	free(text);
+	return any ? EXIT_OK : EXIT_USAGE;
 }
 
 static int
@@ -206,21 +292,31 @@ help(const struct options *o)
 {
 	const char *topic = o->n_rest > 0 ? o->rest[0] : NULL;
 
-	if (topic == NULL) {
-		fputs(usage_text, stdout);
-		client_help(stdout);
-		fputs(usage_end, stdout);
+	if (topic == NULL && o->json)
+		client_help_json(help_at);
+	else if (topic == NULL)
+		help_all();
+	if (topic == NULL)
 		return EXIT_OK;
-	}
 	if (strcmp(topic, "config") == 0 && o->n_rest <= 2)
 		return help_config(o, o->rest[1]);
 	if (strcmp(topic, "config") == 0)
 		(void)usage_error(o, "-h config does not expect %s", o->rest[2]);
-	else if (client_usage(stdout, topic) || own_usage(topic))
+	else if (help_command(o, topic))
 		return EXIT_OK;
 	else
-		(void)usage_error(o, "there is no help on %s", topic);
+		return unknown_command(o, "there is no help on %s", topic);
 	return EXIT_USAGE;
+}
+
+static int
+version(const struct options *o)
+{
+	if (o->json)
+		client_version_json();
+	else
+		version_print(stdout);
+	return EXIT_OK;
 }
 
 /* -------------------------------------------------------------------- checking */
@@ -507,10 +603,9 @@ main(int argc, char **argv)
 	command = o.n_rest > 0 ? o.rest[0] : NULL;
 	if (o.help)
 		status = help(&o);
-	else if (o.version) {
-		version_print(stdout);
-		status = EXIT_OK;
-	} else if (o.test || (command != NULL && strcmp(command, "check") == 0))
+	else if (o.version)
+		status = version(&o);
+	else if (o.test || (command != NULL && strcmp(command, "check") == 0))
 		status = check(&o, path);
 	else if (command == NULL)
 		status = run(&service);
@@ -521,10 +616,8 @@ main(int argc, char **argv)
 	else if (client_has(command))
 		status = client_run(command, o.n_rest - 1, o.rest + 1, o.path,
 		    o.admin);
-	else {
-		(void)usage_error(&o, "unknown command %s", command);
-		status = EXIT_USAGE;
-	}
+	else
+		status = unknown_command(&o, "unknown command %s", command);
 	free(o.rest);
 	return written(status);
 }

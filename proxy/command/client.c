@@ -14,6 +14,7 @@
 #include "proxy/proto.h"
 
 enum { WAIT_MS = 60 * 1000, UPGRADE_MS = 2 * WAIT_MS, STOP_MS = 10 * 60 * 1000 };
+enum { HELP_WIDTH = 80 };
 
 struct command {
 	const char *name;
@@ -101,38 +102,62 @@ find(const char *name)
 }
 
 bool
-client_usage(FILE *out, const char *command)
-{
-	const struct command *c = find(command);
-
-	if (c == NULL)
-		return false;
-	fprintf(out, "usage: weir [-c FILE | --admin ADDR] %s %s\n    %s\n",
-	    c->name, c->usage, c->help);
-	return true;
-}
-
-bool
 client_has(const char *command)
 {
 	return find(command) != NULL;
 }
 
-void
-client_help(FILE *out)
+/* -------------------------------------------------------------------- help */
+
+bool
+client_help_at(size_t i, struct client_help *row)
 {
-	size_t i;
+	if (i >= NELEMS(commands))
+		return false;
+	*row = (struct client_help){ commands[i].name, commands[i].usage,
+	    commands[i].help };
+	return true;
+}
 
-	for (i = 0; i < NELEMS(commands); i++) {
-		const struct command *c = &commands[i];
-		int wide = fprintf(out, "  weir %s %s", c->name, c->usage);
+/* Words from the column on; at is where the line stands. */
+static void
+put_words(FILE *out, const char *text, int at, int column)
+{
+	while (*text != '\0') {
+		int n = (int)strcspn(text, " ");
 
-		if (wide > 38)
-			fprintf(out, "\n%*s", 40, "");
-		else
-			fprintf(out, "%*s", 40 - wide, "");
-		fprintf(out, "%s\n", c->help);
+		if (at > column && at + 1 + n > HELP_WIDTH) {
+			putc('\n', out);
+			at = 0;
+		}
+		at += at < column ? fprintf(out, "%*s", column - at, "") :
+		    at > column ? fprintf(out, " ") : 0;
+		at += fprintf(out, "%.*s", n, text);
+		text += n;
+		text += strspn(text, " ");
 	}
+	putc('\n', out);
+}
+
+void
+client_help_print(FILE *out, const struct client_help *row, int column)
+{
+	int at = fprintf(out, "  weir %s%s%s", row->name,
+	    *row->usage != '\0' ? " " : "", row->usage);
+
+	if (at + 2 > column) {
+		putc('\n', out);
+		at = 0;
+	}
+	put_words(out, row->help, at, column);
+}
+
+void
+client_usage_print(FILE *out, const struct client_help *row, bool of_running)
+{
+	fprintf(out, "usage: weir %s%s%s%s\n    %s\n", of_running ?
+	    "[-c FILE | --admin ADDR] " : "[-c FILE] ", row->name,
+	    *row->usage != '\0' ? " " : "", row->usage, row->help);
 }
 
 /* ------------------------------------------------------------ command line */

@@ -8,6 +8,7 @@
 #define PROXY_COMMAND_CLIENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 /* Exit statuses, as of all of weir. */
@@ -19,11 +20,27 @@ void client_error_json(const char *text);
 /* Is it one of these commands? */
 bool client_has(const char *command);
 
-/* A line for each command, for `weir -h`. */
-void client_help(FILE *out);
+/* What `weir -h` says of a command. */
+struct client_help {
+	const char *name;
+	const char *usage;              /* behind the name */
+	const char *help;
+};
 
-/* How one of them is used; false = there is no such command. */
-bool client_usage(FILE *out, const char *command);
+/* That of these commands at index i, in the order people read them; false: there
+   are no more. */
+bool client_help_at(size_t i, struct client_help *row);
+
+/* Its lines in a list of them, what it does from that column on; and how one of
+   a running weir (-c or --admin says which) is used, or another. */
+void client_help_print(FILE *out, const struct client_help *row, int column);
+void client_usage_print(FILE *out, const struct client_help *row,
+    bool of_running);
+
+/* With --json: all that at() has, until it is false; one; what `weir -V` says. */
+void client_help_json(bool (*at)(size_t i, struct client_help *row));
+void client_usage_json(const struct client_help *row);
+void client_version_json(void);
 
 /*
  * Run a command to its end and return the exit status. argv are the words after

@@ -11,6 +11,7 @@
 
 #include "proxy/command/client.h"
 #include "proxy/command/commands.h"
+#include "proxy/version.h"
 
 void
 command_print(const json_t *j)
@@ -35,6 +36,38 @@ void
 client_error_json(const char *text)
 {
 	print(json_pack("{s:s}", "error", text));
+}
+
+static json_t *
+of_help(const struct client_help *row)
+{
+	return json_pack("{s:s, s:s, s:s}", "name", row->name, "usage",
+	    row->usage, "help", row->help);
+}
+
+void
+client_usage_json(const struct client_help *row)
+{
+	print(of_help(row));
+}
+
+void
+client_help_json(bool (*at)(size_t i, struct client_help *row))
+{
+	json_t *all = json_array();
+	struct client_help row;
+	size_t i;
+
+	for (i = 0; at(i, &row); i++)
+		(void)json_array_append_new(all, of_help(&row));
+	print(json_pack("{s:s, s:o}", "version", WEIR_VERSION, "commands",
+	    all));
+}
+
+void
+client_version_json(void)
+{
+	print(version_json());
 }
 
 int

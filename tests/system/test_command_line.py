@@ -68,6 +68,42 @@ def help_on_some_of_it():
 
 
 @case
+def version_and_help_as_json():
+    text = prints(0, argv=["-V"]).stdout
+    for argv in (["-V", "--json"], ["--json", "--version"]):
+        said = json.loads(prints(0, argv=argv).stdout)
+        for name, version in said["libraries"].items():
+            check("%s %s" % (name, version) in text, name)
+        eq("weir %s\n" % said["version"] + "kernel TLS %s\n" %
+           said["kernel_tls"], re.sub(r"libev.*\n", "", text), "of -V")
+    text = prints(0, argv=["-h"]).stdout
+    said = json.loads(prints(0, argv=["--json", "-h"]).stdout)
+    eq([c["name"] for c in said["commands"]],
+       re.findall(r"^  weir ([a-z]+)", text, re.M), "commands")
+    for c in said["commands"]:
+        line = ("  weir %s %s" % (c["name"], c["usage"])).rstrip()
+        check(line in text and c["help"] in " ".join(text.split()), c)
+    for argv in (["-h", "run"], ["run", "-h"], ["demo", "--help"]):
+        row = json.loads(prints(0, argv=[*argv, "--json"]).stdout)
+        check(row in said["commands"], row)
+    said = json.loads(prints(0, argv=["-h", "config", "--json"]).stdout)
+    rows = {k["key"]: k for k in said["keys"]}
+    check(len(rows) == len(said["keys"]) > 200, "keys")
+    eq(rows["log.level"], {
+        "key": "log.level", "kind": '"error", "warn", "info" or "debug"',
+        "default": '"info"', "help": "least important line that is written"},
+       "a key")
+    check("default" not in rows["upstreams[].redis.user"], "without one")
+    check("request_id" in [f["name"] for f in said["fields"]], "fields")
+    said = json.loads(prints(0, argv=["-h", "config", "--json",
+                                      "fields.first"]).stdout)
+    eq((said["keys"], len(said["fields"])), ([], 1), "with a word")
+    for argv in (["--json"], ["-h", "config", "nonsense", "--json"],
+                 ["-h", "config", "a", "b", "--json"]):
+        check(json.loads(prints(USAGE, argv=argv).stdout)["error"], argv)
+
+
+@case
 def mistakes_in_usage_exit_2():
     for argv, word in ((["--nonsense"], "nonsense"), (["-Z"], "Z"),
                        (["-c"], "-c"), (["nonsense"], "nonsense"),
@@ -77,6 +113,8 @@ def mistakes_in_usage_exit_2():
                        (["-h", "config", "pool", "nonsense"], "nonsense"),
                        (["wait", "--for", "tea"], "tea"),
                        (["wait", "--timeout", "soon"], "soon"),
+                       (["statz"], '(did you mean "stats"?)'),
+                       (["-h", "chek"], '(did you mean "check"?)'),
                        (["--admin", "nowhere", "stats"], "nowhere")):
         r = prints(USAGE, word, argv=argv)
         eq(r.stdout, "", "stdout of weir %s" % argv)
