@@ -44,8 +44,10 @@ static const struct row rows[] = {
 	    AT "connections.max: is a group, expected a number such as 10 or "
 	    "\"off\"" },
 	{ ROW_LISTENER, "limits = { connections = { max = 5; burst = 5; }; };",
-	    AT "connections: unknown key \"burst\", expected one of max, "
-	    "shadow" },
+	    AT "connections: unknown key \"burst\", it belongs to "
+	    "listeners[].limits.request_rate or "
+	    "listeners[].limits.bandwidth_per_client or "
+	    "upstreams[].limits.request_rate; expected one of max, shadow" },
 	{ ROW_LISTENER, "limits = { connections = { max = 5; shadw = true; }; "
 	    "};", AT "connections: unknown key \"shadw\", did you mean "
 	    "\"shadow\"?" },
@@ -99,8 +101,9 @@ static const struct row rows[] = {
 	{ ROW_LISTENER, "limits = { request_rate = { rate = \"off\"; burst = "
 	    "10000000; }; };", "" },
 	{ ROW_LISTENER, "limits = { request_rate = { rate = \"5/s\"; wait = "
-	    "\"1s\"; }; };", AT "request_rate: unknown key \"wait\", expected "
-	    "one of rate, burst, shadow" },
+	    "\"1s\"; }; };", AT "request_rate: unknown key \"wait\", it "
+	    "belongs to upstreams[].limits.request_rate; expected one of rate, "
+	    "burst, shadow" },
 	{ ROW_LISTENER, "limits = { connection_rate = { rate = 5; brust = 5; "
 	    "}; connection_rate_per_client = 7; request_rate_per_client = { "
 	    "shadow = 1; }; };",
@@ -189,8 +192,8 @@ static const struct row upstream_rows[] = {
 	    BAD ".retry_after: \"2s\" is not understood, expected true or "
 	    "false" },
 	{ ROW_UPSTREAM, "limits = { connections = 5; };",
-	    BAD ": unknown key \"connections\", expected one of request_rate, "
-	    "retry_after" },
+	    BAD ": unknown key \"connections\", it belongs to "
+	    "listeners[].limits; expected one of request_rate, retry_after" },
 	{ ROW_UPSTREAM, "limits = 5;",
 	    BAD ": is a number, expected a group: { key = value; ... }" },
 	{ ROW_UPSTREAM, "retry_after = true;",

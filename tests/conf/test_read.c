@@ -5,6 +5,9 @@
  */
 #include "tests/conf/rows.h"
 
+#define KEYS "workers, drain_delay, drain_timeout, user, group, max_memory, " \
+	"dns, admin, log, security, watchdog, listeners, upstreams"
+
 static const struct row rows[] = {
 	{ ROW_FILE, "",
 	    "weir.conf:1: listeners: there are none, expected at least one: "
@@ -29,9 +32,17 @@ static const struct row rows[] = {
 	{ ROW_TOP, "worker = 1;",
 	    "weir.conf:1: unknown key \"worker\", did you mean \"workers\"?" },
 	{ ROW_TOP, "frobnicate = 1;",
-	    "weir.conf:1: unknown key \"frobnicate\", expected one of "
-	    "workers, drain_delay, drain_timeout, user, group, max_memory, "
-	    "dns, admin, log, security, watchdog, listeners, upstreams" },
+	    "weir.conf:1: unknown key \"frobnicate\", expected one of " KEYS },
+	{ ROW_TOP, "trusted = ( );",
+	    "weir.conf:1: unknown key \"trusted\", it belongs to "
+	    "listeners[].http; expected one of " KEYS },
+	{ ROW_TOP, "max = 1;",
+	    "weir.conf:1: unknown key \"max\", it belongs to "
+	    "listeners[].limits.connections or upstreams[].endpoints[] or "
+	    "upstreams[].pool; expected one of " KEYS },
+	/* At home in too many places to name them. */
+	{ ROW_TOP, "shadow = true;",
+	    "weir.conf:1: unknown key \"shadow\", expected one of " KEYS },
 	{ ROW_TOP, "max_memory = 1;",
 	    "weir.conf:1: max_memory: 1 has no unit, expected a size such as "
 	    "\"16KiB\" or \"off\"" },
