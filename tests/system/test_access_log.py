@@ -773,7 +773,7 @@ def logins_say_whose_they_are_and_why_they_are_refused():
          "wrong password"),
         (login % ("app", "no\\x20where"), "app", "no where", "failed",
          "login_refused", o.address,
-         '3D000 database " [2J\u009b" does not exist'),
+         '3D000 database " [2J  " does not exist'),
         (login % ("app", "shop"), "app", "shop", "done", "", o.address, ""),
         ("", "app", "shop", "done", "", o.address, "")], "lines")
     for line in lines(path):
