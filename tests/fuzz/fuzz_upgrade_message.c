@@ -23,6 +23,7 @@
 #include "proxy/upgrade/upgrade_message.h"
 #include "proxy/upgrade/upgrade_past.h"
 #include "proxy/upgrade/upgrade_slow.h"
+#include "proxy/why.h"
 #include "tests/support/lane_scene.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -107,6 +108,7 @@ take_past(const struct message *m)
 	static struct slow slow;
 	struct slow_entry e;
 	struct reload_entry reload;
+	char said[WHY_TEXT];
 
 	if (slow_unpack(m, 1, &e) == 0) {
 		if (e.why >= N_FAILS || e.outcome >= N_OUTCOMES ||
@@ -114,6 +116,7 @@ take_past(const struct message *m)
 		    e.at_ns > 1 || memchr(e.request, 0, SLOW_REQUEST) == NULL)
 			abort();
 		slow_add(&slow, &e, 1);
+		why_say(why_rule(&e), &e, said);
 	}
 	if (past_unpack_reload(m, &reload) == 0) {
 		if (reload.n_texts > RELOADS_TEXTS_MOST)
