@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/escape.h"
 #include "proxy/runtime.h"
 
 const char *const slow_wait_names[SLOW_N_WAITS] = {
@@ -115,21 +116,6 @@ slow_request(const char *request, size_t len, char *out)
 		strcat(out, "?...");
 }
 
-/* It comes from a server, and goes to a terminal. In UTF-8 there are control
-   characters beyond ASCII, too: U+0080 to U+009F. */
-static void
-copy_said(char out[SLOW_SAID], const char *said)
-{
-	unsigned char *at;
-
-	copy_text(out, SLOW_SAID, said, strlen(said));
-	for (at = (unsigned char *)out; *at != '\0'; at++)
-		if (*at < ' ' || *at == 0x7f)
-			*at = ' ';
-		else if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
-			at[0] = at[1] = ' ';
-}
-
 static void
 copy_words(struct slow_entry *e, const struct exchange *x)
 {
@@ -148,8 +134,10 @@ copy_words(struct slow_entry *e, const struct exchange *x)
 	copy_text(e->user, sizeof(e->user), words.user, words.user_len);
 	copy_text(e->database, sizeof(e->database), words.database,
 	    words.database_len);
+	/* It comes from a server, and goes to a terminal. */
 	if (x->said != NULL)
-		copy_said(e->said, x->said);
+		copy_text(e->said, sizeof(e->said), x->said, strlen(x->said));
+	escape_tame(e->said);
 }
 
 /* Of what is left of the whole. */
