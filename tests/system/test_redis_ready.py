@@ -73,6 +73,22 @@ def nor_is_one_in_protected_mode():
 
 
 @case
+def one_that_is_known_to_serve_is_not_asked_again():
+    """Whoever watches it (MONITOR) would see that."""
+    o = RedisOrigin()
+    w = start(o)
+    ready(w)
+    w.wait_pool(idle=2)
+    asked = o.asked("PING")
+    check(asked >= 1, "PINGs")
+    c = Client(w.conf.ports["front"])
+    c.ask("SUBSCRIBE", "a")         # another is kept warm in its place
+    w.wait_pool(idle=2, open=3)
+    eq(o.asked("PING"), asked, "PINGs")
+    c.close()
+
+
+@case
 def one_that_is_loading_is_waited_for():
     loaded = threading.Event()
     sick = Error("LOADING Redis is loading the dataset in memory")
