@@ -82,7 +82,7 @@ def one_that_is_known_to_serve_is_not_asked_again():
     w.wait_pool(idle=2)
 
     def asked():
-        return re.findall(r"cmdstat_ping:calls=(\d+)",
+        return re.findall(rb"cmdstat_ping:calls=(\d+)",
                           server.client().ask("INFO", "commandstats"))
     before = asked()
     eq(len(before), 1, "PINGs")
