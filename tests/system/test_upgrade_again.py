@@ -215,6 +215,8 @@ def refused(number):
             s.connect(("127.0.0.1", number))
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            return False        # its door was being closed
         return False
 
 
