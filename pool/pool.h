@@ -77,6 +77,8 @@ struct site {
 	bool was_usable;                /* when the pool last looked, or it was
 					   new */
 	bool came_back;                 /* it had not been, but now is */
+	bool proven;                    /* a connection was asked, and serves us;
+					   none was turned away since */
 };
 
 /* Why a connection was closed other than by its lease's own end. */

@@ -466,6 +466,7 @@ upconn_turned_away(struct upconn *u, const char *said)
 	/* Who was to be kept warm is not tried again at once. */
 	if (u->opener == NULL)
 		upkeep_failed(u->shelf->site);
+	u->shelf->site->proven = false;
 	upconn_give_up(u, REFUSAL_LOGIN, 0, said);
 }
 

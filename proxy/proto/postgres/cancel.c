@@ -376,16 +376,23 @@ rested(struct deadline *d)
 	line_up(container_of(d, struct pg_cancel, deadline));
 }
 
-/* One that u has from now on. NULL: it has one, or none can be. */
+/* Else it is new, or rests. */
+static bool
+is_on_its_way(const struct pg_cancel *c)
+{
+	return c->begun || list_linked(&c->link);
+}
+
+/* The one that u has, from now on if it had none. NULL: none can be. */
 static struct pg_cancel *
-make(struct upconn *u)
+cancel_of(struct upconn *u)
 {
 	struct lane *lane = u->pool->worker->owner;
 	struct pg_upconn *pu = pg_upconn(u);
 	struct pg_cancel *c;
 
 	if (pu->cancel != NULL)
-		return NULL;
+		return pu->cancel;
 	c = pu->login.key_len > 0 ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL) {
 		tell_askers(pu);
@@ -406,14 +413,10 @@ make(struct upconn *u)
 void
 pg_cancel(struct upconn *u)
 {
-	struct pg_cancel *c = make(u);
+	struct pg_cancel *c = cancel_of(u);
 
-	if (c != NULL)
+	if (c != NULL && !is_on_its_way(c))
 		line_up(c);
-	else if (pg_upconn(u)->cancel != NULL &&
-	    deadline_armed(&pg_upconn(u)->cancel->deadline) &&
-	    !pg_upconn(u)->cancel->begun)
-		line_up(pg_upconn(u)->cancel);
 }
 
 bool
@@ -482,9 +485,9 @@ is_at_own_request(struct pg_exchange *px)
 static void
 cancel_soon(struct upconn *u)
 {
-	struct pg_cancel *c = make(u);
+	struct pg_cancel *c = cancel_of(u);
 
-	if (c != NULL)
+	if (c != NULL && !is_on_its_way(c) && !deadline_armed(&c->deadline))
 		deadline_set(u->pool->worker, &c->deadline, REST_MS);
 }
 

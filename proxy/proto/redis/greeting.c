@@ -52,34 +52,17 @@ is_set(const char *text)
 	return text != NULL && *text != '\0';
 }
 
-/* Has one like it been heard to serve us, that is open yet? */
-static bool
-is_one_heard(const struct upconn *u)
-{
-	const struct list *all = &u->pool->upconns, *l;
-
-	for (l = all->next; l != all; l = l->next) {
-		struct upconn *v = container_of(l, struct upconn, all);
-
-		if (v->shelf == u->shelf && redis_upconn(v)->heard)
-			return true;
-	}
-	return false;
-}
-
 /* Is it to be asked whether it serves us? Who opens one for a client does not wait
    for that: the answer to his command says it, too. But who waits until weir is
-   ready goes by those that are kept warm; one that answers is enough, for whoever
+   ready goes by those that are kept warm; one answer is enough, for whoever
    watches the server (MONITOR) sees the question. */
 static bool
 is_doubtful(struct upconn *u)
 {
-	struct redis_upconn *ru = redis_upconn(u);
+	const struct redis_upconn *ru = redis_upconn(u);
 
-	if (!ru->heard && u->state == UPCONN_GREETING && u->opener == NULL)
-		ru->heard = is_one_heard(u);
 	return ru->doubted || (u->state == UPCONN_GREETING &&
-	    u->opener == NULL && !ru->heard);
+	    u->opener == NULL && !ru->heard && !u->shelf->site->proven);
 }
 
 static int
@@ -149,7 +132,6 @@ redis_adopt(struct upconn *u, const void *packed, size_t len)
 {
 	(void)packed, (void)len;
 	pipeline_open(u, &redis_pipeline);
-	redis_upconn(u)->heard = true;
 	return true;
 }
 
@@ -224,7 +206,8 @@ redis_greeting_answered(struct upconn *u, unsigned tag)
 			return;
 	}
 	if (tag == REDIS_TAG_ASKED)
-		ru->heard = !is_error || !redis_is_shut(u, r->word);
+		u->shelf->site->proven = !is_error ||
+		    !redis_is_shut(u, r->word);
 	if (ru->refusal[0] != '\0' || (!is_error &&
 	    (tag != REDIS_TAG_RESET || strcmp(r->word, "RESET") == 0)))
 		return;
