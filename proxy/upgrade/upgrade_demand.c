@@ -46,7 +46,7 @@ void
 demand_tell(struct runtime *rt, void (*say)(void *arg, json_t *j,
     const void *raw, size_t raw_len), void *arg)
 {
-	struct demand_sum sum;
+	struct demand_sum sum = { 0 };
 	struct wanted w;
 	struct list *l;
 	double seconds;
@@ -55,7 +55,9 @@ demand_tell(struct runtime *rt, void (*say)(void *arg, json_t *j,
 		const struct live_upstream *lu =
 		    container_of(l, struct live_upstream, link);
 
-		seconds = lu->conf != NULL ? advisor_window(lu, &sum) : 0;
+		if (lu->conf == NULL)
+			continue;
+		seconds = advisor_window(lu, &sum);
 		if (seconds <= 0 || sum.asks == 0)
 			continue;
 		spell(&sum, &w);

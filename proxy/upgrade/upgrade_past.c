@@ -56,8 +56,8 @@ past_pack_reload(const struct reload_entry *e, char **raw, size_t *raw_len)
 	return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "is", "reload",
 	    "result", reload_ends[e->end], "at", (json_int_t)e->at_s,
 	    "generation", (json_int_t)e->generation, "changes", (json_int_t)n,
-	    "left_out", (json_int_t)(e->left_out + (e->n_texts - n)), "failed",
-	    e->error != NULL);
+	    "left_out", (json_int_t)e->left_out + (json_int_t)(e->n_texts - n),
+	    "failed", e->error != NULL);
 }
 
 /* A copy of the next text; NULL: there is none, or no memory. */

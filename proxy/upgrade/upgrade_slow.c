@@ -122,8 +122,9 @@ pack_field(json_t *j, const struct field *f, const struct slow_entry *e)
 static char *
 pack_texts(const struct slow_entry *e, json_t *names, size_t *raw_len)
 {
-	size_t i, len, at = 0;
-	char *raw = malloc(sizeof(*e));
+	/* They are all inside of it. */
+	size_t room = sizeof(*e), i, len, at = 0;
+	char *raw = malloc(room);
 
 	for (i = 0; raw != NULL && i < NELEMS(texts); i++) {
 		const char *text = (const char *)e + texts[i].offset;
