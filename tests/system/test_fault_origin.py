@@ -35,8 +35,9 @@ def passes(*origins, count=200):
     def served():
         return sum(o.counts()["requests"] for o in origins)
     before = served()
-    # One that was ejected again meanwhile is out for twice as long.
-    until(lambda: served() >= before + count, "traffic", 4 * WAIT)
+    # One that was ejected again meanwhile is out for twice as long, and one that
+    # was tried in vain rests for up to 30 s.
+    until(lambda: served() >= before + count, "traffic", 8 * WAIT)
 
 
 def at_the_end(w, load, *origins, tcp=False):
