@@ -161,7 +161,7 @@ def while_a_reload_awaits_its_confirmation_it_says_so():
     """And that nothing goes by a file that says what runs, but by another."""
     o, p = HttpOrigin(), HttpOrigin()
     w = Weir(one(o, pool="min_idle = 2; max = 4;").listener("side", "aside")
-             .upstream("aside", p, pool="min_idle = 2; max = 4;"))
+             .upstream("aside", p, pool="min_idle = 2; max = 2;"))
     w.wait_pool("aside", idle=2)
     w.wait_pool(idle=2)
     kept = Client(w.conf.ports["side"])
