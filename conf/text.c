@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf/problems.h"
 #include "conf/words.h"
+#include "net/await.h"
 
 #define DEPTH_MAX 16            /* includes within includes */
 #define READ_BYTES 65536
@@ -52,35 +52,12 @@ file_open(const char *path, const char **why)
 	return fd;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* False: its writer has said nothing more by then. */
-static bool
-wait_for_writer(int fd, int64_t until_ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int64_t left = until_ms - now_ms();
-	int n;
-
-	do
-		n = poll(&p, 1, left > 0 ? (int)left : 0);
-	while (n < 0 && errno == EINTR);
-	return n > 0;
-}
-
 /* Grows *bytes as needed and reads to the end; the size or -1. wait: for a pipe's
    writer, a while. */
 static ssize_t
 fd_read(int fd, bool wait, size_t max_bytes, char **bytes, const char **why)
 {
-	int64_t until_ms = wait ? now_ms() + WRITER_MS : 0;
+	int64_t until_ms = wait ? await_now_ms() + WRITER_MS : 0;
 	size_t room = 0, n = 0;
 	ssize_t got;
 
@@ -99,7 +76,7 @@ fd_read(int fd, bool wait, size_t max_bytes, char **bytes, const char **why)
 		if (got == -1 && errno == EINTR)
 			continue;
 		if (got == -1 && errno == EAGAIN && wait &&
-		    wait_for_writer(fd, until_ms))
+		    await_fd(fd, POLLIN, until_ms))
 			continue;
 		if (got == -1) {
 			*why = errno == EAGAIN ? "its writer does not end" :

@@ -76,4 +76,11 @@ extern const struct fail_row fail_rows[N_FAILS];
 
 enum fail fail_of_refusal(enum refusal why);
 
+/* Is it the client's own doing? */
+static inline bool
+fail_is_clients(enum fail why)
+{
+	return why != FAIL_NONE && why < FAIL_NO_ENDPOINT;
+}
+
 #endif

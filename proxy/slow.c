@@ -327,12 +327,12 @@ place_among_slowest(struct slow *slow, int64_t took)
 	return &slow->slowest[slow->span][at];
 }
 
-/* Is it the client's doing? Then there is nothing to be mended here, mostly. */
+/* Is it the client's doing, and nothing of it to be mended here? */
 static bool
 is_clients(enum fail why)
 {
-	return why != FAIL_NONE && why < FAIL_NO_ENDPOINT &&
-	    why != FAIL_NO_ROUTE && why != FAIL_LIMITED;
+	return fail_is_clients(why) && why != FAIL_NO_ROUTE &&
+	    why != FAIL_LIMITED;
 }
 
 void

@@ -6,6 +6,7 @@
 #include "proxy/command/field.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 const char *
@@ -66,4 +67,16 @@ field_moment(const json_t *o, const char *key, char out[FIELD_MOMENT])
 	if (gmtime_r(&at, &tm) != NULL)
 		strftime(out, FIELD_MOMENT, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return out;
+}
+
+const json_t *
+field_row(const json_t *rows, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(rows); i++)
+		if (strcmp(field_text(json_array_get(rows, i), "name"),
+		    name) == 0)
+			return json_array_get(rows, i);
+	return NULL;
 }

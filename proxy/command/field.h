@@ -19,6 +19,9 @@ long long field_number_in(const json_t *o, const char *group, const char *key);
 /* Of all numbers of an object inside. */
 long long field_sum(const json_t *o, const char *group);
 
+/* The one of that name in an array of objects; NULL. */
+const json_t *field_row(const json_t *rows, const char *name);
+
 /* The texts of an array, with commas between them, as many as out has room
    for. */
 void field_joined(const json_t *o, const char *key, char *out, size_t size);

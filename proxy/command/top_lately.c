@@ -80,17 +80,12 @@ lately_clear(struct lately *l)
 const json_t *
 lately_row(const struct lately *l, const char *group, const char *name)
 {
-	size_t i, k;
+	const json_t *row = NULL;
+	size_t i;
 
-	for (i = 0; i < l->n; i++) {
-		const json_t *rows = json_object_get(l->v[i].rows, group);
-
-		for (k = 0; k < json_array_size(rows); k++)
-			if (strcmp(field_text(json_array_get(rows, k), "name"),
-			    name) == 0)
-				return json_array_get(rows, k);
-	}
-	return NULL;
+	for (i = 0; i < l->n && row == NULL; i++)
+		row = field_row(json_object_get(l->v[i].rows, group), name);
+	return row;
 }
 
 double

@@ -70,14 +70,7 @@ top_frames_take(struct top_frames *f, json_t *now)
 static const json_t *
 before(const struct top_frames *f, const char *group, const char *name)
 {
-	const json_t *rows = json_object_get(f->before, group);
-	size_t i;
-
-	for (i = 0; i < json_array_size(rows); i++)
-		if (strcmp(field_text(json_array_get(rows, i), "name"),
-		    name) == 0)
-			return json_array_get(rows, i);
-	return NULL;
+	return field_row(json_object_get(f->before, group), name);
 }
 
 /* -1: not known. */
@@ -116,19 +109,32 @@ count_endpoints(struct top_row *r)
 	r->endpoints = (long long)json_array_size(rows);
 }
 
-/* Errors of other protocols may be all in order: a key that is there already, a
-   script that is not. */
+/* Those with a status, 500 to 5xx. The others may be all in order: a key that is
+   there already, a script that is not. */
+static long long
+statuses_of(const json_t *row)
+{
+	json_t *errors = json_object_get(row, "server_errors_total"), *n;
+	long long sum = 0;
+	const char *name;
+
+	json_object_foreach(errors, name, n)
+		if (name[0] == '5' && strlen(name) == 3)
+			sum += (long long)json_integer_value(n);
+	return sum;
+}
+
 static bool
 is_erring(const struct top_frames *f, const struct top_row *r)
 {
-	long long errors = field_sum(r->json, "server_errors_total");
+	long long errors = statuses_of(r->json);
 	long long all = field_number(r->json, "requests_total");
 	const json_t *was;
 
-	if (errors == 0 || strcmp(r->protocol, "http") != 0)
+	if (errors == 0)
 		return false;
 	was = lately_row(&f->lately, "upstreams", r->name);
-	errors -= field_sum(was, "server_errors_total");
+	errors -= statuses_of(was);
 	all -= field_number(was, "requests_total");
 	return was != NULL && errors > 0 && errors * 100 >= all;
 }

@@ -49,19 +49,6 @@ page_advice(struct top_page *p, const json_t *upstream, const char *head)
 
 /* ------------------------------------------------------------- one listener */
 
-static const json_t *
-listener_of(const json_t *s, const char *name)
-{
-	const json_t *rows = json_object_get(s, "listeners");
-	size_t i;
-
-	for (i = 0; i < json_array_size(rows); i++)
-		if (strcmp(field_text(json_array_get(rows, i), "name"),
-		    name) == 0)
-			return json_array_get(rows, i);
-	return NULL;
-}
-
 void
 page_tally(struct top_page *p, const struct top_frames *f, const char *rows,
     const json_t *row, const char *group, const char *what)
@@ -99,7 +86,7 @@ add_times(struct top_page *p, const json_t *times)
 void
 page_listener(struct top_page *p, const struct top_frames *f, const char *name)
 {
-	const json_t *l = listener_of(f->now, name);
+	const json_t *l = field_row(json_object_get(f->now, "listeners"), name);
 	const json_t *tls = json_object_get(l, "tls");
 	const json_t *bytes = json_object_get(l, "bytes");
 	char binds[200];

@@ -13,25 +13,19 @@
 
 #include "proxy/command/field.h"
 #include "proxy/command/span.h"
+#include "proxy/fail.h"
 
 enum { DAY_S = 86400 };
 
 /* Counted as failures, but nothing that weir or its upstreams could do about. */
-static const char *const of_clients[] = { "bad_request", "body_too_large",
-	"method_not_allowed", "handshake_failed", "handshake_timeout",
-	"header_timeout", "body_timeout", "idle_timeout", "no_route",
-	"tls_on_plaintext", "client_stalled", "client_abort", "client_wastes",
-	"cancelled", "transaction_idle", "limited", "bad_proxy_header",
-	"proxy_header_timeout", "auth_failed" };
-
 static bool
 is_clients(const char *failure)
 {
-	size_t i;
+	enum fail i;
 
-	for (i = 0; i < NELEMS(of_clients); i++)
-		if (strcmp(of_clients[i], failure) == 0)
-			return true;
+	for (i = FAIL_NONE + 1; i < N_FAILS; i++)
+		if (strcmp(fail_rows[i].name, failure) == 0)
+			return fail_is_clients(i);
 	return false;
 }
 

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "net/await.h"
 #include "net/log.h"
 
 enum { BUFFER_BYTES = 1024 * 1024, READ_BATCH = 64 };
@@ -376,36 +376,13 @@ channel_close(struct channel *c)
 
 /* ------------------------------------------------------------ without a loop */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* False: it did not become so in time. */
-static bool
-wait_for(const struct channel *c, short events, int64_t until_ms)
-{
-	struct pollfd p = { .fd = c->fd, .events = events };
-	int64_t left = until_ms - now_ms();
-	int n;
-
-	do
-		n = poll(&p, 1, left > 0 ? (int)left : 0);
-	while (n < 0 && errno == EINTR);
-	return n > 0;
-}
-
 int
 channel_wait(struct channel *c, int64_t ms)
 {
-	int64_t until = now_ms() + ms;
+	int64_t until = await_now_ms() + ms;
 	enum got got = GOT_NOTHING;
 
-	while (got == GOT_NOTHING && wait_for(c, POLLIN, until))
+	while (got == GOT_NOTHING && await_fd(c->fd, POLLIN, until))
 		got = receive(c, 1);
 	return got == GOT_ONE;
 }
@@ -413,10 +390,10 @@ channel_wait(struct channel *c, int64_t ms)
 bool
 channel_push(struct channel *c, int64_t ms)
 {
-	int64_t until = now_ms() + ms;
+	int64_t until = await_now_ms() + ms;
 
 	flush(c);
-	while (!list_empty(&c->queue) && wait_for(c, POLLOUT, until))
+	while (!list_empty(&c->queue) && await_fd(c->fd, POLLOUT, until))
 		flush(c);
 	return !c->failed && list_empty(&c->queue);
 }

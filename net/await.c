@@ -1,0 +1,33 @@
+/*
+ * Waiting. See await.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "net/await.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+int64_t
+await_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+bool
+await_fd(int fd, short events, int64_t until_ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int64_t left;
+	int n;
+
+	do {
+		left = until_ms - await_now_ms();
+		n = poll(&p, 1, left > 0 ? (int)left : 0);
+	} while (n < 0 && errno == EINTR);
+	return n > 0;
+}
