@@ -391,7 +391,9 @@ def a_proof_may_be_bound_to_the_certificate():
         eq(m.value["C"] if m.kind == "E" else None, wanted, "%s %r" % (
             mechanism, header))
         c.close()
-    w.balanced(o)
+        # Or the next one finds the connection with which this one was greeted
+        # still taken, and gets one of its own.
+        w.balanced(o)
     upstreams(w, o, 1)
 
 
