@@ -382,7 +382,7 @@ run_wait(struct order *o)
 	bool (*done)(struct order *, int64_t, char *, size_t) =
 	    o->what != NULL && strcmp(o->what, "listeners") == 0 ? is_bound :
 	    is_ready;
-	char why[512];
+	char why[512], heard[512] = "";
 
 	for (;;) {
 		int64_t left = until - clock_now_ms();
@@ -396,6 +396,10 @@ run_wait(struct order *o)
 		if (o->whose.foreign)
 			return command_fail(o, "%s", why);
 		left = until - clock_now_ms();
+		/* The end of the time may have cut this one short: what was
+		   heard before says more. */
+		if (o->answered || left > 0)
+			memcpy(heard, why, sizeof(heard));
 		if (left <= 0)
 			break;
 		if (clock_now_ms() >= news) {
@@ -405,7 +409,7 @@ run_wait(struct order *o)
 		clock_pause_ms(at_most(left, POLL_MS));
 	}
 	return command_fail(o, "not so within %g s: %s",
-	    (double)o->timeout_ms / 1e3, why);
+	    (double)o->timeout_ms / 1e3, heard[0] != '\0' ? heard : why);
 }
 
 int
