@@ -313,6 +313,24 @@ class Weir:
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.pid))
 
+    def _held(self):
+        """What descriptors it has, in words."""
+        sockets = {}
+        for table in ("tcp", "tcp6"):
+            for line in self._proc("net/" + table).splitlines()[1:]:
+                w = line.split()
+                sockets["socket:[%s]" % w[9]] = "%d>%d:%s" % (
+                    int(w[1].split(":")[1], 16), int(w[2].split(":")[1], 16),
+                    w[3])
+        held = []
+        for fd in os.listdir("/proc/%d/fd" % self.pid):
+            try:
+                target = os.readlink("/proc/%d/fd/%s" % (self.pid, fd))
+            except OSError:
+                continue
+            held.append(sockets.get(target, target))
+        return " ".join(sorted(held))
+
     def rss(self):
         """Resident bytes."""
         found = re.search(r"VmRSS:\s+(\d+)", self._proc("status"))
@@ -326,11 +344,18 @@ class Weir:
 
     def _beside(self):
         """Descriptors beside upstream connections, of a moment in which none
-        of those was opened: the first ones are just being. Counted after the
-        books came: then each worker runs and has opened what it needs."""
+        of those was opened: the first ones are just being, and have a place
+        before they have a descriptor. Counted after the books came: then each
+        worker runs and has opened what it needs."""
+        patience = time.monotonic() + WAIT / 10
+
         def counted():
             pooled, fds = self._pooled(), self.fds()
-            return [fds - pooled] if self._pooled() == pooled else None
+            # Where nobody answers it connects for long.
+            calm = time.monotonic() > patience or not sum(
+                u["pool"]["connecting"] for u in self.stats()["upstreams"])
+            return [fds - pooled] if calm and self._pooled() == pooled \
+                else None
         return until(counted, "as many connections twice")[0]
 
     def _pooled(self):
@@ -349,10 +374,10 @@ class Weir:
     def balanced(self, *origins):
         """At rest the books balance: leased 0, waiting 0, what is open is
         idle, the origins see as many, descriptors are at their baseline."""
-        why = []
+        reasons = []
 
         def rest():
-            why.clear()
+            why = []
             for u in self.stats()["upstreams"]:
                 p = u["pool"]
                 if p["leased"] or p["waiting"] or p["connecting"] or \
@@ -363,18 +388,23 @@ class Weir:
                     why.append("%s: %r" % (s["name"], s["connections"]))
             if origins:
                 theirs = sum(o.open for o in origins)
-                if theirs != self._pooled():
-                    why.append("origins hold %d connections" % theirs)
+                ours = self._pooled()
+                if theirs != ours:
+                    why.append("origins hold %d connections, weir %d" % (
+                        theirs, ours))
             wanted = self.base_fds + self._pooled()
             if not why and not self._closes_down_to(wanted):
-                why.append("%d descriptors, baseline %d" % (
-                    self.fds(), wanted))
+                why.append("%d descriptors, baseline %d: %s" % (
+                    self.fds(), wanted, self._held()))
+            if why and why not in reasons:
+                reasons.append(why)
             return not why
         try:
             until(rest, "")
         except Failed:
-            raise Failed("the books do not balance: " + "; ".join(why)) \
-                from None
+            # The last one alone may be of what its origin gave up meanwhile.
+            raise Failed("the books do not balance: " + "; then ".join(
+                "; ".join(why) for why in reasons[-4:])) from None
         for origin in origins:
             check(not origin.errors, "a scripted peer failed: %r" %
                   origin.errors[:3])
