@@ -534,38 +534,8 @@ compare(struct place *p, struct node *was, struct node *now)
 
 /* ---------------------------------------------------------------- all of it */
 
-/* Where the last one was found: changes come in the order of the file, so the
-   next is there or right behind. */
-struct last {
-	size_t listener, upstream, endpoint;
-};
-
-static int
-listener_line(const struct conf *c, size_t *at, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < c->n_listeners; i++, ++*at) {
-		*at %= c->n_listeners;
-		if (strcmp(c->listeners[*at].name, name) == 0)
-			return c->listeners[*at].line;
-	}
-	return 0;
-}
-
-static const struct conf_upstream *
-upstream_of(const struct conf *c, size_t *at, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < c->n_upstreams; i++, ++*at) {
-		*at %= c->n_upstreams;
-		if (strcmp(c->upstreams[*at].name, name) == 0)
-			return &c->upstreams[*at];
-	}
-	return NULL;
-}
-
+/* *at: where the last one was found. Changes come in the order of the file, so
+   the next is there or right behind. */
 static int
 endpoint_line(const struct conf_upstream *u, size_t *at, const char *name)
 {
@@ -581,22 +551,24 @@ endpoint_line(const struct conf_upstream *u, size_t *at, const char *name)
 
 /* Lines are of things, not of keys: a key's change is found there. */
 static void
-find_line(struct diff_change *c, const struct conf *now, struct last *last)
+find_line(struct diff_change *c, const struct conf *now, size_t *at)
 {
+	const struct conf_listener *l;
 	const struct conf_upstream *u;
 
 	if (c->owner == NULL || c->how == DIFF_REMOVED)
 		return;
 	if (strncmp(c->path, "listeners.", 10) == 0) {
-		c->line = listener_line(now, &last->listener, c->owner);
+		l = conf_listener_find(now, c->owner);
+		c->line = l != NULL ? l->line : 0;
 		return;
 	}
-	u = upstream_of(now, &last->upstream, c->owner);
+	u = conf_upstream_find(now, c->owner);
 	if (u == NULL)
 		return;
 	c->line = u->line;
 	if (c->kind == DIFF_ENDPOINT || strcmp(c->name, c->owner) != 0)
-		c->line = endpoint_line(u, &last->endpoint, c->name);
+		c->line = endpoint_line(u, at, c->name);
 }
 
 static bool
@@ -645,9 +617,8 @@ diff_make(struct diff *d, const struct conf *was, const struct conf *now)
 {
 	struct place *p = calloc(1, sizeof(*p));
 	struct tree a = { .top = NULL }, b = { .top = NULL };
-	struct last last = { 0, 0, 0 };
 	bool good = p != NULL;
-	size_t i;
+	size_t i, endpoint = 0;
 
 	*d = (struct diff){ NULL, 0 };
 	if (good) {
@@ -667,7 +638,7 @@ diff_make(struct diff *d, const struct conf *was, const struct conf *now)
 	}
 	drop_derived(d, was, now);
 	for (i = 0; i < d->n; i++)
-		find_line(&d->v[i], now, &last);
+		find_line(&d->v[i], now, &endpoint);
 	return 0;
 }
 

@@ -309,9 +309,9 @@ are_namesakes(const void *a, const void *b)
 
 /* The name, and with it the path that messages show from here on. */
 static void
-read_listener_name(struct load *w, struct spot *s, struct conf_listener *l,
-    const struct seen *seen)
+read_listener_name(struct load *w, struct spot *s, struct conf_listener *l)
 {
+	const struct seen *seen = &w->source->listeners;
 	const config_setting_t *v = member_of(s, "name");
 	char *name = read_member(w, s, "name"), where[LINE_NAME_MAX];
 	const struct conf_listener *other;
@@ -450,14 +450,13 @@ read_proxy_protocol(struct load *w, const struct spot *s,
 }
 
 static void
-read_listener(struct load *w, struct spot *s, struct conf_listener *l,
-    const struct seen *seen)
+read_listener(struct load *w, struct spot *s, struct conf_listener *l)
 {
 	struct spot times;
 	bool tls;
 
 	l->line = s->line;
-	read_listener_name(w, s, l, seen);
+	read_listener_name(w, s, l);
 	read_protocol(w, s, l);
 	times = spot_in(w, s, "timeouts");
 	if (member_of(s, "bind") == NULL)
@@ -487,7 +486,6 @@ read_listeners(struct load *w, const struct spot *top)
 	struct spot list = spot_list(w, top, "listeners");
 	unsigned n = list.group == NULL ? 0 :
 	    (unsigned)config_setting_length(list.group);
-	struct seen seen;
 
 	if (member_of(top, "listeners") == NULL ||
 	    (list.group != NULL && n == 0))
@@ -495,13 +493,24 @@ read_listeners(struct load *w, const struct spot *top)
 		    "expected at least one: ( { name = ...; bind = ...; } )");
 	w->c->listeners = arena_take(&w->source->arena, n,
 	    sizeof(*w->c->listeners));
-	if (seen_init(&seen, &w->source->arena, n) < 0)
+	if (seen_init(&w->source->listeners, &w->source->arena, n) < 0)
 		return;
 	for (unsigned i = 0; i < n && w->c->listeners != NULL; i++) {
 		struct spot at = spot_at(w, &list, i);
 
 		if (at.group != NULL)
 			read_listener(w, &at,
-			    &w->c->listeners[w->c->n_listeners++], &seen);
+			    &w->c->listeners[w->c->n_listeners++]);
 	}
+}
+
+const struct conf_listener *
+conf_listener_find(const struct conf *c, const char *name)
+{
+	const struct source *source = c->source;
+	const struct seen *seen = &source->listeners;
+	const struct conf_listener one = { .name = (char *)(uintptr_t)name };
+
+	return seen->places == NULL ? NULL : *seen_place(seen,
+	    seen_hash(seen, 0, name), &one, are_namesakes);
 }

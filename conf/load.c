@@ -418,21 +418,3 @@ conf_line(const struct conf *c, int line)
 
 	return text_line_of(&source->text, line);
 }
-
-const struct conf_listener *
-conf_listener_find(const struct conf *c, const char *name)
-{
-	for (size_t i = 0; i < c->n_listeners; i++)
-		if (strcmp(c->listeners[i].name, name) == 0)
-			return &c->listeners[i];
-	return NULL;
-}
-
-const struct conf_upstream *
-conf_upstream_find(const struct conf *c, const char *name)
-{
-	for (size_t i = 0; i < c->n_upstreams; i++)
-		if (strcmp(c->upstreams[i].name, name) == 0)
-			return &c->upstreams[i];
-	return NULL;
-}

@@ -33,6 +33,8 @@ struct source {
 	bool sent;              /* conf_input.name is given: conf/sent.h */
 	size_t expanded;        /* of a text that was sent: what ${...} cost */
 	struct unused *unused, **unused_end;
+	struct seen listeners;  /* by name: conf_listener_find() */
+	struct seen upstreams;  /* of struct named; conf_upstream_find() */
 	unsigned refs;          /* who has called conf_load(), conf_keep() */
 	bool live;              /* as in conf_input */
 };
@@ -64,7 +66,7 @@ struct reference {
 
 /* An upstream's name and protocol, read before all else of it. */
 struct named {
-	config_setting_t *group;
+	config_setting_t *group;        /* while it is read */
 	char *name;
 	const struct conf_proto *proto;
 	const char *proto_from; /* path of what said so */
@@ -88,7 +90,6 @@ struct load {
 	struct problems *problems;
 	struct named *upstreams;
 	size_t n_upstreams;
-	struct seen names;      /* of upstreams */
 	struct reference *references, **references_end;
 	struct taken *taken, **taken_end;
 };

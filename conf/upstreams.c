@@ -27,20 +27,20 @@ is_namesake(const void *a, const void *b)
 
 /* The place of the first that is called so. */
 static const void **
-place_named(const struct load *w, const char *name)
+place_named(const struct source *source, const char *name)
 {
 	const struct named one = { .name = (char *)(uintptr_t)name };
+	const struct seen *seen = &source->upstreams;
 
-	return seen_place(&w->names, seen_hash(&w->names, 0, name), &one,
-	    is_namesake);
+	return seen_place(seen, seen_hash(seen, 0, name), &one, is_namesake);
 }
 
 static struct named *
-named_find(const struct load *w, const char *name)
+named_find(const struct source *source, const char *name)
 {
 	/* What is in the table is the load's own. */
-	return w->names.places == NULL ? NULL :
-	    (struct named *)(uintptr_t)*place_named(w, name);
+	return source->upstreams.places == NULL ? NULL :
+	    (struct named *)(uintptr_t)*place_named(source, name);
 }
 
 static void
@@ -63,7 +63,8 @@ read_upstream_name(struct load *w, struct spot *s, struct named *n)
 {
 	const config_setting_t *v = member_of(s, "name");
 	char *name = read_member(w, s, "name"), where[LINE_NAME_MAX];
-	const struct named *other = name == NULL ? NULL : named_find(w, name);
+	const struct named *other = name == NULL ? NULL :
+	    named_find(w->source, name);
 
 	if (v == NULL)
 		complain(w, s, s->line, "name", "is missing, expected one such "
@@ -77,7 +78,7 @@ read_upstream_name(struct load *w, struct spot *s, struct named *n)
 		    line_of(v), where));
 	n->name = name;
 	if (other == NULL)
-		*place_named(w, name) = n;
+		*place_named(w->source, name) = n;
 	snprintf(s->path, sizeof(s->path), "upstreams.%s", shown(w, name));
 }
 
@@ -89,7 +90,7 @@ read_upstream_names(struct load *w, const struct spot *top)
 	    (unsigned)config_setting_length(list.group);
 
 	w->upstreams = arena_take(&w->source->arena, n, sizeof(*w->upstreams));
-	if (seen_init(&w->names, &w->source->arena, n) < 0)
+	if (seen_init(&w->source->upstreams, &w->source->arena, n) < 0)
 		return;
 	for (unsigned i = 0; i < n && w->upstreams != NULL; i++) {
 		struct spot at = spot_at(w, &list, i);
@@ -162,7 +163,7 @@ void
 resolve_references(struct load *w)
 {
 	for (struct reference *r = w->references; r != NULL; r = r->next) {
-		r->target = named_find(w, r->name);
+		r->target = named_find(w->source, r->name);
 		if (r->target == NULL)
 			complain_reference(w, r);
 		else
@@ -638,4 +639,14 @@ read_upstreams(struct load *w)
 			*r->into = r->target->upstream;
 	for (size_t i = 0; i < w->n_upstreams; i++)
 		prepare_own(w, &w->upstreams[i], i);
+}
+
+const struct conf_upstream *
+conf_upstream_find(const struct conf *c, const char *name)
+{
+	const struct source *source = c->source;
+	const struct named *n = named_find(source, name);
+
+	return n == NULL || n->upstream == NULL ||
+	    n->upstream >= c->upstreams + c->n_upstreams ? NULL : n->upstream;
 }
