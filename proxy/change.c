@@ -336,18 +336,6 @@ listener_in(const struct change *c, const struct live_listener *ll)
 	return NULL;
 }
 
-/* As c has it; NULL = it does not. */
-static const struct conf_upstream *
-upstream_in(const struct change *c, const struct live_upstream *lu)
-{
-	size_t i;
-
-	for (i = 0; c != NULL && i < c->gen->conf->n_upstreams; i++)
-		if (c->upstreams[i].lu == lu)
-			return &c->gen->conf->upstreams[i];
-	return NULL;
-}
-
 static bool is_wanted(const struct change *c, const struct addr *addr);
 static bool has_socket(const struct new_listener *nl, const struct addr *addr);
 
@@ -524,6 +512,7 @@ configure(struct change *c, struct live_upstream *lu,
 static void
 commit_upstreams(struct change *c)
 {
+	const struct change *back = c->back;
 	struct generation *gen = c->gen;
 	struct list *l, *tmp;
 	size_t i;
@@ -533,8 +522,10 @@ commit_upstreams(struct change *c)
 		    container_of(l, struct live_upstream, link);
 
 		lu->stays = false;
-		lu->held = upstream_in(c->back, lu);
+		lu->held = NULL;
 	}
+	for (i = 0; back != NULL && i < back->gen->conf->n_upstreams; i++)
+		back->upstreams[i].lu->held = &back->gen->conf->upstreams[i];
 	for (i = 0; i < gen->conf->n_upstreams; i++) {
 		struct live_upstream *lu = c->upstreams[i].lu;
 

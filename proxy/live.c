@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "net/log.h"
 #include "net/patient.h"
 #include "pool/adapt.h"
@@ -377,6 +380,61 @@ live_upstream_configure(struct live_upstream *lu,
 	return roster_renew(lu);
 }
 
+/* -------------------------------------------------------------- by its name */
+
+static size_t
+row_of(const char *name)
+{
+	return XXH64(name, strlen(name), 0) % NAMED_ROWS;
+}
+
+static void
+enter(struct live_upstream *lu)
+{
+	struct live_upstream **at =
+	    &lu->runtime->named[row_of(lu->upstream->name)];
+
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = lu;
+}
+
+static void
+strike(struct live_upstream *lu)
+{
+	struct live_upstream **at =
+	    &lu->runtime->named[row_of(lu->upstream->name)];
+
+	while (*at != lu)
+		at = &(*at)->next;
+	*at = lu->next;
+}
+
+struct live_upstream *
+live_upstream_named(const struct runtime *rt, const char *name,
+    const struct live_upstream *before)
+{
+	struct live_upstream *lu = before != NULL ? before->next :
+	    rt->named[row_of(name)];
+
+	while (lu != NULL && strcmp(lu->upstream->name, name) != 0)
+		lu = lu->next;
+	return lu;
+}
+
+/* Another protocol is another upstream, whatever it is called. */
+struct live_upstream *
+live_upstream_find(struct runtime *rt, const struct conf_upstream *conf)
+{
+	struct live_upstream *lu = NULL;
+
+	while ((lu = live_upstream_named(rt, conf->name, lu)) != NULL)
+		if (lu->rolls == 0 && !lu->going &&
+		    lu->upstream->peer == proto_of(conf->proto)->peer)
+			return lu;
+	return NULL;
+}
+
 /* ------------------------------------------------------------- life, death */
 
 struct live_upstream *
@@ -406,6 +464,7 @@ live_upstream_new(struct runtime *rt, const struct conf_upstream *conf)
 	lu->advisor.begun_ns = rt->main.now_ns;
 	free(workers);
 	list_append(&rt->upstreams, &lu->link);
+	enter(lu);
 	return lu;
 fail:
 	if (lu != NULL && lu->upstream != NULL) {
@@ -447,27 +506,10 @@ live_upstream_free(struct live_upstream *lu)
 	checker_free(lu->checker);
 	roster_drop(lu->roster);
 	list_remove(&lu->link);
+	strike(lu);
 	cap_give(&lu->runtime->caps, lu->upstream->cap);
 	upstream_free(lu->upstream);
 	free(lu);
-}
-
-/* Another protocol is another upstream, whatever it is called. */
-struct live_upstream *
-live_upstream_find(struct runtime *rt, const struct conf_upstream *conf)
-{
-	struct list *l, *tmp;
-
-	list_each(l, tmp, &rt->upstreams) {
-		struct live_upstream *lu =
-		    container_of(l, struct live_upstream, link);
-
-		if (lu->rolls == 0 && !lu->going &&
-		    lu->upstream->peer == proto_of(conf->proto)->peer &&
-		    strcmp(lu->upstream->name, conf->name) == 0)
-			return lu;
-	}
-	return NULL;
 }
 
 static unsigned

@@ -29,6 +29,7 @@ struct live_endpoint {
 
 struct live_upstream {
 	struct list link;               /* runtime->upstreams */
+	struct live_upstream *next;     /* in its row of runtime->named */
 	struct runtime *runtime;
 	struct upstream *upstream;
 	const struct conf_upstream *conf;       /* NULL = has left the file */
@@ -83,9 +84,13 @@ struct live_listener {
 struct live_upstream *live_upstream_new(struct runtime *rt,
     const struct conf_upstream *conf) MUST_CHECK;
 void live_upstream_free(struct live_upstream *lu);
-/* NULL when there is none; has_left: also those that have left the file. */
+/* NULL when there is none; also one that has just left the file. */
 struct live_upstream *live_upstream_find(struct runtime *rt,
     const struct conf_upstream *conf);
+/* The oldest of those that are called so, of whatever protocol and whether in
+   the file or not, or the one after `before`; NULL when there is none. */
+struct live_upstream *live_upstream_named(const struct runtime *rt,
+    const char *name, const struct live_upstream *before);
 
 /*
  * The configuration has changed (or is new): follow its names, and make the

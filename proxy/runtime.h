@@ -85,6 +85,8 @@ struct reload_result {
 	char *error;                    /* all errors, a line each; owned */
 };
 
+enum { NAMED_ROWS = 1024 };
+
 struct runtime {
 	struct worker main;             /* main's own loop, without doors */
 	char *path;                     /* configuration file; NULL = built in */
@@ -93,6 +95,8 @@ struct runtime {
 	uint64_t number_before;         /* of the weir before this one */
 	struct list generations;        /* all that still live */
 	struct list upstreams;          /* struct live_upstream, live.h */
+	struct live_upstream *named[NAMED_ROWS];        /* the same, by the hash
+					   of their names */
 	struct list listeners;          /* struct live_listener, live.h */
 	struct resolver *resolver;
 	struct writer *writer;          /* of all logs */

@@ -621,19 +621,17 @@ static void
 take_upstream(struct runtime *rt, const json_t *j, const json_t *of,
     bool of_endpoint)
 {
-	struct list *l;
+	const char *name = json_string_value(json_object_get(of,
+	    of_endpoint ? "upstream" : "name"));
+	const struct live_upstream *lu = NULL;
 
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
-		const struct live_upstream *lu =
-		    container_of(l, struct live_upstream, link);
-
+	while (name != NULL &&
+	    (lu = live_upstream_named(rt, name, lu)) != NULL) {
 		if (lu->conf == NULL)
 			continue;
-		if (of_endpoint && is_text(of, "upstream", lu->upstream->name))
+		if (of_endpoint)
 			take_endpoint(lu, j, of);
-		else if (!of_endpoint &&
-		    is_text(of, "name", lu->upstream->name) &&
-		    is_text(of, "protocol", lu->conf->proto->name))
+		else if (is_text(of, "protocol", lu->conf->proto->name))
 			post(rt, &upstream_kind, lu->upstream,
 			    lu->upstream->pools[0], j);
 	}

@@ -139,18 +139,14 @@ demand_arrived(struct worker *w, struct mail *m)
 static struct live_upstream *
 upstream_of(struct runtime *rt, const struct message *m)
 {
-	struct list *l;
+	const char *name = message_text(m, "upstream");
+	const char *protocol = message_text(m, "protocol");
+	struct live_upstream *lu = NULL;
 
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
-		struct live_upstream *lu =
-		    container_of(l, struct live_upstream, link);
-
-		if (lu->conf != NULL && strcmp(lu->upstream->name,
-		    message_text(m, "upstream")) == 0 &&
-		    strcmp(lu->conf->proto->name,
-		    message_text(m, "protocol")) == 0)
+	while ((lu = live_upstream_named(rt, name, lu)) != NULL)
+		if (lu->conf != NULL &&
+		    strcmp(lu->conf->proto->name, protocol) == 0)
 			return lu;
-	}
 	return NULL;
 }
 

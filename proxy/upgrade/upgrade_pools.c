@@ -350,16 +350,11 @@ handed_lost(struct mail *m)
 static struct live_upstream *
 upstream_of(struct runtime *rt, const char *name, const struct cap *cap)
 {
-	struct list *l;
+	struct live_upstream *lu = NULL;
 
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
-		struct live_upstream *lu =
-		    container_of(l, struct live_upstream, link);
-
-		if (lu->conf != NULL && lu->upstream->cap == cap &&
-		    strcmp(lu->upstream->name, name) == 0)
+	while ((lu = live_upstream_named(rt, name, lu)) != NULL)
+		if (lu->conf != NULL && lu->upstream->cap == cap)
 			return lu;
-	}
 	return NULL;
 }
 

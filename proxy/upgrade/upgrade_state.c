@@ -195,16 +195,12 @@ static struct live_upstream *
 upstream_of(struct runtime *rt, const struct message *m)
 {
 	const char *name = message_text(m, "upstream");
-	struct list *l;
+	struct live_upstream *lu = NULL;
 
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
-		struct live_upstream *lu =
-		    container_of(l, struct live_upstream, link);
-
-		if (lu->conf != NULL && strcmp(lu->upstream->name, name) == 0)
-			return lu;
-	}
-	return NULL;
+	do
+		lu = live_upstream_named(rt, name, lu);
+	while (lu != NULL && lu->conf == NULL);
+	return lu;
 }
 
 static void
