@@ -56,19 +56,67 @@ is_alike(const struct conf_upstream *a, const struct conf_upstream *b)
 	    a->proto->alike(a->own, b->own);
 }
 
+static int
+text_before(const void *one, const void *other)
+{
+	return strcmp(*(const char *const *)one, *(const char *const *)other);
+}
+
+/* What the keys show: the paths of its changes, sorted; the changes' own. */
+struct shown {
+	const char **v;
+	size_t n;
+};
+
+static int
+shown_take(struct shown *s, const struct diff *d)
+{
+	size_t i;
+
+	s->n = d->n;
+	s->v = calloc(d->n + 1, sizeof(*s->v));
+	if (s->v == NULL)
+		return -1;
+	for (i = 0; i < d->n; i++)
+		s->v[i] = d->v[i].path;
+	qsort(s->v, s->n, sizeof(*s->v), text_before);
+	return 0;
+}
+
+/* As diff_has(), of a path that few begin with: not one by one from the first,
+   since it is asked for each upstream. */
+static bool
+shown_has(const struct shown *s, const char *path)
+{
+	size_t low = 0, high = s->n, len = strlen(path), mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (strcmp(s->v[mid], path) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < s->n && strncmp(s->v[low], path, len) == 0; low++)
+		if (strchr(".[", s->v[low][len]) != NULL)
+			return true;
+	return false;
+}
+
 /* What facts are of. */
 struct subject {
 	struct diff *d;
+	const struct shown *shown;
 	enum diff_kind kind;
 	const char *group, *name;       /* "listeners"; as it may be shown */
 	int line;
 };
 
 static struct subject
-subject_of(struct diff *d, enum diff_kind kind, const struct conf *now,
-    const char *name, int line)
+subject_of(struct diff *d, const struct shown *shown, enum diff_kind kind,
+    const struct conf *now, const char *name, int line)
 {
-	return (struct subject){ .d = d, .kind = kind,
+	return (struct subject){ .d = d, .shown = shown, .kind = kind,
 	    .group = kind == DIFF_LISTENER ? "listeners" : "upstreams",
 	    .name = sent_hides_name(now, name) ? "(hidden)" : name,
 	    .line = line };
@@ -82,7 +130,7 @@ add_fact(const struct subject *s, const char *key, const char *what)
 	int n = snprintf(path, sizeof(path), "%s.%s.%s", s->group, s->name,
 	    key);
 
-	if (n < 0 || (size_t)n >= sizeof(path) || diff_has(s->d, path))
+	if (n < 0 || (size_t)n >= sizeof(path) || shown_has(s->shown, path))
 		return 0;
 	snprintf(text, sizeof(text), ": %s", what);
 	return diff_add_fact(s->d, s->kind, s->name, text, s->line);
@@ -190,37 +238,49 @@ add_token(struct diff *d, const struct conf *was, const struct conf *now)
 	    "token in it has changed (secret)", 0);
 }
 
-int
-plan_diff(struct diff *d, const struct conf *was, const struct conf *now)
+static int
+add_facts(struct diff *d, const struct shown *shown, const struct conf *was,
+    const struct conf *now)
 {
 	const struct conf_listener *l;
 	const struct conf_upstream *u;
 	struct subject s;
 	size_t i;
 
-	if (diff_make(d, was, now) < 0)
-		return -1;
 	for (i = 0; i < now->n_listeners; i++) {
 		l = conf_listener_find(was, now->listeners[i].name);
-		s = subject_of(d, DIFF_LISTENER, now, now->listeners[i].name,
-		    now->listeners[i].line);
+		s = subject_of(d, shown, DIFF_LISTENER, now,
+		    now->listeners[i].name, now->listeners[i].line);
 		if (l != NULL &&
 		    add_listener_files(&s, l, &now->listeners[i]) < 0)
-			goto fail;
+			return -1;
 	}
 	for (i = 0; i < now->n_upstreams; i++) {
 		u = conf_upstream_find(was, now->upstreams[i].name);
-		s = subject_of(d, DIFF_UPSTREAM, now, now->upstreams[i].name,
-		    now->upstreams[i].line);
+		s = subject_of(d, shown, DIFF_UPSTREAM, now,
+		    now->upstreams[i].name, now->upstreams[i].line);
 		if (u != NULL &&
 		    add_upstream_files(&s, u, &now->upstreams[i]) < 0)
-			goto fail;
+			return -1;
 	}
-	if (add_token(d, was, now) == 0)
-		return 0;
-fail:
-	diff_fini(d);
-	return -1;
+	return add_token(d, was, now);
+}
+
+int
+plan_diff(struct diff *d, const struct conf *was, const struct conf *now)
+{
+	struct shown shown;
+	int result;
+
+	if (diff_make(d, was, now) < 0)
+		return -1;
+	result = shown_take(&shown, d);
+	if (result == 0)
+		result = add_facts(d, &shown, was, now);
+	free(shown.v);
+	if (result < 0)
+		diff_fini(d);
+	return result;
 }
 
 /* -------------------------------------------------------------------- keys */
@@ -394,23 +454,27 @@ count_pool(struct plan_pool *p, const struct live_upstream *lu,
 		trim(p, kept, &now->pool);
 }
 
-static bool
-is_touched(const struct plan *p, const char *upstream)
+/* The names of upstreams that something changes of, sorted; the changes' own.
+   NULL when out of memory. */
+static const char **
+touched_names(const struct diff *d, size_t *n)
 {
+	const char **v = calloc(d->n + 1, sizeof(*v));
 	size_t i;
 
-	for (i = 0; i < p->diff.n; i++) {
-		const struct diff_change *c = &p->diff.v[i];
-
-		if (c->owner != NULL && strcmp(c->owner, upstream) == 0 &&
-		    c->path != NULL && strncmp(c->path, "upstreams.", 10) == 0)
-			return true;
-	}
-	return false;
+	*n = 0;
+	for (i = 0; v != NULL && i < d->n; i++)
+		if (d->v[i].owner != NULL &&
+		    strncmp(d->v[i].path, "upstreams.", 10) == 0)
+			v[(*n)++] = d->v[i].owner;
+	if (v != NULL)
+		qsort(v, *n, sizeof(*v), text_before);
+	return v;
 }
 
 static int
-count_pools(struct plan *p, struct runtime *rt)
+count_pools(struct plan *p, struct runtime *rt, const char **touched,
+    size_t n_touched)
 {
 	struct list *l;
 	size_t n = 0;
@@ -436,7 +500,8 @@ count_pools(struct plan *p, struct runtime *rt)
 		   is held for a confirmation. */
 		now = p->outlook.same ? lu->conf :
 		    conf_upstream_find(p->conf, lu->conf->name);
-		pool->touched = is_touched(p, lu->conf->name);
+		pool->touched = bsearch(&pool->upstream, touched, n_touched,
+		    sizeof(*touched), text_before) != NULL;
 		count_pool(pool, lu, now);
 		pool->moved = now == NULL ? -1 : moved_share(lu->conf, now);
 	}
@@ -448,7 +513,9 @@ count_pools(struct plan *p, struct runtime *rt)
 static int
 compare(struct plan *p, struct runtime *rt)
 {
-	size_t i;
+	const char **touched;
+	size_t i, n;
+	int result;
 
 	if (plan_diff(&p->diff, rt->gen->conf, p->conf) < 0)
 		return -1;
@@ -459,7 +526,10 @@ compare(struct plan *p, struct runtime *rt)
 		p->at_start[i] = plan_waits_for_start(p->diff.v[i].path);
 	if (outlook_make(&p->outlook, rt, p->conf, p->diff.n == 0) < 0)
 		return -1;
-	return count_pools(p, rt);
+	touched = touched_names(&p->diff, &n);
+	result = touched == NULL ? -1 : count_pools(p, rt, touched, n);
+	free(touched);
+	return result;
 }
 
 /* What the sandbox does not permit a reload is refused, too. */
