@@ -68,13 +68,7 @@ order_kill(struct caller *c)
 static bool
 has_upstream(const struct runtime *rt, const char *name)
 {
-	const struct list *l;
-
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
-		if (strcmp(container_of(l, const struct live_upstream,
-		    link)->upstream->name, name) == 0)
-			return true;
-	return false;
+	return live_upstream_named(rt, name, NULL) != NULL;
 }
 
 void

@@ -39,11 +39,7 @@ is_known(struct runtime *rt, const char *name)
 		if (strcmp(container_of(l, struct live_listener,
 		    link)->listener->name, name) == 0)
 			return true;
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
-		if (strcmp(container_of(l, struct live_upstream,
-		    link)->upstream->name, name) == 0)
-			return true;
-	return false;
+	return live_upstream_named(rt, name, NULL) != NULL;
 }
 
 static void

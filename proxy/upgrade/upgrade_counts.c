@@ -3,12 +3,16 @@
  *
  * SPDX-License-Identifier: MIT
  */
+/* Without memory it is not told; uthash would end the process. */
+#define HASH_NONFATAL_OOM 1
+
 #include "proxy/upgrade/upgrade_counts.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "net/patient.h"
 #include "pool/upkeep.h"
@@ -209,67 +213,79 @@ name_of(const struct row *row, const void *owner, unsigned i,
 
 /* What has been told of one. */
 struct told {
-	struct list link;
-	const void *owner;              /* never looked into */
-	char *who;                      /* it may have gone, and its address be
-					   another's */
+	UT_hash_handle hh;
+	char *who;                      /* its address, which may have become
+					   another's, and what it is told by */
 	struct hist_sum hists[HISTS_MOST];
 	uint64_t numbers[];
 };
 
 struct counts {
-	struct list told;
+	struct told *told;
 };
 
 struct counts *
 counts_new(void)
 {
-	struct counts *c = calloc(1, sizeof(*c));
-
-	if (c != NULL)
-		list_init(&c->told);
-	return c;
+	return calloc(1, sizeof(struct counts));
 }
 
 void
 counts_free(struct counts *c)
 {
-	struct list *l, *tmp;
+	struct told *t, *next;
 
 	if (c == NULL)
 		return;
-	list_each(l, tmp, &c->told) {
-		free(container_of(l, struct told, link)->who);
-		free(container_of(l, struct told, link));
+	t = c->told;
+	HASH_CLEAR(hh, c->told);
+	for (; t != NULL; t = next) {
+		next = t->hh.next;
+		free(t->who);
+		free(t);
 	}
 	free(c);
+}
+
+static char *
+who_is(const void *owner, const json_t *where)
+{
+	char *text = json_dumps(where, JSON_COMPACT | JSON_SORT_KEYS);
+	char *who = NULL;
+
+	if (text != NULL && asprintf(&who, "%p %s", owner, text) < 0)
+		who = NULL;
+	free(text);
+	return who;
 }
 
 static struct told *
 told_of(struct counts *c, const void *owner, const struct kind *kind,
     const json_t *where)
 {
-	char *who = json_dumps(where, JSON_COMPACT | JSON_SORT_KEYS);
-	struct list *l;
-	struct told *t;
+	char *who = who_is(owner, where);
+	struct told *t = NULL;
 
-	for (l = c->told.next; who != NULL && l != &c->told; l = l->next) {
-		t = container_of(l, struct told, link);
-		if (t->owner == owner && strcmp(t->who, who) == 0) {
-			free(who);
-			return t;
-		}
+	if (who == NULL)
+		return NULL;
+	HASH_FIND_STR(c->told, who, t);
+	if (t != NULL) {
+		free(who);
+		return t;
 	}
-	t = who == NULL ? NULL : calloc(1, sizeof(*t) +
+	t = calloc(1, sizeof(*t) +
 	    numbers_of(kind) * sizeof(t->numbers[0]));
 	if (t == NULL) {
 		free(who);
 		return NULL;
 	}
-	t->owner = owner;
 	t->who = who;
-	list_append(&c->told, &t->link);
-	return t;
+	HASH_ADD_KEYPTR(hh, c->told, t->who, (unsigned)strlen(who), t);
+	if (t->hh.tbl != NULL)
+		return t;
+	free(who);
+	free(t);
+	return NULL;
 }
 
 /* The sum over all parts. */

@@ -3,6 +3,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+/* Without memory the upgrade fails; uthash would end the process. */
+#define HASH_NONFATAL_OOM 1
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +14,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "net/log.h"
 #include "net/tls_tickets.h"
@@ -34,7 +38,32 @@ enum { JOIN_MS = 10 * 1000, TELL_MS = 2000, ADDRS_MOST = 4096 };
    stay exact in languages whose numbers are doubles. */
 #define CLIENTS_MOST (UINT64_C(1) << 36)
 
+/* What the weir before said of one of its upstreams. */
+struct known_upstream {
+	UT_hash_handle hh;
+	char *key;                      /* "NAME PROTOCOL" */
+	char *identity;
+	int cap;                        /* -1 = has none */
+};
+
+/* And of a name. */
+struct known_name {
+	UT_hash_handle hh;
+	char *key;                      /* "UPSTREAM KEY" */
+	struct addr *addrs;
+	size_t n;
+};
+
 /* ------------------------------------------------- before the file is read */
+
+/* No name of an upstream has a blank in it. NULL when out of memory. */
+static char *
+known_key(const char *upstream, const char *what)
+{
+	char *key;
+
+	return asprintf(&key, "%s %s", upstream, what) < 0 ? NULL : key;
+}
 
 static bool
 take_hello(struct upgrade *up, const struct message *m, int *fds)
@@ -88,6 +117,14 @@ take_socket(struct upgrade *up, const struct message *m, int *fds)
 	return true;
 }
 
+static void
+known_upstream_free(struct known_upstream *k)
+{
+	free(k->key);
+	free(k->identity);
+	free(k);
+}
+
 static bool
 take_upstream(struct upgrade *up, const struct message *m)
 {
@@ -95,13 +132,28 @@ take_upstream(struct upgrade *up, const struct message *m)
 
 	if (k == NULL)
 		return false;
-	k->name = strdup(message_text(m, "name"));
-	k->protocol = strdup(message_text(m, "protocol"));
+	k->key = known_key(message_text(m, "name"),
+	    message_text(m, "protocol"));
 	k->identity = strdup(message_text(m, "identity"));
 	k->cap = (int)message_number(m, "cap", -1, CAP_MOST - 1, -1);
-	k->next = up->upstreams;
-	up->upstreams = k;
-	return k->name != NULL && k->protocol != NULL && k->identity != NULL;
+	if (k->cap >= 0)
+		up->known_caps[k->cap] = true;
+	if (k->key != NULL && k->identity != NULL) {
+		HASH_ADD_KEYPTR(hh, up->upstreams, k->key,
+		    (unsigned)strlen(k->key), k);
+		if (k->hh.tbl != NULL)
+			return true;
+	}
+	known_upstream_free(k);
+	return false;
+}
+
+static void
+known_name_free(struct known_name *k)
+{
+	free(k->key);
+	free(k->addrs);
+	free(k);
 }
 
 static bool
@@ -113,20 +165,23 @@ take_name(struct upgrade *up, const struct message *m)
 
 	if (k == NULL)
 		return false;
-	k->next = up->names;
-	up->names = k;
-	k->upstream = strdup(message_text(m, "upstream"));
-	k->key = strdup(message_text(m, "key"));
+	k->key = known_key(message_text(m, "upstream"),
+	    message_text(m, "key"));
 	k->addrs = calloc(n + 1, sizeof(*k->addrs));
-	if (k->upstream == NULL || k->key == NULL || k->addrs == NULL)
-		return false;
-	for (i = 0; i < n && i < ADDRS_MOST; i++) {
+	for (i = 0; k->addrs != NULL && i < n && i < ADDRS_MOST; i++) {
 		const char *text = json_string_value(json_array_get(all, i));
 
 		if (text != NULL && message_addr(text, &k->addrs[k->n]) == 0)
 			k->n++;
 	}
-	return true;
+	if (k->key != NULL && k->addrs != NULL) {
+		HASH_ADD_KEYPTR(hh, up->names, k->key,
+		    (unsigned)strlen(k->key), k);
+		if (k->hh.tbl != NULL)
+			return true;
+	}
+	known_name_free(k);
+	return false;
 }
 
 static bool
@@ -539,26 +594,22 @@ upgrade_was_deserted(const struct runtime *rt)
 void
 upgrade_forget(struct upgrade *up)
 {
-	struct known_upstream *u;
-	struct known_name *n;
+	struct known_upstream *u = up->upstreams, *next_u;
+	struct known_name *n = up->names, *next_n;
 
 	if (up->look.passed != NULL)
 		deadline_clear(&up->look);
 	channel_close(&up->to_old);
 	admin_past_free(&up->past);
-	while ((u = up->upstreams) != NULL) {
-		up->upstreams = u->next;
-		free(u->name);
-		free(u->protocol);
-		free(u->identity);
-		free(u);
+	HASH_CLEAR(hh, up->upstreams);
+	for (; u != NULL; u = next_u) {
+		next_u = u->hh.next;
+		known_upstream_free(u);
 	}
-	while ((n = up->names) != NULL) {
-		up->names = n->next;
-		free(n->upstream);
-		free(n->key);
-		free(n->addrs);
-		free(n);
+	HASH_CLEAR(hh, up->names);
+	for (; n != NULL; n = next_n) {
+		next_n = n->hh.next;
+		known_name_free(n);
 	}
 }
 
@@ -568,24 +619,35 @@ upgrade_forget(struct upgrade *up)
 static void
 reserve(struct runtime *rt)
 {
-	const struct known_upstream *k;
+	size_t i;
 
-	for (k = rt->upgrade->upstreams; k != NULL; k = k->next)
-		if (k->cap >= 0)
-			rt->caps.taken[k->cap] = true;
+	for (i = 0; i < CAP_MOST; i++)
+		rt->caps.taken[i] = rt->caps.taken[i] ||
+		    rt->upgrade->known_caps[i];
+}
+
+static const struct known_upstream *
+known_upstream(const struct runtime *rt, const struct conf_upstream *conf)
+{
+	const struct known_upstream *k = NULL;
+	char *key;
+
+	if (rt->upgrade == NULL || !rt->withheld)
+		return NULL;
+	key = known_key(conf->name, conf->proto->name);
+	if (key != NULL)
+		HASH_FIND_STR(rt->upgrade->upstreams, key, k);
+	free(key);
+	return k;
 }
 
 void
 upgrade_find_cap(struct runtime *rt, const struct conf_upstream *conf,
     struct upstream *up)
 {
-	const struct known_upstream *k = rt->upgrade != NULL && rt->withheld ?
-	    rt->upgrade->upstreams : NULL;
+	const struct known_upstream *k = known_upstream(rt, conf);
 	char identity[IDENTITY_MOST];
 
-	while (k != NULL && (strcmp(k->name, conf->name) != 0 ||
-	    strcmp(k->protocol, conf->proto->name) != 0))
-		k = k->next;
 	up->side = rt->caps.side;
 	/* One that the weir before does not have, or has otherwise, counts in an
 	   entry of its own: nothing comes. */
@@ -607,13 +669,16 @@ struct addr *
 upgrade_find_name(struct runtime *rt, const char *upstream, const char *key,
     size_t *n)
 {
-	const struct known_name *k = rt->upgrade != NULL && rt->withheld ?
-	    rt->upgrade->names : NULL;
+	const struct known_name *k = NULL;
 	struct addr *copy;
+	char *text;
 
-	while (k != NULL && (strcmp(k->upstream, upstream) != 0 ||
-	    strcmp(k->key, key) != 0))
-		k = k->next;
+	if (rt->upgrade == NULL || !rt->withheld)
+		return NULL;
+	text = known_key(upstream, key);
+	if (text != NULL)
+		HASH_FIND_STR(rt->upgrade->names, text, k);
+	free(text);
 	if (k == NULL || k->n == 0)
 		return NULL;
 	copy = malloc(k->n * sizeof(*copy));

@@ -37,20 +37,9 @@ enum upgrade_phase {
 					   begins anew */
 };
 
-/* What the weir before said of one of its upstreams. */
-struct known_upstream {
-	struct known_upstream *next;
-	char *name, *protocol, *identity;
-	int cap;                        /* -1 = has none */
-};
-
-/* And of a name. */
-struct known_name {
-	struct known_name *next;
-	char *upstream, *key;
-	struct addr *addrs;
-	size_t n;
-};
+/* What the weir before said; upgrade_new.c. */
+struct known_upstream;
+struct known_name;
 
 struct upgrade {
 	struct runtime *rt;
@@ -110,6 +99,8 @@ struct upgrade {
 	bool sparing_back;
 	struct known_upstream *upstreams;
 	struct known_name *names;
+	bool known_caps[CAP_MOST];      /* that its upstreams have, also of one
+					   that has left its file */
 };
 
 /* It went well (error NULL), or did not. */
