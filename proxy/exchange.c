@@ -90,6 +90,7 @@ exchange_free(struct worker *w, struct late *l)
 	struct lane *lane = w->owner;
 
 	free(x->whole_key);
+	free(x->said_then);
 	pile_put(&lane->exchanges[x->family], x);
 }
 
@@ -213,8 +214,11 @@ fails_in_turn(struct exchange *x, enum fail why)
 	x->why = why;
 	if (front->fail_in_turn == NULL || !front->fail_in_turn(x->s, x, why))
 		return false;
-	/* Whose words they are has gone when its turn comes. */
-	x->said = NULL;
+	/* Whose words they are has gone when its turn comes. Out of memory
+	   nothing is said. */
+	if (x->said != NULL)
+		x->said_then = strdup(x->said);
+	x->said = x->said_then;
 	note_wait(x);
 	deadline_clear(&x->deadline);
 	deadline_clear(&x->pause);

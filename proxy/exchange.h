@@ -59,14 +59,16 @@ struct exchange {
 	const char *said;               /* FAIL_LOGIN: the server's words;
 					   FAIL_AUTH: weir's; FAIL_TLS: what is
 					   wrong; valid inside front.fail,
-					   fail_in_turn and, behind the
-					   former, in finish; else NULL */
+					   fail_in_turn and in finish; else
+					   NULL */
 	struct client_key client;       /* to limits; set by exchange_route, or
 					   by the front before */
 	enum conf_retry_what retry;     /* set by the front: the route's */
 	enum fail why;                  /* FAIL_NONE: did not fail */
 	void *whole_key;                /* ask.key with its preface; NULL = it
 					   has none */
+	char *said_then;                /* said, of one that failed before its
+					   turn; NULL */
 	uint16_t status;                /* as the protocol has it; 0 = none */
 	bool reused;                    /* its connection had been used before */
 	unsigned tries;                 /* leases asked for */

@@ -112,9 +112,12 @@ join(struct exchange *x)
 	struct piped *d = piped_of(x);
 	struct list *l;
 
+	/* What was said of it stays until the end of the turn; x ends before. */
 	for (l = d->parts.next; l != &d->parts && x->why == FAIL_NONE;
-	    l = l->next)
+	    l = l->next) {
 		x->why = container_of(l, struct exchange, link)->why;
+		x->said = container_of(l, struct exchange, link)->said;
+	}
 	if (x->why != FAIL_NONE)
 		count_add(&x->s->door->failures[x->why], 1);
 	if (d->ops->join(x) < 0)

@@ -184,10 +184,29 @@ connects_though_warm(const struct slow_entry *e)
 	return is_connecting(e) && e->pool.min_idle > 0;
 }
 
+/* A login that is refused: what there is to tell of it. */
 static bool
 is_told_why(const struct slow_entry *e)
 {
-	return *e->said != '\0' && *e->user != '\0';
+	return *e->said != '\0';
+}
+
+static bool
+is_told_whose(const struct slow_entry *e)
+{
+	return is_told_why(e) && *e->user != '\0';
+}
+
+static bool
+has_no_database(const struct slow_entry *e)
+{
+	return *e->database == '\0';
+}
+
+static bool
+is_told_where(const struct slow_entry *e)
+{
+	return is_told_whose(e) && !has_no_database(e);
 }
 
 static bool
@@ -380,6 +399,9 @@ const struct why_rule why_rules[] = {
 	{ FAIL_LIMITED, "limit", NULL,
 	    "{client_at} or listener {listener} as a whole asked more often "
 	    "than listeners.{listener}.limits lets it" },
+	{ FAIL_AUTH, "client", has_no_database,
+	    "weir did not let {client_at} in as user {user}: {said}; weir get "
+	    "/stats counts how often, in listener {listener}" },
 	{ FAIL_AUTH, "client", NULL,
 	    "weir did not let {client_at} in as user {user} of database "
 	    "{database}: {said}; weir get /stats counts how often, in listener "
@@ -449,10 +471,16 @@ const struct why_rule why_rules[] = {
 	    WAITED "while clients held all of the {max_pinned} connections "
 	    "that they may have alone: raise "
 	    "upstreams.{upstream}.pool.max_pinned, or " HOLDERS },
-	{ FAIL_LOGIN, "login", is_told_why,
+	{ FAIL_LOGIN, "login", is_told_where,
 	    "{endpoint} refused the login that user {user} needs for database "
 	    "{database}: {said}; what weir logs in with is the client's or the "
 	    "group's of upstreams.{upstream}" },
+	{ FAIL_LOGIN, "login", is_told_whose,
+	    "{endpoint} refused the login of user {user}: {said}; what weir "
+	    "logs in with is the client's, listener {listener}" },
+	{ FAIL_LOGIN, "login", is_told_why,
+	    "{endpoint} refused the login: {said}; what weir logs in with is "
+	    "the group's of upstreams.{upstream}" },
 	{ FAIL_LOGIN, "login", NULL,
 	    "{endpoint} refused the login: user, password and database are "
 	    "the client's or the group's of upstreams.{upstream}; the error "

@@ -149,6 +149,8 @@ static const struct sample {
 	{ FAILED(FAIL_AUTH, .user = "a b", .database = "shop",
 	    .said = "wrong password"), "client", "in as user a\\x20b of "
 	    "database shop: wrong password" },
+	{ FAILED(FAIL_AUTH, .user = "a b", .said = "wrong password"), "client",
+	    "in as user a\\x20b: wrong password" },
 	{ FAILED(FAIL_PROXY_HEADER), "client",
 	    "listeners.web.proxy_protocol.from" },
 	{ FAILED(FAIL_PROXY_TIMEOUT), "client",
@@ -201,7 +203,12 @@ static const struct sample {
 	{ FAILED(FAIL_LOGIN, .user = "app", .database = "shop",
 	    .said = "3D000 no such"), "login", "b:80 refused the login that "
 	    "user app needs for database shop: 3D000 no such;" },
-	{ FAILED(FAIL_LOGIN), "login", "b:80 refused the login" },
+	{ FAILED(FAIL_LOGIN, .user = "app", .said = "WRONGPASS no"), "login",
+	    "b:80 refused the login of user app: WRONGPASS no;" },
+	{ FAILED(FAIL_LOGIN, .said = "NOAUTH no"), "login",
+	    "b:80 refused the login: NOAUTH no; what weir logs in with is the "
+	    "group's of upstreams.app" },
+	{ FAILED(FAIL_LOGIN), "login", "b:80 refused the login: user," },
 	{ FAILED(FAIL_TLS, .last_error = "expired"), "tls",
 	    "no TLS with b:80 (expired)" },
 	{ FAILED(FAIL_UNFIT), "protocol", "upstreams.app.http.version" },

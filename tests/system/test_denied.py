@@ -2,8 +2,10 @@
 the error log, with whose it was and where from; the client is told no more.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import re
+import shlex
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
@@ -179,12 +181,41 @@ def secrets_of_md5_are_warned_of():
     w.balanced(o)
 
 
+def redis_with_log(server, front="", up=""):
+    conf = one(server, protocol="redis", pool="max = 8; min_idle = 0;",
+               front=front, up=up)
+    conf.log = 'level = "info"; access = "%s"; fields = ( ' \
+        '"request", "user", "failure", "said" );' % cases.put("access", "")
+    return Weir(conf)
+
+
+def kept(w, failed, why, more=()):
+    """Those, oldest first, are in /slow, with their causes, and in the access
+    log, and of what else is named there, more; weir why has that sentence."""
+    rows = [r for r in json.loads(w.get("/slow")[1])["exchanges"]
+            if r["failure"]]
+    eq([(r["request"], r["user"], r["failure"], r["said"], r["cause"])
+        for r in reversed(rows)], failed, "/slow")
+    path = re.search('access = "([^"]+)"', w.conf.log).group(1)
+
+    def logged_there():
+        with open(path) as log:
+            got = [tuple(shlex.split(line)) for line in log]
+        return [r for r in got if r[0] != "-"] == \
+            [r[:4] for r in failed] + list(more)
+    until(logged_there, "lines of the access log")
+    said = " ".join(command("-c", w.file, "why").stdout.split())
+    check(why in said, said)
+    with open(path) as log:
+        check("secret-word" not in said + w.get("/slow")[1] + log.read() +
+              w.log(), "the password is told")
+
+
 @case
 def redis_clients_with_a_wrong_word_stand_there():
     server = RedisServer("--requirepass", "up")
-    w = redis_through(server, pool="max = 8;",
-                      front='redis = { auth = "check"; };',
-                      up='redis = { password = "up"; };')
+    w = redis_with_log(server, 'redis = { auth = "check"; };',
+                       'redis = { password = "up"; };')
     c = RedisClient(w.conf.ports["front"])
     check(c.ask("AUTH", "secret-word").startswith("WRONGPASS"), "AUTH")
     check(c.ask("HELLO", "3", "AUTH", "ann", "secret-word").startswith(
@@ -192,8 +223,27 @@ def redis_clients_with_a_wrong_word_stand_there():
     c.ok("AUTH", "up")
     logged(w, *("warn listener front: user %s from 127.0.0.1: wrong password, "
                 "or no such user" % user for user in ("default", "ann")))
-    check("secret-word" not in w.log(), "the password is in the log")
     counted(w, 2)
+    why = "wrong password, or no such user"
+    found = [("auth", "default", "auth_failed", why, "client"),
+             ("hello", "ann", "auth_failed", why, "client")]
+    kept(w, found, "in as user ann: wrong password, or no such user; weir get")
+    c.close()
+    w.balanced()
+
+
+@case
+def redis_logins_that_the_server_refuses_stand_there():
+    server = RedisServer("--requirepass", "up")
+    w = redis_with_log(server, 'redis = { auth = "forward"; };')
+    c = RedisClient(w.conf.ports["front"])
+    check(c.ask("AUTH", "bob", "secret-word").startswith("WRONGPASS"), "AUTH")
+    c.ok("AUTH", "up")
+    eq(c.ask("GET", "k"), None, "GET")
+    refusal = "WRONGPASS weir: the server refused the connection (login)"
+    kept(w, [("auth", "bob", "login_refused", refusal, "login")],
+         "%s refused the login of user bob: WRONGPASS weir: " % server.address,
+         [("auth", "default", "-", "-"), ("get", "default", "-", "-")])
     c.close()
     w.balanced()
 
@@ -209,6 +259,9 @@ def a_redis_that_wants_a_password_says_so():
                            "server wants a password: redis.password"),
           "what it wants")
     eq(len(lines(w, "NOAUTH")), 1, "lines")
+    why = " ".join(command("-c", w.file, "why").stdout.split())
+    check("%s refused the login: the server wants a password: redis.password "
+          "of the upstream; what" % server.address in why, why)
     c.close()
     w.balanced()
 

@@ -241,8 +241,13 @@ redis_fail_in_turn(struct session *s, struct exchange *x, enum fail why)
 	char text[256];
 	int n;
 
+	if (why == FAIL_AUTH) {
+		/* It goes on as who it was. */
+		n = snprintf(text, sizeof(text), "%s\r\n", redis_wrong_pass);
+		return fail_all(s, x, text, (size_t)n);
+	}
 	if (why == FAIL_LOGIN && x->said != NULL)
-		n = snprintf(text, sizeof(text), "%.200s", x->said);
+		n = snprintf(text, sizeof(text), "-%.200s\r\n", x->said);
 	else
 		n = snprintf(text, sizeof(text), "-ERR weir: %s: %s\r\n",
 		    row->name, row->text);
@@ -292,11 +297,25 @@ redis_asks(const struct exchange *x, size_t *len, bool *is_line)
 	return row != NULL ? row->name : NULL;
 }
 
+/* As it logs in, or has: where weir lets in itself only the former is kept. */
+static const char *
+user_of(const struct exchange *x)
+{
+	const struct redis_identity *who = redis_of(x)->who;
+
+	if (who == NULL)
+		who = &redis_session(x->s)->who;
+	return who->user == NULL && who->password != NULL ? "default" :
+	    who->user;
+}
+
 static void
 redis_words(const struct exchange *x, struct access_words *w)
 {
 	const struct redis_command *row = redis_of(x)->row;
 
+	w->user = user_of(x);
+	w->user_len = w->user != NULL ? strlen(w->user) : 0;
 	/* What comes behind the name may be a secret. */
 	if (row == NULL)
 		return;

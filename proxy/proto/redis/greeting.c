@@ -159,8 +159,8 @@ is_let_in(struct upconn *u)
 	if (ru->crowded) {
 		/* A reload may have switched pool.adapt off meanwhile. */
 		if (!upconn_crowded(u))
-			upconn_turned_away(u, "-ERR max number of clients "
-			    "reached\r\n");
+			upconn_turned_away(u, "ERR max number of clients "
+			    "reached");
 		return false;
 	}
 	if (ru->refusal[0] != '\0')

@@ -82,7 +82,8 @@ struct redis_exchange {
 	uint32_t replies;               /* that it is owed */
 	uint32_t hash;                  /* of its key, where that says where */
 	struct redis_split_up *split;   /* of one in parts: which key is where */
-	struct redis_identity *who;     /* AUTH: who it is if this goes well */
+	struct redis_identity *who;     /* AUTH: who it is if this goes well; or
+					   was to be, without the password */
 };
 
 /* Tags of owed replies beside enum redis_op. */
@@ -189,6 +190,8 @@ void redis_say(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void redis_undo_pins(struct session *s, const char *why);
 /* CLIENT REPLY: is the next command not to be answered? Asked once for each. */
 bool redis_is_silent(struct session *s);
+/* What is said to who has not proved who he is. */
+extern const char redis_wrong_pass[];
 /* May a client be called so? */
 bool redis_is_name(const char *text, size_t len);
 /* CLIENT SETNAME; false: it was told why not. */

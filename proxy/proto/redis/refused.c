@@ -92,7 +92,7 @@ redis_refusal(struct upconn *u, const char *word, bool login)
 	struct redis_upconn *ru = redis_upconn(u);
 	const char *text = meaning_of(u, word);
 
-	snprintf(ru->refusal, sizeof(ru->refusal), "-%s weir: %s%s\r\n", word,
+	snprintf(ru->refusal, sizeof(ru->refusal), "%s weir: %s%s", word,
 	    text != NULL ? text : "the server refused the connection",
 	    text == NULL && login ? " (login)" : "");
 }
@@ -118,8 +118,7 @@ redis_refused(struct upconn *u)
 	const char *said = redis_upconn(u)->refusal, *text;
 	char word[RESP_WORD_MAX], what[RESP_WORD_MAX + 128];
 
-	snprintf(word, sizeof(word), "%.*s", (int)strcspn(said + 1, " "),
-	    said + 1);
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(said, " "), said);
 	text = meaning_of(u, word);
 	snprintf(what, sizeof(what), "%s%s%s", word, text != NULL ? ": " : "",
 	    text != NULL ? text : "");
@@ -154,6 +153,7 @@ redis_explain(struct upconn *u, struct owed *o, const char *word)
 	if (o->own[1] == 0 || o->left > 1 || x->why != FAIL_NONE)
 		return;
 	x->why = FAIL_LOGIN;
+	x->said = find(shut, NELEMS(shut), word);
 	if (!x->part)
 		count_add(&x->s->door->failures[FAIL_LOGIN], 1);
 }

@@ -131,14 +131,43 @@ read_login(const char *bytes, const struct resp_span *user,
 	return out->password != NULL && (user == NULL || out->user != NULL);
 }
 
-static const char wrong_pass[] =
+/* Redis's own (acl.c). */
+const char redis_wrong_pass[] =
     "-WRONGPASS invalid username-password pair or user is disabled.";
+
+/* It is an exchange that fails, so that it stands wherever failures do. Its
+   password is not kept. */
+static void
+refuse_login(struct session *s, const struct redis_way *way,
+    const struct login *l)
+{
+	static const char why[] = "wrong password, or no such user";
+	const char *user = l->user != NULL ? l->user : "default";
+	struct exchange *x = way_begin(s, way);
+	struct redis_identity *who;
+
+	denied_client(s, user, "%s", why);
+	if (x == NULL) {
+		count_add(&s->door->failures[FAIL_AUTH], 1);
+		return;
+	}
+	who = calloc(1, sizeof(*who));
+	if (who != NULL && redis_identity_set(who, 0, 2, user, NULL) < 0) {
+		free(who);
+		who = NULL;
+	}
+	redis_of(x)->who = who;
+	x->said = why;
+	count_add(&s->door->requests, 1);
+	redis_command_taken(s);
+	exchange_fail(x, FAIL_AUTH);
+}
 
 /* By the listener's word on logins: may it go on? If not it has been told. With
    "forward" *who is to be tried, by whom it concerns. */
 static bool
-check_login(struct session *s, const struct login *l,
-    struct redis_identity **who)
+check_login(struct session *s, const struct redis_way *way,
+    const struct login *l, struct redis_identity **who)
 {
 	struct redis_session *rs = redis_session(s);
 
@@ -148,10 +177,7 @@ check_login(struct session *s, const struct login *l,
 		return true;
 	case REDIS_AUTH_CHECK:
 		if (!is_right(s, l)) {
-			count_add(&s->door->failures[FAIL_AUTH], 1);
-			denied_client(s, l->user != NULL ? l->user : "default",
-			    "wrong password, or no such user");
-			redis_say(s, "%s", wrong_pass);
+			refuse_login(s, way, l);
 			return false;
 		}
 		rs->let_in = true;
@@ -189,10 +215,10 @@ redis_do_auth(struct session *s, const struct redis_way *way,
 	if (!read_login(bytes, c->argc == 3 ? &c->arg[1] : NULL,
 	    &c->arg[c->argc - 1], &l)) {
 		login_fini(&l);
-		redis_say(s, "%s", wrong_pass);
+		redis_say(s, "%s", redis_wrong_pass);
 		return;
 	}
-	good = check_login(s, &l, &who);
+	good = check_login(s, way, &l, &who);
 	login_fini(&l);
 	if (!good)
 		return;
@@ -275,7 +301,7 @@ redis_do_hello(struct session *s, const struct redis_way *way,
 	struct hello h;
 
 	if (!read_hello(s, bytes, &h) ||
-	    (h.has_login && !check_login(s, &h.login, &who))) {
+	    (h.has_login && !check_login(s, way, &h.login, &who))) {
 		login_fini(&h.login);
 		return;
 	}
