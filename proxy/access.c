@@ -144,7 +144,7 @@ gather(struct access_line *l, const struct exchange *x)
 static bool
 is_wanted(const struct exchange *x, const struct conf *conf, int64_t total_ns)
 {
-	bool failed = x->outcome == OUTCOME_5XX ||
+	bool failed = x->outcome == OUTCOME_5XX || x->said != NULL ||
 	    x->outcome == OUTCOME_FAILED || x->outcome == OUTCOME_CLIENT_ABORT;
 
 	switch (conf->log.access_when) {

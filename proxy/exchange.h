@@ -59,8 +59,10 @@ struct exchange {
 	const char *said;               /* FAIL_LOGIN: the server's words;
 					   FAIL_AUTH: weir's; FAIL_TLS: what is
 					   wrong; valid inside front.fail,
-					   fail_in_turn and in finish; else
-					   NULL */
+					   fail_in_turn and in finish. Did not
+					   fail: the error that its server has
+					   answered with, where no status says
+					   so, for good. Else NULL */
 	struct client_key client;       /* to limits; set by exchange_route, or
 					   by the front before */
 	enum conf_retry_what retry;     /* set by the front: the route's */

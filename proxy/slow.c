@@ -335,6 +335,14 @@ is_clients(enum fail why)
 	    why != FAIL_LIMITED;
 }
 
+/* Did it fail, or its server say that it did? */
+static bool
+is_failed(enum fail why, enum outcome outcome, const char *said)
+{
+	return why != FAIL_NONE || outcome == OUTCOME_5XX ||
+	    (said != NULL && *said != '\0');
+}
+
 void
 slow_keep(struct slow *slow, const struct exchange *x, int64_t now_ns)
 {
@@ -345,7 +353,7 @@ slow_keep(struct slow *slow, const struct exchange *x, int64_t now_ns)
 	if (is_clients(x->why))
 		fill(slow, &slow->clients[slow->n_clients++ % SLOW_CLIENTS], x,
 		    now_ns);
-	else if (x->why != FAIL_NONE || x->outcome == OUTCOME_5XX)
+	else if (is_failed(x->why, x->outcome, x->said))
 		fill(slow, &slow->failed[slow->n_failed++ % SLOW_FAILED], x,
 		    now_ns);
 	else if (took > slow->floor_ns)
@@ -400,7 +408,7 @@ slow_add(struct slow *slow, const struct slow_entry *e, int64_t now_ns)
 		turn(slow, now_ns);
 	if (is_clients(e->why))
 		to = &slow->clients[slow->n_clients++ % SLOW_CLIENTS];
-	else if (e->why != FAIL_NONE || e->outcome == OUTCOME_5XX)
+	else if (is_failed(e->why, e->outcome, e->said))
 		to = &slow->failed[slow->n_failed++ % SLOW_FAILED];
 	else
 		to = place_of_past(slow, e);

@@ -86,8 +86,9 @@ struct slow_entry {
 	char id[SLOW_ID], trace[SLOW_ID];
 	char user[SLOW_NAME], database[SLOW_NAME];      /* "" = has none */
 	char said[SLOW_SAID];           /* why it was refused, in the server's
-					   words or weir's; without control
-					   characters; "" */
+					   words or weir's; did not fail: what
+					   error the server answered with; no
+					   control characters; "" */
 };
 
 /* Of one lane. Zeroed at first. */
@@ -128,7 +129,7 @@ slow_note(struct slow *slow, const struct exchange *x, int64_t now_ns)
 {
 	if (unlikely(now_ns - x->begun_ns > slow->floor_ns ||
 	    now_ns >= slow->turn_ns || x->why != FAIL_NONE ||
-	    x->outcome == OUTCOME_5XX))
+	    x->outcome == OUTCOME_5XX || x->said != NULL))
 		slow_keep(slow, x, now_ns);
 }
 

@@ -83,6 +83,14 @@ was_tried_again(const struct slow_entry *e)
 	return e->retries > 0;
 }
 
+/* A login that is refused, or an answer that is an error: what there is to tell
+   of it. */
+static bool
+is_told_why(const struct slow_entry *e)
+{
+	return *e->said != '\0';
+}
+
 static bool
 is_server_error(const struct slow_entry *e)
 {
@@ -184,13 +192,7 @@ connects_though_warm(const struct slow_entry *e)
 	return is_connecting(e) && e->pool.min_idle > 0;
 }
 
-/* A login that is refused: what there is to tell of it. */
-static bool
-is_told_why(const struct slow_entry *e)
-{
-	return *e->said != '\0';
-}
-
+/* Of logins that are refused. */
 static bool
 is_told_whose(const struct slow_entry *e)
 {
@@ -254,6 +256,9 @@ const struct why_rule why_rules[] = {
 	{ FAIL_NONE, "server_error", is_server_error,
 	    "the server answered {status} itself, and weir passed that on: "
 	    "look into the log of {endpoint}" },
+	{ FAIL_NONE, "server_error", is_told_why,
+	    "the server answered the call with {said}, and weir passed that "
+	    "on: look into the log of {endpoint}" },
 	{ FAIL_NONE, "quick", is_quick, "took {total}: nothing to change" },
 	{ FAIL_NONE, "retries", is_retrying,
 	    "spent {pause} of {total} in pauses before {retries} more: find "

@@ -30,11 +30,12 @@ struct group {
 	bool failed;
 };
 
+/* Causes are named by proxy/why.c. */
 static bool
 is_failed(const json_t *row)
 {
 	return *field_text(row, "failure") != '\0' ||
-	    strcmp(field_text(row, "outcome"), "5xx") == 0;
+	    strcmp(field_text(row, "cause"), "server_error") == 0;
 }
 
 static bool
@@ -164,7 +165,6 @@ sort_out(const json_t *rows, struct group *g, unsigned of[2])
 	return n;
 }
 
-/* Causes are named by proxy/why.c. */
 static bool
 is_clients(const struct group *g)
 {

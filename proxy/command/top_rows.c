@@ -109,8 +109,8 @@ count_endpoints(struct top_row *r)
 	r->endpoints = (long long)json_array_size(rows);
 }
 
-/* Those with a status, 500 to 5xx. The others may be all in order: a key that is
-   there already, a script that is not. */
+/* Those with a status, 500 to 5xx, and those of gRPC. The others may be all in
+   order: a key that is there already, a script that is not. */
 static long long
 statuses_of(const json_t *row)
 {
@@ -119,7 +119,8 @@ statuses_of(const json_t *row)
 	const char *name;
 
 	json_object_foreach(errors, name, n)
-		if (name[0] == '5' && strlen(name) == 3)
+		if ((name[0] == '5' && strlen(name) == 3) ||
+		    strncmp(name, "grpc_", 5) == 0)
 			sum += (long long)json_integer_value(n);
 	return sum;
 }

@@ -45,6 +45,8 @@ static const struct sample {
 } samples[] = {
 	{ SLOW(.outcome = OUTCOME_5XX, .status = 500), "server_error",
 	    "answered 500 itself" },
+	{ SLOW(.said = "grpc-status 14, UNAVAILABLE"), "server_error",
+	    "answered the call with grpc-status 14, UNAVAILABLE, and" },
 	{ SLOW(.total_ns = 4 * MS, .first_ns = 4 * MS), "quick",
 	    "took 4 ms: nothing to change" },
 	{ SLOW(.lasts = true, .queue_ns = 4 * MS, .transfer_ns = 1900 * MS),

@@ -2,6 +2,7 @@
 and grpc.health.v1 as a check.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import sys
 import threading
@@ -12,7 +13,7 @@ from h2 import CANCEL, DATA, END_STREAM, Client2, frame, head
 from h2_origin import scripted, serve
 from origin import Origin
 from web import HttpOrigin
-from weir import Weir, one
+from weir import Weir, command, one
 
 CALL = ("content-type", "application/grpc+proto"), ("te", "trailers")
 
@@ -68,6 +69,41 @@ def trailers_only_stays_one_head():
     w, front = through(o)
     a = Client2(front).fetch(call(), body=message(b""))
     eq((a.get("grpc-status"), a.trailers, a.body), ("5", None, b""), "answer")
+
+
+@case
+def errors_of_servers_are_counted_and_told_of():
+    """Those that OpenTelemetry calls a server's; what is no call is none."""
+    def handler(talk, q):
+        status = ("grpc-status", q.get(":path")[1:])
+        if q.body:
+            talk.answer(q, message(b"part"), fields=[CALL[0]],
+                        trailers=[status, ("grpc-message", "m\xc3")])
+        else:
+            talk.head(q, 200, CALL[0], status, ends=True)
+    w, front = through(serve(handler))
+    c = Client2(front)
+    names = {"2": "unknown", "4": "deadline_exceeded", "12": "unimplemented",
+             "13": "internal", "14": "unavailable", "15": "data_loss"}
+    for status in [str(n) for n in range(17)] + ["14x", "", "114"]:
+        for body in (b"", message(b"ask")):
+            a = c.fetch(call("/" + status), body=body)
+            eq((a.status, dict(a.trailers or a.fields)["grpc-status"]),
+               (200, status), "passed on")
+    c.fetch(head("/14", "POST"), body=b"no call")
+    errors = w.upstream()["server_errors_total"]
+    eq({k: n for k, n in errors.items() if n},
+       {"grpc_" + name: 2 for name in names.values()}, "counted")
+    check('errors_total{upstream="back",reason="grpc_unavailable"} 2' in
+          w.metrics(), "in /metrics")
+    rows = [r for r in json.loads(w.get("/slow")[1])["exchanges"] if r["said"]]
+    eq([r["said"].split(", ")[1].lower() for r in reversed(rows)],
+       [name for name in names.values() for _ in range(2)], "in /slow")
+    eq({(r["outcome"], r["failure"], r["cause"]) for r in rows},
+       {("2xx", "", "server_error")}, "as what")
+    why = " ".join(command("-c", w.file, "why").stdout.split())
+    check("12 of the 12 failures kept: server_error at upstream back" in why and
+          "answered the call with grpc-status 15, DATA_LOSS, and" in why, why)
 
 
 @case

@@ -87,7 +87,7 @@ function steps(x) {
     name + ' ' + micros(us)).join(', ')));
 }
 
-const isFailed = x => Boolean(x.failure) || x.outcome === '5xx';
+const isFailed = x => Boolean(x.failure) || x.cause === 'server_error';
 
 function exchangeRow(x) {
   const outcome = isFailed(x) ? el('td', 'bad', '✕ ' + (x.status || x.failure)) :

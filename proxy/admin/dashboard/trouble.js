@@ -20,7 +20,7 @@ const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed
 // Errors that tell of the server rather than of what it was asked; the alert
 // WeirServerErrors knows the same.
 const OF_SERVERS = new RegExp('^(5..|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|' +
-  'MISCONF|OOM|NOAUTH|BUSY|UNKILLABLE|SERVER_ERROR|57P0.|53300)$');
+  'MISCONF|OOM|NOAUTH|BUSY|UNKILLABLE|SERVER_ERROR|57P0.|53300|grpc_.*)$');
 
 const totalsOf = new Map();     // a row's name -> [{ at, its totals }] of a minute
 

@@ -163,7 +163,7 @@ heed_keep_alive(struct upconn *u, const struct http_head *a, const char *raw)
 }
 
 const char *const http_error_names[] = {
-	"500", "502", "503", "504", "5xx", NULL
+	HTTP_ERROR_NAMES, NULL
 };
 
 static void

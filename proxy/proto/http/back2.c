@@ -21,6 +21,7 @@
 
 #include "pool/share.h"
 #include "proxy/proto/http/front2.h"
+#include "proxy/proto/http/grpc.h"
 #include "proxy/proto/http/probe.h"
 #include "proxy/runtime.h"
 
@@ -738,7 +739,7 @@ static const char *const pins[] = {
 static const struct peer_ops http2_peer = {
 	.state_size = sizeof(struct back2),
 	.pins = pins,
-	.errors = http_error_names,
+	.errors = grpc_error_names,
 	.greet = peer_greet,
 	.bytes = run,
 	.room = peer_room,

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "proxy/proto/http/back2.h"
+#include "proxy/proto/http/grpc.h"
 #include "proxy/runtime.h"
 
 enum {
@@ -54,6 +55,17 @@ bad_answer(struct back2_stream *st)
 	exchange_fail(x, FAIL_BAD_RESPONSE);
 }
 
+/* A call's status stands behind its answer. */
+static void
+heed_trailers(struct upconn *u, struct exchange *x)
+{
+	struct buf *lines = &http_of(x)->down_trailers;
+	const char *text = buf_flat(exchange_blocks(x), lines, lines->len);
+
+	if (text != NULL)
+		grpc_heed(u, x, text, lines->len);
+}
+
 /* All of it has come. */
 static void
 complete(struct back2_stream *st)
@@ -62,6 +74,8 @@ complete(struct back2_stream *st)
 	struct http_exchange *hx = http_of(x);
 	struct upconn *u = st->u;
 
+	if (hx->grpc && hx->down_trailers.len > 0)
+		heed_trailers(u, x);
 	hx->giving = GIVEN;
 	x->down_end = true;
 	deadline_clear(&x->deadline);
@@ -87,6 +101,9 @@ give_head(struct back2_stream *st)
 	if (a->status >= 200 || a->status == 101) {
 		exchange_first_byte(x);
 		http_heed_status(st->u, x);
+		/* Or in its head, which is all of it then. */
+		if (hx->grpc && a->status == 200)
+			grpc_heed(st->u, x, hx->answer_raw, a->size);
 		hx->giving = GIVING_BODY;
 	} else
 		hx->continued = hx->continued || a->status == 100;

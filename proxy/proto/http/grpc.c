@@ -107,6 +107,84 @@ grpc_fields_of_failure(struct h2_fields *f, enum fail why, char *text,
 	h2_fields_add(f, "grpc-message", message, strlen(message));
 }
 
+/* ---------------------------------------------------------- a server's errors */
+
+const char *const grpc_error_names[] = {
+	HTTP_ERROR_NAMES, "grpc_unknown", "grpc_deadline_exceeded",
+	"grpc_unimplemented", "grpc_internal", "grpc_unavailable",
+	"grpc_data_loss", NULL
+};
+
+/* In the order of the names. OpenTelemetry, "Semantic conventions for gRPC":
+   which codes are an error of a server span; the others are the caller's. */
+static const struct {
+	enum grpc_status status;
+	const char *said;
+} errors[] = {
+	{ GRPC_UNKNOWN, "grpc-status 2, UNKNOWN" },
+	{ GRPC_DEADLINE_EXCEEDED, "grpc-status 4, DEADLINE_EXCEEDED" },
+	{ GRPC_UNIMPLEMENTED, "grpc-status 12, UNIMPLEMENTED" },
+	{ GRPC_INTERNAL, "grpc-status 13, INTERNAL" },
+	{ GRPC_UNAVAILABLE, "grpc-status 14, UNAVAILABLE" },
+	{ GRPC_DATA_LOSS, "grpc-status 15, DATA_LOSS" }
+};
+
+_Static_assert(NELEMS(grpc_error_names) == HTTP_N_ERRORS + NELEMS(errors) + 1,
+    "each has a name");
+
+/* Of one or two digits ("gRPC over HTTP2"); -1 = none that is known. */
+static int
+status_read(const char *text, size_t len)
+{
+	int status = 0;
+	size_t i;
+
+	if (len == 0 || len > 2)
+		return -1;
+	for (i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -1;
+		status = status * 10 + (text[i] - '0');
+	}
+	return status;
+}
+
+/* Names are in lower case, as HTTP/2 has them (RFC 9113 8.2.1). */
+static int
+status_find(const char *lines, size_t len)
+{
+	static const char name[] = "grpc-status:";
+	const char *end = lines + len, *at, *stop;
+	size_t n = sizeof(name) - 1;
+
+	for (at = lines; at < end; at = stop + 1) {
+		stop = memchr(at, '\n', (size_t)(end - at));
+		if (stop == NULL)
+			return -1;
+		if ((size_t)(stop - at) < n || memcmp(at, name, n) != 0)
+			continue;
+		for (at += n; at < stop && *at == ' '; at++)
+			;
+		return status_read(at, strcspn(at, " \r\n"));
+	}
+	return -1;
+}
+
+void
+grpc_heed(struct upconn *u, struct exchange *x, const char *lines, size_t len)
+{
+	int status = status_find(lines, len);
+	unsigned i;
+
+	/* Once, wherever a server says it twice. */
+	for (i = 0; x->said == NULL && i < NELEMS(errors); i++)
+		if ((int)errors[i].status == status) {
+			count_add(&u->pool->errors[HTTP_N_ERRORS + i], 1);
+			x->said = errors[i].said;
+			return;
+		}
+}
+
 /* ----------------------------------------------------------- grpc.health.v1 */
 
 enum {

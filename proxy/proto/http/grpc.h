@@ -23,7 +23,8 @@ enum grpc_status {
 	GRPC_RESOURCE_EXHAUSTED = 8,
 	GRPC_UNIMPLEMENTED = 12,
 	GRPC_INTERNAL = 13,
-	GRPC_UNAVAILABLE = 14
+	GRPC_UNAVAILABLE = 14,
+	GRPC_DATA_LOSS = 15
 };
 
 /* Is x, whose head has been parsed, a call? */
@@ -42,6 +43,17 @@ void grpc_message(const char *text, char *out, size_t size);
    point into text, of at least 256 bytes, which stays while f is in use. */
 void grpc_fields_of_failure(struct h2_fields *f, enum fail why, char *text,
     size_t size);
+
+/* peer_ops.errors of HTTP/2. */
+extern const char *const grpc_error_names[];
+
+/*
+ * x is a call, answered with a status of 200: lines, of its answer's head or of
+ * its trailers, may have the status that counts. Where that is a server's error
+ * it is counted at u, and x->said names it.
+ */
+void grpc_heed(struct upconn *u, struct exchange *x, const char *lines,
+    size_t len);
 
 /* ----------------------------------------------------------- grpc.health.v1 */
 

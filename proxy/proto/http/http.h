@@ -178,7 +178,10 @@ enum outcome http_outcome(unsigned status);
 /* Room for an answer's head. NULL when out of memory. */
 struct http_head *http_answer_new(struct exchange *x) MUST_CHECK;
 
-/* peer_ops.errors of HTTP: statuses of 500 and more. */
+/* peer_ops.errors of HTTP: statuses of 500 and more. HTTP/2 has those of gRPC
+   behind them, see grpc.h. */
+#define HTTP_ERROR_NAMES "500", "502", "503", "504", "5xx"
+enum { HTTP_N_ERRORS = 5 };
 extern const char *const http_error_names[];
 
 /* What an answer's status says of the endpoint; errors are counted. */
