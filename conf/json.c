@@ -10,7 +10,6 @@
  */
 #include "conf/facts.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

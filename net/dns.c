@@ -11,7 +11,6 @@
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <ev.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 #include "net/tls_problem.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include <openssl/x509v3.h>
 
 #include "net/escape.h"
-#include "net/err.h"
 
 enum { NAME_MAX_BYTES = 100, NOTE_MAX = 480 };
 

@@ -5,7 +5,6 @@
  */
 #include "pool/adapt.h"
 
-#include "pool/lease.h"
 #include "pool/upkeep.h"
 
 enum {

@@ -8,7 +8,6 @@
  */
 #include "pool/balance.h"
 
-#include <limits.h>
 #include <math.h>
 
 #include "pool/lease.h"

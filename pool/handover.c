@@ -12,7 +12,6 @@
 #include "pool/balance.h"
 #include "pool/opening.h"
 #include "pool/quota.h"
-#include "pool/site.h"
 
 /* -------------------------------------------------------------- on their way */
 

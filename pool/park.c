@@ -5,8 +5,6 @@
  */
 #include "pool/park.h"
 
-#include "net/worker.h"
-
 static void
 publish_oldest(struct pool *p)
 {

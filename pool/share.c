@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#include "pool/site.h"
-
 void
 share_begin(struct upconn *u)
 {

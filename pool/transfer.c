@@ -13,7 +13,6 @@
 #include "pool/balance.h"
 #include "pool/quota.h"
 #include "pool/site.h"
-#include "pool/upkeep.h"
 
 /* A connection, a place or a wish on its way to a pool. Freed on arrival. */
 struct parcel {

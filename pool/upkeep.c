@@ -12,7 +12,6 @@
 #include "pool/balance.h"
 #include "pool/handover.h"
 #include "pool/leak.h"
-#include "pool/lease.h"
 #include "pool/quota.h"
 #include "pool/shards.h"
 #include "pool/site.h"

@@ -14,9 +14,7 @@
 
 #include "conf/log_fields.h"
 #include "net/escape.h"
-#include "net/ring.h"
 #include "proxy/exchange.h"
-#include "proxy/runtime.h"
 
 enum {
 	MARK_LEN = 3,                   /* "...": there was more */

@@ -5,7 +5,6 @@
  */
 #include "proxy/advice.h"
 
-#include <math.h>
 #include <string.h>
 
 /* ------------------------------------------------------------ what was seen */

@@ -20,10 +20,10 @@
 #include "net/log.h"
 #include "proxy/command/check.h"
 #include "proxy/command/client.h"
+#include "proxy/command/run.h"
 #include "proxy/demo.h"
 #include "proxy/proto.h"
 #include "proxy/runtime.h"
-#include "proxy/command/run.h"
 #include "proxy/upgrade/upgrade.h"
 #include "proxy/version.h"
 

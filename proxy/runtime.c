@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "net/listen.h"
 #include "net/log.h"
 #include "proxy/admin/admin.h"
 #include "proxy/certificates.h"

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 
 #include "net/log.h"
-#include "net/writer.h"
 #include "proxy/relief.h"
 #include "proxy/runtime.h"
 

@@ -13,7 +13,6 @@
 #include "net/log.h"
 #include "net/tls_problem.h"
 #include "net/tls_server.h"
-#include "proxy/runtime.h"
 
 /* Of max_handshakes, for one of the lanes. */
 static bool

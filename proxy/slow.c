@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "net/escape.h"
-#include "proxy/runtime.h"
 
 const char *const slow_wait_names[SLOW_N_WAITS] = {
 	[SLOW_WAIT_NONE] = "none",

@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#include "proxy/runtime.h"
-
 struct throttle {
 	struct session *s;
 	struct client_key client;

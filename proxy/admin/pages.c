@@ -23,7 +23,6 @@
 #include "proxy/admin/target.h"
 #include "proxy/admin/trend.h"
 #include "proxy/admin/upgrades.h"
-#include "proxy/history.h"
 #include "proxy/view.h"
 
 /* A frame a second, or further apart where there is so much to tell that this

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
 #include "proxy/command/client.h"
 #include "proxy/command/clock.h"
 #include "proxy/command/path.h"

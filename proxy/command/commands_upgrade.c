@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
 #include "proxy/command/client.h"
 #include "proxy/command/clock.h"
 

@@ -5,7 +5,6 @@
  */
 #include "proxy/service/sandbox.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <linux/seccomp.h>
 #include <pwd.h>

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "net/log.h"
 #include "proxy/lane.h"
 #include "proxy/live.h"
 

@@ -15,7 +15,6 @@
 #include <uthash.h>
 
 #include "net/patient.h"
-#include "pool/upkeep.h"
 #include "proxy/live.h"
 
 enum { NAME_MOST = 128, HISTS_MOST = 3 };

@@ -3,11 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <time.h>
 #include <unistd.h>
 
-#include "net/tls_client.h"
-#include "net/tls_server.h"
 #include "tests/conf/rows.h"
 #include "tests/support/certs.h"
 

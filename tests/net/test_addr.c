@@ -5,7 +5,6 @@
  */
 #include "net/addr.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>

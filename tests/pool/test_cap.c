@@ -17,7 +17,6 @@
 
 #include <cmocka.h>
 
-#include "pool/pool.h"
 #include "pool/upstream.h"
 
 static struct cap_table old, new;

@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "pool/site.h"
 #include "tests/support/scene.h"
 
 static struct scene s;

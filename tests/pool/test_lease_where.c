@@ -6,7 +6,6 @@
  */
 #include "pool/lease.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -8,7 +8,6 @@
  */
 #include "proxy/pressure.h"
 
-#include <limits.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,7 +14,6 @@
 
 #include "pool/lease.h"
 #include "pool/park.h"
-#include "pool/transfer.h"
 
 #define SAME(what, got, want) do {                                           \
 	unsigned long long got_ = (got), want_ = (want);                      \

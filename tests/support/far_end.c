@@ -6,7 +6,6 @@
 #include "tests/support/far_end.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>

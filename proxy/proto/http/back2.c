@@ -20,7 +20,6 @@
 #include <string.h>
 
 #include "pool/share.h"
-#include "proxy/proto/http/front2.h"
 #include "proxy/proto/http/grpc.h"
 #include "proxy/proto/http/probe.h"
 #include "proxy/runtime.h"

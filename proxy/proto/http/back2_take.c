@@ -13,7 +13,6 @@
 
 #include "proxy/proto/http/back2.h"
 #include "proxy/proto/http/grpc.h"
-#include "proxy/runtime.h"
 
 enum {
 	INTERIM_MOST = 100,             /* 1xx before a final answer */

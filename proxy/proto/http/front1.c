@@ -13,7 +13,6 @@
 #include <strings.h>
 
 #include "proxy/proto/http/http.h"
-#include "proxy/runtime.h"
 #include "proxy/tunnel.h"
 
 enum {

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "proxy/proto/memcached/memcached.h"
-#include "proxy/runtime.h"
 
 /* ------------------------------------------------------------------ reading */
 

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "proxy/lane.h"
 #include "proxy/proto/postgres/console.h"
 
 /* As PgBouncer's console has them. */

@@ -5,7 +5,6 @@
  */
 #include "proxy/proto/postgres/users.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
