@@ -79,7 +79,8 @@ bell_silence(struct bell *b)
 	(void)n;                        /* nothing there is fine */
 }
 
-void
+/* From any thread, in signal handlers too. */
+static void
 bell_ring(struct bell *b, enum bell_level level)
 {
 	static const uint64_t one = 1;

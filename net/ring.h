@@ -46,9 +46,6 @@ void bell_fini(struct bell *b);
 void bell_listen(struct bell *b, enum bell_level level);
 void bell_silence(struct bell *b);
 
-/* From any thread, in signal handlers too. */
-void bell_ring(struct bell *b, enum bell_level level);
-
 struct ring;
 
 /* One that rings b for each line, as `level`, and when it is half full. b may

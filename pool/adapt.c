@@ -35,15 +35,14 @@ upstream_set_max(struct upstream *up, unsigned max, bool adapts)
 		atomic_store(&up->most, max);
 }
 
-void
-pool_crowded(struct pool *p)
+/* The server has said that it is full: the cap is lowered. */
+static void
+lower_cap(struct pool *p)
 {
 	struct upstream *up = p->upstream;
 	unsigned most = atomic_load(&up->most), streak;
 	int64_t rest_ns;
 
-	if (!p->conf->pool.adapt)
-		return;
 	if (!adapt_rests(p)) {
 		streak = atomic_fetch_add(&up->crowded, 1);
 		rest_ns = pool_backoff_ns(p, streak, REST_FIRST_MS,
@@ -62,7 +61,7 @@ upconn_crowded(struct upconn *u)
 
 	if (!p->conf->pool.adapt || u->state != UPCONN_GREETING)
 		return false;
-	pool_crowded(p);
+	lower_cap(p);
 	if (u->opener == NULL)
 		upkeep_failed(u->shelf->site);
 	upconn_mark(u, MARK_BROKEN, "too many clients");

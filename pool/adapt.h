@@ -20,9 +20,6 @@
  */
 bool upconn_crowded(struct upconn *u);
 
-/* Likewise where no connection is to be closed: only the cap is lowered. */
-void pool_crowded(struct pool *p);
-
 /* From main: pool.max, and pool.adapt, are this from now on. */
 void upstream_set_max(struct upstream *up, unsigned max, bool adapts);
 

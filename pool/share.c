@@ -180,8 +180,9 @@ share_await(struct ask *a, bool on)
 	pool_publish_waiting(a->pool);
 }
 
-struct ask *
-share_next(struct upconn *u)
+/* The next who waits for u, if it is open to him. */
+static struct ask *
+next_for(struct upconn *u)
 {
 	struct pool *p = u->pool;
 	bool open;
@@ -212,7 +213,7 @@ share_grant(struct upconn *u)
 	/* Who is granted may give back at once: it goes home after all. */
 	u->busy = true;
 	while (u->state != UPCONN_CLOSED && room_on(u) > 0 &&
-	    (a = share_next(u)) != NULL)
+	    (a = next_for(u)) != NULL)
 		ask_grant(a, u);
 	/* It has come of age, now or while it was full: those who still wait
 	   go elsewhere. */
@@ -251,7 +252,7 @@ look_again(struct ask *a)
 	if (!coming)
 		share_await(a, false);
 	/* One that is dealt with is granted afterwards. */
-	return u != NULL && !u->busy && share_next(u) != NULL ? u : NULL;
+	return u != NULL && !u->busy && next_for(u) != NULL ? u : NULL;
 }
 
 void

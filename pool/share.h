@@ -53,9 +53,6 @@ void share_grant(struct upconn *u);
    worker. Not to be touched afterwards. */
 void share_dealt_with(struct upconn *u);
 
-/* The next who waits for u, if it is open to him. */
-struct ask *share_next(struct upconn *u);
-
 /* u, which was being opened, will not come: refuse all who wait for it, and can
    ride on no other. Not those who began to wait after the ask `newest`, perhaps
    in the very callbacks: they have another try. */

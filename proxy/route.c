@@ -101,13 +101,3 @@ route_by_hello(const struct conf_listener *l)
 			return true;
 	return false;
 }
-
-const struct conf_upstream *
-route_find(const struct conf_listener *l, const char *host, size_t host_len,
-    const char *path, size_t path_len)
-{
-	const struct conf_route *r = route_match(l, host, host_len, path,
-	    path_len);
-
-	return r != NULL ? r->upstream : l->upstream;
-}

@@ -33,8 +33,4 @@ const struct conf_route *route_match_hello(const struct conf_listener *l,
 /* Does it matter to these routes what a client's hello says? */
 bool route_by_hello(const struct conf_listener *l);
 
-/* Its upstream, or that of what no route takes; NULL = there is none. */
-const struct conf_upstream *route_find(const struct conf_listener *l,
-    const char *host, size_t host_len, const char *path, size_t path_len);
-
 #endif

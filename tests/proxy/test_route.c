@@ -1,6 +1,6 @@
 /*
- * Routes, from the text of a file on: conf/ sorts them, route_find() takes the
- * first that matches.
+ * Routes, from the text of a file on: conf/ sorts them, route_match() takes
+ * the first that matches.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -67,11 +67,13 @@ found(const struct conf *c, const char *host, const char *path)
 	size_t host_len = strlen(host), path_len = strlen(path);
 	char *h = malloc(host_len + 1), *p = malloc(path_len + 1);
 	const struct conf_upstream *to;
+	const struct conf_route *r;
 
 	assert_true(h != NULL && p != NULL);
 	memcpy(h + 1, host, host_len);
 	memcpy(p + 1, path, path_len);
-	to = route_find(&c->listeners[0], h + 1, host_len, p + 1, path_len);
+	r = route_match(&c->listeners[0], h + 1, host_len, p + 1, path_len);
+	to = r != NULL ? r->upstream : c->listeners[0].upstream;
 	free(h);
 	free(p);
 	return to == NULL ? "" : to->name;

@@ -146,8 +146,9 @@ pg_statement_is_body(const char *body, size_t len)
 	    len - at - 2 == (size_t)pg_u16(body + at) * 4;
 }
 
-bool
-pg_statement_is_elsewhere(const struct pg_statements *all, uint64_t id)
+/* Can a number be one that another process has given, before this one began? */
+static bool
+is_of_another(const struct pg_statements *all, uint64_t id)
 {
 	return id >> LANE_SHIFT != 0 && in_lane(id) < in_lane(all->first_id);
 }
@@ -167,7 +168,7 @@ pg_statement_come(struct pg_statements *all, uint64_t id, const char *body,
 	*is_new = true;
 	st = shared ? pg_statement_get(all, body, len, is_new) :
 	    pg_statement_own(all, body, len);
-	if (st != NULL && *is_new && pg_statement_is_elsewhere(all, id))
+	if (st != NULL && *is_new && is_of_another(all, id))
 		st->id = id;
 	return st;
 }

@@ -65,8 +65,6 @@ struct pg_statement *pg_statement_own(struct pg_statements *all,
 
 /* Text, number of types, types: is that all of it? */
 bool pg_statement_is_body(const char *body, size_t len);
-/* Can a number be one that another process has given, before this one began? */
-bool pg_statement_is_elsewhere(const struct pg_statements *all, uint64_t id);
 /* Can it be one that some process of this machine has given by now? */
 bool pg_statement_is_given(uint64_t id);
 /* One that another process has given that number: it keeps it if it is new here,

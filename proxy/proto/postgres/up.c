@@ -85,8 +85,8 @@ pg_up_owe(struct exchange *x, enum pg_owed_kind kind, enum pg_owed_how how)
 }
 
 /* The server is to answer what it has: nothing else may make it. */
-int
-pg_up_flush(struct exchange *x)
+static int
+ask_for_answers(struct exchange *x)
 {
 	struct pg_exchange *px = pg_of(x);
 
@@ -108,7 +108,7 @@ pg_up_must_wait(struct exchange *x, bool here)
 	if (!px->clears && (here || px->assumed_before == 0))
 		return false;
 	/* Without memory for it, it waits for the client's Sync. */
-	if (px->clears && pg_up_flush(x) < 0)
+	if (px->clears && ask_for_answers(x) < 0)
 		px->flushed = false;
 	px->blocked = true;
 	return true;
@@ -372,7 +372,7 @@ enough(struct exchange *x)
 		return PG_STEP_NO_MEMORY;
 	if (pg_of(x)->owed.n < PG_OWED_MOST)
 		return PG_STEP_DONE;
-	if (pg_up_flush(x) < 0)
+	if (ask_for_answers(x) < 0)
 		return PG_STEP_NO_MEMORY;
 	pg_of(x)->blocked = true;
 	conn_pause(&x->s->conn);

@@ -46,8 +46,6 @@ enum pg_step pg_up_drop(struct exchange *x, uint32_t size);
 /* A new last one that is owed; NULL when out of memory. */
 struct pg_owed *pg_up_owe(struct exchange *x, enum pg_owed_kind kind,
     enum pg_owed_how how) MUST_CHECK;
-/* The server is told to answer what it has. -1 when out of memory. */
-int pg_up_flush(struct exchange *x) MUST_CHECK;
 /*
  * A message that goes by what is known of statements has to wait while requests
  * of an earlier batch that may change it, or fail to, are not answered: only

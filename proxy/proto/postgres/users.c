@@ -226,12 +226,6 @@ pg_users_alike(const struct pg_users *a, const struct pg_users *b)
 	return memcmp(a->told, b->told, sizeof(a->told)) == 0;
 }
 
-size_t
-pg_users_count(const struct pg_users *users)
-{
-	return HASH_COUNT(users->by_name);
-}
-
 void
 pg_users_free(struct pg_users *users)
 {

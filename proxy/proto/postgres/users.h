@@ -45,8 +45,6 @@ const struct pg_secret *pg_users_find(const struct pg_users *users,
 void pg_users_md5(const struct pg_users *users,
     void (*f)(void *arg, const char *name, int line), void *arg);
 
-size_t pg_users_count(const struct pg_users *users);
-
 /* The same names with the same secrets, in the same order? */
 bool pg_users_alike(const struct pg_users *a, const struct pg_users *b);
 
