@@ -1,6 +1,6 @@
-"""The recipes of README.md, whose files are packaging/recipes: each is copied
-into an empty folder, with other ports, and used with real servers and clients
-as the README says.
+"""The recipes of README.md, whose files are packaging/recipes, and its first
+file: each is copied into an empty folder, with other ports, and used with real
+servers and clients as the README says. And what else it names is there.
 """
 # SPDX-License-Identifier: MIT
 import json
@@ -24,6 +24,10 @@ RECIPES = os.path.join(TREE, "packaging", "recipes")
 def read(path):
     with open(path) as f:
         return f.read()
+
+
+def readme():
+    return read(os.path.join(TREE, "README.md"))
 
 
 class Tried:
@@ -167,7 +171,7 @@ def egress_with_a_rate_that_waits():
 
 @case
 def the_readme_shows_the_files_that_are_tried():
-    text = read(os.path.join(TREE, "README.md"))
+    text = readme()
     for name in re.findall(r"packaging/recipes/([a-z-]+\.conf)", text):
         wanted = [line for line in read(os.path.join(RECIPES, name))
                   .split("\n") if line]
@@ -175,36 +179,114 @@ def the_readme_shows_the_files_that_are_tried():
         check(shown in text, "README.md does not show %s as it is" % name)
 
 
-def names():
+@case
+def the_first_file_of_the_readme_serves():
+    """The file under "In front of your own server" as it is, but for ports;
+    and with the lines that stand there for other protocols."""
+    section = re.search(r"## In front of your own server\n(.*?)\n## ",
+                        readme(), re.S)[1]
+    first, *others = re.findall(r"((?:^    .*\n)+)", section, re.M)
+    others = [o for o in others if "\n    ...\n" in o]
+    eq(len(others), 2, "files for other protocols")
+    for number, lines in enumerate(others):
+        listener, upstream = lines.split("    ...\n")
+        text = re.sub(r"(listeners = \(\n).*?(    \);)",
+                      lambda m: m[1] + listener + m[2], first, flags=re.S)
+        text = re.sub(r"(upstreams = \(\n).*?(    \);)",
+                      lambda m: m[1] + upstream + m[2], text, flags=re.S)
+        run(BINARY, "-c", put("other-%d.conf" % number, text), "check")
+    redis, front, admin = port(), port(), port()
+    for old, new in ((6379, redis), (6380, front), (9901, admin)):
+        check('127.0.0.1:%d"' % old in first, "port %d is not there" % old)
+        first = first.replace(":%d" % old, ":%d" % new)
+    start("redis", redis, [need("redis-server"), "--port", str(redis), "--dir",
+                           temp_dir(), "--save", ""])
+    path = put("cache.conf", first)
+    start("cache", front, [BINARY, "-c", path])
+    run(BINARY, "-c", path, "wait", "--timeout", "20s")
+    run(need("redis-benchmark"), "-p", str(front), "-c", "200", "-n", "2000",
+        "-q", "-t", "get,set")
+    u = json.loads(run(BINARY, "-c", path, "get", "/stats"))["upstreams"][0]
+    check(2 <= u["connects_total"] <= 3, "%d connections" %
+          u["connects_total"])
+    run(BINARY, "-c", path, "stop")
+
+
+@case
+def what_the_readme_names_is_there():
+    """Files, tests, headings, commands; and lines have at most 120 columns."""
+    text = readme()
+    tests = {f for _, _, files in os.walk(os.path.join(TREE, "tests"))
+             for f in files}
+    for name in re.findall(r"`(test_[a-z0-9_]+\.(?:py|c))`", text):
+        check(name in tests, "README.md: there is no test " + name)
+    paths = re.findall(r"`((?:tests|packaging)/[\w./-]+)`", text)
+    heads = {re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-")
+             for h in re.findall(r"^#+ (.*)$", text, re.M)}
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
+        if link.startswith("#"):
+            check(link[1:] in heads, "README.md: there is no heading " + link)
+        else:
+            paths.append(link)
+    for path in paths:
+        check(os.path.exists(os.path.join(TREE, path)),
+              "README.md: there is no file " + path)
+    known = keys_and_commands()[1]
+    for name in re.findall(r"\bweir -c \S+\.conf ([a-z]+)", text):
+        check("weir " + name in known, "README.md: no command " + name)
+    eq([line for line in text.split("\n") if len(line) > 120], [],
+       "long lines of README.md")
+
+
+def keys_and_commands():
     """Every key with its path, every command, as the program tells."""
-    path, found = "", {"weir", "http", "tcp", "redis", "memcached", "postgres"}
+    path, keys = "", set()
     for line in run(BINARY, "-h", "config").split("\n"):
-        if line.startswith("Keys of "):
+        if line.startswith("Keys of the file"):
+            path = ""
+        elif line.startswith("Keys of "):
             path = line[8:].split(":")[0].replace("[]", "").split(" ")[0] + "."
         elif re.match(r"  [a-z]", line):
-            key = path + line.split()[0]
-            found |= {".".join(key.split(".")[n:])
-                      for n in range(key.count(".") + 1)}
-    return found | set(re.findall(r"^  (weir [a-z]+)", run(BINARY, "-h"),
-                                  re.M))
+            keys.add(path + line.split()[0])
+    return keys, set(re.findall(r"^  (weir [a-z]+)", run(BINARY, "-h"), re.M))
+
+
+ROOMS = {"listener": "listeners.", "upstream": "upstreams.", "file": ""}
 
 
 @case
 def what_the_readme_says_instead_of_others_options_is_there():
-    """Tables whose second column is "weir"."""
-    known, ours = names(), False
-    check(len(known) > 200, "%d names" % len(known))
-    for line in read(os.path.join(TREE, "README.md")).split("\n"):
-        cells = [c.strip() for c in line.split(" | ")]
+    """Tables whose columns are another program, "in" and "weir": a key is
+    where the second one says; a row without that names commands and, beside
+    what has no counterpart, keys of either kind."""
+    keys, commands = keys_and_commands()
+    check(len(keys) > 200, "%d names" % len(keys))
+    rows, ours = 0, False
+    for line in readme().split("\n"):
+        cells = [c.strip() for c in line.strip("|").split("|")]
         if not line.startswith("| "):
             ours = False
-        elif cells[-1] == "weir |":
+        elif cells[1:] == ["in", "weir"]:
             ours = True
-        elif ours:
-            for name in re.findall(r"`([a-z_. ]+)`", cells[-1]):
-                if name.startswith("weir "):
-                    name = " ".join(name.split()[:2])
-                check(name in known, "README.md: there is no " + name)
+        elif ours and cells[0] != "---":
+            eq(len(cells), 3, "cells of " + line)
+            rows += 1
+            rooms = [ROOMS[r] for r in cells[1].split(", ") if r] or \
+                [*ROOMS.values()]
+            for name in re.findall(r"`([^`]*)`", cells[2]):
+                if not re.fullmatch(r"[a-z_0-9. ]+", name):
+                    continue    # a value, such as "unix:/..."
+                if name.startswith("weir"):
+                    check(" ".join(name.split()[:2]) in commands | {"weir"},
+                          "README.md: no command " + name)
+                elif cells[1]:
+                    for room in rooms:
+                        check(room + name in keys, "README.md: no key %s%s" %
+                              (room, name))
+                else:
+                    check(any(room + name in keys for room in rooms),
+                          "README.md: no key " + name)
+    check(rows > 80, "%d rows" % rows)
 
 
 run_cases()
