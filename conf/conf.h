@@ -449,10 +449,13 @@ struct conf_proto {
 	/*
 	 * Optional: checks what belongs together in a listener, and completes
 	 * l->own with what is its own, which release() frees. say() is an
-	 * error, of a key named in the text.
+	 * error, of a key named in the text. `was` is the listener of that name
+	 * that runs, if this is read for a weir that does (conf_input.running),
+	 * and it has the same protocol; else NULL. What was made of something
+	 * that has not changed need not be made anew.
 	 */
-	void      (*prepare)(struct conf_listener *l, conf_say_fn *say,
-	    void *arg);
+	void      (*prepare)(struct conf_listener *l,
+	    const struct conf_listener *was, conf_say_fn *say, void *arg);
 	void      (*release)(struct conf_listener *l);
 	/* Optional: likewise of an upstream, when all listeners are known. */
 	void      (*prepare_upstream)(struct conf_upstream *u,
@@ -489,6 +492,8 @@ struct conf_input {
 					   errors call its file; NULL = it was
 					   not */
 	const struct conf_proto *const *protos; /* NULL-terminated */
+	const struct conf *running;     /* what this may come after; NULL =
+					   nothing */
 	bool live;                      /* by a weir that runs: conf_warn() asks
 					   nothing that needs one thread, or
 					   the user it was started as */

@@ -390,6 +390,9 @@ own_error(void *arg, int line, const char *fmt, ...)
 static void
 prepare_own(struct load *w, const struct spot *s, struct conf_listener *l)
 {
+	const struct conf *running = w->in->running;
+	const struct conf_listener *was = running == NULL || l->name == NULL ?
+	    NULL : conf_listener_find(running, l->name);
 	struct own_error e = { .w = w };
 
 	/* Without memory some of what it would look at is not there. */
@@ -397,7 +400,8 @@ prepare_own(struct load *w, const struct spot *s, struct conf_listener *l)
 	    w->source->arena.failed)
 		return;
 	e.in = spot_in(w, s, l->proto->name);
-	l->proto->prepare(l, own_error, &e);
+	l->proto->prepare(l, was != NULL && was->proto == l->proto ? was :
+	    NULL, own_error, &e);
 }
 
 static void

@@ -554,13 +554,14 @@ struct plan *
 plan_make(struct runtime *rt, const char *text, const char *name)
 {
 	struct plan *p = calloc(1, sizeof(*p));
-	struct conf_input in = { .protos = proto_table, .live = true,
-	    .path = rt->path != NULL ? rt->path : "(built in)",
-	    .text = text != NULL ? text : rt->builtin,
-	    .name = text != NULL ? name : NULL };
+	struct conf_input in = runtime_input(rt);
 
 	if (p == NULL)
 		return NULL;
+	if (text != NULL) {
+		in.text = text;
+		in.name = name;
+	}
 	p->conf = conf_load(&in, &p->errors);
 	p->ok = p->conf != NULL && fits_sandbox(p, rt) == 0;
 	if (!p->ok)

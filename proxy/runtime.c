@@ -40,7 +40,7 @@ runtime_input(const struct runtime *rt)
 {
 	return (struct conf_input){ .path = rt->path != NULL ? rt->path :
 	    "(built in)", .text = rt->builtin, .protos = proto_table,
-	    .live = true };
+	    .running = rt->gen != NULL ? rt->gen->conf : NULL, .live = true };
 }
 
 static void

@@ -24,7 +24,7 @@ static const unsigned char key[PG_SCRAM_KEY] = "of this process";
 static char why[PG_USERS_WHY_MAX];
 
 static struct pg_users *
-load(const char *text, size_t len)
+load_after(const struct pg_users *was, const char *text, size_t len)
 {
 	char path[] = "/tmp/weir-users-XXXXXX";
 	struct pg_users *users;
@@ -33,9 +33,15 @@ load(const char *text, size_t len)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, len), len);
 	close(fd);
-	users = pg_users_load(path, key, why);
+	users = pg_users_load(path, key, was, why);
 	unlink(path);
 	return users;
+}
+
+static struct pg_users *
+load(const char *text, size_t len)
+{
+	return load_after(NULL, text, len);
 }
 
 static void
@@ -170,7 +176,7 @@ static void
 a_file_that_is_not_there_is_named(void **state)
 {
 	(void)state;
-	assert_null(pg_users_load("/nonexistent/users", key, why));
+	assert_null(pg_users_load("/nonexistent/users", key, NULL, why));
 	assert_string_equal(why, "cannot read /nonexistent/users: No such "
 	    "file or directory, expected a readable file of at most 4 MiB");
 }
@@ -201,6 +207,46 @@ two_files_are_alike_by_their_users_alone(void **state)
 	pg_users_free(first);
 }
 
+static bool
+is_as_in(const struct pg_users *a, const struct pg_users *b, const char *name)
+{
+	const struct pg_secret *one = pg_users_find(a, name);
+	const struct pg_secret *other = pg_users_find(b, name);
+
+	return strcmp(one->text, other->text) == 0 && memcmp(&one->scram,
+	    &other->scram, sizeof(one->scram)) == 0;
+}
+
+/* What stays says that it was not made anew: it is marked. */
+static void
+a_password_that_has_not_changed_is_not_worked_on_again(void **state)
+{
+	static const char before[] = "\"a\" \"1\"\n\"b\" \"2\"\n"
+	    "\"c\" \"3\"\n";
+	static const char after[] = "\"c\" \"1\"\n\"b\" \"2\"\n"
+	    "\"d\" \"2\"\n\"a\" \"md50098e7fab7b4d8d091067152a80b3f12\"\n";
+	struct pg_users *was = load(before, sizeof(before) - 1);
+	struct pg_users *anew = load(after, sizeof(after) - 1);
+	struct pg_users *now;
+	struct pg_secret *b;
+
+	(void)state;
+	b = (struct pg_secret *)(uintptr_t)pg_users_find(was, "b");
+	b->scram.server_key[0] ^= 1;
+	now = load_after(was, after, sizeof(after) - 1);
+	assert_true(is_as_in(now, was, "b"));
+	assert_false(is_as_in(now, anew, "b"));
+	b->scram.server_key[0] ^= 1;
+	assert_true(is_as_in(was, anew, "b"));
+	assert_true(is_as_in(now, anew, "a"));
+	assert_true(is_as_in(now, anew, "c"));
+	assert_true(is_as_in(now, anew, "d"));
+	pg_users_free(was);
+	assert_string_equal(pg_users_find(now, "b")->text, "2");
+	pg_users_free(now);
+	pg_users_free(anew);
+}
+
 int
 main(void)
 {
@@ -211,7 +257,8 @@ main(void)
 		TEST(what_is_wrong_is_told_with_its_line),
 		TEST(names_and_secrets_are_bounded),
 		TEST(two_files_are_alike_by_their_users_alone),
-		TEST(a_file_that_is_not_there_is_named)
+		TEST(a_file_that_is_not_there_is_named),
+		TEST(a_password_that_has_not_changed_is_not_worked_on_again)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,13 +192,14 @@ warn(const struct conf_listener *l, const struct conf_upstream *u,
 
 /* Who does not speak HTTP/2 shall not agree to. */
 static void
-prepare(struct conf_listener *l, conf_say_fn *say, void *arg)
+prepare(struct conf_listener *l, const struct conf_listener *was,
+    conf_say_fn *say, void *arg)
 {
 	struct http_listener_conf *http = l->own;
 	struct conf_names *alpn = &l->tls.common.alpn;
 	size_t n = 0, i;
 
-	(void)say, (void)arg;
+	(void)was, (void)say, (void)arg;
 	http->id_field = strcmp(http->request_id, "off") != 0 ?
 	    http->request_id : NULL;
 	for (i = 0; i < alpn->n; i++)

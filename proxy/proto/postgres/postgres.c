@@ -168,9 +168,36 @@ asks_certificates(const struct conf_listener *l)
 	return l->tls.common.on && l->tls.client_auth != TLS_CLIENT_NONE;
 }
 
+/* Users that run, while those of another configuration are prepared. */
+struct former {
+	const struct pg_user *v;
+	size_t n, at;                   /* behind the one that was found last:
+					   mostly they stand as before */
+};
+
+/* Where there is one with that name and password, its work is not done anew: it
+   is two milliseconds of main's loop. */
+static bool
+is_known(struct former *f, struct pg_user *u, const char *text)
+{
+	const struct pg_user *was;
+	size_t i;
+
+	for (i = 0; i < f->n; i++, f->at++) {
+		f->at %= f->n;
+		was = &f->v[f->at];
+		if (was->name != NULL && strcmp(was->name, u->name) == 0 &&
+		    pg_secret_again(&u->known, text, &was->known)) {
+			f->at++;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 prepare_user(const struct conf_listener *l, struct pg_user *u,
-    conf_say_fn *say, void *arg)
+    struct former *f, conf_say_fn *say, void *arg)
 {
 	const char *text = u->password != NULL ? u->password : u->secret, *why;
 	enum pg_auth_method method = pg_auth_method_of(l->own, u);
@@ -193,8 +220,8 @@ prepare_user(const struct conf_listener *l, struct pg_user *u,
 		    "\"cert\"");
 	if (text == NULL || u->name == NULL)
 		return;
-	if (pg_secret_parse(&u->known, text, u->name, pg_auth_mock_key(),
-	    &why) < 0) {
+	if (!is_known(f, u, text) && pg_secret_parse(&u->known, text, u->name,
+	    pg_auth_mock_key(), &why) < 0) {
 		say(arg, u->line, "users: %s", why);
 		return;
 	}
@@ -232,15 +259,21 @@ prepare_tls(const struct conf_listener *l, conf_say_fn *say, void *arg)
 }
 
 static void
-prepare(struct conf_listener *l, conf_say_fn *say, void *arg)
+prepare(struct conf_listener *l, const struct conf_listener *was,
+    conf_say_fn *say, void *arg)
 {
+	const struct pg_listener_conf *before = was != NULL ? was->own : NULL;
 	struct pg_listener_conf *own = l->own;
 	struct pg_user *v = own->users.v;
+	struct former f = { .v = NULL };
 	char why[PG_USERS_WHY_MAX];
 	size_t i;
 
+	if (before != NULL)
+		f = (struct former){ .v = before->users.v,
+		    .n = before->users.n };
 	for (i = 0; i < own->users.n; i++)
-		prepare_user(l, &v[i], say, arg);
+		prepare_user(l, &v[i], &f, say, arg);
 	prepare_tls(l, say, arg);
 	for (i = 0; own->auth == PG_AUTH_TRUST && i < l->n_binds; i++)
 		if (conf_bind_is_public(&l->binds[i])) {
@@ -253,7 +286,8 @@ prepare(struct conf_listener *l, conf_say_fn *say, void *arg)
 	if (own->users_file.full == NULL)
 		return;
 	own->file_users = pg_users_load(own->users_file.full,
-	    pg_auth_mock_key(), why);
+	    pg_auth_mock_key(), before != NULL ? before->file_users : NULL,
+	    why);
 	if (own->file_users == NULL)
 		say(arg, l->line, "users_file: %s", why);
 }

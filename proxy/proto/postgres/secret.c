@@ -61,6 +61,22 @@ pg_secret_parse(struct pg_secret *s, const char *text, const char *user,
 	return -1;
 }
 
+bool
+pg_secret_again(struct pg_secret *s, const char *text,
+    const struct pg_secret *was)
+{
+	char *copy;
+
+	if (was->kind != PG_SECRET_PLAIN || strcmp(was->text, text) != 0)
+		return false;
+	copy = strdup(text);
+	if (copy == NULL)
+		return false;
+	*s = *was;
+	s->text = copy;
+	return true;
+}
+
 void
 pg_secret_fini(struct pg_secret *s)
 {

@@ -42,6 +42,14 @@ struct pg_secret {
 int pg_secret_parse(struct pg_secret *s, const char *text, const char *user,
     const unsigned char key[PG_SCRAM_KEY], const char **why) MUST_CHECK;
 
+/*
+ * The same without the work: `was` was made of a password for the same user with
+ * the same key. False, and *s is as it was: it was of another text or kind, or
+ * there is no memory.
+ */
+bool pg_secret_again(struct pg_secret *s, const char *text,
+    const struct pg_secret *was) MUST_CHECK;
+
 /* Wipes it. Also good for a zero one. */
 void pg_secret_fini(struct pg_secret *s);
 

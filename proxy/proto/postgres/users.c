@@ -40,6 +40,7 @@ struct pg_users {
 struct reading {
 	const char *path;
 	const unsigned char *key;
+	const struct pg_users *was;     /* NULL = none */
 	int line;
 	char *why;                      /* PG_USERS_WHY_MAX bytes */
 	EVP_MD_CTX *told;
@@ -95,6 +96,16 @@ find(const struct pg_users *users, const char *name)
 }
 
 static int
+secret_make(struct pg_secret *s, const struct reading *r, const char **why)
+{
+	const struct user *was = r->was != NULL ? find(r->was, r->name) : NULL;
+
+	if (was != NULL && pg_secret_again(s, r->secret, &was->secret))
+		return 0;
+	return pg_secret_parse(s, r->secret, r->name, r->key, why);
+}
+
+static int
 user_add(struct pg_users *users, struct reading *r)
 {
 	struct user *u = find(users, r->name);
@@ -112,8 +123,7 @@ user_add(struct pg_users *users, struct reading *r)
 		return refuse(r, why);
 	memcpy(u->name, r->name, len + 1);
 	u->line = r->line;
-	if (pg_secret_parse(&u->secret, r->secret, r->name, r->key,
-	    &why) == 0) {
+	if (secret_make(&u->secret, r, &why) == 0) {
 		HASH_ADD_KEYPTR(hh, users->by_name, u->name, (unsigned)len, u);
 		if (find(users, r->name) == u)
 			return 0;
@@ -175,9 +185,10 @@ lines_read(struct pg_users *users, struct reading *r, const char *text)
 
 struct pg_users *
 pg_users_load(const char *path, const unsigned char key[PG_SCRAM_KEY],
-    char why[PG_USERS_WHY_MAX])
+    const struct pg_users *was, char why[PG_USERS_WHY_MAX])
 {
-	struct reading r = { .path = path, .key = key, .why = why };
+	struct reading r = { .path = path, .key = key, .was = was,
+	    .why = why };
 	const char *reason = "out of memory";
 	struct pg_users *users = calloc(1, sizeof(*users));
 	char *text = NULL;

@@ -30,12 +30,13 @@ struct pg_users;                        /* does not change once it is read, so
  * Read a file; NULL with why, for a person: "PATH: line 3: ..., expected ...".
  * No secret is told in it. Passwords take about two milliseconds each
  * (pg_secret_parse()), the key being the process's own: the same one each time,
- * or what clients are shown changes with a reload. A name that is given twice
- * is refused.
+ * or what clients are shown changes with a reload; those that `was` has already,
+ * which was read with the same key, take none. NULL: there is none. A name that
+ * is given twice is refused.
  */
 struct pg_users *pg_users_load(const char *path,
-    const unsigned char key[PG_SCRAM_KEY], char why[PG_USERS_WHY_MAX])
-    MUST_CHECK;
+    const unsigned char key[PG_SCRAM_KEY], const struct pg_users *was,
+    char why[PG_USERS_WHY_MAX]) MUST_CHECK;
 
 /* NULL: there is no such user. Good until pg_users_free(). */
 const struct pg_secret *pg_users_find(const struct pg_users *users,
