@@ -32,6 +32,9 @@ struct peer_ops {
 	/* What servers' own error replies are counted by, the last one for all
 	   others; NULL-terminated, at most POOL_ERRORS_MOST. NULL = none. */
 	const char *const *errors;
+	/* Those of them that tell of the server rather than of what it was
+	   asked; likewise. NULL = all. */
+	const char *const *own_errors;
 	/* Connected: log in. True: there is nothing to say, it is ready. Else
 	   it MUST end in upconn_ready() or upconn_broken(), not before this
 	   call has ended, or in upconn_broken() at once; the connect deadline

@@ -101,6 +101,20 @@ const struct fail_row fail_rows[N_FAILS] = {
 	    "weir is near the end of its memory or descriptors" }
 };
 
+const char *
+fail_whose(enum fail why)
+{
+	/* By limits and times of the file, or by hand. */
+	static const bool meant[N_FAILS] = {
+		[FAIL_UPSTREAM_LIMITED] = true, [FAIL_TUNNEL_TIMEOUT] = true,
+		[FAIL_KILLED] = true, [FAIL_INJECTED] = true,
+		[FAIL_DRAINED] = true
+	};
+
+	return fail_is_clients(why) ? "client" : meant[why] ? "nobody" :
+	    "server";
+}
+
 enum fail
 fail_of_refusal(enum refusal why)
 {

@@ -83,4 +83,8 @@ fail_is_clients(enum fail why)
 	return why != FAIL_NONE && why < FAIL_NO_ENDPOINT;
 }
 
+/* "client", as above; "nobody": it is meant so; else "server": something is to be
+   mended at weir, its pool or the upstream. */
+const char *fail_whose(enum fail why);
+
 #endif

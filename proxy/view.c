@@ -326,6 +326,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 		v->waiting_max = v->waiting_before;
 	v->pin_names = up->peer != NULL ? up->peer->pins : NULL;
 	v->error_names = up->peer != NULL ? up->peer->errors : NULL;
+	v->own_error_names = up->peer != NULL ? up->peer->own_errors : NULL;
 	if (oldest_ns < now->mono_ns)
 		v->oldest_wait_us = (uint64_t)(now->mono_ns - oldest_ns) / 1000;
 	if (lease_ns < now->mono_ns)
@@ -453,6 +454,16 @@ view_free(struct view *v)
 	free(v->listeners);
 	free(v->upstreams);
 	free(v);
+}
+
+bool
+view_is_own_error(const struct view_upstream *v, const char *name)
+{
+	const char *const *own = v->own_error_names;
+
+	while (own != NULL && *own != NULL && strcmp(*own, name) != 0)
+		own++;
+	return own == NULL || *own != NULL;
 }
 
 const struct view_upstream *

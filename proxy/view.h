@@ -104,6 +104,7 @@ struct view_upstream {
 	const char *const *pin_names;   /* NULL-terminated; NULL = none */
 	uint64_t    pins[POOL_PINS_MOST];       /* by index in pin_names */
 	const char *const *error_names; /* likewise */
+	const char *const *own_error_names;     /* peer_ops.own_errors */
 	uint64_t    errors[POOL_ERRORS_MOST];
 	uint64_t    limited[N_UPSTREAM_LIMITS], delayed[N_UPSTREAM_LIMITS];
 	uint64_t    shadowed[N_UPSTREAM_LIMITS];
@@ -155,6 +156,10 @@ extern const char *const view_pressures[VIEW_PRESSURES];
  */
 struct view *view_take(struct runtime *rt, const struct history *h) MUST_CHECK;
 void view_free(struct view *v);
+
+/* Does that one of its errors tell of the server rather than of what it was
+   asked? */
+bool view_is_own_error(const struct view_upstream *v, const char *name);
 
 /* NULL when there is none. */
 const struct view_upstream *view_upstream_find(const struct view *v,

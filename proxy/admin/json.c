@@ -114,6 +114,19 @@ failures(const uint64_t *numbers)
 	return o;
 }
 
+static json_t *
+failures_of_clients(void)
+{
+	json_t *a = json_array();
+	enum fail i;
+
+	for (i = FAIL_NONE + 1; i < N_FAILS; i++)
+		if (fail_is_clients(i))
+			(void)json_array_append_new(a,
+			    json_string(fail_rows[i].name));
+	return a;
+}
+
 /* ------------------------------------------------------------------ /stats */
 
 static json_t *
@@ -249,6 +262,18 @@ named(const char *const *names, const uint64_t *numbers)
 }
 
 static json_t *
+errors_of_server(const struct view_upstream *v)
+{
+	const char *const *name = v->error_names;
+	json_t *a = json_array();
+
+	for (; name != NULL && *name != NULL; name++)
+		if (view_is_own_error(v, *name))
+			(void)json_array_append_new(a, json_string(*name));
+	return a;
+}
+
+static json_t *
 upstream(const struct view_upstream *v)
 {
 	json_t *o = json_object(), *endpoints = json_array();
@@ -272,6 +297,7 @@ upstream(const struct view_upstream *v)
 	    json_real((double)v->exhausted_us / 1e6));
 	json_put(o, "pinned_total", named(v->pin_names, v->pins));
 	json_put(o, "server_errors_total", named(v->error_names, v->errors));
+	json_put(o, "errors_of_server", errors_of_server(v));
 	json_put(o, "discarded_total",
 	    tally(discard_names, v->discards, N_DISCARDS));
 	json_put(o, "limited_total", tally(upstream_limit_names, v->limited,
@@ -396,6 +422,7 @@ json_stats(const struct view *v)
 	json_put(o, "sandbox", sandbox(v->sandbox));
 	json_put(o, "process", process(v));
 	json_put(o, "tls", tls(v));
+	json_put(o, "failures_of_clients", failures_of_clients());
 	rows = json_array();
 	for (i = 0; i < v->n_listeners; i++)
 		(void)json_array_append_new(rows, listener(&v->listeners[i]));

@@ -265,7 +265,8 @@ failures(FILE *out, const struct metric *m, const struct view *v)
 		for (k = FAIL_NONE + 1; k < N_FAILS; k++)
 			print_sample(out, m, (struct label[]){
 			    { "listener", v->listeners[i].name },
-			    { "reason", fail_rows[k].name }, { 0 } },
+			    { "reason", fail_rows[k].name },
+			    { "whose", fail_whose(k) }, { 0 } },
 			    v->listeners[i].failures[k]);
 }
 
@@ -383,9 +384,17 @@ static void
 server_errors(FILE *out, const struct metric *m, const struct view *v)
 {
 	const struct view_upstream *up = v->upstreams;
+	size_t k;
 
 	for (; up < v->upstreams + v->n_upstreams; up++)
-		named(out, m, up, up->error_names, up->errors);
+		for (k = 0; up->error_names != NULL &&
+		    up->error_names[k] != NULL; k++)
+			print_sample(out, m, (struct label[]){
+			    { "upstream", up->name },
+			    { "reason", up->error_names[k] },
+			    { "whose", view_is_own_error(up,
+			    up->error_names[k]) ? "server" : "client" },
+			    { 0 } }, up->errors[k]);
 }
 
 /* Is there a row of that name before it, which has spoken for both? */

@@ -375,7 +375,7 @@ page_help(struct top_page *p)
 		    "endpoints usable),",
 		"DOWN (none), PAUSED (by hand), NOTREADY (not warm yet), "
 		    "ERRORS (1 % or more",
-		"of the answers of the last minute are 5xx)."
+		"of the answers of the last minute are errors of servers)."
 	};
 	size_t i;
 

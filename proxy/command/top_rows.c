@@ -109,33 +109,32 @@ count_endpoints(struct top_row *r)
 	r->endpoints = (long long)json_array_size(rows);
 }
 
-/* Those with a status, 500 to 5xx, and those of gRPC. The others may be all in
-   order: a key that is there already, a script that is not. */
+/* Those of row, which is r now or before, that are the server's own. The others
+   may be all in order: a key that is there already, a script that is not. */
 static long long
-statuses_of(const json_t *row)
+errors_of_server(const struct top_row *r, const json_t *row)
 {
-	json_t *errors = json_object_get(row, "server_errors_total"), *n;
+	const json_t *names = json_object_get(r->json, "errors_of_server");
 	long long sum = 0;
-	const char *name;
+	size_t i;
 
-	json_object_foreach(errors, name, n)
-		if ((name[0] == '5' && strlen(name) == 3) ||
-		    strncmp(name, "grpc_", 5) == 0)
-			sum += (long long)json_integer_value(n);
+	for (i = 0; i < json_array_size(names); i++)
+		sum += field_number_in(row, "server_errors_total",
+		    json_string_value(json_array_get(names, i)));
 	return sum;
 }
 
 static bool
 is_erring(const struct top_frames *f, const struct top_row *r)
 {
-	long long errors = statuses_of(r->json);
+	long long errors = errors_of_server(r, r->json);
 	long long all = field_number(r->json, "requests_total");
 	const json_t *was;
 
 	if (errors == 0)
 		return false;
 	was = lately_row(&f->lately, "upstreams", r->name);
-	errors -= statuses_of(was);
+	errors -= errors_of_server(r, was);
 	all -= field_number(was, "requests_total");
 	return was != NULL && errors > 0 && errors * 100 >= all;
 }

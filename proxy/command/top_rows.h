@@ -30,7 +30,8 @@ struct top_row {
 	long long   waiting, leased, idle, connecting, open, pinned, cap, max;
 	long long   oldest_wait_us, usable, endpoints;
 	bool        errs;               /* servers answer a considerable share
-					   of the last minute with 5xx */
+					   of the last minute with errors of
+					   their own */
 	json_t     *json;
 };
 

@@ -58,10 +58,12 @@ page_tally(struct top_page *p, const struct top_frames *f, const char *rows,
 	json_t *nothing = json_object();
 	char all[1024], late[1024], head[64];
 
-	if (trouble_tally(row, nothing, group, true, all, sizeof(all)) == 0)
+	if (trouble_tally(row, nothing, group, TALLY_ALL, all,
+	    sizeof(all)) == 0)
 		snprintf(all, sizeof(all), "none");
 	add_note(p, LINE_PLAIN, what, all);
-	if (trouble_tally(row, was, group, true, late, sizeof(late)) > 0) {
+	if (trouble_tally(row, was, group, TALLY_ALL, late,
+	    sizeof(late)) > 0) {
 		snprintf(head, sizeof(head), "of these in the last %.0f s",
 		    lately_seconds(&f->lately, f->now));
 		add_note(p, LINE_BAD, head, late);

@@ -29,6 +29,33 @@ is_clients(const char *failure)
 	return false;
 }
 
+static bool
+is_servers(const json_t *row, const char *error)
+{
+	const json_t *names = json_object_get(row, "errors_of_server");
+	size_t i;
+
+	for (i = 0; i < json_array_size(names); i++)
+		if (strcmp(json_string_value(json_array_get(names, i)),
+		    error) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_wanted(const json_t *row, enum tally which, const char *key)
+{
+	switch (which) {
+	case TALLY_ALL:
+		break;
+	case TALLY_NOT_CLIENTS:
+		return !is_clients(key);
+	case TALLY_SERVERS:
+		return is_servers(row, key);
+	}
+	return true;
+}
+
 /* --------------------------------------------------------------- the minute */
 
 static long long
@@ -39,9 +66,11 @@ growth(long long now, long long then)
 
 /* The largest that is not larger than most, and behind last: NULL at the end. */
 static const char *
-next_grown(json_t *now, const json_t *then, bool clients, long long *most,
-    const char *last)
+next_grown(const json_t *row, const json_t *was, const char *group,
+    enum tally which, long long *most, const char *last)
 {
+	json_t *now = json_object_get(row, group);
+	const json_t *then = json_object_get(was, group);
 	const char *key, *next = NULL;
 	bool behind = last == NULL;
 	long long best = 0;
@@ -52,7 +81,7 @@ next_grown(json_t *now, const json_t *then, bool clients, long long *most,
 		    field_number(then, key));
 
 		if (is > best && (is < *most || (is == *most && behind)) &&
-		    (clients || !is_clients(key))) {
+		    is_wanted(row, which, key)) {
 			best = is;
 			next = key;
 		}
@@ -64,10 +93,8 @@ next_grown(json_t *now, const json_t *then, bool clients, long long *most,
 
 long long
 trouble_tally(const json_t *row, const json_t *was, const char *group,
-    bool clients, char *text, size_t size)
+    enum tally which, char *text, size_t size)
 {
-	json_t *now = json_object_get(row, group);
-	const json_t *then = json_object_get(was, group);
 	long long n = INT64_MAX, sum = 0;
 	const char *key = NULL;
 	size_t at = 0;
@@ -76,7 +103,7 @@ trouble_tally(const json_t *row, const json_t *was, const char *group,
 		*text = '\0';
 	if (was == NULL)
 		return 0;
-	while ((key = next_grown(now, then, clients, &n, key)) != NULL) {
+	while ((key = next_grown(row, was, group, which, &n, key)) != NULL) {
 		sum += n;
 		if (at < size)
 			at += (size_t)snprintf(text + at, size - at,
@@ -164,7 +191,8 @@ of_requests(struct troubles *t, const struct top_frames *f, const json_t *l)
 	const char *name = field_text(l, "name");
 	const json_t *was = lately_row(&f->lately, "listeners", name);
 	char why[128], when[32];
-	long long failed = trouble_tally(l, was, "failures_total", false, why,
+	long long failed = trouble_tally(l, was, "failures_total",
+	    TALLY_NOT_CLIENTS, why,
 	    sizeof(why));
 	long long all = growth(field_number(l, "requests_total"),
 	    field_number(was, "requests_total"));
@@ -189,12 +217,12 @@ of_answers(struct troubles *t, const struct top_frames *f,
 
 	if (!r->errs)
 		return;
-	errors = trouble_tally(r->json, was, "server_errors_total", true, which,
-	    sizeof(which));
+	errors = trouble_tally(r->json, was, "server_errors_total",
+	    TALLY_SERVERS, which, sizeof(which));
 	all = growth(field_number(r->json, "requests_total"),
 	    field_number(was, "requests_total"));
-	add(t, true, "%s: servers answered 5xx to %lld of %lld requests in %s "
-	    "(%s)", r->name, errors, all > errors ? all : errors,
+	add(t, true, "%s: servers answered %lld of %lld requests with errors "
+	    "in %s (%s)", r->name, errors, all > errors ? all : errors,
 	    window(f, when, sizeof(when)), which);
 }
 
@@ -210,7 +238,7 @@ of_limits(struct troubles *t, const struct top_frames *f, const char *group,
 	if (field_sum(row, "limited_total") == 0)
 		return;
 	n = trouble_tally(row, lately_row(&f->lately, group, name),
-	    "limited_total", true, which, sizeof(which));
+	    "limited_total", TALLY_ALL, which, sizeof(which));
 	if (n > 0)
 		add(t, false, "%s: limits refused %lld in %s (%s)", name, n,
 		    window(f, when, sizeof(when)), which);

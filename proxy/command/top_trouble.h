@@ -22,10 +22,15 @@ void troubles_find(struct troubles *t, const struct top_frames *f,
 
 /*
  * What the numbers of a group of row have grown by since was, largest first, as
- * "a 12, b 3": returns their sum. clients: with those that are the clients' own
- * doing, as leaving. was NULL: 0. text may be NULL.
+ * "a 12, b 3": returns their sum. was NULL: 0. text may be NULL.
  */
+enum tally {
+	TALLY_ALL,
+	TALLY_NOT_CLIENTS,              /* failures, without those that are the
+					   clients' own doing, as leaving */
+	TALLY_SERVERS                   /* errors, those of the server's own */
+};
 long long trouble_tally(const json_t *row, const json_t *was, const char *group,
-    bool clients, char *text, size_t size);
+    enum tally which, char *text, size_t size);
 
 #endif

@@ -248,7 +248,8 @@ def what_alerts_and_dashboard_look_at_is_there():
         for name in re.findall(r"\b(?:weir|process)_[a-z_]+", expr):
             check(re.sub("_bucket$", "", name) in metrics,
                   "there is no %s: %s" % (name, expr))
-        for label, known in (("reason", reasons), ("state", states)):
+        for label, known in (("reason", reasons), ("state", states),
+                             ("whose", {"client", "server", "nobody"})):
             for words in re.findall(label + r'!?=~?"([^"]*)"', expr):
                 for word in words.split("|"):
                     check(any(re.fullmatch(word, r) for r in known),

@@ -382,10 +382,42 @@ def errors_of_servers_are_told_apart_from_those_of_weir():
     errors = {"500": 2, "502": 1, "503": 0, "504": 1, "5xx": 1}
     eq(w.upstream()["server_errors_total"], errors, "errors")
     for name, n in errors.items():
-        check('weir_upstream_server_errors_total{upstream="back",reason="%s"}'
-              ' %d\n' % (name, n) in w.metrics(), name)
+        check('weir_upstream_server_errors_total{upstream="back",reason="%s",'
+              'whose="server"} %d\n' % (name, n) in w.metrics(), name)
     eq(w.listener()["outcomes_total"]["5xx"], 6, "with that of weir")
     o.had(1)
+
+
+@case
+def whose_failures_and_errors_are_is_told_the_same_everywhere():
+    conf = one(1)
+    for name in ("redis", "memcached", "postgres"):
+        conf.listener(name, name, protocol=name).upstream(name, 1)
+    w = Weir(conf)
+    s, text = w.stats(), w.metrics()
+
+    def told(metric, label, name):
+        found = re.findall(r'^weir_%s{%s="%s",reason="([^"]+)",whose="([^"]+)"}'
+                           % (metric, label, name), text, re.M)
+        return {whose: [r for r, at in found if at == whose]
+                for _, whose in found}
+    failures = told("failures_total", "listener", "front")
+    eq(failures["client"], s["failures_of_clients"], "of clients")
+    check({"client_abort", "auth_failed", "no_route"} < set(
+        failures["client"]), "%r" % failures["client"])
+    eq(failures["nobody"], ["upstream_limited", "tunnel_timeout", "killed",
+                            "fault_injected", "drained"], "of nobody")
+    check({"queue_full", "login_refused", "overloaded"} < set(
+        failures["server"]), "%r" % failures["server"])
+    eq(sum(map(len, failures.values())), len(w.listener()["failures_total"]), "all")
+    for up, client in (("back", 0), ("redis", 13), ("memcached", 3),
+                       ("postgres", 5)):
+        errors = told("upstream_server_errors_total", "upstream", up)
+        row = next(u for u in s["upstreams"] if u["name"] == up)
+        eq(errors["server"], row["errors_of_server"], up)
+        eq(len(errors.get("client", [])), client, up)
+    check("LOADING" in next(u for u in s["upstreams"] if u["name"] == "redis")
+          ["errors_of_server"], "LOADING")
 
 
 @case

@@ -264,8 +264,8 @@ def errors_limits_and_leaks_are_named_and_words_have_pages():
     t.shows(r"^LISTENER +PROTOCOL +REQ/S +FAIL/S +5XX/S")
     eq([once(conf.ports["few"], target="/bad").status for _ in range(3)],
        [500, 429, 429], "answers")
-    t.shows(r"^! back: servers answered 5xx to 1 of 1 requests in the last "
-            r"\d+ s \(500 1\)")
+    t.shows(r"^! back: servers answered 1 of 1 requests with errors in the "
+            r"last \d+ s \(500 1\)")
     t.shows(r"^back +ERRORS ")
     held = Client(conf.ports["front"]).send(request(target="/held"))
     t.shows(r"^  and 2 more \(t\)")

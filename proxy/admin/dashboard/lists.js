@@ -90,7 +90,8 @@ function steps(x) {
 const isFailed = x => Boolean(x.failure) || x.cause === 'server_error';
 
 function exchangeRow(x) {
-  const outcome = isFailed(x) ? el('td', 'bad', '✕ ' + (x.status || x.failure)) :
+  const outcome = isFailed(x) ? el('td', 'bad', '✕ ' +
+    (x.status >= 400 ? x.status : x.failure || x.said)) :
     el('td', '', x.status ? String(x.status) : x.outcome);
   return row(clock(x.at), el('td', 'why', x.request || '–'), x.client || '–',
     x.endpoint || '–', outcome, micros(x.total_us), steps(x));
@@ -105,7 +106,7 @@ function byCause(exchanges) {
     const failed = isFailed(x), what = x.failure || x.cause;
     const where = x.upstream ? upstreamAt(x.upstream) : listenerAt(x.listener);
     const key = [failed, x.cause, x.failure, where].join(' ');
-    const rank = OF_CLIENTS.has(x.failure) ? 2 : failed ? 0 : 1;
+    const rank = ofClients.has(x.failure) ? 2 : failed ? 0 : 1;
     if (!groups.has(key)) groups.set(key, { key, what, where, failed, rank, all: [] });
     groups.get(key).all.push(x);
   }

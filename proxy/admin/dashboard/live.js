@@ -52,6 +52,7 @@ const charts = [
 // What rows have grown by since the frame before, into their series.
 function measure(s, at) {
   const dt = last && last.pid === s.pid ? s.uptime_s - last.uptime_s : 0;
+  ofClients = new Set(s.failures_of_clients);
   for (const rows of ['listeners', 'upstreams'])
     for (const r of s[rows]) r.lately = lately(rows, r, at);
   s.process.lost = lately('log', { name: '', requests_total: s.process.log_dropped_total },

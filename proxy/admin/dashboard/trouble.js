@@ -10,17 +10,8 @@ const STAYS_S = 10;             // what comes and goes stays so long
 const ERRORS_FEW = 5;           // a minute: no trouble yet
 const UPGRADE_S = 3600;         // so long the last one's failure is trouble
 
-// Counted as failures, but nothing that weir or its upstreams could do about.
-const OF_CLIENTS = new Set(['bad_request', 'body_too_large', 'method_not_allowed',
-  'handshake_failed', 'handshake_timeout', 'header_timeout', 'body_timeout',
-  'idle_timeout', 'no_route', 'tls_on_plaintext', 'client_stalled', 'client_abort',
-  'client_wastes', 'cancelled', 'transaction_idle', 'limited', 'bad_proxy_header',
-  'proxy_header_timeout', 'auth_failed']);
-
-// Errors that tell of the server rather than of what it was asked; the alert
-// WeirServerErrors knows the same.
-const OF_SERVERS = new RegExp('^(5..|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|' +
-  'MISCONF|OOM|NOAUTH|BUSY|UNKILLABLE|SERVER_ERROR|57P0.|53300|grpc_.*)$');
+// Names of failures that nobody but the clients could do about: /stats has them.
+let ofClients = new Set();
 
 const totalsOf = new Map();     // a row's name -> [{ at, its totals }] of a minute
 
@@ -46,7 +37,7 @@ function lately(kind, row, at) {
 }
 
 const only = (o, holds) => Object.fromEntries(Object.entries(o).filter(([k]) => holds(k)));
-const onlyServers = failures => only(failures, k => !OF_CLIENTS.has(k));
+const onlyServers = failures => only(failures, k => !ofClients.has(k));
 
 // What part of the last minute's are errors; few are none.
 const shareOf = (n, requests) => n < ERRORS_FEW ? 0 : n / Math.max(n, requests);
@@ -89,10 +80,13 @@ function ofEndpoints(u, add) {
     `not usable (${tally(states)}` + (why ? `; ${worst.name}: ${why}` : '') + ')');
 }
 
+// Of these errors those that tell of the server rather than of what it was asked.
+const ofServer = (u, errors) => only(errors, k => u.errors_of_server.includes(k));
+
 // What its servers answered. Errors of queries and commands belong to the
 // application: they are told when hardly anything else comes, and are no alarm.
 function ofErrors(u, add) {
-  const { errors, requests } = u.lately, own = only(errors, k => OF_SERVERS.test(k));
+  const { errors, requests } = u.lately, own = ofServer(u, errors);
   const share = shareOf(sum(own), requests), all = shareOf(sum(errors), requests);
   if (shareLevel(share) > NOTE) add(shareLevel(share), `Upstream ${u.name}: ` +
     `${percent(share)} of what it answered in the last minute are errors of the server ` +

@@ -257,7 +257,7 @@ function upstreamCard(row) {
       [micros(u.first_byte_us.p99)], [micros(u.connect_us.p99)],
       [u.requests_total ? percent(u.reused_total / u.requests_total) : '–'],
       [number(sum(u.lately.errors)),
-        errorsDress(sum(only(u.lately.errors, k => OF_SERVERS.test(k))), u)]]);
+        errorsDress(sum(ofServer(u, u.lately.errors)), u)]]);
     fault.tell(faultText(u.fault));
     show(end, Boolean(u.fault));
     limits.tell([['Limits: not sent ', u.limited_total], ['delayed ', u.delayed_total],

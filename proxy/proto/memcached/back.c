@@ -16,6 +16,7 @@ enum error { ERROR_PLAIN, ERROR_CLIENT, ERROR_SERVER, ERROR_OTHER };
 static const char *const error_names[] = {
 	"ERROR", "CLIENT_ERROR", "SERVER_ERROR", "other", NULL
 };
+static const char *const own_error_names[] = { "SERVER_ERROR", NULL };
 
 static bool
 memcached_greet(struct upconn *u)
@@ -229,6 +230,7 @@ const struct peer_ops memcached_peer = {
 	.state_size = sizeof(struct memcached_upconn),
 	.pins = pin_names,
 	.errors = error_names,
+	.own_errors = own_error_names,
 	.greet = memcached_greet,
 	.bytes = pipeline_input,
 	.room = pipeline_room,

@@ -21,10 +21,14 @@ enum {
 	CANCELS_MOST = 7
 };
 
-/* SQLSTATEs that tell of a server rather than of a query; the last: others. */
+/* SQLSTATEs that are worth a number; the last: others. */
 static const char *const errors[] = {
 	"57P01", "57P02", "57P03", "53300", "25006", "57014", "40001",
 	"40P01", "other", NULL
+};
+/* It ends, or has no place. */
+static const char *const own_errors[] = {
+	"57P01", "57P02", "57P03", "53300", NULL
 };
 
 /*
@@ -586,6 +590,7 @@ const struct peer_ops pg_peer = {
 	.state_size = sizeof(struct pg_upconn),
 	.pins = pg_pins,
 	.errors = errors,
+	.own_errors = own_errors,
 	.ask_tls = peer_ask_tls,
 	.greet = peer_greet,
 	.bytes = peer_bytes,

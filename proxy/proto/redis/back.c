@@ -20,6 +20,12 @@ static const char *const error_names[] = {
 	"EXECABORT", "NOGROUP", "BUSYKEY", "UNKILLABLE", "other", NULL
 };
 
+/* Of these it is the server that somebody has to look at. */
+static const char *const own_error_names[] = {
+	"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "MISCONF",
+	"OOM", "NOAUTH", "NOREPLICAS", "UNKILLABLE", NULL
+};
+
 static unsigned
 bit(enum redis_pin pin)
 {
@@ -587,6 +593,7 @@ const struct peer_ops redis_peer = {
 	.state_size = sizeof(struct redis_upconn),
 	.pins = redis_pin_names,
 	.errors = error_names,
+	.own_errors = own_error_names,
 	.greet = redis_greet,
 	.bytes = pipeline_input,
 	.room = pipeline_room,

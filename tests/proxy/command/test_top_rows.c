@@ -178,8 +178,11 @@ with_listener(int pid, double uptime_s, int requests, int fives, int resets,
 	    "failures_total", "client_abort", 1000 * requests,
 	    "upstream_reset", resets, "limited_total", "rate", limited));
 	(void)json_object_set_new(json_array_get(json_object_get(j,
-	    "upstreams"), 0), "server_errors_total", json_pack("{s:i,s:i}",
-	    "502", 7, "500", fives));
+	    "upstreams"), 0), "server_errors_total", json_pack(
+	    "{s:i,s:i,s:i}", "502", 7, "500", fives, "ERR", 9 * requests));
+	(void)json_object_set_new(json_array_get(json_object_get(j,
+	    "upstreams"), 0), "errors_of_server", json_pack("[s,s]", "502",
+	    "500"));
 	return j;
 }
 
@@ -197,8 +200,8 @@ trouble(struct top_frames *f, json_t *now, struct troubles *t)
 	return t->n > 0 ? t->text[0] : "";
 }
 
-/* Of clients that left nothing is said; what there was before the minute, or in
-   another process, is forgotten. */
+/* Of clients that left nothing is said, nor of errors that are not the server's;
+   what there was before the minute, or in another process, is forgotten. */
 static void
 what_was_wrong_within_the_last_minute_is_named(void **state)
 {
@@ -214,11 +217,11 @@ what_was_wrong_within_the_last_minute_is_named(void **state)
 	    &t), "web: 2 of 110 requests failed in the last 8 s "
 	    "(upstream_reset 2)");
 	assert_int_equal(t.n, 2);
-	assert_string_equal(t.text[1], "a: servers answered 5xx to 10 of 110 "
-	    "requests in the last 8 s (500 10)");
+	assert_string_equal(t.text[1], "a: servers answered 10 of 110 requests "
+	    "with errors in the last 8 s (500 10)");
 	assert_string_equal(trouble(&f, with_listener(1, 19, 1900, 410, 53, 75),
-	    &t), "a: servers answered 5xx to 10 of 1000 requests in the last "
-	    "9 s (500 10)");
+	    &t), "a: servers answered 10 of 1000 requests with errors in the "
+	    "last 9 s (500 10)");
 	/* A share of less than a hundredth is no disaster. */
 	assert_int_equal(t.n, 3);
 	assert_string_equal(t.text[1],
@@ -228,8 +231,8 @@ what_was_wrong_within_the_last_minute_is_named(void **state)
 	    "web: limits refused 5 in the last 9 s (rate 5)");
 	/* A minute later. */
 	assert_string_equal(trouble(&f, with_listener(1, 76, 1900, 410, 53, 75),
-	    &t), "a: servers answered 5xx to 10 of 900 requests in the last "
-	    "minute (500 10)");
+	    &t), "a: servers answered 10 of 900 requests with errors in the "
+	    "last minute (500 10)");
 	assert_string_equal(trouble(&f, with_listener(1, 82, 1900, 410, 53, 75),
 	    &t), "");
 	/* Counters that were lost are no minus; another process begins anew. */
@@ -238,8 +241,8 @@ what_was_wrong_within_the_last_minute_is_named(void **state)
 	assert_string_equal(trouble(&f, with_listener(2, 84, 99, 99, 99, 99),
 	    &t), "");
 	assert_string_equal(trouble(&f, with_listener(2, 85, 109, 109, 99, 99),
-	    &t), "a: servers answered 5xx to 10 of 10 requests in the last 1 s "
-	    "(500 10)");
+	    &t), "a: servers answered 10 of 10 requests with errors in the "
+	    "last 1 s (500 10)");
 	top_frames_take(&f, NULL);
 }
 
