@@ -68,9 +68,9 @@ numbers_are_those_of_the_view(void **state)
 		"weir_received_bytes_total{listener=\"web\"} 5000000000",
 		"weir_outcomes_total{listener=\"web\",outcome=\"2xx\"} 812340",
 		"weir_failures_total{listener=\"web\","
-		    "reason=\"queue_timeout\"} 3",
+		    "reason=\"queue_timeout\",whose=\"server\"} 3",
 		"weir_failures_total{listener=\"web\","
-		    "reason=\"connect_failed\"} 0",
+		    "reason=\"connect_failed\",whose=\"server\"} 0",
 		"weir_overrides 2",
 		"weir_log_dropped_total 13",
 		"weir_memory_budget_bytes 67108864",
