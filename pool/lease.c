@@ -369,6 +369,26 @@ place_for(struct ask *a, struct site *picked)
 	return site;
 }
 
+/* connect() would not even begin. True: a waits for something else. */
+static bool
+not_opened(struct ask *a, struct site *site, int error)
+{
+	/* Somebody's connection will come back: wait for that one. */
+	if (conn_is_shortage(error) && atomic_load(&a->pool->leased) > 0)
+		return true;
+	a->error = error;
+	a->refusal = REFUSAL_NO_DESCRIPTORS;
+	if (conn_is_shortage(error))
+		return false;
+	site_rest(site);
+	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
+	if (failover_waits_on(site))
+		return true;
+	a->refusal = REFUSAL_CONNECT_FAILED;
+	a->failed = site->endpoint;
+	return false;
+}
+
 /* Opens there: *made when it is connected already, else a->opening. */
 static bool
 open_at(struct ask *a, struct site *picked, struct upconn **made)
@@ -390,42 +410,28 @@ open_at(struct ask *a, struct site *picked, struct upconn **made)
 		return true;
 	}
 	u = upconn_open(site, a->key, a->key_len, a);
-	if (u != NULL)
-		memcpy(u->quota, quota, sizeof(quota));
-	if (u != NULL && a->share)
+	if (u == NULL) {
+		error = errno;
+		endpoint_slot_free(site->endpoint);
+		upstream_slot_free(p->upstream);
+		quota_free(p->upstream, p, quota);
+		return not_opened(a, site, error);
+	}
+	memcpy(u->quota, quota, sizeof(quota));
+	if (a->share)
 		share_begin(u);
-	if (u != NULL && upconn_is_made(u)) {
+	if (upconn_is_made(u)) {
 		u->opener = NULL;
 		upconn_made(u);
 		*made = u;
 		return true;
 	}
-	if (u != NULL) {
-		a->opening = u;
-		if (list_linked(&a->link)) {
-			pool_publish(p, &p->unserved, -1);
-			pool_publish_waiting(p);
-		}
-		return true;
+	a->opening = u;
+	if (list_linked(&a->link)) {
+		pool_publish(p, &p->unserved, -1);
+		pool_publish_waiting(p);
 	}
-	error = errno;
-	endpoint_slot_free(site->endpoint);
-	upstream_slot_free(p->upstream);
-	quota_free(p->upstream, p, quota);
-	/* Somebody's connection will come back: wait for that one. */
-	if (conn_is_shortage(error) && atomic_load(&p->leased) > 0)
-		return true;
-	a->error = error;
-	a->refusal = REFUSAL_NO_DESCRIPTORS;
-	if (conn_is_shortage(error))
-		return false;
-	site_rest(site);
-	endpoint_fault(site->endpoint, FAULT_CONNECT_FAILED, error);
-	if (failover_waits_on(site))
-		return true;
-	a->refusal = REFUSAL_CONNECT_FAILED;
-	a->failed = site->endpoint;
-	return false;
+	return true;
 }
 
 /* Where nothing is usable: true, when a waits until something is. */
@@ -549,6 +555,16 @@ ride_along(struct ask *a, struct upconn **u)
 		(void)join_any(a, u);
 }
 
+/* u is a's, who is in no queue. */
+static enum asked
+grant_now(struct ask *a, struct upconn *u)
+{
+	if (make_lease(a, u))
+		return ASK_GRANTED;
+	a->refusal = REFUSAL_CONNECT_FAILED;
+	return ASK_REFUSED;
+}
+
 enum asked
 ask_now(struct ask *a)
 {
@@ -562,12 +578,8 @@ ask_now(struct ask *a)
 			return ASK_REFUSED;
 	} else
 		ride_along(a, &u);
-	if (u != NULL) {
-		if (make_lease(a, u))
-			return ASK_GRANTED;
-		a->refusal = REFUSAL_CONNECT_FAILED;
-		return ASK_REFUSED;
-	}
+	if (u != NULL)
+		return grant_now(a, u);
 	if (a->opening == NULL && ask_queue_is_full(p)) {
 		share_await(a, false);
 		quota_await(a, false);
@@ -585,10 +597,7 @@ ask_now(struct ask *a)
 		}
 		if (u != NULL) {
 			ask_dequeue(a);
-			if (make_lease(a, u))
-				return ASK_GRANTED;
-			a->refusal = REFUSAL_CONNECT_FAILED;
-			return ASK_REFUSED;
+			return grant_now(a, u);
 		}
 		if (ask_needs_place(a))
 			transfer_wanted(p);
