@@ -72,8 +72,8 @@ watch(struct conn *c)
 		read_ahead(c);
 }
 
-static void
-fail(struct conn *c, int error)
+void
+conn_fail(struct conn *c, int error)
 {
 	if (c->broken)
 		return;
@@ -85,12 +85,6 @@ fail(struct conn *c, int error)
 		c->ops->secured(c, error);
 	} else
 		c->ops->failed(c, error);
-}
-
-void
-conn_fail(struct conn *c, int error)
-{
-	fail(c, error);
 }
 
 /* So much has come in, of so much that there was room for. */
@@ -115,19 +109,19 @@ read_some(struct conn *c)
 	to = buf_reserve(&c->w->blocks, &c->in, READ_LEAST,
 	    c->streaming ? BUF_LARGE : BUF_MEDIUM, &room);
 	if (to == NULL) {
-		fail(c, ENOMEM);
+		conn_fail(c, ENOMEM);
 		return;
 	}
 	n = plain_read(c->io.fd, to, room);
 	buf_commit(&c->w->blocks, &c->in, n > 0 ? (size_t)n : 0);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			fail(c, errno);
+			conn_fail(c, errno);
 		return;
 	}
 	if (n == 0 && c->was_reset) {
 		/* The system tells of a reset once only. */
-		fail(c, ECONNRESET);
+		conn_fail(c, ECONNRESET);
 		return;
 	}
 	if (n == 0) {
@@ -172,7 +166,7 @@ flush_records(struct conn *c)
 		write_lost(c, error);
 		n = c->out.len;
 	} else if (!gone) {
-		fail(c, error);
+		conn_fail(c, error);
 		return false;
 	}
 	tls_gone(c->tls);
@@ -193,7 +187,7 @@ write_secured(struct conn *c)
 	while (flush_records(c) && c->open && !c->held && c->out.len > 0) {
 		if (!tls_write(c->tls, c->io.fd, room, &c->out)) {
 			(void)tls_flush(c->tls, c->io.fd, room);
-			fail(c, tls_error(c->tls));
+			conn_fail(c, tls_error(c->tls));
 			break;
 		}
 		if (tls_taken(c->tls) == 0)
@@ -231,7 +225,7 @@ read_secured(struct conn *c)
 		if (to == NULL) {
 			if (!c->stuck)
 				(void)tls_flush(c->tls, c->io.fd, records);
-			fail(c, ENOMEM);
+			conn_fail(c, ENOMEM);
 			return;
 		}
 		did = tls_read(c->tls, c->io.fd, records, to, room, &n);
@@ -254,7 +248,7 @@ read_secured(struct conn *c)
 	if (w->reading != c || !c->open)
 		return;
 	if (did == TLS_FAILED)
-		fail(c, tls_error(c->tls));
+		conn_fail(c, tls_error(c->tls));
 	else if (did == TLS_DONE && ev_is_active(&c->io) &&
 	    (c->io.events & EV_READ))
 		read_ahead(c);
@@ -271,7 +265,7 @@ shake(struct conn *c)
 	if (did == TLS_WAIT)
 		return;
 	if (did != TLS_DONE) {
-		fail(c, did == TLS_END ? ECONNRESET : tls_error(c->tls));
+		conn_fail(c, did == TLS_END ? ECONNRESET : tls_error(c->tls));
 		return;
 	}
 	c->securing = false;
@@ -525,7 +519,7 @@ write_some(struct conn *c)
 			return (ssize_t)total;  /* nowhere to go: forget it */
 		}
 		if (errno != EAGAIN && errno != EINTR) {
-			fail(c, errno);
+			conn_fail(c, errno);
 			return -1;
 		}
 		n = 0;

@@ -42,8 +42,10 @@ struct lease_ops {
 	/* About the connection, while the lease is out. */
 	void (*input)(struct lease *l);
 	void (*drained)(struct lease *l);
-	void (*gone)(struct lease *l, int error);       /* failed: errno;
-					   ECANCELED: closed by hand */
+	/* It has gone. 0: its end came; EBADMSG: what came was not what was
+	   due; ETIME: nothing came in time; ECANCELED: closed by hand; else
+	   the errno that it failed with. */
+	void (*gone)(struct lease *l, int error);
 	/* Who has it; *h is zeroed, its pid and uid -1. NULL = nobody does any
 	   more. */
 	void (*tell)(const struct lease *l, struct holder *h);

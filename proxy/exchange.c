@@ -661,12 +661,6 @@ repeat_or_fail(struct exchange *x, enum fail why)
 		exchange_fail(x, why);
 }
 
-/*
- * A connection that had been idle and died while the request was on its way
- * died of age: nobody's fault, and the request is sent anew at once, for the
- * first time. Any other loss is the endpoint's, and the upstream's `retry` says
- * what becomes of the request.
- */
 /* An end that was on its way when x took the connection is nobody's fault; any
    other is one, however many were on it. */
 static void
@@ -681,6 +675,12 @@ blame(const struct exchange *x, enum fail why)
 	    why == FAIL_UPSTREAM_RESET ? FAULT_RESET : FAULT_CLOSED, 0);
 }
 
+/*
+ * A connection that had been idle and died while the request was on its way
+ * died of age: nobody's fault, and the request is sent anew at once, for the
+ * first time. Any other loss is the endpoint's, and the upstream's `retry` says
+ * what becomes of the request.
+ */
 void
 exchange_lost(struct exchange *x, enum fail why)
 {

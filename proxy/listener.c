@@ -343,19 +343,13 @@ let_generation_go(struct door *d)
 	generation_leave(d->lane, d->gen);
 }
 
-static void
-hold_generation(struct door *d)
+void
+door_hold(struct door *d)
 {
 	if (d->holds_gen || d->gen == NULL)
 		return;
 	(void)generation_use(d->lane, d->gen);
 	d->holds_gen = true;
-}
-
-void
-door_hold(struct door *d)
-{
-	hold_generation(d);
 }
 
 void
@@ -476,7 +470,7 @@ door_close(struct door *d)
 	if (door_is_empty(d))
 		let_generation_go(d);
 	else
-		hold_generation(d);
+		door_hold(d);
 	for (l = d->sessions.next; !d->patient && l != &d->sessions; l = tmp) {
 		struct session *s = container_of(l, struct session, link);
 
