@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "conf/conf.h"
 #include "net/buf.h"
@@ -24,6 +25,14 @@ enum probe_verdict {
 	PROBE_FULL                      /* it lives, and has no place for one
 					   more: why[] has its words */
 };
+
+/* PROBE_BAD, for that reason. */
+static inline enum probe_verdict
+probe_bad(char why[PROBE_WHY_MAX], const char *text)
+{
+	snprintf(why, PROBE_WHY_MAX, "%s", text);
+	return PROBE_BAD;
+}
 
 struct probe_ops {
 	size_t state_size;              /* zeroed for each check */

@@ -45,21 +45,17 @@ ask(const struct conf_upstream *conf, const struct endpoint *e, void *state,
 	return got;
 }
 
-static bool
-is_expected(const struct conf_statuses *expect, unsigned status)
+enum probe_verdict
+http_probe_judge(const struct conf_upstream *conf, unsigned status,
+    char why[PROBE_WHY_MAX])
 {
+	const struct conf_statuses *expect = &conf->health.expect;
 	unsigned i;
 
 	for (i = 0; i < expect->n; i++)
 		if (status >= expect->v[i].from && status <= expect->v[i].to)
-			return true;
-	return false;
-}
-
-static enum probe_verdict
-bad(char why[PROBE_WHY_MAX], const char *text)
-{
-	snprintf(why, PROBE_WHY_MAX, "%s", text);
+			return PROBE_OK;
+	snprintf(why, PROBE_WHY_MAX, "status %u", status);
 	return PROBE_BAD;
 }
 
@@ -67,7 +63,7 @@ static enum probe_verdict
 refused(const struct http_head *head, char why[PROBE_WHY_MAX])
 {
 	if (head->status < 100)         /* not even a status line */
-		return bad(why, "not HTTP");
+		return probe_bad(why, "not HTTP");
 	snprintf(why, PROBE_WHY_MAX, "bad answer: %s", head->why);
 	return PROBE_BAD;
 }
@@ -78,7 +74,7 @@ unfinished(const struct buf *in, bool eof, char why[PROBE_WHY_MAX])
 {
 	if (!eof)
 		return PROBE_MORE;
-	return bad(why, in->len == 0 ? "closed without an answer" :
+	return probe_bad(why, in->len == 0 ? "closed without an answer" :
 	    "closed inside the answer");
 }
 
@@ -119,12 +115,9 @@ answer(const struct conf_upstream *conf, void *state,
 		s->begun = false;
 		buf_drop(store, in, head->size);
 		if (s->interim >= HEADS_MOST_BYTES)
-			return bad(why, "too many interim answers");
+			return probe_bad(why, "too many interim answers");
 	}
-	if (is_expected(&conf->health.expect, head->status))
-		return PROBE_OK;
-	snprintf(why, PROBE_WHY_MAX, "status %u", head->status);
-	return PROBE_BAD;
+	return http_probe_judge(conf, head->status, why);
 }
 
 const struct probe_ops http_probe = {

@@ -8,9 +8,14 @@
 #define PROXY_PROTO_HTTP_PROBE_H
 
 #include "health/probe.h"
+#include "net/err.h"
 
 extern const struct probe_ops http_probe;
 extern const struct probe_ops http2_probe;
 extern const struct probe_ops grpc_probe;
+
+/* Is the status one of health.expect? */
+enum probe_verdict http_probe_judge(const struct conf_upstream *conf,
+    unsigned status, char why[PROBE_WHY_MAX]) MUST_CHECK;
 
 #endif

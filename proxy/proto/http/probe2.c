@@ -219,33 +219,12 @@ ask_grpc(const struct conf_upstream *conf, const struct endpoint *e,
 /* ------------------------------------------------------------------ the verdict */
 
 static enum probe_verdict
-bad(char why[PROBE_WHY_MAX], const char *text)
-{
-	snprintf(why, PROBE_WHY_MAX, "%s", text);
-	return PROBE_BAD;
-}
-
-static bool
-is_expected(const struct conf_statuses *expect, unsigned status)
-{
-	unsigned i;
-
-	for (i = 0; i < expect->n; i++)
-		if (status >= expect->v[i].from && status <= expect->v[i].to)
-			return true;
-	return false;
-}
-
-static enum probe_verdict
 judge_http(const struct conf_upstream *conf, const struct state *s,
     char why[PROBE_WHY_MAX])
 {
 	if (!s->has_head)
-		return s->was_reset ? bad(why, "stream reset") : PROBE_MORE;
-	if (is_expected(&conf->health.expect, s->status))
-		return PROBE_OK;
-	snprintf(why, PROBE_WHY_MAX, "status %u", s->status);
-	return PROBE_BAD;
+		return s->was_reset ? probe_bad(why, "stream reset") : PROBE_MORE;
+	return http_probe_judge(conf, s->status, why);
 }
 
 static enum probe_verdict
@@ -254,32 +233,32 @@ judge_call(const struct state *s, char why[PROBE_WHY_MAX])
 	enum grpc_health health;
 
 	if (!s->ended)
-		return s->was_reset ? bad(why, "stream reset") : PROBE_MORE;
+		return s->was_reset ? probe_bad(why, "stream reset") : PROBE_MORE;
 	if (s->status != 200) {
 		snprintf(why, PROBE_WHY_MAX, "status %u", s->status);
 		return PROBE_BAD;
 	}
 	if (s->grpc_status == GRPC_NOT_FOUND)
-		return bad(why, "service unknown");
+		return probe_bad(why, "service unknown");
 	if (s->grpc_status == GRPC_UNIMPLEMENTED)
-		return bad(why, "has no grpc.health.v1.Health");
+		return probe_bad(why, "has no grpc.health.v1.Health");
 	if (s->grpc_status != GRPC_OK) {
 		snprintf(why, PROBE_WHY_MAX, "grpc-status %d", s->grpc_status);
 		return PROBE_BAD;
 	}
 	if (grpc_health_read(s->body, s->len, &health) != PARSE_DONE)
-		return bad(why, "bad answer");
+		return probe_bad(why, "bad answer");
 	switch (health) {
 	case GRPC_HEALTH_SERVING:
 		return PROBE_OK;
 	case GRPC_HEALTH_NOT_SERVING:
-		return bad(why, "not serving");
+		return probe_bad(why, "not serving");
 	case GRPC_HEALTH_SERVICE_UNKNOWN:
-		return bad(why, "service unknown");
+		return probe_bad(why, "service unknown");
 	case GRPC_HEALTH_UNKNOWN:
 		break;
 	}
-	return bad(why, "status unknown");
+	return probe_bad(why, "status unknown");
 }
 
 static enum probe_verdict
@@ -297,17 +276,17 @@ answer(const struct conf_upstream *conf, void *state,
 		    (const uint8_t *)bytes, len);
 
 		if (n < 0)
-			return bad(why, "not HTTP/2");
+			return probe_bad(why, "not HTTP/2");
 		buf_drop(store, in, (size_t)n);
 	}
 	if (push(s, store, out) < 0)
-		return bad(why, "out of memory");
+		return probe_bad(why, "out of memory");
 	got = s->is_call ? judge_call(s, why) : judge_http(conf, s, why);
 	if (got != PROBE_MORE)
 		return got;
 	if (!nghttp2_session_want_read(s->ng))
-		return bad(why, "not HTTP/2");
-	return eof ? bad(why, "closed without an answer") : PROBE_MORE;
+		return probe_bad(why, "not HTTP/2");
+	return eof ? probe_bad(why, "closed without an answer") : PROBE_MORE;
 }
 
 static void

@@ -8,7 +8,6 @@
  */
 #include "proxy/proto/memcached/probe.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "net/err.h"
@@ -25,13 +24,6 @@ ask(const struct conf_upstream *conf, const struct endpoint *e, void *state,
 	(void)e;
 	(void)state;
 	return buf_append(store, out, question, sizeof(question) - 1);
-}
-
-static enum probe_verdict
-bad(char why[PROBE_WHY_MAX], const char *text)
-{
-	snprintf(why, PROBE_WHY_MAX, "%s", text);
-	return PROBE_BAD;
 }
 
 /* protocol.txt, "Error strings": the server's own words, cut. */
@@ -64,7 +56,7 @@ judge(const char *line, size_t len, char why[PROBE_WHY_MAX])
 		    (len == n || line[n] == ' '))
 			return refused(line, len, why);
 	}
-	return bad(why, "not memcached");
+	return probe_bad(why, "not memcached");
 }
 
 static enum probe_verdict
@@ -79,7 +71,7 @@ answer(const struct conf_upstream *conf, void *state,
 	(void)state;
 	(void)out;
 	if (len == 0)
-		return eof ? bad(why, "closed without an answer") : PROBE_MORE;
+		return eof ? probe_bad(why, "closed without an answer") : PROBE_MORE;
 	line = buf_flat(store, in, len);
 	if (line == NULL)
 		return PROBE_MORE;      /* the deadline decides */
@@ -87,10 +79,10 @@ answer(const struct conf_upstream *conf, void *state,
 	if (end != NULL && end > line && end[-1] == '\r')
 		return judge(line, (size_t)(end - line) - 1, why);
 	if (end != NULL)
-		return bad(why, "not memcached");
+		return probe_bad(why, "not memcached");
 	if (len == LINE_MOST_BYTES)
-		return bad(why, "answer too long");
-	return eof ? bad(why, "closed inside the answer") : PROBE_MORE;
+		return probe_bad(why, "answer too long");
+	return eof ? probe_bad(why, "closed inside the answer") : PROBE_MORE;
 }
 
 const struct probe_ops memcached_probe = {

@@ -145,8 +145,7 @@ tls_answer(void *state, struct block_store *store, struct buf *in,
 static enum probe_verdict
 bad(const struct talk *t, const char *text)
 {
-	snprintf(t->why, PROBE_WHY_MAX, "%s", text);
-	return PROBE_BAD;
+	return probe_bad(t->why, text);
 }
 
 /* "login: 57P03 the database system is starting up": its words, cut. */

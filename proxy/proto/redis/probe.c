@@ -109,13 +109,6 @@ ask(const struct conf_upstream *conf, const struct endpoint *e, void *state,
 
 /* ------------------------------------------------------------------ answers */
 
-static enum probe_verdict
-bad(char why[PROBE_WHY_MAX], const char *text)
-{
-	snprintf(why, PROBE_WHY_MAX, "%s", text);
-	return PROBE_BAD;
-}
-
 /* "PING: LOADING Redis is loading ...": the server's words, cut. */
 static enum probe_verdict
 refused(const struct state *s, enum question question,
@@ -143,11 +136,11 @@ judge_role(const struct state *s, char why[PROBE_WHY_MAX])
 	bool replica = strcmp(s->reply.word, "slave") == 0;
 
 	if (s->reply.type != '*' || (!master && !replica))
-		return bad(why, "ROLE: neither master nor replica");
+		return probe_bad(why, "ROLE: neither master nor replica");
 	if (s->role == REDIS_ROLE_MASTER && !master)
-		return bad(why, "a replica, not a master");
+		return probe_bad(why, "a replica, not a master");
 	if (s->role == REDIS_ROLE_REPLICA && !replica)
-		return bad(why, "a master, not a replica");
+		return probe_bad(why, "a master, not a replica");
 	return PROBE_OK;
 }
 
@@ -202,7 +195,7 @@ unfinished(const struct state *s, bool eof, char why[PROBE_WHY_MAX])
 {
 	if (!eof)
 		return PROBE_MORE;
-	return bad(why, s->bytes == 0 ? "closed without an answer" :
+	return probe_bad(why, s->bytes == 0 ? "closed without an answer" :
 	    s->begun ? "closed inside the answer" : "closed before the answer");
 }
 
@@ -229,7 +222,7 @@ answer(const struct conf_upstream *conf, void *state,
 		}
 		got = resp_reply_feed(&s->reply, bytes, len, &used);
 		if (got == PARSE_BAD)
-			return bad(why, "not Redis");
+			return probe_bad(why, "not Redis");
 		keep_text(s, bytes, used);
 		buf_drop(store, in, used);
 		s->begun = got == PARSE_MORE;
@@ -237,7 +230,7 @@ answer(const struct conf_upstream *conf, void *state,
 		if (got == PARSE_DONE)
 			verdict = judge(s, why);
 		if (verdict == PROBE_MORE && s->bytes >= ANSWERS_MOST_BYTES)
-			return bad(why, "answer too long");
+			return probe_bad(why, "answer too long");
 	}
 	return verdict;
 }
