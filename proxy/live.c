@@ -572,6 +572,8 @@ lacks_endpoint(const struct live_upstream *lu, char *missing, size_t size)
 		state = endpoint_state(barred);
 		last = atomic_load(&barred->bars) & BAR_CHECK ?
 		    barred->health.last : "";
+		if (strcmp(last, "ok") == 0)
+			last = "its last check passed, more in a row have to";
 		snprintf(missing, size, "upstream %s: no endpoint is usable: "
 		    "%s is %s%s%s%s", lu->conf->name, barred->name, state,
 		    last[0] != '\0' ? " (" : "", last,

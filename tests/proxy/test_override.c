@@ -451,6 +451,9 @@ readiness_wants_one_endpoint_that_is_known_to_be_usable(void **state)
 	assert_false(ready());
 	assert_string_equal(w.why, "upstream app: no endpoint is usable: "
 	    "127.0.0.1:9 is down (connection refused)");
+	strcpy(w.lu->roster->v[0]->health.last, "ok");
+	assert_false(ready());
+	assert_non_null(strstr(w.why, "(its last check passed, more"));
 	/* One is enough, if only somebody says so. */
 	set("b", OVERRIDE_UP, 0);
 	assert_true(ready());
