@@ -9,33 +9,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "conf/text.h"
 #include "net/memstream.h"
 
 #define EXPANDED_MAX_BYTES (4 * SECRET_MAX_BYTES)
 
-bool
-file_may_be_read(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) < 0 || S_ISREG(st.st_mode) ||
-	    S_ISDIR(st.st_mode);
-}
-
 char *
-secret_read(const char *from, const char *path, bool plain,
-    char why[EXPAND_WHY_MAX])
+secret_read(const char *from, const char *path, char why[EXPAND_WHY_MAX])
 {
 	const char *reason = "out of memory";
 	char *full = path_from(from, path), *text = NULL;
 	size_t n;
 
-	if (full != NULL && plain && !file_may_be_read(full))
-		reason = "it is a pipe or device";
-	else if (full != NULL)
+	if (full != NULL)
 		text = file_read(full, SECRET_MAX_BYTES, &reason);
 	if (text == NULL) {
 		snprintf(why, EXPAND_WHY_MAX, "cannot read %.300s: %s, "
@@ -62,7 +49,7 @@ is_variable_name(const char *name)
 
 /* What stands for the text between "${" and "}"; malloc'd. */
 static char *
-replacement(char *inner, const char *from, bool plain, bool *hidden,
+replacement(char *inner, const char *from, bool *hidden,
     char why[EXPAND_WHY_MAX])
 {
 	char *fallback = strstr(inner, ":-");
@@ -71,7 +58,7 @@ replacement(char *inner, const char *from, bool plain, bool *hidden,
 
 	if (strncmp(inner, "file:", 5) == 0) {
 		*hidden = true;
-		return secret_read(from, inner + 5, plain, why);
+		return secret_read(from, inner + 5, why);
 	}
 	if (fallback != NULL) {
 		*fallback = '\0';
@@ -100,8 +87,8 @@ replacement(char *inner, const char *from, bool plain, bool *hidden,
 
 /* Handles the "${" at *at; moves *at behind the "}". */
 static int
-expand_one(FILE *out, const char **at, const char *from, bool plain,
-    bool *hidden, char why[EXPAND_WHY_MAX])
+expand_one(FILE *out, const char **at, const char *from, bool *hidden,
+    char why[EXPAND_WHY_MAX])
 {
 	const char *end = strchr(*at, '}');
 	char *inner, *value;
@@ -112,8 +99,7 @@ expand_one(FILE *out, const char **at, const char *from, bool plain,
 		return -1;
 	}
 	inner = strndup(*at + 2, (size_t)(end - *at) - 2);
-	value = inner == NULL ? NULL : replacement(inner, from, plain,
-	    hidden, why);
+	value = inner == NULL ? NULL : replacement(inner, from, hidden, why);
 	free(inner);
 	if (value == NULL)
 		return -1;
@@ -124,7 +110,7 @@ expand_one(FILE *out, const char **at, const char *from, bool plain,
 }
 
 char *
-expand(const char *text, const char *from, bool plain, bool *hidden,
+expand(const char *text, const char *from, bool *hidden,
     char why[EXPAND_WHY_MAX])
 {
 	struct memstream whole;
@@ -140,8 +126,7 @@ expand(const char *text, const char *from, bool plain, bool *hidden,
 			fputs("${", out);
 			text += 3;
 		} else if (strncmp(text, "${", 2) == 0) {
-			result = expand_one(out, &text, from, plain, hidden,
-			    why);
+			result = expand_one(out, &text, from, hidden, why);
 		} else {
 			fputc(*text++, out);
 		}

@@ -18,17 +18,13 @@
 /*
  * The expanded text, malloc'd; NULL with `why` filled in when it cannot be.
  * Relative files are seen from the folder of the file `from`. *hidden says
- * whether any of it came from a file, which makes it a secret. plain: no pipe
- * or device is read, which might never end.
+ * whether any of it came from a file, which makes it a secret.
  */
-char *expand(const char *text, const char *from, bool plain, bool *hidden,
+char *expand(const char *text, const char *from, bool *hidden,
     char why[EXPAND_WHY_MAX]);
 
 /* A file's text without the line breaks at its end, or NULL and `why`. */
-char *secret_read(const char *from, const char *path, bool plain,
+char *secret_read(const char *from, const char *path,
     char why[EXPAND_WHY_MAX]);
-
-/* Is it a file or folder, or nothing? */
-bool file_may_be_read(const char *path);
 
 #endif

@@ -69,7 +69,7 @@ read_token(struct load *w, const struct spot *s)
 		return;
 	line = line_of(member_of(s, "token_file"));
 	token = secret_read(text_base_of(&w->source->text, line),
-	    c->admin.token_file, w->source->sent, why);
+	    c->admin.token_file, why);
 	if (token == NULL) {
 		complain(w, s, line, "token_file", "%s",
 		    source_hides(w->source, c->admin.token_file) ?

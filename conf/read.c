@@ -215,7 +215,7 @@ text_of(struct load *w, const struct spot *s, const char *key,
 
 	if (may_expand(source, written))
 		text = expand(written, text_base_of(&source->text, line_of(v)),
-		    source->sent, hidden, why);
+		    hidden, why);
 	if (text == NULL) {
 		source->expanded += SECRET_MAX_BYTES;
 		complain(w, s, line_of(v), key, "%s", why);
@@ -438,10 +438,9 @@ read_path(struct load *w, const struct spot *s, const struct conf_key *row,
 	if (file.path == NULL || *file.path == '\0')
 		return (struct conf_file){ NULL, NULL };
 	full = path_from(text_base_of(&w->source->text, line_of(v)), file.path);
-	if (full != NULL && w->source->sent && !file_may_be_read(full)) {
-		complain(w, s, line_of(v), row->name, "\"%.200s\" is no file "
-		    "but a pipe or device, expected a file in a text that is "
-		    "sent", shown(w, file.path));
+	if (full != NULL && !file_may_be_read(full)) {
+		complain(w, s, line_of(v), row->name, "\"%.200s\" is a pipe "
+		    "or device, expected a file", shown(w, file.path));
 		free(full);
 		return (struct conf_file){ NULL, NULL };
 	}

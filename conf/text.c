@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "conf/problems.h"
@@ -116,9 +116,24 @@ read_whole(const char *path, bool wait, size_t max_bytes, const char **why)
 	return bytes;
 }
 
+bool
+file_may_be_read(const char *path)
+{
+	struct stat st;
+
+	/* null(4) */
+	return stat(path, &st) < 0 || S_ISREG(st.st_mode) ||
+	    S_ISDIR(st.st_mode) || (S_ISCHR(st.st_mode) &&
+	    st.st_rdev == makedev(1, 3));
+}
+
 char *
 file_read(const char *path, size_t max_bytes, const char **why)
 {
+	if (!file_may_be_read(path)) {
+		*why = "it is a pipe or device";
+		return NULL;
+	}
 	return read_whole(path, false, max_bytes, why);
 }
 

@@ -10,6 +10,7 @@
 #ifndef CONF_TEXT_H
 #define CONF_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,9 +66,16 @@ const char *text_line_name(const struct text *t, int line, int seen_from,
     char out[LINE_NAME_MAX]);
 
 /*
+ * Is it a file or folder, or nothing? Anything else may have no end, do something
+ * when it is opened, or be empty when it is read again: a reload would not find
+ * what the start has. /dev/null is a file, and empty.
+ */
+bool file_may_be_read(const char *path);
+
+/*
  * A whole file, NUL-terminated; the caller frees it. NULL with *why, a static
- * text, when it cannot be read, is a folder, holds a NUL byte or more than
- * max_bytes. Of a pipe what is there already is read: nobody waits.
+ * text, when it cannot be read, may not be, is a folder, holds a NUL byte or
+ * more than max_bytes.
  */
 char *file_read(const char *path, size_t max_bytes, const char **why);
 

@@ -28,8 +28,8 @@ static const struct row rows[] = {
 	    "weir.conf:1: user: cannot read /: it is a folder, expected a "
 	    "readable file of at most 1 MiB" },
 	{ ROW_TOP, "user = \"${file:/dev/zero}\";",
-	    "weir.conf:1: user: cannot read /dev/zero: it is too large, "
-	    "expected a readable file of at most 1 MiB" },
+	    "weir.conf:1: user: cannot read /dev/zero: it is a pipe or "
+	    "device, expected a readable file of at most 1 MiB" },
 	{ ROW_TOP, "workers = \"${WEIR_TEST_SET}\";",
 	    "weir.conf:1: workers: \"abc\" is not understood, expected a "
 	    "number such as 10" },
@@ -56,7 +56,7 @@ expands_to(const char *text, const char *expected)
 {
 	char why[EXPAND_WHY_MAX];
 	bool hidden = false;
-	char *out = expand(text, "weir.conf", false, &hidden, why);
+	char *out = expand(text, "weir.conf", &hidden, why);
 
 	if (out == NULL)
 		fail_msg("%s: %s", text, why);
@@ -106,7 +106,7 @@ files_are_seen_from_the_file_that_names_them(void **state)
 
 	(void)state;
 	assert_true(asprintf(&conf, "%s/weir.conf", folder) > 0);
-	out = expand("<${file:secret}>", conf, false, &hidden, why);
+	out = expand("<${file:secret}>", conf, &hidden, why);
 	assert_non_null(out);
 	assert_string_equal(out, "<two\nlines>");
 	assert_true(hidden);
@@ -125,7 +125,7 @@ files_that_are_no_text_are_refused(void **state)
 
 	(void)state;
 	assert_true(asprintf(&conf, "%s/weir.conf", folder) > 0);
-	assert_null(expand("${file:nul}", conf, false, &hidden, why));
+	assert_null(expand("${file:nul}", conf, &hidden, why));
 	assert_non_null(strstr(why, "it holds a NUL byte, so it is no text"));
 	free(conf);
 	drop_file(nul);
@@ -142,11 +142,11 @@ secrets_have_a_size(void **state)
 	assert_non_null(bytes);
 	memset(bytes, 'x', SECRET_MAX_BYTES + 1);
 	path = put_file(folder, "secret", bytes, SECRET_MAX_BYTES + 1);
-	assert_null(secret_read("weir.conf", path, false, why));
+	assert_null(secret_read("weir.conf", path, why));
 	assert_non_null(strstr(why, "it is too large"));
 	drop_file(path);
 	path = put_file(folder, "secret", bytes, SECRET_MAX_BYTES);
-	out = secret_read("weir.conf", path, false, why);
+	out = secret_read("weir.conf", path, why);
 	assert_non_null(out);
 	assert_int_equal(strlen(out), SECRET_MAX_BYTES);
 	free(out);
@@ -171,7 +171,7 @@ expanded_texts_have_a_size(void **state)
 	for (int i = 0; i < 40; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "${file:%s}",
 		    path);
-	assert_null(expand(text, "weir.conf", false, &hidden, why));
+	assert_null(expand(text, "weir.conf", &hidden, why));
 	assert_string_equal(why, "the expanded text is too long, expected at "
 	    "most 4 MiB");
 	free(bytes);

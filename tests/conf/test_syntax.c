@@ -149,8 +149,8 @@ static const struct row rows[] = {
 	    "weir.conf:1: cannot include /: it is a folder, expected a "
 	    "readable file" },
 	{ ROW_FILE, "@include \"/dev/zero\"\n",
-	    "weir.conf:1: cannot include /dev/zero: it is too large, "
-	    "expected a readable file" },
+	    "weir.conf:1: cannot include /dev/zero: it is a pipe "
+	    "or device, expected a readable file" },
 };
 
 static void

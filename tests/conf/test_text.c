@@ -216,18 +216,23 @@ utf8_mark_is_skipped(void **state)
 	text_fini(&t);
 }
 
-/* A reload must not hang on what somebody put at the path. */
+/* A reload must not hang on what somebody put at the path, nor read it as empty
+   because the start has read it. */
 static void
-pipe_without_writer_is_an_empty_file(void **state)
+pipes_and_devices_are_no_files(void **state)
 {
 	char *folder = temp_folder(), *path;
-	const char *why;
+	const char *why = "";
 	char *bytes;
 
 	(void)state;
 	assert_true(asprintf(&path, "%s/pipe", folder) > 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	bytes = file_read(path, 100, &why);
+	assert_null(file_read(path, 100, &why));
+	assert_string_equal(why, "it is a pipe or device");
+	assert_null(file_read("/dev/zero", 100, &why));
+	assert_string_equal(why, "it is a pipe or device");
+	bytes = file_read("/dev/null", 100, &why);
 	assert_non_null(bytes);
 	assert_string_equal(bytes, "");
 	free(bytes);
@@ -287,7 +292,7 @@ main(void)
 		cmocka_unit_test(files_have_a_size),
 		cmocka_unit_test(nul_bytes_are_no_text),
 		cmocka_unit_test(utf8_mark_is_skipped),
-		cmocka_unit_test(pipe_without_writer_is_an_empty_file),
+		cmocka_unit_test(pipes_and_devices_are_no_files),
 		cmocka_unit_test(pipes_whose_writer_does_not_end_are_given_up),
 		cmocka_unit_test(lines_of_other_files_are_named_with_them),
 	};

@@ -542,6 +542,38 @@ def what_might_never_end_is_not_read_for_a_sender():
 
 
 @case
+def pipes_are_refused_by_plan_and_reload_alike():
+    """A reload would have read them as empty, a secret among them."""
+    w = Weir(one(HttpOrigin()))
+    fifo, good = os.path.join(temp_dir(), "spring"), w.conf.text()
+    os.mkfifo(fifo)
+    bad = "it is a pipe or device, expected a readable file"
+    cases = ((becomes(w, ("pool =", 'http = { set_headers = { X-A = "${file:%s}'
+                          '"; }; }; pool =' % fifo)), "cannot read %s: " % fifo
+              + bad),
+             ('@include "%s"\n' % fifo + good, "cannot include %s: " % fifo +
+              bad),
+             (becomes(w, ("pool =", 'tls = { ca = "%s"; }; pool =' % fifo)),
+              '"%s" is a pipe or device, expected a file' % fifo))
+    held = os.open(fifo, os.O_RDWR)
+    os.write(held, b"drain_timeout = \"3s\";\n")
+    for text, why in cases:
+        with open(w.file, "w") as f:
+            f.write(text)
+        for asked in ("plan", "reload"):
+            r = command(asked, "-c", w.file)
+            eq((r.returncode, r.stdout), (1, ""), asked)
+            check(why in r.stderr, "%s: %s" % (asked, r.stderr))
+    eq(w.stats()["generation"], 1, "generation")
+    eq(os.read(held, 99), b"drain_timeout = \"3s\";\n", "left in the pipe")
+    os.close(held)
+    with open(w.file, "w") as f:
+        f.write('@include "/dev/null"\n' + good)
+    eq(command("plan", "-c", w.file).stdout, "nothing would change\n", "plan")
+    eq(command("reload", "-c", w.file).returncode, 0, "reload")
+
+
+@case
 def a_name_of_any_length_leaves_the_line_to_be_said():
     """Of a sender's file, in its query or in a mark of its text."""
     o = HttpOrigin()
