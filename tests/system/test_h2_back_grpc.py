@@ -94,8 +94,8 @@ def errors_of_servers_are_counted_and_told_of():
     errors = w.upstream()["server_errors_total"]
     eq({k: n for k, n in errors.items() if n},
        {"grpc_" + name: 2 for name in names.values()}, "counted")
-    check('errors_total{upstream="back",reason="grpc_unavailable"} 2' in
-          w.metrics(), "in /metrics")
+    check('errors_total{upstream="back",reason="grpc_unavailable",'
+          'whose="server"} 2' in w.metrics(), "in /metrics")
     rows = [r for r in json.loads(w.get("/slow")[1])["exchanges"] if r["said"]]
     eq([r["said"].split(", ")[1].lower() for r in reversed(rows)],
        [name for name in names.values() for _ in range(2)], "in /slow")
