@@ -371,22 +371,9 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 	struct back2 *b = back2_of(arg);
 
 	(void)ng;
-	switch (hd->type) {
-	case NGHTTP2_HEADERS:
-	case NGHTTP2_GOAWAY:
+	if (hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_GOAWAY ||
+	    h2_frame_brings(hd))
 		return 0;
-	case NGHTTP2_DATA:
-		if (hd->length > 0 ||
-		    (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0)
-			return 0;
-		break;
-	case NGHTTP2_CONTINUATION:
-		if (hd->length >= 256)
-			return 0;
-		break;
-	default:
-		break;
-	}
 	return back2_waste(b, 1) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 

@@ -425,11 +425,6 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 		if (h2->leave == HTTP2_LEAVES && hd->stream_id > h2->last_id)
 			h2->in_head = false;    /* ignored (6.8) */
 		return 0;
-	case NGHTTP2_DATA:
-		if (hd->length > 0 ||
-		    (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0)
-			return 0;
-		break;
 	case NGHTTP2_RST_STREAM:
 		return http2_waste(h2, HTTP2_RESET_COST) ? 0 :
 		    NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -440,12 +435,9 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 		    NGHTTP2_PROTOCOL_ERROR : NGHTTP2_FRAME_SIZE_ERROR) != 0)
 			return NGHTTP2_ERR_CALLBACK_FAILURE;
 		break;
-	case NGHTTP2_CONTINUATION:
-		/* One that carries something is paid for by max_header. */
-		if (hd->length >= 256)
-			return 0;
-		break;
 	default:
+		if (h2_frame_brings(hd))
+			return 0;
 		break;
 	}
 	return http2_waste(h2, 1) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;

@@ -1,7 +1,8 @@
 /*
- * Header fields between HTTP/2 and HTTP/1.1, for its front and its back: what
- * may be in one at all, a collector that makes HTTP/1.1 head text of fields that
- * come, and the fields of a parsed head as they go.
+ * What HTTP/2's front and back have in common: which frames are worth having,
+ * and header fields between HTTP/2 and HTTP/1.1: what may be in one at all, a
+ * collector that makes HTTP/1.1 head text of fields that come, and the fields of
+ * a parsed head as they go.
  *
  * What comes is checked twice: here by RFC 9113 8.2 and 8.3, and then, as text,
  * by the parser that reads HTTP/1.1 (parse.h). So nothing downstream has to know
@@ -22,6 +23,19 @@
 
 #include "net/buf.h"
 #include "proxy/proto/http/parse.h"
+
+/* ------------------------------------------------------- frames that come */
+
+/* A frame costs work however little is in it. DATA pays for it with its bytes,
+   or as the end; CONTINUATION with fields, of which max_header allows so many. */
+static inline bool
+h2_frame_brings(const nghttp2_frame_hd *hd)
+{
+	if (hd->type == NGHTTP2_CONTINUATION)
+		return hd->length >= 256;
+	return hd->type == NGHTTP2_DATA && (hd->length > 0 ||
+	    (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0);
+}
 
 /* --------------------------------------------------- what may be in a field */
 
