@@ -6,7 +6,6 @@
  */
 #include "proxy/proto/http/probe.h"
 
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +14,9 @@
 
 #include <cmocka.h>
 
-static struct block_store store;
+#include "tests/support/probe_talk.h"
+
+static struct probe_talk talk;
 static struct conf_upstream conf;
 static char path[] = "/healthz?deep=1";
 
@@ -23,12 +24,12 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	block_store_init(&store);
 	memset(&conf, 0, sizeof(conf));
 	conf.health.path = path;
 	conf.health.expect.v[0].from = 200;
 	conf.health.expect.v[0].to = 399;
 	conf.health.expect.n = 1;
+	probe_talk_begin(&talk, &http_probe, &conf);
 	return 0;
 }
 
@@ -36,7 +37,7 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	block_store_fini(&store);
+	probe_talk_end(&talk);
 	return 0;
 }
 
@@ -45,19 +46,7 @@ tear_down(void **state)
 static void
 asks(const char *authority, const char *wanted)
 {
-	void *state = calloc(1, http_probe.state_size);
-	struct buf out = { 0 };
-	struct addr none = { 0 };
-	struct endpoint *e = endpoint_new("app", authority, &none, 1, UINT_MAX);
-
-	assert_non_null(state);
-	assert_non_null(e);
-	assert_int_equal(http_probe.ask(&conf, e, state, &store, &out), 0);
-	assert_int_equal(out.len, strlen(wanted));
-	assert_memory_equal(buf_flat(&store, &out, out.len), wanted, out.len);
-	buf_clear(&store, &out);
-	endpoint_drop(e);
-	free(state);
+	probe_talk_asks(&talk, authority, wanted, strlen(wanted));
 }
 
 static void
@@ -83,45 +72,22 @@ or_by_the_name_in_the_file(void **state)
 
 /* ------------------------------------------------------------------ answers */
 
-/* Feeds text in pieces of `piece` bytes, then the end if eof. */
 static enum probe_verdict
 hear(const char *text, size_t len, size_t piece, bool eof,
     char why[PROBE_WHY_MAX])
 {
-	void *state = calloc(1, http_probe.state_size);
-	enum probe_verdict got = PROBE_MORE;
-	struct buf in = { 0 }, out = { 0 };
-	size_t at = 0, n;
+	enum probe_verdict got = probe_talk_hear(&talk, text, len, piece, eof,
+	    why);
 
-	assert_non_null(state);
-	why[0] = '\0';
-	while (got == PROBE_MORE && at < len) {
-		n = len - at < piece ? len - at : piece;
-		assert_int_equal(buf_append(&store, &in, text + at, n), 0);
-		at += n;
-		got = http_probe.answer(&conf, state, &store, &in, &out, false,
-		    why);
-	}
-	if (got == PROBE_MORE && eof)
-		got = http_probe.answer(&conf, state, &store, &in, &out, true,
-		    why);
-	assert_int_equal(out.len, 0);
-	buf_clear(&store, &in);
-	free(state);
+	assert_int_equal(talk.said.len, 0);
 	return got;
 }
 
 static void
 says(const char *text, enum probe_verdict wanted, const char *wanted_why)
 {
-	size_t len = strlen(text), piece;
-	char why[PROBE_WHY_MAX];
-
-	for (piece = 1; piece <= len + 1; piece++) {
-		assert_int_equal(hear(text, len, piece, true, why), wanted);
-		if (wanted == PROBE_BAD)
-			assert_string_equal(why, wanted_why);
-	}
+	probe_talk_says(&talk, text, strlen(text), wanted, wanted_why);
+	assert_int_equal(talk.said.len, 0);
 }
 
 static void

@@ -12,14 +12,16 @@
 
 #include <cmocka.h>
 
-static struct block_store store;
+#include "tests/support/probe_talk.h"
+
+static struct probe_talk talk;
 static struct conf_upstream conf;
 
 static int
 set_up(void **state)
 {
 	(void)state;
-	block_store_init(&store);
+	probe_talk_begin(&talk, &memcached_probe, &conf);
 	return 0;
 }
 
@@ -27,62 +29,36 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	block_store_fini(&store);
+	probe_talk_end(&talk);
 	return 0;
 }
 
 static void
 it_asks_for_the_version(void **state)
 {
-	struct buf out = { 0 };
-
 	(void)state;
 	assert_int_equal(memcached_probe.state_size, 0);
-	assert_int_equal(memcached_probe.ask(&conf, NULL, NULL, &store, &out),
-	    0);
-	assert_int_equal(out.len, 9);
-	assert_memory_equal(buf_flat(&store, &out, 9), "version\r\n", 9);
-	buf_clear(&store, &out);
+	probe_talk_asks(&talk, "m:11211", "version\r\n", 9);
 }
 
 /* ------------------------------------------------------------------ answers */
 
-/* Feeds text in pieces of `piece` bytes, then the end if eof. */
 static enum probe_verdict
 hear(const char *text, size_t len, size_t piece, bool eof,
     char why[PROBE_WHY_MAX])
 {
-	enum probe_verdict got = PROBE_MORE;
-	struct buf in = { 0 }, out = { 0 };
-	size_t at = 0, n;
+	enum probe_verdict got = probe_talk_hear(&talk, text, len, piece, eof,
+	    why);
 
-	why[0] = '\0';
-	while (got == PROBE_MORE && at < len) {
-		n = len - at < piece ? len - at : piece;
-		assert_int_equal(buf_append(&store, &in, text + at, n), 0);
-		at += n;
-		got = memcached_probe.answer(&conf, NULL, &store, &in, &out,
-		    false, why);
-	}
-	if (got == PROBE_MORE && eof)
-		got = memcached_probe.answer(&conf, NULL, &store, &in, &out,
-		    true, why);
-	assert_int_equal(out.len, 0);
-	buf_clear(&store, &in);
+	assert_int_equal(talk.said.len, 0);
 	return got;
 }
 
 static void
 says(const char *text, enum probe_verdict wanted, const char *wanted_why)
 {
-	size_t len = strlen(text), piece;
-	char why[PROBE_WHY_MAX];
-
-	for (piece = 1; piece <= len + 1; piece++) {
-		assert_int_equal(hear(text, len, piece, true, why), wanted);
-		if (wanted == PROBE_BAD)
-			assert_string_equal(why, wanted_why);
-	}
+	probe_talk_says(&talk, text, strlen(text), wanted, wanted_why);
+	assert_int_equal(talk.said.len, 0);
 }
 
 static void

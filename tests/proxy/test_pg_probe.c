@@ -6,16 +6,15 @@
  */
 #include "proxy/proto/postgres/probe.h"
 
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "proxy/proto/postgres/postgres.h"
+#include "tests/support/probe_talk.h"
 
 #define OK "R\0\0\0\x08\0\0\0\0"
 #define CLEARTEXT "R\0\0\0\x08\0\0\0\3"
@@ -41,22 +40,21 @@
 /* What a literal has, without its own end. */
 #define BYTES(literal) literal, sizeof(literal) - 1
 
-static struct block_store store;
+static struct probe_talk talk;
 static struct conf_upstream conf;
 static struct pg_upstream_conf own;
 static char postgres[] = "postgres", monitor[] = "monitor", secret[] = "s3cret";
-static struct buf said;                 /* by the probe, after its question */
 
 static int
 set_up(void **state)
 {
 	(void)state;
-	block_store_init(&store);
 	memset(&conf, 0, sizeof(conf));
 	memset(&own, 0, sizeof(own));
 	conf.proto = &proto_postgres.conf;
 	conf.own = &own;
 	own.check_database = postgres;
+	probe_talk_begin(&talk, &pg_probe, &conf);
 	return 0;
 }
 
@@ -64,38 +62,16 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	buf_clear(&store, &said);
-	block_store_fini(&store);
+	probe_talk_end(&talk);
 	return 0;
 }
 
 /* --------------------------------------------------------------------- asks */
 
 static void
-ask(void *state, struct buf *out)
-{
-	struct addr none = { .sa.sa_family = AF_UNIX };
-	struct endpoint *e = endpoint_new("p", "p:5432", &none, 1, UINT_MAX);
-
-	assert_non_null(e);
-	assert_int_equal(pg_probe.ask(&conf, e, state, &store, out), 0);
-	endpoint_drop(e);
-}
-
-static void
 asks(const char *wanted, size_t len)
 {
-	void *state = calloc(1, pg_probe.state_size);
-	struct buf out = { 0 };
-
-	assert_non_null(state);
-	ask(state, &out);
-	assert_int_equal(out.len, len);
-	assert_memory_equal(buf_flat(&store, &out, out.len), wanted, len);
-	buf_clear(&store, &out);
-	pg_probe.fini(state);
-	pg_probe.fini(state);
-	free(state);
+	probe_talk_asks(&talk, "p:5432", wanted, len);
 }
 
 #define STARTUP(size, user, database) "\0\0\0" size "\0\3\0\0user\0" user \
@@ -131,57 +107,28 @@ an_upstream_of_another_protocol_is_asked_by_nobody_in_particular(void **state)
 
 /* ------------------------------------------------------------------ answers */
 
-/* Asks, then feeds text in pieces of `piece` bytes, then the end if eof. */
 static enum probe_verdict
 hear(const char *text, size_t len, size_t piece, bool eof,
     char why[PROBE_WHY_MAX])
 {
-	void *state = calloc(1, pg_probe.state_size);
-	enum probe_verdict got = PROBE_MORE;
-	struct buf in = { 0 };
-	size_t at = 0, n;
-
-	assert_non_null(state);
-	ask(state, &said);
-	buf_clear(&store, &said);
-	why[0] = '\0';
-	while (got == PROBE_MORE && at < len) {
-		n = len - at < piece ? len - at : piece;
-		assert_int_equal(buf_append(&store, &in, text + at, n), 0);
-		at += n;
-		got = pg_probe.answer(&conf, state, &store, &in, &said, false,
-		    why);
-	}
-	if (got == PROBE_MORE && eof)
-		got = pg_probe.answer(&conf, state, &store, &in, &said, true,
-		    why);
-	buf_clear(&store, &in);
-	pg_probe.fini(state);
-	free(state);
-	return got;
+	return probe_talk_hear(&talk, text, len, piece, eof, why);
 }
 
 static void
 says(const char *text, size_t len, enum probe_verdict wanted,
     const char *wanted_why)
 {
-	char why[PROBE_WHY_MAX];
-	size_t piece;
-
-	for (piece = 1; piece <= len + 1; piece++) {
-		assert_int_equal(hear(text, len, piece, true, why), wanted);
-		if (wanted == PROBE_BAD)
-			assert_string_equal(why, wanted_why);
-	}
+	probe_talk_says(&talk, text, len, wanted, wanted_why);
 }
 
 /* It has said that, after its question. */
 static void
 has_said(const char *wanted, size_t len)
 {
-	assert_int_equal(said.len, len);
+	assert_int_equal(talk.said.len, len);
 	if (len > 0)
-		assert_memory_equal(buf_flat(&store, &said, len), wanted, len);
+		assert_memory_equal(buf_flat(&talk.store, &talk.said, len),
+		    wanted, len);
 }
 
 static void

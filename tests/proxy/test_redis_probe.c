@@ -6,18 +6,17 @@
  */
 #include "proxy/proto/redis/probe.h"
 
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "proxy/proto/redis/redis.h"
+#include "tests/support/probe_talk.h"
 
-static struct block_store store;
+static struct probe_talk talk;
 static struct conf_upstream conf;
 static struct redis_upstream_conf own;
 static char user[] = "weir", password[] = "s\r\n3cret", nothing[] = "";
@@ -26,11 +25,11 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	block_store_init(&store);
 	memset(&conf, 0, sizeof(conf));
 	memset(&own, 0, sizeof(own));
 	conf.proto = &proto_redis.conf;
 	conf.own = &own;
+	probe_talk_begin(&talk, &redis_probe, &conf);
 	return 0;
 }
 
@@ -38,35 +37,16 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	block_store_fini(&store);
+	probe_talk_end(&talk);
 	return 0;
 }
 
 /* --------------------------------------------------------------------- asks */
 
 static void
-ask(void *state, struct buf *out)
-{
-	struct addr none = { 0 };
-	struct endpoint *e = endpoint_new("r", "r:6379", &none, 1, UINT_MAX);
-
-	assert_non_null(e);
-	assert_int_equal(redis_probe.ask(&conf, e, state, &store, out), 0);
-	endpoint_drop(e);
-}
-
-static void
 asks(const char *wanted)
 {
-	void *state = calloc(1, redis_probe.state_size);
-	struct buf out = { 0 };
-
-	assert_non_null(state);
-	ask(state, &out);
-	assert_int_equal(out.len, strlen(wanted));
-	assert_memory_equal(buf_flat(&store, &out, out.len), wanted, out.len);
-	buf_clear(&store, &out);
-	free(state);
+	probe_talk_asks(&talk, "r:6379", wanted, strlen(wanted));
 }
 
 static void
@@ -129,47 +109,22 @@ an_upstream_of_another_protocol_is_only_pinged(void **state)
 
 /* ------------------------------------------------------------------ answers */
 
-/* Asks, then feeds text in pieces of `piece` bytes, then the end if eof. */
 static enum probe_verdict
 hear(const char *text, size_t len, size_t piece, bool eof,
     char why[PROBE_WHY_MAX])
 {
-	void *state = calloc(1, redis_probe.state_size);
-	enum probe_verdict got = PROBE_MORE;
-	struct buf in = { 0 }, out = { 0 };
-	size_t at = 0, n;
+	enum probe_verdict got = probe_talk_hear(&talk, text, len, piece, eof,
+	    why);
 
-	assert_non_null(state);
-	ask(state, &out);
-	buf_clear(&store, &out);
-	why[0] = '\0';
-	while (got == PROBE_MORE && at < len) {
-		n = len - at < piece ? len - at : piece;
-		assert_int_equal(buf_append(&store, &in, text + at, n), 0);
-		at += n;
-		got = redis_probe.answer(&conf, state, &store, &in, &out, false,
-		    why);
-	}
-	if (got == PROBE_MORE && eof)
-		got = redis_probe.answer(&conf, state, &store, &in, &out, true,
-		    why);
-	assert_int_equal(out.len, 0);
-	buf_clear(&store, &in);
-	free(state);
+	assert_int_equal(talk.said.len, 0);
 	return got;
 }
 
 static void
 says(const char *text, enum probe_verdict wanted, const char *wanted_why)
 {
-	size_t len = strlen(text), piece;
-	char why[PROBE_WHY_MAX];
-
-	for (piece = 1; piece <= len + 1; piece++) {
-		assert_int_equal(hear(text, len, piece, true, why), wanted);
-		if (wanted == PROBE_BAD)
-			assert_string_equal(why, wanted_why);
-	}
+	probe_talk_says(&talk, text, strlen(text), wanted, wanted_why);
+	assert_int_equal(talk.said.len, 0);
 }
 
 static void
@@ -202,7 +157,8 @@ full_is_not_bad(void **state)
 	says("-ERR max number of clients reached\r\n", PROBE_FULL,
 	    "PING: ERR max number of clients reached");
 	says("-ERR max number of clients + cluster connections reached\r\n",
-	    PROBE_FULL, "PING: ERR max number of clients + cluster connections r");
+	    PROBE_FULL, "PING: ERR max number of clients + cluster "
+	    "connections reached");
 	says("-ERR max\r\n", PROBE_BAD, "PING: ERR max");
 	says("-ERR\r\n", PROBE_BAD, "PING: ERR");
 }
