@@ -4,7 +4,8 @@ Each connection is a session with settings, transactions, prepared statements,
 portals, locks and temporary tables of its own, as PostgreSQL 15 has them; what
 is not known there is an error as the real one's. Statements are the simplest
 forms; beyond the real ones there are SELECT error('SQLSTATE'), fatal(..),
-notice('text'), and pg_sleep(), which lasts until origin.wake() or a cancel.
+notice('text'), demote(), which makes it a standby, and pg_sleep(), which lasts
+until origin.wake() or a cancel.
 
 SPDX-License-Identifier: MIT
 """

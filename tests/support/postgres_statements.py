@@ -328,6 +328,11 @@ def _fatal(s, code, text="terminating connection"):
     raise SqlError(code, text, "FATAL")
 
 
+def _demote(s):
+    s.origin.standby = True
+    return ""
+
+
 def _notice(s, text):
     s.notice(text)
 
@@ -367,7 +372,8 @@ def _pg_notify(s, channel, payload):
 
 
 FUNCTIONS = {
-    "error": _error, "fatal": _fatal, "notice": _notice, "pg_sleep": _sleep,
+    "error": _error, "fatal": _fatal, "demote": _demote, "notice": _notice,
+    "pg_sleep": _sleep,
     "pg_is_in_recovery": lambda s: "t" if s.origin.standby else "f",
     "pg_backend_pid": lambda s: str(s.pid), "set_config": _set_config,
     "current_setting": lambda s, name, *_: s.get(name),

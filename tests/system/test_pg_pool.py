@@ -120,8 +120,8 @@ def what_comes_after_a_farewell_waits_for_the_new_primary():
     w = through(a, b, pool=HOLD, up=CHECKED)
     until(lambda: states(w) == ["up", "down"], "a is the primary")
     c, d = Client(w.conf.ports["front"]), Client(w.conf.ports["front"])
-    a.standby = True
-    c.write(query("SELECT fatal('57P01')"))
+    # Not before: who comes after a check has found it waits, too.
+    c.write(query("SELECT demote(), fatal('57P01')"))
     eq(c.error()["C"], "57P01", "SQLSTATE")
     c.close()
     d.write(query("CREATE TABLE t"))
@@ -141,8 +141,7 @@ def a_primary_that_is_read_only_is_none():
     w = through(a, b, pool=HOLD, up=CHECKED)
     until(lambda: states(w) == ["up", "down"], "a is the primary")
     c, d = Client(w.conf.ports["front"]), Client(w.conf.ports["front"])
-    a.standby = True
-    c.fails("SELECT error('25006')", "25006")
+    c.fails("SELECT demote(), error('25006')", "25006")
     d.write(query("CREATE TABLE t"))
     w.wait_pool(waiting=1)
     b.standby = False
