@@ -1,6 +1,9 @@
 /*
- * Memory of one configuration. Each allocation is a block of its own on a
- * list, so that tools which watch the heap see every overrun.
+ * Memory of one configuration: blocks, from which it is cut.
+ *
+ * For AddressSanitizer each allocation is a block of its own, so that it sees
+ * every overrun. Otherwise that would be most of the time that a large file
+ * takes: a million of them, made and freed for every plan.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,25 +13,57 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SANITIZE_ADDRESS__
+enum { BLOCK_BYTES = 0 };
+#else
+enum { BLOCK_BYTES = 32 * 1024 };
+#endif
+
+enum { ALIGNED = _Alignof(max_align_t) };
+
 struct arena_block {
 	struct arena_block *next;
 	max_align_t bytes[];
 };
 
-void *
-arena_take(struct arena *a, size_t count, size_t size)
+static char *
+block_add(struct arena *a, size_t bytes)
 {
-	struct arena_block *b = NULL;
+	struct arena_block *b = calloc(1, sizeof(*b) + bytes);
 
-	if (size == 0 || count <= (SIZE_MAX - sizeof(*b)) / size)
-		b = calloc(1, sizeof(*b) + count * size);
 	if (b == NULL) {
 		a->failed = true;
 		return NULL;
 	}
 	b->next = a->first;
 	a->first = b;
-	return b->bytes;
+	return (char *)b->bytes;
+}
+
+void *
+arena_take(struct arena *a, size_t count, size_t size)
+{
+	size_t bytes;
+	char *taken;
+
+	if (size != 0 && count > SIZE_MAX / 2 / size) {
+		a->failed = true;
+		return NULL;
+	}
+	/* At least one, so that no two are at one address. */
+	bytes = count * size / ALIGNED * ALIGNED + ALIGNED;
+	if (bytes > BLOCK_BYTES / 8)
+		return block_add(a, count * size);
+	if (bytes > a->left) {
+		a->at = block_add(a, BLOCK_BYTES);
+		a->left = a->at != NULL ? BLOCK_BYTES : 0;
+		if (a->at == NULL)
+			return NULL;
+	}
+	taken = a->at;
+	a->at += bytes;
+	a->left -= bytes;
+	return taken;
 }
 
 char *
@@ -49,4 +84,6 @@ arena_fini(struct arena *a)
 		a->first = b->next;
 		free(b);
 	}
+	a->at = NULL;
+	a->left = 0;
 }

@@ -14,6 +14,8 @@
 
 struct arena {
 	struct arena_block *first;
+	char *at;               /* of a block: what is left of it */
+	size_t left;
 	bool failed;            /* some allocation returned NULL */
 };
 
