@@ -19,6 +19,7 @@
 #include "conf/problems.h"
 #include "conf/words.h"
 #include "net/await.h"
+#include "net/clock.h"
 
 #define DEPTH_MAX 16            /* includes within includes */
 #define READ_BYTES 65536
@@ -57,7 +58,7 @@ file_open(const char *path, const char **why)
 static ssize_t
 fd_read(int fd, bool wait, size_t max_bytes, char **bytes, const char **why)
 {
-	int64_t until_ms = wait ? await_now_ms() + WRITER_MS : 0;
+	int64_t until_ms = wait ? clock_ms() + WRITER_MS : 0;
 	size_t room = 0, n = 0;
 	ssize_t got;
 

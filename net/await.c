@@ -7,16 +7,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <time.h>
 
-int64_t
-await_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
+#include "net/clock.h"
 
 bool
 await_fd(int fd, short events, int64_t until_ms)
@@ -26,7 +18,7 @@ await_fd(int fd, short events, int64_t until_ms)
 	int n;
 
 	do {
-		left = until_ms - await_now_ms();
+		left = until_ms - clock_ms();
 		n = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (n < 0 && errno == EINTR);
 	return n > 0;

@@ -10,10 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* CLOCK_MONOTONIC. */
-int64_t await_now_ms(void);
-
-/* Until one of poll(2)'s events, or its end. False: not by then. */
+/* Until one of poll(2)'s events, or its end; until_ms of clock_ms(). False: not
+   by then. */
 bool await_fd(int fd, short events, int64_t until_ms);
 
 #endif

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/clock.h"
 #include "net/escape.h"
 #include "net/ring.h"
 
@@ -162,18 +163,9 @@ say_through(struct ring *r, enum log_level level, const char *who,
 /* ------------------------------------------------------------------ folding */
 
 static int64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
-static int64_t
 ms_left(void)
 {
-	return LOG_FOLD_MS - (now_ns() - last.since_ns) / 1000000;
+	return LOG_FOLD_MS - (clock_ns() - last.since_ns) / NS_PER_MS;
 }
 
 static bool
@@ -193,7 +185,7 @@ remember(enum log_level level, const char *who, const char *text)
 	last.level = level;
 	strcpy(last.who, who);
 	strcpy(last.text, text);
-	last.since_ns = now_ns();
+	last.since_ns = clock_ns();
 	last.repeated = 0;
 }
 
@@ -227,7 +219,7 @@ log_unfold(bool now)
 	else if (r != NULL && last.known && last.repeated > 0) {
 		/* It goes on: one line for each such time. */
 		unfold(r);
-		last.since_ns = now_ns();
+		last.since_ns = clock_ns();
 		left = LOG_FOLD_MS;
 	} else
 		last.known = false;

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
+#include "net/clock.h"
 #include "net/dns.h"
 #include "net/list.h"
 
@@ -90,15 +90,6 @@ struct round {
 };
 
 static void round_go_on(struct round *round);
-
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void
 timer_set(struct ev_loop *loop, ev_timer *w, int64_t ms)
@@ -306,7 +297,7 @@ retry_ms(unsigned failures)
 	uint32_t dice = 0;
 
 	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) != sizeof(dice))
-		dice = (uint32_t)monotonic_ms();
+		dice = (uint32_t)clock_ms();
 	return base + base / 4 * (dice % 1024) / 1024;
 }
 
@@ -527,7 +518,7 @@ follow_verdict(struct follow *f, int64_t ttl_ms, const char *error,
 
 	if (error == NULL) {
 		f->failures = 0;
-		f->good_at_ms = monotonic_ms();
+		f->good_at_ms = clock_ms();
 		f->error[0] = '\0';
 		return wait_ms;
 	}
@@ -718,7 +709,7 @@ follow_name(const struct follow *f)
 int64_t
 follow_age_ms(const struct follow *f)
 {
-	return f->good_at_ms < 0 ? -1 : monotonic_ms() - f->good_at_ms;
+	return f->good_at_ms < 0 ? -1 : clock_ms() - f->good_at_ms;
 }
 
 int64_t

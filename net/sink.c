@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/clock.h"
 #include "net/ring.h"
 
 #define DEV_LOG "/dev/log"
@@ -313,15 +314,6 @@ write_stream(struct sink *s, const char *lines, size_t len, size_t *taken)
 
 /* ------------------------------------------------------------------- syslog */
 
-static time_t
-seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
 /* RFC 3164 4.1 as syslog(3) sends it to a local socket: without a host. */
 static void
 make_syslog_head(struct sink *s)
@@ -343,7 +335,7 @@ make_syslog_head(struct sink *s)
 static bool
 reconnect_syslog(struct sink *s)
 {
-	time_t now = seconds();
+	int64_t now = clock_ns() / NS_PER_S;
 
 	if (s->fd >= 0)
 		return true;

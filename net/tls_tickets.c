@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -21,6 +20,8 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
+
+#include "net/clock.h"
 
 enum {
 	SECRET_SIZE = 32, NAME_SIZE = 16, KEY_SIZE = 32,
@@ -63,10 +64,7 @@ static int slot = -1;                   /* of a context's ex_data */
 static int64_t
 now_s(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec + secrets.ahead_s;
+	return clock_ns() / NS_PER_S + secrets.ahead_s;
 }
 
 /* Copies those that count to out, newest first; the newest is made when due. */

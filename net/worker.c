@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "net/conn.h"
@@ -20,15 +19,6 @@
    processes that go on now. */
 #define STALL_NS (500 * NS_PER_MS)
 #define STALL_GRACE_MOST_NS (2000 * NS_PER_MS)
-
-static int64_t
-clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
 
 /* In their turn by priority, together with what the sockets say. */
 static void

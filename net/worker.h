@@ -17,14 +17,12 @@
 #include <stdint.h>
 
 #include "net/buf.h"
+#include "net/clock.h"
 #include "net/count.h"
 #include "net/deadline.h"
 #include "net/list.h"
 
 struct tls_room;
-
-#define NS_PER_MS 1000000LL
-#define NS_PER_S  1000000000LL
 
 /* Event priorities: who is served first in a turn. */
 enum {

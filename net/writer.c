@@ -17,12 +17,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "net/clock.h"
 #include "net/count.h"
 #include "net/log.h"
-#include "net/worker.h"
 
 enum {
 	NAP_MS = 20,                    /* lines wait for others */
@@ -162,15 +161,6 @@ writer_dropped(const struct writer *w)
 }
 
 /* ------------------------------------------------------------------ writing */
-
-static int64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 * NS_PER_MS + ts.tv_nsec;
-}
 
 static uint64_t
 lines_in(const char *lines, size_t len)
@@ -494,7 +484,7 @@ writer_thread(void *arg)
 	/* By itself: of others the name is a file, which a sandbox hides. */
 	(void)prctl(PR_SET_NAME, "weir-log", 0, 0, 0);
 	for (;;) {
-		now = now_ns();
+		now = clock_ns();
 		if (w->ends_ns == 0 && atomic_load(&w->ending))
 			w->ends_ns = now + END_MS * NS_PER_MS;
 		take_over(w);

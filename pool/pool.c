@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "net/clock.h"
 #include "net/patient.h"
 #include "net/worker.h"
 #include "pool/adapt.h"
@@ -59,10 +59,7 @@ hold_ended(struct deadline *d)
 int
 pool_init(struct pool *p, struct upstream *up, struct worker *w)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	p->dice = (uintptr_t)p ^ (uint64_t)now.tv_nsec << 32;
+	p->dice = (uintptr_t)p ^ (uint64_t)clock_ns() << 32;
 	deadline_init(&p->holding, hold_ended);
 	p->upstream = up;
 	p->worker = w;

@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "net/clock.h"
 #include "net/log.h"
 #include "net/patient.h"
 #include "proxy/exchange.h"
@@ -125,10 +125,9 @@ static void
 spare_held(const struct live_upstream *lu)
 {
 	struct runtime *rt = lu->runtime;
-	struct timespec ts;
+	int64_t now_ns = clock_ns();
 	size_t i;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	for (i = 0; i < rt->n_lanes; i++) {
 		struct spare_mail *sm = patient_zeroed(sizeof(*sm));
 
@@ -137,7 +136,7 @@ spare_held(const struct live_upstream *lu)
 		sm->mail.deliver = spare_arrived;
 		sm->mail.drop = spare_dropped;
 		sm->upstream = lu->upstream;
-		sm->until_ns = (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+		sm->until_ns = now_ns;
 		worker_post(&rt->lanes[i]->worker, &sm->mail);
 	}
 }

@@ -26,9 +26,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "net/clock.h"
 #include "net/log.h"
 #include "proxy/service/scout.h"
 
@@ -207,28 +207,19 @@ look_at_fds(struct wanted *w, int64_t pid)
 	closedir(d);
 }
 
-static bool
-is_late(const struct timespec *from)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - from->tv_sec) * 1000 +
-	    (now.tv_nsec - from->tv_nsec) / 1000000 > PASS_MS;
-}
-
 static void
 find_processes(struct wanted *w)
 {
 	const struct dirent *entry;
-	struct timespec from;
 	DIR *d = opendir("/proc");
+	int64_t until_ms;
 	char *end;
 
 	if (d == NULL)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	while (w->left > 0 && !is_late(&from) && (entry = readdir(d)) != NULL) {
+	until_ms = clock_ms() + PASS_MS;
+	while (w->left > 0 && clock_ms() <= until_ms &&
+	    (entry = readdir(d)) != NULL) {
 		long long pid = strtoll(entry->d_name, &end, 10);
 
 		if (pid > 0 && *end == '\0')

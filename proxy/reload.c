@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/clock.h"
 #include "net/log.h"
 #include "proxy/admin/admin.h"
 #include "proxy/change.h"
@@ -192,10 +193,7 @@ forget_way_back(struct runtime *rt)
 static int64_t
 late_ns(const struct runtime *rt)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec - rt->main.now_ns;
+	return clock_ns() - rt->main.now_ns;
 }
 
 /* ms 0: as long as the one before, which is replaced. */

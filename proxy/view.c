@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/clock.h"
 #include "net/tls_kernel.h"
 #include "net/tls_server.h"
 #include "proxy/history.h"
@@ -102,18 +103,18 @@ struct now {
 };
 
 static int64_t
-clock_ns(clockid_t clock)
+wall_ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(clock, &ts);
+	clock_gettime(CLOCK_REALTIME, &ts);
 	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
 static struct now
 now_of(const struct runtime *rt)
 {
-	return (struct now){ rt->main.now_ns, clock_ns(CLOCK_REALTIME) };
+	return (struct now){ rt->main.now_ns, wall_ns() };
 }
 
 /* The second in which it is: what ends then has not ended before. */
@@ -127,8 +128,7 @@ int64_t
 view_wall_s(int64_t at_ns, int64_t *left_s)
 {
 	/* main's clock stands still while a file is read. */
-	const struct now now = { clock_ns(CLOCK_MONOTONIC),
-	    clock_ns(CLOCK_REALTIME) };
+	const struct now now = { clock_ns(), wall_ns() };
 
 	if (left_s != NULL)
 		*left_s = at_ns > now.mono_ns ?

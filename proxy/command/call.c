@@ -16,7 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "proxy/command/clock.h"
+#include "net/clock.h"
 #include "proxy/started.h"
 
 enum { BODY_MOST = 64 * 1024 * 1024 };
@@ -275,7 +275,7 @@ read_head(struct call *c, const char *shown, int64_t until_ms, char *why,
 		if (n == 0)
 			break;
 		/* What has come whole counts, however late. */
-		if (clock_now_ms() > until_ms &&
+		if (clock_ms() > until_ms &&
 		    strstr(c->bytes, "\r\n\r\n") == NULL) {
 			errno = ETIMEDOUT;
 			return say(why, size, shown, "no answer from weir");
@@ -291,7 +291,7 @@ begin_once(struct call *c, const struct call_target *t, const char *method,
     const char *path, const char *body, int64_t timeout_ms, char *why,
     size_t size)
 {
-	int64_t until_ms = clock_now_ms() + timeout_ms;
+	int64_t until_ms = clock_ms() + timeout_ms;
 
 	c->len = c->at = 0;
 	c->status = 0;

@@ -8,20 +8,12 @@
 #include <time.h>
 
 #include "conf/conf.h"
-
-int64_t
-clock_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
+#include "net/clock.h"
 
 int64_t
 clock_until_ms(int64_t ms)
 {
-	return ms == CONF_OFF ? INT64_MAX : clock_now_ms() + ms;
+	return ms == CONF_OFF ? INT64_MAX : clock_ms() + ms;
 }
 
 void

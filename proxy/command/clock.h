@@ -8,10 +8,7 @@
 
 #include <stdint.h>
 
-/* Of CLOCK_MONOTONIC. */
-int64_t clock_now_ms(void);
-
-/* When ms from now will be; INT64_MAX, never, for CONF_OFF. */
+/* When ms from now will be, by clock_ms(); INT64_MAX, never, for CONF_OFF. */
 int64_t clock_until_ms(int64_t ms);
 
 /* Less when a signal comes. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/clock.h"
 #include "proxy/command/client.h"
 #include "proxy/command/clock.h"
 #include "proxy/command/path.h"
@@ -384,7 +385,7 @@ run_wait(struct order *o)
 	char why[512], heard[512] = "";
 
 	for (;;) {
-		int64_t left = until - clock_now_ms();
+		int64_t left = until - clock_ms();
 
 		/* The last one, too, has time to say why not. */
 		if (done(o, at_most(left > POLL_MS ? left : POLL_MS, PROBE_MS),
@@ -394,14 +395,14 @@ run_wait(struct order *o)
 		}
 		if (o->whose.foreign)
 			return command_fail(o, "%s", why);
-		left = until - clock_now_ms();
+		left = until - clock_ms();
 		/* The end of the time may have cut this one short: what was
 		   heard before says more. */
 		if (o->answered || left > 0)
 			memcpy(heard, why, sizeof(heard));
 		if (left <= 0)
 			break;
-		if (clock_now_ms() >= news) {
+		if (clock_ms() >= news) {
 			say_still(o, why);
 			news = INT64_MAX;
 		}
@@ -455,7 +456,7 @@ run_stop(struct order *o)
 	free(body);
 	while ((now = uptime_s(o)) >= before && now >= 0) {
 		before = now;
-		if (clock_now_ms() >= until)
+		if (clock_ms() >= until)
 			return command_fail(o, "%s still runs",
 			    o->target.shown);
 		clock_pause_ms(POLL_MS);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/clock.h"
 #include "proxy/command/client.h"
 #include "proxy/command/clock.h"
 
@@ -98,7 +99,7 @@ run_upgrade(struct order *o)
 		return command_fail(o, "not upgraded: %s", why);
 	json_decref(j);
 	/* While one takes over from the other nobody answers for a moment. */
-	while (clock_now_ms() < until) {
+	while (clock_ms() < until) {
 		j = ask(o, "GET", "/stats", PROBE_MS, &http, why,
 		    sizeof(why));
 		if (j != NULL && is_over(o, j, before, &status)) {

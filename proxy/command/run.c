@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "conf/value.h"
+#include "net/clock.h"
 #include "proxy/command/clock.h"
 #include "proxy/command/commands.h"
 #include "proxy/service/notify.h"
@@ -500,7 +501,7 @@ wait_and_see(struct run *r)
 {
 	struct pollfd p[] = { { .fd = r->socket, .events = POLLIN },
 	    { .fd = r->signals, .events = POLLIN } };
-	int64_t now_ms = clock_now_ms(), in_ms = r->at_ms - now_ms;
+	int64_t now_ms = clock_ms(), in_ms = r->at_ms - now_ms;
 
 	if (in_ms <= 0) {
 		patience_ended(r);

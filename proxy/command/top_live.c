@@ -16,7 +16,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "proxy/command/clock.h"
+#include "net/clock.h"
 #include "proxy/command/commands.h"
 #include "proxy/command/field.h"
 #include "proxy/command/top_feed.h"
@@ -101,11 +101,11 @@ ask(struct live *l)
 	int status;
 
 	if (path == NULL || (l->asked != NULL &&
-	    clock_now_ms() - l->asked_ms < ASK_AGAIN_MS))
+	    clock_ms() - l->asked_ms < ASK_AGAIN_MS))
 		return;
 	status = call_whole(l->target, "GET", path, ASK_MS, &body, why,
 	    sizeof(why));
-	l->asked_ms = clock_now_ms();
+	l->asked_ms = clock_ms();
 	if (status == 200) {
 		json_decref(l->asked);
 		l->asked = json_loads(body, 0, NULL);
@@ -306,14 +306,14 @@ press(struct live *l, int key)
 static int
 try_again(struct live *l)
 {
-	if (l->feed.open || clock_now_ms() < l->retry_ms)
+	if (l->feed.open || clock_ms() < l->retry_ms)
 		return 0;
 	if (feed_open(&l->feed, l->target, l->why, sizeof(l->why)) == 0) {
-		l->heard_ms = clock_now_ms();
+		l->heard_ms = clock_ms();
 		return 1;
 	}
-	l->retry_ms = clock_now_ms() + TOP_RETRY_MS;
-	return clock_now_ms() - l->heard_ms > TOP_GONE_MS ? -1 : 0;
+	l->retry_ms = clock_ms() + TOP_RETRY_MS;
+	return clock_ms() - l->heard_ms > TOP_GONE_MS ? -1 : 0;
 }
 
 static void
@@ -322,13 +322,13 @@ hear(struct live *l)
 	json_t *frame;
 
 	if (feed_read(&l->feed, &frame, l->why, sizeof(l->why)) < 0) {
-		l->heard_ms = clock_now_ms();
-		l->retry_ms = clock_now_ms() + TOP_RETRY_MS;
+		l->heard_ms = clock_ms();
+		l->retry_ms = clock_ms() + TOP_RETRY_MS;
 		return;
 	}
 	if (frame == NULL)
 		return;
-	l->heard_ms = clock_now_ms();
+	l->heard_ms = clock_ms();
 	if (l->held) {
 		json_decref(frame);
 		return;
@@ -342,12 +342,12 @@ hear(struct live *l)
 static void
 check_silence(struct live *l)
 {
-	if (!l->feed.open || clock_now_ms() - l->heard_ms < TOP_SILENT_MS)
+	if (!l->feed.open || clock_ms() - l->heard_ms < TOP_SILENT_MS)
 		return;
 	feed_close(&l->feed);
 	snprintf(l->why, sizeof(l->why), "nothing has come for %d s",
 	    TOP_SILENT_MS / 1000);
-	l->heard_ms = l->retry_ms = clock_now_ms();
+	l->heard_ms = l->retry_ms = clock_ms();
 }
 
 /* ----------------------------------------------------------------- signals */
@@ -432,7 +432,7 @@ run(struct live *l, int signals)
 int
 top_live(const struct call_target *t, char *why, size_t size)
 {
-	struct live l = { .target = t, .heard_ms = clock_now_ms() };
+	struct live l = { .target = t, .heard_ms = clock_ms() };
 	sigset_t before;
 	int signals, result = 1;
 

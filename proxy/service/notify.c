@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "net/clock.h"
 #include "net/log.h"
 #include "proxy/runtime.h"
 
@@ -250,15 +250,12 @@ notify_start(struct runtime *rt)
 void
 notify_reloading(struct runtime *rt)
 {
-	struct timespec ts;
-
 	if (!rt->notify.was_ready || rt->notify.stopping)
 		return;
 	/* The manager takes the READY=1 that follows for this reload's only if
 	   it knows when this was said. */
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	(void)notify_send(&rt->notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
-	    (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	    (long long)clock_ns() / 1000);
 }
 
 void

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "net/await.h"
+#include "net/clock.h"
 #include "net/log.h"
 
 enum { BUFFER_BYTES = 1024 * 1024, READ_BATCH = 64 };
@@ -379,7 +380,7 @@ channel_close(struct channel *c)
 int
 channel_wait(struct channel *c, int64_t ms)
 {
-	int64_t until = await_now_ms() + ms;
+	int64_t until = clock_ms() + ms;
 	enum got got = GOT_NOTHING;
 
 	while (got == GOT_NOTHING && await_fd(c->fd, POLLIN, until))
@@ -390,7 +391,7 @@ channel_wait(struct channel *c, int64_t ms)
 bool
 channel_push(struct channel *c, int64_t ms)
 {
-	int64_t until = await_now_ms() + ms;
+	int64_t until = clock_ms() + ms;
 
 	flush(c);
 	while (!list_empty(&c->queue) && await_fd(c->fd, POLLOUT, until))

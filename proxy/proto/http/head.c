@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "net/worker.h"
+#include "net/clock.h"
 #include "proxy/proto/http/client_cert.h"
 #include "proxy/proto/http/http.h"
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -24,6 +23,7 @@ static uintptr_t seed(void);
 
 #include "proxy/proto/postgres/statements.h"
 
+#include "net/clock.h"
 #include "net/err.h"
 #include "proxy/proto/postgres/wire.h"
 
@@ -54,11 +54,7 @@ in_lane(uint64_t id)
 static uint64_t
 beginning(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return in_lane((uint64_t)ts.tv_sec * 1000000 +
-	    (uint64_t)ts.tv_nsec / 1000);
+	return in_lane((uint64_t)clock_ns() / 1000);
 }
 
 void
