@@ -5,7 +5,7 @@ when they are asked for, into the test's own folder.
     pair = ca.server()          # for "localhost" and 127.0.0.1
     ca.file, pair.file, pair.key, pair.both         # paths of PEM files
 
-Keys are of EC: made in a moment.
+Keys are of EC, made in a moment, where RSA is not asked for.
 
 SPDX-License-Identifier: MIT
 """
@@ -70,10 +70,11 @@ def _read(path):
         return f.read()
 
 
-def _request(stem, subject):
+def _request(stem, subject, rsa=False):
     """A key, and a request to be signed."""
-    openssl("req", "-new", "-newkey", "ec", "-pkeyopt",
-            "ec_paramgen_curve:prime256v1", "-nodes", "-subj", subject,
+    kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt",
+                                     "ec_paramgen_curve:prime256v1"]
+    openssl("req", "-new", "-newkey", *kind, "-nodes", "-subj", subject,
             "-keyout", stem + ".key", "-out", stem + ".csr")
     # Servers that drop their privileges read it, too.
     os.chmod(stem + ".key", 0o600)
@@ -140,11 +141,11 @@ class Authority:
                 "-enddate", when[1], "-in", stem + ".csr", "-out",
                 stem + ".crt", *more)
 
-    def make(self, subject, names=(), when=NOW, usage=None):
+    def make(self, subject, names=(), when=NOW, usage=None, rsa=False):
         """Any certificate. names: "DNS:a", "IP:127.0.0.1", ...; usage:
         serverAuth, clientAuth."""
         stem = _stem("cert")
-        _request(stem, subject)
+        _request(stem, subject, rsa)
         self._sign(stem, "basicConstraints = critical, CA:false\n" +
                    ("subjectAltName = %s\n" % ",".join(names)
                     if names else "") +

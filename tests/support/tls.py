@@ -1,68 +1,38 @@
-"""TLS for tests: a small CA, clients, origins.
+"""TLS for tests: a CA (certs.py) that counts in days, clients, origins.
 
-Ca makes certificates with openssl(1) that are good for days, and of RSA where
-that is wanted; certs.py has one with all that an authority does. TlsClient is a
-Client inside of TLS, TlsOrigin an HttpOrigin.
+TlsClient is a Client inside of TLS, TlsOrigin an HttpOrigin.
 
 SPDX-License-Identifier: MIT
 """
-import os
 import ssl
+import time
 
-from case import later, put, temp_dir
-from certs import Pair, client_context, openssl, server_context
+from case import later, put
+from certs import NOW, Authority, client_context, openssl, server_context
 from web import HttpOrigin
 from wire import Client, Wire, dial
 
 
-def _pair(stem):
-    return Pair(os.path.join(temp_dir(), stem))
+class Ca(Authority):
+    """One whose certificates are good for days. `.crt`, as of a Pair."""
 
-
-class Ca(Pair):
-    """A CA of its own; its certificates are believed where .crt is."""
-
-    count = 0
-
-    def __init__(self, name="Test CA"):
-        Ca.count += 1
-        super().__init__(os.path.join(temp_dir(), "ca%d" % Ca.count))
-        self.made = 0
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt",
-                "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key,
-                "-out", self.crt, "-days", "30", "-subj", "/CN=" + name)
+    @property
+    def crt(self):
+        return self.file
 
     def cert(self, name, san=None, days=30, rsa=False):
         """days below 0: has expired. san: "DNS:a.test,IP:127.0.0.1"; without
         it, DNS:name."""
-        self.made += 1
-        stem = "%s-%d" % (os.path.basename(self.crt)[:-4], self.made)
-        c = _pair(stem)
-        kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt",
-                                         "ec_paramgen_curve:P-256"]
-        openssl("req", "-new", "-newkey", *kind, "-nodes", "-keyout", c.key,
-                "-out", stem + ".csr", "-subj", "/CN=" + name)
-        put(stem + ".ext", "subjectAltName = %s\n" % (san or "DNS:" + name))
-        openssl("x509", "-req", "-in", stem + ".csr", "-CA", self.crt,
-                "-CAkey", self.key, "-out", c.crt, "-days", str(days),
-                "-set_serial", str(1000 + self.made), "-extfile",
-                stem + ".ext")
-        return c
+        end = time.strftime("%Y%m%d%H%M%SZ",
+                            time.gmtime(time.time() + days * 86400))
+        return self.make("/CN=" + name, (san or "DNS:" + name).split(","),
+                         (NOW[0], end), rsa=rsa)
 
     def crl(self, *revoked):
-        """A list of those that it has revoked; its path."""
-        self.made += 1
-        stem = "crl-%s-%d" % (os.path.basename(self.crt)[:-4], self.made)
-        put(stem + ".txt", "".join(
-            "R\t350101000000Z\t240101000000Z\t%s\tunknown\t/CN=x\n" %
-            openssl("x509", "-in", c.crt, "-noout",
-                    "-serial").decode().strip().partition("=")[2]
-            for c in revoked))
-        put(stem + ".cnf", "[ca]\ndefault_ca = d\n[d]\ndatabase = %s.txt\n"
-            "default_md = sha256\ndefault_crl_days = 9\n" % stem)
-        openssl("ca", "-gencrl", "-config", stem + ".cnf", "-cert", self.crt,
-                "-keyfile", self.key, "-out", stem + ".pem")
-        return os.path.join(temp_dir(), stem + ".pem")
+        """With these in it, and those that were before."""
+        for pair in revoked:
+            self.revoke(pair)
+        return super().crl()
 
 
 class TlsClient(Client):
