@@ -431,7 +431,9 @@ admin_start(struct runtime *rt, const struct conf *conf, char *why, size_t size)
 	deadline_init(&a->quieten, quieten);
 	rt->admin = a;
 	admin_commit(rt, change, NULL);
-	deadline_set(&rt->main, &a->record, HISTORY_STEP_S * 1000);
+	/* The first time at once: what comes from now on is known to have
+	   come. */
+	deadline_set(&rt->main, &a->record, 0);
 	return 0;
 fail:
 	admin_abandon(change);

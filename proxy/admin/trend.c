@@ -14,7 +14,10 @@
 
 #include "proxy/admin/json.h"
 
-enum { NUMBERS = 7 };                   /* most of a row */
+enum {
+	NUMBERS = 7,                    /* most of a row */
+	COLUMNS_MOST = 128, KEY_MOST = 64       /* of what another weir says */
+};
 
 /* What is kept of each; ends with NULL. */
 static const char *const listener_names[NUMBERS + 1] = {
@@ -25,8 +28,25 @@ static const char *const upstream_names[NUMBERS + 1] = {
 	"first_byte_p99_us", "server_errors_total"
 };
 
+/* What there is by reason besides; the names of /stats. */
+enum group { FAILURES, LIMITED, OUTCOMES, DELAYED, ERRORS, N_GROUPS };
+static const char *const group_names[N_GROUPS] = {
+	"failures_total", "limited_total", "outcomes_total", "delayed_total",
+	"server_errors_total"
+};
+
+/* One reason of a row. Most never occur: it is made when it first does, and was
+   0 before. */
+struct column {
+	struct column *next;
+	enum group group;
+	uint64_t points[TREND_POINTS];
+	char     key[];
+};
+
 struct row {
 	UT_hash_handle hh;
+	struct column *columns;
 	uint64_t born;                  /* trend->taken at its first point */
 	bool     seen;                  /* in the view that is being recorded */
 	uint64_t points[TREND_POINTS][NUMBERS];
@@ -46,6 +66,18 @@ trend_new(void)
 }
 
 static void
+row_free(struct row *r)
+{
+	struct column *c;
+
+	while ((c = r->columns) != NULL) {
+		r->columns = c->next;
+		free(c);
+	}
+	free(r);
+}
+
+static void
 rows_free(struct row *rows)
 {
 	struct row *r = rows, *next;
@@ -53,7 +85,7 @@ rows_free(struct row *rows)
 	HASH_CLEAR(hh, rows);
 	for (; r != NULL; r = next) {
 		next = r->hh.next;
-		free(r);
+		row_free(r);
 	}
 }
 
@@ -91,16 +123,65 @@ row_of(struct row **rows, const char *name, uint64_t born)
 	return NULL;
 }
 
-/* The place for the point that is being taken; NULL = no memory. */
-static uint64_t *
-place(struct trend *t, struct row **rows, const char *name)
+/* Its numbers at the point that is being taken; NULL = no memory. */
+static struct row *
+place(struct trend *t, struct row **rows, const char *name,
+    const uint64_t *now)
 {
 	struct row *r = row_of(rows, name, t->taken);
 
 	if (r == NULL)
 		return NULL;
 	r->seen = true;
-	return r->points[t->taken % TREND_POINTS];
+	memcpy(r->points[t->taken % TREND_POINTS], now, sizeof(r->points[0]));
+	return r;
+}
+
+static struct column *
+column_find(const struct row *r, enum group g, const char *key)
+{
+	struct column *c = r->columns;
+
+	while (c != NULL && (c->group != g || strcmp(c->key, key) != 0))
+		c = c->next;
+	return c;
+}
+
+/* NULL = no memory. */
+static struct column *
+column_new(struct row *r, enum group g, const char *key)
+{
+	size_t size = strlen(key) + 1;
+	struct column *c = calloc(1, sizeof(*c) + size);
+
+	if (c == NULL)
+		return NULL;
+	c->group = g;
+	memcpy(c->key, key, size);
+	c->next = r->columns;
+	return r->columns = c;
+}
+
+static void
+record_reason(const struct trend *t, struct row *r, enum group g,
+    const char *key, uint64_t n)
+{
+	struct column *c = column_find(r, g, key);
+
+	if (c == NULL && n > 0)
+		c = column_new(r, g, key);
+	if (c != NULL)
+		c->points[t->taken % TREND_POINTS] = n;
+}
+
+static void
+record_reasons(const struct trend *t, struct row *r, enum group g,
+    const char *const *names, const uint64_t *numbers, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		record_reason(t, r, g, names[i], numbers[i]);
 }
 
 static void
@@ -111,7 +192,7 @@ forget_unseen(struct row **rows)
 	HASH_ITER(hh, *rows, r, next) {
 		if (!r->seen) {
 			HASH_DEL(*rows, r);
-			free(r);
+			row_free(r);
 		} else
 			r->seen = false;
 	}
@@ -120,29 +201,44 @@ forget_unseen(struct row **rows)
 static void
 record_listener(struct trend *t, const struct view_listener *v)
 {
-	uint64_t *p = place(t, &t->listeners, v->name), failed = 0;
+	uint64_t failed = 0;
+	struct row *r;
 	unsigned i;
 
 	for (i = FAIL_NONE + 1; i < N_FAILS; i++)
 		failed += v->failures[i];
-	if (p != NULL)
-		memcpy(p, (uint64_t[NUMBERS]){ v->requests, failed, v->active,
-		    v->latency.window.p50, v->latency.window.p99 },
-		    sizeof(uint64_t[NUMBERS]));
+	r = place(t, &t->listeners, v->name, (uint64_t[NUMBERS]){ v->requests,
+	    failed, v->active, v->latency.window.p50, v->latency.window.p99 });
+	if (r == NULL)
+		return;
+	for (i = FAIL_NONE + 1; i < N_FAILS; i++)
+		record_reason(t, r, FAILURES, fail_rows[i].name,
+		    v->failures[i]);
+	record_reasons(t, r, LIMITED, limit_names, v->limited, N_LIMITS);
+	record_reasons(t, r, OUTCOMES, outcome_names, v->outcomes, N_OUTCOMES);
 }
 
 static void
 record_upstream(struct trend *t, const struct view_upstream *v)
 {
-	uint64_t *p = place(t, &t->upstreams, v->name), errors = 0;
-	unsigned i;
+	uint64_t errors = 0;
+	size_t n = 0, i;
+	struct row *r;
 
 	for (i = 0; i < POOL_ERRORS_MOST; i++)
 		errors += v->errors[i];
-	if (p != NULL)
-		memcpy(p, (uint64_t[NUMBERS]){ v->requests, v->open, v->leased,
-		    v->waiting, v->queue.window.p99, v->first_byte.window.p99,
-		    errors }, sizeof(uint64_t[NUMBERS]));
+	r = place(t, &t->upstreams, v->name, (uint64_t[NUMBERS]){ v->requests,
+	    v->open, v->leased, v->waiting, v->queue.window.p99,
+	    v->first_byte.window.p99, errors });
+	if (r == NULL)
+		return;
+	while (v->error_names != NULL && v->error_names[n] != NULL)
+		n++;
+	record_reasons(t, r, ERRORS, v->error_names, v->errors, n);
+	record_reasons(t, r, LIMITED, upstream_limit_names, v->limited,
+	    N_UPSTREAM_LIMITS);
+	record_reasons(t, r, DELAYED, upstream_limit_names, v->delayed,
+	    N_UPSTREAM_LIMITS);
 }
 
 void
@@ -167,16 +263,36 @@ oldest(const struct trend *t)
 	return t->taken > TREND_POINTS ? t->taken - TREND_POINTS : 0;
 }
 
+/* Of points that are so many numbers apart. */
 static json_t *
-numbers(const struct trend *t, const struct row *r, unsigned n)
+numbers(const struct trend *t, uint64_t born, const uint64_t *points,
+    size_t apart)
 {
 	json_t *all = json_array();
 	uint64_t i;
 
 	for (i = oldest(t); i < t->taken; i++)
-		(void)json_array_append_new(all, i < r->born ? json_null() :
-		    json_integer((json_int_t)r->points[i % TREND_POINTS][n]));
+		(void)json_array_append_new(all, i < born ? json_null() :
+		    json_integer((json_int_t)points[i % TREND_POINTS *
+		    apart]));
 	return all;
+}
+
+static json_t *
+reasons(const struct trend *t, const struct row *r)
+{
+	json_t *o = json_object();
+	const struct column *c;
+
+	for (c = r->columns; c != NULL; c = c->next) {
+		const char *group = group_names[c->group];
+
+		if (json_object_get(o, group) == NULL)
+			json_put(o, group, json_object());
+		json_put(json_object_get(o, group), c->key,
+		    numbers(t, r->born, c->points, 1));
+	}
+	return o;
 }
 
 static json_t *
@@ -192,8 +308,9 @@ rows_json(const struct trend *t, const struct row *rows,
 
 		json_put(o, "name", json_text(r->name));
 		for (n = 0; names[n] != NULL; n++)
-			json_put(o, names[n],
-			    numbers(t, r, n));
+			json_put(o, names[n], numbers(t, r->born,
+			    &r->points[0][n], NUMBERS));
+		json_put(o, "by_reason", reasons(t, r));
 		(void)json_array_append_new(all, o);
 	}
 	return all;
@@ -224,37 +341,64 @@ struct saying {
 	void *arg;
 };
 
+/* What stands beside each point: "open", "limited_total.request_rate". */
 static json_t *
-spell_names(const char *const *names, unsigned *n)
+spell_names(const struct row *r, const char *const *names, unsigned *n)
 {
 	json_t *all = json_array();
+	const struct column *c;
 
 	for (*n = 0; names[*n] != NULL; (*n)++)
 		(void)json_array_append_new(all, json_string(names[*n]));
+	for (c = r->columns; c != NULL; c = c->next)
+		(void)json_array_append_new(all, json_sprintf("%s.%s",
+		    group_names[c->group], c->key));
 	return all;
+}
+
+/* In the order of those, n of which are the row's own. */
+static void
+copy_point(const struct row *r, uint64_t i, unsigned n, uint64_t *to)
+{
+	const struct column *c;
+
+	memcpy(to, r->points[i % TREND_POINTS], n * sizeof(*to));
+	for (to += n, c = r->columns; c != NULL; c = c->next)
+		*to++ = c->points[i % TREND_POINTS];
 }
 
 /* Point by point, the oldest first. */
 static void
+tell_row(const struct trend *t, const struct row *r, const char *of,
+    const char *const *names, const struct saying *s)
+{
+	uint64_t first = r->born > oldest(t) ? r->born : oldest(t), i, *raw;
+	unsigned n;
+	json_t *all = spell_names(r, names, &n);
+	size_t k = json_array_size(all);
+
+	raw = calloc((t->taken - first) * k + 1, sizeof(*raw));
+	if (raw == NULL) {
+		json_decref(all);
+		return;
+	}
+	for (i = first; i < t->taken; i++)
+		copy_point(r, i, n, raw + (i - first) * k);
+	s->say(s->arg, json_pack("{s:s,s:s,s:s,s:I,s:o}", "is", "trend_row",
+	    "of", of, "name", r->name, "points", (json_int_t)(t->taken -
+	    first), "numbers", all), raw,
+	    (t->taken - first) * k * sizeof(*raw));
+	free(raw);
+}
+
+static void
 tell_rows(const struct trend *t, const struct row *rows, const char *of,
     const char *const *names, const struct saying *s)
 {
-	uint64_t raw[TREND_POINTS * NUMBERS], i, first;
 	const struct row *r;
-	unsigned k = 0;
 
-	for (r = rows; r != NULL; r = r->hh.next) {
-		json_t *all = spell_names(names, &k);
-
-		first = r->born > oldest(t) ? r->born : oldest(t);
-		for (i = first; i < t->taken; i++)
-			memcpy(raw + (i - first) * k,
-			    r->points[i % TREND_POINTS], k * sizeof(raw[0]));
-		s->say(s->arg, json_pack("{s:s,s:s,s:s,s:I,s:o}", "is",
-		    "trend_row", "of", of, "name", r->name, "points",
-		    (json_int_t)(t->taken - first), "numbers", all), raw,
-		    (t->taken - first) * k * sizeof(raw[0]));
-	}
+	for (r = rows; r != NULL; r = r->hh.next)
+		tell_row(t, r, of, names, s);
 }
 
 void
@@ -308,23 +452,64 @@ which(const json_t *names, size_t k, const char *name)
 	return -1;
 }
 
+/* The number at `at` of the k beside each point, apart numbers from one to the
+   next. */
 static void
-take_points(struct trend *t, struct row *r, const char *const *names,
+take_points(const struct trend *t, const struct row *r, uint64_t *points,
+    size_t apart, const unsigned char *raw, size_t k, size_t at)
+{
+	uint64_t i, n;
+
+	for (i = r->born; i < t->taken; i++) {
+		memcpy(&n, raw + ((i - r->born) * k + at) * sizeof(n),
+		    sizeof(n));
+		points[i % TREND_POINTS * apart] = n > INT64_MAX ? INT64_MAX :
+		    n;
+	}
+}
+
+/* "limited_total.request_rate"; NULL: there is none of that name, or no
+   memory. */
+static struct column *
+column_said(struct row *r, const char *said)
+{
+	const char *dot = said != NULL ? strchr(said, '.') : NULL;
+	struct column *c;
+	size_t len;
+	int g;
+
+	if (dot == NULL || strlen(dot) > KEY_MOST)
+		return NULL;
+	len = (size_t)(dot - said);
+	for (g = 0; g < N_GROUPS; g++)
+		if (strncmp(group_names[g], said, len) == 0 &&
+		    group_names[g][len] == '\0')
+			break;
+	if (g == N_GROUPS)
+		return NULL;
+	c = column_find(r, (enum group)g, dot + 1);
+	return c != NULL ? c : column_new(r, (enum group)g, dot + 1);
+}
+
+static void
+take_numbers(const struct trend *t, struct row *r, const char *const *names,
     const json_t *said, const unsigned char *raw)
 {
-	size_t k = json_array_size(said);
-	uint64_t i, n;
-	unsigned c;
+	size_t k = json_array_size(said), i;
+	struct column *c;
+	unsigned n;
 	int at;
 
-	for (c = 0; names[c] != NULL; c++) {
-		at = which(said, k, names[c]);
-		for (i = r->born; at >= 0 && i < t->taken; i++) {
-			memcpy(&n, raw + ((i - r->born) * k + (size_t)at) *
-			    sizeof(n), sizeof(n));
-			r->points[i % TREND_POINTS][c] = n > INT64_MAX ?
-			    INT64_MAX : n;
-		}
+	for (n = 0; names[n] != NULL; n++) {
+		at = which(said, k, names[n]);
+		if (at >= 0)
+			take_points(t, r, &r->points[0][n], NUMBERS, raw, k,
+			    (size_t)at);
+	}
+	for (i = 0; i < k && i < COLUMNS_MOST; i++) {
+		c = column_said(r, json_string_value(json_array_get(said, i)));
+		if (c != NULL)
+			take_points(t, r, c->points, 1, raw, k, i);
 	}
 }
 
@@ -346,7 +531,7 @@ take_row(struct trend *t, const json_t *j, const void *raw, size_t raw_len)
 	if (r == NULL)
 		return;
 	r->born = t->taken - (uint64_t)n;
-	take_points(t, r, is_upstream ? upstream_names : listener_names, said,
+	take_numbers(t, r, is_upstream ? upstream_names : listener_names, said,
 	    raw);
 }
 

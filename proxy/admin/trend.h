@@ -41,7 +41,8 @@ void trend_take(struct trend *t, const json_t *j, const void *raw,
 /*
  * { "step_s", "at": [ seconds ], "listeners": [ { "name", NUMBER: [ ... ] } ],
  * "upstreams": likewise }: oldest first, totals as they were then, null where a
- * name was not there yet.
+ * name was not there yet. "by_reason" of a row has groups of totals as /stats has
+ * them, { GROUP: { REASON: [ ... ] } }; a reason that is not in it was 0 always.
  */
 json_t *trend_json(const struct trend *t);
 

@@ -201,6 +201,12 @@ async function errors_of_a_server(page) {
 	assert.equal(await figure(page, 'listener front', '5xx/min'), '12');
 	assert.equal(await figure(page, upstream, 'errors/min'), '12');
 	await says(page, 'errors of servers');
+	// One that is opened now knows of it at once.
+	const fresh = await open(page.context().browser());
+	await until(fresh, 'a frame', () => last !== null);
+	await says(fresh, 'errors of the server (500 12)');
+	assert.equal(await figure(fresh, upstream, 'errors/min'), '12');
+	await fresh.close();
 	// What is graver comes before an upgrade that has failed; a few errors
 	// and an upgrade of long ago are no trouble.
 	const [first, of] = await page.evaluate(() => {

@@ -139,15 +139,18 @@ def the_history_has_what_there_was():
     o, w = start()
     h = json.loads(w.get("/stats/history")[1])
     eq(h["step_s"], 5, "step_s")
-    until(lambda: json.loads(w.get("/stats/history")[1])["at"], "a point",
-          30)
+    until(lambda: json.loads(w.get("/stats/history")[1])["listeners"][0][
+        "requests_total"][-1:] == [1], "a point after the request", 30)
     h = json.loads(w.get("/stats/history")[1])
     rows = h["listeners"] + h["upstreams"]
     eq([r["name"] for r in rows], ["front", "back"], "names")
     for r in rows:
-        for key in set(r) - {"name"}:
+        for key in set(r) - {"name", "by_reason"}:
             eq(len(r[key]), len(h["at"]), "points of " + key)
-        eq(r["requests_total"][0], 1, "requests")
+        eq(r["requests_total"][-1], 1, "requests")
+    eq([r["by_reason"] for r in rows],
+       [{"outcomes_total": {"2xx": h["listeners"][0]["requests_total"]}},
+        {}], "by reason")
     o.had(1)
 
 

@@ -119,6 +119,15 @@ def no_counter_goes_back():
         seen = after
 
 
+def flat(row):
+    """Names and points of a row of the charts, those by reason among them."""
+    return [(name, values) for name, values in row.items()
+            if name != "by_reason"] + \
+        [("%s.%s" % (group, reason), values)
+         for group, reasons in row["by_reason"].items()
+         for reason, values in reasons.items()]
+
+
 def exchanges(w):
     """What /slow has, but for what differs from one call to the next."""
     rows = json.loads(w.get("/slow")[1])["exchanges"]
@@ -153,8 +162,9 @@ def what_there_was_before_is_there_to_compare_with():
     w.write("nonsense")
     eq(w.post("/reload")[0], 422, "a reload of nonsense")
     w.write()
-    history = until(lambda: (lambda h: h["at"] and h)(json.loads(
-        w.get("/stats/history")[1])), "a point of the charts", 3 * WAIT)
+    history = until(lambda: (lambda h: h["at"][1:] and h)(json.loads(
+        w.get("/stats/history")[1])), "a point of the charts after the first",
+        3 * WAIT)
     for n in (1, 2):
         s, slow = w.stats(), exchanges(w)
         eq([r[1] for r in slow].count("5xx"), n + 1, "failures kept")
@@ -166,8 +176,8 @@ def what_there_was_before_is_there_to_compare_with():
         now = json.loads(w.get("/stats/history")[1])
         for key in ("listeners", "upstreams"):
             for was, row in zip(history[key], now[key]):
-                for name, values in was.items():
-                    eq(row[name][:len(values)], values, name)
+                for name, values in flat(was):
+                    eq(dict(flat(row))[name][:len(values)], values, name)
         eq(now["at"][:len(history["at"])], history["at"], "times")
         says = command("connections", "back", "--leased", "--admin",
                        "127.0.0.1:%d" % w.admin[1]).stdout

@@ -21,14 +21,16 @@ function rates(to, at, values) {
       to.add(at[i], growth(values[i], values[i - 1]) / (at[i] - at[i - 1]));
 }
 
-// The minutes before the page was opened, as weir remembers them.
+// The minutes before, as weir remembers them: those without a stream are filled
+// in, and what happened lately is known at once.
 async function recall() {
-  if (last) return;
   const h = await call('GET', 'stats/history');
-  for (const l of h.listeners)
-    rates(series(listenerAt(l.name) + ' requests'), h.at, l.requests_total);
-  for (const u of h.upstreams)
-    rates(series(upstreamAt(u.name) + ' requests'), h.at, u.requests_total);
+  const first = h.at.findIndex(at => at >= serverTime() - LATELY_S);
+  for (const [kind, idOf] of [['listeners', listenerAt], ['upstreams', upstreamAt]])
+    for (const r of h[kind]) {
+      rates(series(idOf(r.name) + ' requests'), h.at, r.requests_total);
+      if (first >= 0 && r.by_reason) remember(kind, r, h.at, first);
+    }
   for (let i = 0; i < h.at.length; i++) {
     const most = key => Math.max(0, ...h.listeners.map(l => l[key][i] || 0));
     totals.p50.add(h.at[i], most('p50_us'));
@@ -44,8 +46,8 @@ async function recall() {
 
 const charts = [
   chart('Requests a second', [{ name: '', cls: 'main', of: totals.requests }], number),
-  chart('Failures a second', [{ name: 'failed', cls: 'failed', of: totals.failures },
-    { name: 'errors of servers', cls: 'errors', of: totals.errors }], number),
+  chart('Failures a second', [{ name: 'failed/s', cls: 'failed', of: totals.failures },
+    { name: 'errors of servers/s', cls: 'errors', of: totals.errors }], number),
   chart('Latency of the slowest listener', [{ name: 'p99', cls: 'main', of: totals.p99 },
     { name: 'p50', cls: 'second', of: totals.p50 }], micros, { decades: true })];
 

@@ -132,9 +132,10 @@ function tally(o) {
 // What a total grew by.
 const growth = (now, before) => before === undefined ? 0 : Math.max(0, now - before);
 
+// What is not in `before` was 0 then.
 function growths(now, before) {
   const out = {};
-  for (const k in now) out[k] = growth(now[k], before && before[k]);
+  for (const k in now) out[k] = growth(now[k], before && (before[k] || 0));
   return out;
 }
 

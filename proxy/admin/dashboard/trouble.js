@@ -13,27 +13,40 @@ const UPGRADE_S = 3600;         // so long the last one's failure is trouble
 // Names of failures that nobody but the clients could do about: /stats has them.
 let ofClients = new Set();
 
-const totalsOf = new Map();     // a row's name -> [{ at, its totals }] of a minute
+const totalsOf = new Map();     // kind and name -> [{ at, its totals }] of a minute
+
+const BY_REASON = { failures: 'failures_total', limited: 'limited_total',
+  delayed: 'delayed_total', errors: 'server_errors_total', outcomes: 'outcomes_total' };
+
+// What they were before the page knew the row, from the first of the moments `at`
+// on, as /stats/history has them. Where it has none there was nothing yet.
+function remember(kind, row, at, first) {
+  const list = [];
+  for (let i = first; i < at.length; i++) {
+    const one = { at: at[i], requests: row.requests_total[i] || 0 };
+    for (const [name, group] of Object.entries(BY_REASON))
+      one[name] = Object.fromEntries(Object.entries(row.by_reason[group] || {})
+        .map(([reason, values]) => [reason, values[i] || 0]));
+    list.push(one);
+  }
+  totalsOf.set(kind + ' ' + row.name, list);
+}
 
 // What the totals of a row grew by in the last minute, or since the page knows
 // it; all but requests by reason. errors: what servers answered; outcomes: what
 // clients got.
 function lately(kind, row, at) {
   const key = kind + ' ' + row.name;
-  const now = { at, requests: row.requests_total, failures: row.failures_total,
-    limited: row.limited_total, delayed: row.delayed_total,
-    errors: row.server_errors_total, outcomes: row.outcomes_total };
+  const now = { at, requests: row.requests_total };
+  for (const [name, group] of Object.entries(BY_REASON)) now[name] = row[group];
   let list = totalsOf.get(key);
   if (!list || list[0].requests > now.requests)
     totalsOf.set(key, list = [now]);    // new, or back with counters of its own
   if (at - list[list.length - 1].at >= STEP_S) list.push(now);
   while (list.length > 1 && list[0].at < at - LATELY_S) list.shift();
-  return { requests: growth(now.requests, list[0].requests),
-    failures: growths(now.failures, list[0].failures),
-    limited: growths(now.limited, list[0].limited),
-    delayed: growths(now.delayed, list[0].delayed),
-    errors: growths(now.errors, list[0].errors),
-    outcomes: growths(now.outcomes, list[0].outcomes) };
+  const grown = { requests: growth(now.requests, list[0].requests) };
+  for (const name in BY_REASON) grown[name] = growths(now[name], list[0][name]);
+  return grown;
 }
 
 const only = (o, holds) => Object.fromEntries(Object.entries(o).filter(([k]) => holds(k)));

@@ -144,6 +144,46 @@ failures_are_added_up(void **state)
 	json_decref(j);
 }
 
+static long long
+reason(const json_t *j, const char *rows, const char *group, const char *key,
+    size_t i)
+{
+	const json_t *row = json_array_get(json_object_get(j, rows), 0);
+
+	return (long long)json_integer_value(json_array_get(json_object_get(
+	    json_object_get(json_object_get(row, "by_reason"), group), key),
+	    i));
+}
+
+/* What never was is not there, and takes no memory. */
+static void
+a_reason_is_known_from_when_it_was_0(void **state)
+{
+	const char *failure = fail_rows[FAIL_QUEUE_TIMEOUT].name;
+	json_t *j;
+
+	memset(sample.listeners[0].failures, 0,
+	    sizeof(sample.listeners[0].failures));
+	memset(sample.listeners[0].limited, 0,
+	    sizeof(sample.listeners[0].limited));
+	memset(sample.upstream.limited, 0, sizeof(sample.upstream.limited));
+	trend_record(*state, &sample.view, 1);
+	sample.listeners[0].failures[FAIL_QUEUE_TIMEOUT] = 14;
+	sample.upstream.limited[1] = 3;
+	trend_record(*state, &sample.view, 6);
+	j = trend_json(*state);
+	assert_int_equal(reason(j, "listeners", "failures_total", failure, 0),
+	    0);
+	assert_int_equal(reason(j, "listeners", "failures_total", failure, 1),
+	    14);
+	assert_int_equal(reason(j, "upstreams", "limited_total",
+	    upstream_limit_names[1], 1), 3);
+	assert_null(json_object_get(json_object_get(json_array_get(
+	    json_object_get(j, "listeners"), 0), "by_reason"),
+	    "limited_total"));
+	json_decref(j);
+}
+
 struct passing {
 	struct trend *to;
 	const char *name;               /* a member that is other than it should
@@ -196,6 +236,7 @@ another_weir_goes_on_with_it(void **state)
 		*state = next;
 		sample.view.n_upstreams = i < TREND_POINTS + 9 ? 0 : n;
 		sample.listeners[0].requests = 1000 + i;
+		sample.listeners[0].failures[i % N_FAILS] += i;
 		trend_record(*state, &sample.view, 50 + i);
 	}
 	has = trend_json(*state);
@@ -251,6 +292,8 @@ main(void)
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_added_up, setup,
 		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_reason_is_known_from_when_it_was_0, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_weir_goes_on_with_it,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(
