@@ -73,6 +73,7 @@ print_stream(struct order *o, struct feed *feed, struct top_frames *f,
 		if (frame == NULL)
 			continue;
 		top_frames_take(f, frame);
+		lately_recall(&f->lately, &o->target);
 		print_frame(o, f);
 		fflush(stdout);
 		if (ferror(stdout))

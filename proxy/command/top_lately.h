@@ -10,6 +10,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
+struct call_target;
+
 enum { LATELY_S = 60, LATELY_STEP_S = 5,
 	LATELY_MOST = LATELY_S / LATELY_STEP_S + 2 };
 
@@ -25,6 +27,11 @@ struct lately {
 /* A frame of the same process as those before. */
 void lately_take(struct lately *l, const json_t *frame);
 void lately_clear(struct lately *l);
+
+/* What was before the one frame that there is, as /stats/history says it; while
+   there are more, nothing. The latter asks weir for it, for two seconds at most. */
+void lately_fill(struct lately *l, const json_t *history);
+void lately_recall(struct lately *l, const struct call_target *t);
 
 /* As the row of a group, "listeners" or "upstreams", was when the minute began, or
    when it was first seen in it: with few of its members. NULL: never. */

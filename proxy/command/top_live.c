@@ -334,6 +334,7 @@ hear(struct live *l)
 		return;
 	}
 	top_frames_take(&l->frames, frame);
+	lately_recall(&l->frames.lately, l->target);
 	sort_rows(l);
 	ask(l);
 }

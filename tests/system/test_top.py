@@ -289,6 +289,12 @@ def errors_limits_and_leaks_are_named_and_words_have_pages():
     t.shows(r"^refused by limits: request_rate 2")
     t.keys("q")
     t.given_back()
+    # One that begins now knows of the minute before.
+    t = Terminal(w)
+    t.shows(r"^! back: servers answered 1 of 2 requests with errors in the "
+            r"last (\d+ s|minute) \(500 1\)")
+    t.keys("tq")
+    t.given_back()
     door.set()
     read_response(held)
     held.close()
