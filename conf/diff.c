@@ -239,16 +239,35 @@ sorted(struct node *list, const char *(*name)(const struct node *n))
 	return v;
 }
 
+/* As most lists and groups are: the same names in the same order. */
+static bool
+pair_in_order(struct node *was, struct node *now,
+    const char *(*name)(const struct node *n))
+{
+	struct node *a = was->first, *b = now->first;
+
+	for (; a != NULL && b != NULL && strcmp(name(a), name(b)) == 0;
+	    a = a->next, b = b->next) {
+		a->twin = b;
+		b->twin = a;
+	}
+	return a == NULL && b == NULL;
+}
+
 /* Pairs those of the same name: of several that are called alike the first with
    the first. Whoever sends a text has main do this: not one by one. */
 static void
 pair(struct place *p, struct node *was, struct node *now,
     const char *(*name)(const struct node *n))
 {
-	struct called *a = sorted(was, name), *b = sorted(now, name);
+	struct called *a, *b;
 	size_t i = 0, k = 0;
 	int order;
 
+	if (pair_in_order(was, now, name))
+		return;
+	a = sorted(was, name);
+	b = sorted(now, name);
 	p->failed = p->failed || a == NULL || b == NULL;
 	while (a != NULL && b != NULL && i < was->n && k < now->n) {
 		order = strcmp(a[i].name, b[k].name);

@@ -5,7 +5,6 @@
  */
 #include "conf/schema.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "conf/check.h"
@@ -676,18 +675,21 @@ const char *
 schema_default(const struct conf_key *key, const char *prefix,
     const struct conf_proto *proto)
 {
-	char path[128];
+	size_t n = strlen(prefix);
 
 	if (proto == NULL)
 		return key->def;
 	if (strcmp(prefix, "pool") == 0 && strcmp(key->name, "mode") == 0 &&
 	    proto->default_mode != NULL)
 		return proto->default_mode;
-	snprintf(path, sizeof(path), "%s%s%s", prefix,
-	    *prefix != '\0' ? "." : "", key->name);
 	for (size_t i = 0; proto->defaults != NULL &&
-	    proto->defaults[i] != NULL; i += 2)
-		if (strcmp(proto->defaults[i], path) == 0)
+	    proto->defaults[i] != NULL; i += 2) {
+		const char *path = proto->defaults[i];
+
+		if (strncmp(path, prefix, n) == 0 &&
+		    (n == 0 || path[n] == '.') &&
+		    strcmp(path + n + (n > 0), key->name) == 0)
 			return proto->defaults[i + 1];
+	}
 	return key->def;
 }
