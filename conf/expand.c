@@ -114,11 +114,16 @@ expand(const char *text, const char *from, bool *hidden,
     char why[EXPAND_WHY_MAX])
 {
 	struct memstream whole;
-	FILE *out = memstream_open(&whole);
 	int result = 0;
 	char *bytes;
+	FILE *out;
 
 	snprintf(why, EXPAND_WHY_MAX, "out of memory");
+	/* As nearly all are. */
+	if (strstr(text, "${") == NULL &&
+	    strlen(text) <= EXPANDED_MAX_BYTES)
+		return strdup(text);
+	out = memstream_open(&whole);
 	if (out == NULL)
 		return NULL;
 	while (*text != '\0' && result == 0) {

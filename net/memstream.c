@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,10 @@ memstream_open(struct memstream *m)
 
 	*m = (struct memstream){ .len = 0 };
 	m->out = fopencookie(m, "w", io);
+	/* It is one thread's: a lock for each putc() is most of what a large
+	   text costs. */
+	if (m->out != NULL)
+		(void)__fsetlocking(m->out, FSETLOCKING_BYCALLER);
 	return m->out;
 }
 

@@ -54,9 +54,12 @@ print_name(FILE *out, const char *name, const char *suffix,
 {
 	const char *between = "{";
 
-	fprintf(out, "%s%s", name, suffix);
+	fputs(name, out);
+	fputs(suffix, out);
 	for (; labels->name != NULL; labels++) {
-		fprintf(out, "%s%s=\"", between, labels->name);
+		fputs(between, out);
+		fputs(labels->name, out);
+		fputs("=\"", out);
 		print_label(out, labels->value);
 		putc('"', out);
 		between = ",";
