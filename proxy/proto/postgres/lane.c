@@ -8,15 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-static uintptr_t seed(void);
-/* Names of users and databases come from clients. */
-#define HASH_FUNCTION(bytes, len, hash) \
-	((hash) = (unsigned)XXH64(bytes, len, seed()))
-#define HASH_NONFATAL_OOM 1
-
 #include <openssl/crypto.h>
+
+#include "proxy/proto/postgres/seeded.h"
 
 #include "proxy/proto/postgres/postgres.h"
 #include "proxy/proto/postgres/scram.h"
@@ -42,14 +36,6 @@ struct pg_known {
 	size_t len;
 	char who[];                     /* the upstream's address, the key */
 };
-
-static uintptr_t
-seed(void)
-{
-	static char here;
-
-	return (uintptr_t)&here;
-}
 
 void
 pg_lane_init(void *own, unsigned index)

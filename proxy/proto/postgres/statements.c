@@ -8,15 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-/* Texts and names come from clients: seeded with an address that they cannot
-   know, so that nobody can choose some that collide. */
-static uintptr_t seed(void);
-#define HASH_FUNCTION(bytes, len, hash) \
-	((hash) = (unsigned)XXH64(bytes, len, seed()))
-/* Without memory one is not added; uthash would end the process. */
-#define HASH_NONFATAL_OOM 1
+#include "proxy/proto/postgres/seeded.h"
+
 /* Most clients have a handful. */
 #define HASH_INITIAL_NUM_BUCKETS 4U
 #define HASH_INITIAL_NUM_BUCKETS_LOG2 2U
@@ -29,14 +22,6 @@ static uintptr_t seed(void);
 
 /* What nobody has any more is kept for who comes next. */
 enum { IDLE_MOST = 1000, IDLE_MOST_BYTES = 4 * 1024 * 1024 };
-
-static uintptr_t
-seed(void)
-{
-	static char here;
-
-	return (uintptr_t)&here;
-}
 
 /* ---------------------------------------------------------------- of a lane */
 

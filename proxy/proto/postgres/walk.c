@@ -14,13 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-static uintptr_t seed(void);
-/* Names of users and databases come from clients. */
-#define HASH_FUNCTION(bytes, len, hash) \
-	((hash) = (unsigned)XXH64(bytes, len, seed()))
-#define HASH_NONFATAL_OOM 1
+#include "proxy/proto/postgres/seeded.h"
 
 #include "proxy/lane.h"
 #include "proxy/proto/postgres/console.h"
@@ -68,14 +62,6 @@ const struct pg_column pg_lists_columns[] = {
 
 const struct pg_column pg_clients_columns[] = { SOCKET_COLUMNS };
 const struct pg_column pg_servers_columns[] = { SOCKET_COLUMNS };
-
-static uintptr_t
-seed(void)
-{
-	static char here;
-
-	return (uintptr_t)&here;
-}
 
 /* --------------------------------------------------------------- who it is */
 
