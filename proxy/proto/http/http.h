@@ -1,7 +1,7 @@
 /*
- * HTTP/1.1: what its front (clients), its back (upstreams) and the writer of
- * heads share. The back half knows nothing of the client's wire, the front half
- * nothing of the upstream's: they meet in struct http_exchange.
+ * HTTP: what its fronts (clients), its backs (upstreams) and the writer of heads
+ * share, in either version. The back half knows nothing of the client's wire, the
+ * front half nothing of the upstream's: they meet in struct http_exchange.
  *
  * SPDX-License-Identifier: MIT
  */
