@@ -146,5 +146,7 @@ cap_bury(struct cap_table *t)
 			    32 * t->side);
 		if (atomic_load(&cap->waiting[other]) > 0)
 			atomic_store(&cap->waiting[other], 0);
+		if (atomic_load(&cap->leased[other]) > 0)
+			atomic_store(&cap->leased[other], 0);
 	}
 }

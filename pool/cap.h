@@ -29,6 +29,9 @@ struct cap {
 						   0 */
 	_Atomic unsigned waiting[CAP_SIDES];    /* asks for which there is none;
 						   published now and then */
+	_Atomic unsigned leased[CAP_SIDES];     /* connections in use; likewise,
+						   and 0 where a weir does not
+						   know of this */
 };
 
 /* Main's alone; the entries are everybody's. */

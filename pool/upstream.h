@@ -124,6 +124,13 @@ upstream_elsewhere(const struct upstream *up)
 	return up->cap != NULL ? cap_own(up->cap, !up->side) : 0;
 }
 
+/* And of that, as it last said, what is in use there. */
+static inline unsigned
+upstream_leased_elsewhere(const struct upstream *up)
+{
+	return up->cap != NULL ? atomic_load(&up->cap->leased[!up->side]) : 0;
+}
+
 /* There is none at the moment. */
 static inline bool
 upstream_is_full(const struct upstream *up)

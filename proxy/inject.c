@@ -14,6 +14,7 @@
 #include "proxy/exchange.h"
 #include "proxy/live.h"
 #include "proxy/runtime.h"
+#include "proxy/upgrade/upgrade.h"
 
 /* ------------------------------------------------------------------ on main */
 
@@ -156,6 +157,7 @@ inject_begin(struct live_upstream *lu, const struct inject_wish *wish)
 	if (instead)
 		spare_held(lu);
 	log_begin(lu);
+	upgrade_ordered(lu);
 }
 
 void
@@ -173,6 +175,28 @@ inject_end(struct live_upstream *lu)
 	snprintf(who, sizeof(who), "upstream %s", lu->upstream->name);
 	log_warn(who, "by hand: no more faults; %llu exchanges were hit",
 	    (unsigned long long)inject_hits(lu));
+	upgrade_ordered(lu);
+}
+
+static bool
+is_so(const struct live_upstream *lu, const struct inject_wish *wish)
+{
+	const struct inject_wish *is = &lu->injection.wish;
+	int64_t off_ns = lu->injection.until_ns - lu->runtime->main.now_ns -
+	    wish->for_ms * NS_PER_MS;
+
+	return is->delay_ms == wish->delay_ms && is->what == wish->what &&
+	    is->per_million == wish->per_million &&
+	    off_ns > -NS_PER_S && off_ns < NS_PER_S;
+}
+
+void
+inject_copy(struct live_upstream *lu, const struct inject_wish *wish)
+{
+	if (wish->per_million == 0)
+		inject_end(lu);
+	else if (!is_so(lu, wish))
+		inject_begin(lu, wish);
 }
 
 /* ---------------------------------------------------------------- on a lane */

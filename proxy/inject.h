@@ -45,6 +45,9 @@ void inject_begin(struct live_upstream *lu, const struct inject_wish *wish);
 /* Whom it delays goes on at once, and has nothing else to fear from it. Twice is
    fine. */
 void inject_end(struct live_upstream *lu);
+/* As another weir has it: begin that, or end, per_million being 0. Is it so
+   already, to the second, then nothing happens. */
+void inject_copy(struct live_upstream *lu, const struct inject_wish *wish);
 /* How many exchanges have been hit since it began. */
 uint64_t inject_hits(const struct live_upstream *lu);
 

@@ -179,17 +179,25 @@ live_upstream_tell(struct live_upstream *lu)
 		    roster_keep(lu->roster));
 }
 
-unsigned
+void
 live_upstream_pause(struct live_upstream *lu, bool on)
 {
 	struct upstream *up = lu->upstream;
-	unsigned leased = 0;
+
+	if (atomic_exchange(&up->paused, on) == on)
+		return;
+	log_info(up->name, "%s by hand", on ? "paused" : "resumed");
+	live_upstream_tell(lu);
+	upgrade_ordered(lu);
+}
+
+unsigned
+live_upstream_leased(const struct live_upstream *lu)
+{
+	const struct upstream *up = lu->upstream;
+	unsigned leased = upstream_leased_elsewhere(up);
 	size_t i;
 
-	if (atomic_exchange(&up->paused, on) != on) {
-		log_info(up->name, "%s by hand", on ? "paused" : "resumed");
-		live_upstream_tell(lu);
-	}
 	for (i = 0; i < up->n_pools; i++)
 		leased += atomic_load(&up->pools[i]->leased);
 	return leased;
@@ -496,6 +504,7 @@ live_upstream_leave(struct live_upstream *lu)
 	atomic_store(&lu->upstream->paused, false);
 	lu->conf = NULL;
 	lu->was_ready = false;
+	upgrade_ordered(lu);
 }
 
 void

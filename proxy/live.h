@@ -44,6 +44,8 @@ struct live_upstream {
 	struct override *overrides;     /* made by hand; see override.h */
 	struct injection injection;     /* likewise */
 	struct advisor advisor;
+	bool untold;                    /* what was changed by hand: to the weir
+					   before; see upgrade_orders.h */
 	bool was_ready;                 /* ready = "start": once is enough */
 	bool stays;                     /* it is in the running file; change.c */
 	uint64_t last_number;           /* left: the last snapshot that had it */
@@ -110,8 +112,11 @@ void live_upstream_tell(struct live_upstream *lu);
 void live_upstream_look_up(struct live_upstream *lu);
 
 /* Begin, or end, to let nothing new begin there. Outlives reloads; ends with the
-   upstream's leaving the file. Returns how many connections are leased now. */
-unsigned live_upstream_pause(struct live_upstream *lu, bool on);
+   upstream's leaving the file. */
+void live_upstream_pause(struct live_upstream *lu, bool on);
+
+/* How many connections are leased now; in another weir, too, as it last said. */
+unsigned live_upstream_leased(const struct live_upstream *lu);
 
 /* Ready in the sense of its `ready` key: with an endpoint that is known to be
    usable, and warm? If not, *missing says what is missing. */

@@ -12,6 +12,7 @@
 
 #include "net/log.h"
 #include "proxy/live.h"
+#include "proxy/upgrade/upgrade.h"
 
 enum { WEIGHT_MOST = 1000 };
 
@@ -140,16 +141,20 @@ void
 override_apply(struct live_upstream *lu)
 {
 	struct override **at = &lu->overrides;
+	bool less = false;
 
 	while (*at != NULL) {
 		if (override_sleeps(*at) &&
 		    endpoint_in(lu->held, (*at)->endpoint) == NULL) {
 			log_left(*at);
 			forget(at);
+			less = true;
 		} else
 			at = &(*at)->next;
 	}
 	write_all(lu);
+	if (less)
+		upgrade_ordered(lu);
 }
 
 void
@@ -200,6 +205,7 @@ end(struct live_upstream *lu, const char *endpoint)
 	forget(at);
 	write_all(lu);
 	live_upstream_tell(lu);
+	upgrade_ordered(lu);
 }
 
 static void
@@ -287,7 +293,43 @@ override_set(struct live_upstream *lu, const char *endpoint, int state,
 	log_change(lu, endpoint, o);
 	write_all(lu);
 	live_upstream_tell(lu);
+	upgrade_ordered(lu);
 	return 0;
+}
+
+/* Conf and the file's weight is what there is without one. */
+static bool
+is_so(const struct live_upstream *lu, const struct override *o,
+    enum override_state state, unsigned weight, int64_t for_ms)
+{
+	int64_t off_ns;
+
+	if (o == NULL)
+		return state == OVERRIDE_CONF && weight == 0;
+	if (o->state != state || o->weight != weight ||
+	    (o->until_ns == INT64_MAX) != (for_ms >= FOR_MOST_MS))
+		return false;
+	if (o->until_ns == INT64_MAX)
+		return true;
+	off_ns = o->until_ns - lu->runtime->main.now_ns - for_ms * NS_PER_MS;
+	return off_ns > -NS_PER_S && off_ns < NS_PER_S;
+}
+
+int
+override_copy(struct live_upstream *lu, const char *endpoint,
+    enum override_state state, unsigned weight, int64_t for_ms, char *why,
+    size_t size)
+{
+	struct override *o = find(lu, endpoint);
+
+	if (is_so(lu, o, state, weight, for_ms))
+		return 0;
+	if (check_wish(lu, endpoint, (int)state, weight, for_ms, why, size) < 0)
+		return -1;
+	if (o != NULL)
+		o->weight = weight;
+	return override_set(lu, endpoint, (int)state, weight, for_ms, why,
+	    size);
 }
 
 void
@@ -307,5 +349,6 @@ override_drop_all(struct runtime *rt)
 		}
 		write_all(lu);
 		live_upstream_tell(lu);
+		upgrade_ordered(lu);
 	}
 }

@@ -55,6 +55,14 @@ struct override {
 int override_set(struct live_upstream *lu, const char *endpoint, int state,
     unsigned weight, int64_t for_ms, char *why, size_t size) MUST_CHECK;
 
+/*
+ * Make it exactly that, as another weir has it, where weight 0 is the file's. Is
+ * it so already, to the second, then nothing happens. Likewise -1.
+ */
+int override_copy(struct live_upstream *lu, const char *endpoint,
+    enum override_state state, unsigned weight, int64_t for_ms, char *why,
+    size_t size) MUST_CHECK;
+
 /* NULL = it is as the file says. */
 const struct override *override_find(const struct live_upstream *lu,
     const char *endpoint);

@@ -145,6 +145,9 @@ struct runtime {
 	bool owns_files;                /* of Unix sockets: they go with us */
 	struct cap_table caps;
 	struct upgrade *upgrade;
+	_Atomic bool unheard;           /* the weir before, which drains, does
+					   not obey yet all that was ordered
+					   here; read by lanes */
 	/* On main's loop: a protocol asks itself in the weir before, if that
 	   still drains (struct proto.asked). There is no answer. Takes the
 	   reference. Set at the start; NULL = there was none. */

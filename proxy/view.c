@@ -320,6 +320,7 @@ take_upstream(struct view_upstream *v, struct live_upstream *live,
 	v->paused = atomic_load(&up->paused);
 	v->open = upstream_open(up);
 	v->elsewhere = upstream_elsewhere(up);
+	v->elsewhere_leased = upstream_leased_elsewhere(up);
 	for (i = 0; i < up->n_pools; i++)
 		add_pool(v, up->pools[i], &oldest_ns, &lease_ns);
 	if (v->waiting_max < v->waiting_before)

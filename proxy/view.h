@@ -82,8 +82,8 @@ struct view_upstream {
 	const char *server_cap;         /* of conf_proto; NULL */
 	uint64_t    ready, paused;      /* 0 or 1 */
 	uint64_t    max, cap, open, idle, leased, connecting, pinned;
-	uint64_t    elsewhere;          /* of those open: another weir's, that
-					   drains or comes */
+	uint64_t    elsewhere, elsewhere_leased;        /* of those open: another
+					   weir's, that drains or comes */
 	uint64_t    waiting, waiting_max, oldest_wait_us, oldest_lease_us;
 	uint64_t    waiting_before;     /* see struct pool */
 	uint64_t    leaks, leaked;      /* now, and ever */

@@ -240,6 +240,7 @@ pool(const struct view_upstream *v)
 	put_number(o, "leased", v->leased);
 	put_number(o, "connecting", v->connecting);
 	put_number(o, "elsewhere", v->elsewhere);
+	put_number(o, "elsewhere_leased", v->elsewhere_leased);
 	put_number(o, "waiting", v->waiting);
 	put_number(o, "waiting_max", v->waiting_max);
 	put_number(o, "pinned", v->pinned);

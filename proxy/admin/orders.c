@@ -320,6 +320,22 @@ order_endpoint(struct caller *c)
 
 /* ---------------------------------------------------------------- upstreams */
 
+/* It may have left the file meanwhile. */
+static void
+fill_leased(struct caller *c, json_t *j)
+{
+	struct live_upstream *lu = NULL;
+	char name[NAME_MOST];
+
+	if (target_part(ORDER_PAUSE, c->path, 0, name, sizeof(name)) == 0 ||
+	    target_part(ORDER_RESUME, c->path, 0, name, sizeof(name)) == 0)
+		do
+			lu = live_upstream_named(c->admin->rt, name, lu);
+		while (lu != NULL && lu->conf == NULL);
+	json_put(j, "leased", json_integer(lu != NULL ?
+	    (json_int_t)live_upstream_leased(lu) : 0));
+}
+
 static void
 order_paused(struct caller *c, const char *pattern, bool on)
 {
@@ -335,8 +351,9 @@ order_paused(struct caller *c, const char *pattern, bool on)
 	if (!order_query_is_known(c, known) ||
 	    (lu = order_upstream(c, name)) == NULL)
 		return;
-	caller_reply_json(c, 200, json_pack("{s:s,s:I}", "result", "ok",
-	    "leased", (json_int_t)live_upstream_pause(lu, on)));
+	live_upstream_pause(lu, on);
+	settle_reply_filled(c, 200, json_pack("{s:s}", "result", "ok"),
+	    fill_leased);
 }
 
 void

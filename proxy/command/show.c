@@ -157,7 +157,8 @@ static void
 show_pause(FILE *out, const json_t *u)
 {
 	long long waiting = field_number_in(u, "pool", "waiting");
-	long long leased = field_number_in(u, "pool", "leased");
+	long long leased = field_number_in(u, "pool", "leased") +
+	    field_number_in(u, "pool", "elsewhere_leased");
 
 	fprintf(out, "%s is paused by hand: %lld %s, %lld %s still leased\n",
 	    field_text(u, "name"), waiting, waiting == 1 ? "waits" : "wait",

@@ -295,6 +295,8 @@ came(struct channel *c, const struct message *m, int *fds)
 		heir_take_sockets(up);
 	else if (strcmp(m->is, "ask") == 0)
 		take_question(up->rt, m);
+	else if (strcmp(m->is, "orders") == 0 && up->phase == UPGRADE_LEAVING)
+		orders_take(up, m);
 	else if (strcmp(m->is, "stopping") == 0 &&
 	    up->phase == UPGRADE_LEAVING)
 		new_stops(up);
@@ -472,6 +474,7 @@ upgrade_init(struct runtime *rt, struct conf_errors *errors)
 	deadline_init(&up->again, reap);
 	deadline_init(&up->crowd, count_crowd);
 	heir_init(&up->heir);
+	orders_init(&up->orders);
 	rt->upgrade = up;
 	if (fd >= 0)
 		return upgrade_join(rt, fd, errors);

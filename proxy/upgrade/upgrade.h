@@ -22,7 +22,10 @@
 
 #include <sys/types.h>
 
+#include "net/list.h"
 #include "proxy/runtime.h"
+
+struct live_upstream;
 
 /* By runtime_start(), before the file is read: takes over what the weir before
    hands in, and the sockets of a service manager. -1 with a sentence in errors:
@@ -82,6 +85,21 @@ void upgrade_find_cap(struct runtime *rt, const struct conf_upstream *conf,
    *n of them; NULL = none. */
 struct addr *upgrade_find_name(struct runtime *rt, const char *upstream,
     const char *key, size_t *n);
+
+/* What was changed by hand of lu is something else, or it has left the file: so
+   be it in the weir before, too, while that drains. */
+void upgrade_ordered(struct live_upstream *lu);
+
+/*
+ * Who answers for an order: wait until the weir before obeys as well
+ * (rt->unheard). w->heard(w) is called once, unless w->link is removed before.
+ * Never while it has stopped, or when weir ends.
+ */
+struct upgrade_wait {
+	struct list link;
+	void (*heard)(struct upgrade_wait *w);
+};
+void upgrade_wait(struct runtime *rt, struct upgrade_wait *w);
 
 /* For /stats. */
 struct upgrade_result {

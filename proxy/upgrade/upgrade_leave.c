@@ -38,6 +38,7 @@ upgrade_publish(struct runtime *rt)
 			continue;
 		n = upstream_waits(u);
 		atomic_store(&u->cap->waiting[u->side], n);
+		atomic_store(&u->cap->leased[u->side], upstream_leases(u));
 		rt->upgrade->waited = rt->upgrade->waited || n > 0;
 		/* A place may have become free there: nobody tells. */
 		if (n > 0 && !upstream_is_full(u))
@@ -190,9 +191,14 @@ step_back(struct upgrade *up)
 	struct list *l;
 
 	rt->owns_files = false;
-	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next)
-		atomic_store(&container_of(l, struct live_upstream,
-		    link)->upstream->leaving, true);
+	for (l = rt->upstreams.next; l != &rt->upstreams; l = l->next) {
+		struct live_upstream *lu =
+		    container_of(l, struct live_upstream, link);
+
+		atomic_store(&lu->upstream->leaving, true);
+		/* Nobody who asks is told of it any more. */
+		inject_end(lu);
+	}
 	admin_stop(rt);
 	runtime_leave(rt, up->takes_clients);
 }

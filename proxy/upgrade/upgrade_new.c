@@ -81,6 +81,7 @@ take_hello(struct upgrade *up, const struct message *m, int *fds)
 	up->old_pid = (pid_t)message_number(m, "pid", 0, INT32_MAX, 0);
 	up->count = (uint64_t)message_number(m, "upgrades", 0, INT64_MAX, 0);
 	up->keys_go = json_is_true(json_object_get(m->j, "keys"));
+	up->orders.go = json_is_true(json_object_get(m->j, "orders"));
 	up->alone = json_is_true(json_object_get(m->j, "alone"));
 	up->replaced = (uint64_t)message_number(m, "replaced", 0, INT64_MAX,
 	    0);
@@ -229,6 +230,7 @@ look_again(struct deadline *d)
 	if (!channel_is_open(&up->to_old))
 		return;
 	upgrade_publish(up->rt);
+	orders_send(up);
 	if (!up->sparing_back) {
 		up->sparing_back = true;
 		if (!spare_connections(up->rt, &up->to_old, INT64_MAX, spared,
@@ -362,6 +364,22 @@ upgrade_resign(struct upgrade *up)
 		say_word(up, "stopping");
 }
 
+/* By hand all of what the old one has is as it is here. */
+static void
+tell_orders(struct upgrade *up)
+{
+	const struct known_upstream *k;
+
+	orders_begin(up);
+	for (k = up->upstreams; k != NULL; k = k->hh.next) {
+		char *name = strndup(k->key, strcspn(k->key, " "));
+
+		if (name != NULL && *name != '\0')
+			orders_say_left(up, name);
+		free(name);
+	}
+}
+
 static void
 take_over(struct upgrade *up)
 {
@@ -377,6 +395,7 @@ take_over(struct upgrade *up)
 	up->at_s = (int64_t)time(NULL);
 	lend_sockets(up);
 	say_word(up, "serving");
+	tell_orders(up);
 	log_info("upgrade", "took over from process %ld", (long)up->old_pid);
 	/* The lanes have what was counted before, and nobody has asked yet. */
 	admin_put_past(rt, &up->past);
@@ -409,6 +428,8 @@ take_message(struct upgrade *up, const struct message *m)
 		counts_take(rt, m);
 	else if (strcmp(m->is, "slow") == 0)
 		slow_take(rt, m);
+	else if (strcmp(m->is, "heard") == 0)
+		orders_were_heard(up, m);
 	else if (strcmp(m->is, "go") == 0) {
 		rt->log_dropped += (uint64_t)message_number(m, "log_dropped",
 		    0, INT64_MAX, 0);
@@ -501,6 +522,7 @@ old_ended(struct channel *c)
 	struct upgrade *up = container_of(c, struct upgrade, to_old);
 
 	deadline_clear(&up->look);
+	orders_end(up);
 	if (!up->begun)
 		return;
 	if (!up->told) {

@@ -10,6 +10,7 @@
 #include "proxy/upgrade/upgrade_channel.h"
 #include "proxy/upgrade/upgrade_counts.h"
 #include "proxy/upgrade/upgrade_heir.h"
+#include "proxy/upgrade/upgrade_orders.h"
 #include "proxy/upgrade/upgrade_pools.h"
 #include "proxy/upgrade/upgrade_slow.h"
 
@@ -45,6 +46,7 @@ struct upgrade {
 	struct runtime *rt;
 	char **argv;                    /* NULL = not known */
 	uint64_t count;
+	struct orders orders;
 	bool keys_go;                   /* the other one has said that it takes
 					   connections that have keys */
 	bool tried, failed;             /* ever; the last one */

@@ -54,6 +54,17 @@ upstream_waits(const struct upstream *up)
 	return n;
 }
 
+unsigned
+upstream_leases(const struct upstream *up)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < up->n_pools; i++)
+		n += atomic_load(&up->pools[i]->leased);
+	return n;
+}
+
 /* How many of ours the other one needs. */
 static unsigned
 wants_of_other(const struct upstream *up)

@@ -50,5 +50,7 @@ bool take_connection(struct runtime *rt, const struct message *m, int *fds);
 
 /* How many asks of it wait for a connection. */
 unsigned upstream_waits(const struct upstream *up);
+/* How many of its connections are leased here. */
+unsigned upstream_leases(const struct upstream *up);
 
 #endif

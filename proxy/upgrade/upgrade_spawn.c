@@ -114,13 +114,13 @@ upgrade_tell_beginning(struct upgrade *up)
 	uint8_t secrets[TLS_TICKETS_SECRETS];
 
 	(void)channel_send(&up->to_new, json_pack(
-	    "{s:s,s:s,s:I,s:i,s:I,s:I,s:I,s:b,s:b,s:I,s:s}", "is", "hello",
+	    "{s:s,s:s,s:I,s:i,s:I,s:I,s:I,s:b,s:b,s:b,s:I,s:s}", "is", "hello",
 	    "version", WEIR_VERSION, "pid", (json_int_t)getpid(), "side",
 	    (int)!rt->caps.side, "generation",
 	    (json_int_t)rt->gen->number + (json_int_t)up->heir.served,
 	    "upgrades", (json_int_t)up->count, "last_id",
-	    (json_int_t)atomic_load(&rt->last_id), "keys", true, "alone",
-	    up->heir.left, "replaced", (json_int_t)up->replaced, "died",
+	    (json_int_t)atomic_load(&rt->last_id), "keys", true, "orders",
+	    true, "alone", up->heir.left, "replaced", (json_int_t)up->replaced, "died",
 	    up->died != NULL ? up->died : ""), NULL, 0, &rt->caps.fd, 1);
 	tls_tickets_copy(secrets);
 	(void)channel_send(&up->to_new, json_pack("{s:s}", "is", "tickets"),

@@ -318,5 +318,5 @@ state_take(struct runtime *rt, const struct message *m)
 	else if (strcmp(m->is, "habit") == 0)
 		take_habit(lu, m);
 	else if (strcmp(m->is, "paused") == 0)
-		(void)live_upstream_pause(lu, true);
+		live_upstream_pause(lu, true);
 }

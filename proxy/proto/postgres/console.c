@@ -181,7 +181,8 @@ complete(struct session *s, const struct pg_rows *rows)
 		say_ready(s);
 }
 
-/* Connections that somebody has, of what c has paused. */
+/* Connections that somebody has, of what c has paused; also with a weir that
+   drains. */
 static unsigned
 leased(const struct session *s)
 {
@@ -199,8 +200,17 @@ leased(const struct session *s)
 			continue;
 		for (k = 0; k < up->n_pools; k++)
 			n += atomic_load(&up->pools[k]->leased);
+		n += upstream_leased_elsewhere(up);
 	}
 	return n;
+}
+
+/* Is there anything left to wait for? */
+static bool
+is_quiet(const struct session *s)
+{
+	return !atomic_load(&s->door->lane->runtime->unheard) &&
+	    leased(s) == 0;
 }
 
 void
@@ -214,7 +224,7 @@ pg_console_answered(struct session *s, const struct pg_question *q)
 	if (q->code != NULL) {
 		over(s);
 		pg_talk_fail(s, c->simple, q->code, "%s", q->error);
-	} else if (c->doing.command->waits && leased(s) > 0) {
+	} else if (c->doing.command->waits && !is_quiet(s)) {
 		c->waits = true;
 		deadline_set(s->conn.w, &s->deadline, LOOK_MS);
 		return;
@@ -229,7 +239,7 @@ pg_console_late(struct session *s)
 {
 	struct pg_console *c = pg_console_of(s);
 
-	if (c->waits && leased(s) > 0)
+	if (c->waits && !is_quiet(s))
 		deadline_set(s->conn.w, &s->deadline, LOOK_MS);
 	else if (c->waits) {
 		complete(s, NULL);

@@ -331,7 +331,7 @@ pause_them(struct pg_question *q, bool on)
 		    strcmp(lu->conf->name, q->upstream) != 0))
 			continue;
 		found = true;
-		(void)live_upstream_pause(lu, on);
+		live_upstream_pause(lu, on);
 	}
 	if (!found && *q->upstream != '\0')
 		pg_question_fail(q, "3D000", "weir: there is no upstream "
