@@ -97,6 +97,18 @@ unpin(struct upconn *u)
 	u->pins = u->alone = false;
 }
 
+/* Newest first: one that has come from elsewhere may have been idle for long. */
+static void
+put_on_shelf(struct upconn *u)
+{
+	struct list *idle = &u->shelf->idle, *l = idle->next;
+
+	while (l != idle && container_of(l, const struct upconn,
+	    link)->since_ns > u->since_ns)
+		l = l->next;
+	list_append(l, &u->link);
+}
+
 void
 upconn_set_state(struct upconn *u, enum upconn_state state)
 {
@@ -108,12 +120,15 @@ upconn_set_state(struct upconn *u, enum upconn_state state)
 	list_remove(&u->link);
 	if (!is_opening(state))
 		deadline_clear(&u->deadline);
+	/* One that only comes to another shelf has been idle before. */
+	if (state != UPCONN_IDLE || u->state != UPCONN_IDLE)
+		u->since_ns = u->pool->worker->now_ns;
 	u->state = state;
 	u->since_ns = u->pool->worker->now_ns;
 	if (state == UPCONN_IDLE || state == UPCONN_CLOSED)
 		share_end(u);
 	if (state == UPCONN_IDLE)
-		list_prepend(&u->shelf->idle, &u->link);
+		put_on_shelf(u);
 	else if (state == UPCONN_LEASED)
 		list_append(&u->pool->lent, &u->link);
 	upconn_count(u, state, 1);

@@ -113,6 +113,9 @@ one_that_leaves_and_comes_is_the_same(void **state)
 	assert_int_equal(scene_count(&s, UPCONN_IDLE), 1);
 	assert_int_equal(scene_upconn(&s, 0, 0)->id, id);
 	assert_int_equal(scene_upconn(&s, 0, 0)->uses, uses);
+	/* It goes on being idle. */
+	assert_true(s.turns.now_ns - scene_upconn(&s, 0, 0)->since_ns >=
+	    300 * NS_PER_MS);
 	client_come(&c, &s, 0);
 	assert_int_equal(c.state, CLIENT_HOLDS);
 	assert_true(c.lease->reused);
