@@ -102,12 +102,15 @@ tell_endpoint(const struct saying *s, const struct live_upstream *lu,
     const struct endpoint *e)
 {
 	unsigned bars = atomic_load(&e->bars);
+	int64_t held_ns = atomic_load(&e->hold_until_ns) -
+	    lu->runtime->main.now_ns;
 
-	s->say(s->arg, json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:I,s:I,s:s}", "is",
-	    "endpoint", "upstream", lu->upstream->name, "name", e->name,
+	s->say(s->arg, json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:I,s:I,s:I,s:s}",
+	    "is", "endpoint", "upstream", lu->upstream->name, "name", e->name,
 	    "resolved", e->resolved, "down", (bars & BAR_CHECK) != 0,
 	    "demoted", (bars & BAR_DEMOTED) != 0, "ejected_ms",
-	    (json_int_t)checker_ejected_ms(lu->checker, e), "since",
+	    (json_int_t)checker_ejected_ms(lu->checker, e), "held_ms",
+	    held_ns > 0 ? (json_int_t)(held_ns / NS_PER_MS + 1) : 0, "since",
 	    (json_int_t)atomic_load(&e->since_s), "last", e->health.last));
 }
 
@@ -236,11 +239,23 @@ endpoint_of(struct live_upstream *lu, const struct message *m)
 	return NULL;
 }
 
+/* Or for longer, where it has asked this process too. */
+static void
+hold(struct endpoint *e, int64_t until_ns)
+{
+	int64_t now = atomic_load(&e->hold_until_ns);
+
+	while (now < until_ns && !atomic_compare_exchange_weak(
+	    &e->hold_until_ns, &now, until_ns))
+		;
+}
+
 static void
 take_endpoint(struct live_upstream *lu, const struct message *m)
 {
 	struct endpoint *e = endpoint_of(lu, m);
 	int64_t ms = message_number(m, "ejected_ms", 0, MESSAGE_LONG_MS, 0);
+	int64_t held_ms = message_number(m, "held_ms", 0, MESSAGE_LONG_MS, 0);
 	int64_t now_ns = lu->runtime->main.now_ns;
 
 	if (e == NULL)
@@ -259,6 +274,8 @@ take_endpoint(struct live_upstream *lu, const struct message *m)
 	}
 	if (ms > 0)
 		checker_eject(lu->checker, e, ms);
+	if (held_ms > 0 && lu->conf->retry_after)
+		hold(e, now_ns + held_ms * NS_PER_MS);
 	atomic_store(&e->since_s, message_number(m, "since", 0, INT64_MAX,
 	    atomic_load(&e->since_s)));
 	live_upstream_tell(lu);

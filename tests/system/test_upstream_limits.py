@@ -11,6 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import case, check, eq, run, until
 from senders import limited
+from upgrade import Successive
 from weir import Weir, one
 from web import HttpOrigin, answer, ask, ok, once, plain, request
 from wire import Client
@@ -292,6 +293,16 @@ def pleas_that_make_no_sense_are_not_heard():
 def without_the_key_no_plea_is_heard():
     o = Pausing("3600")
     w = Weir(one(o))
+@case
+def a_pause_outlives_an_upgrade():
+    o = Pausing("3600", 429)
+    w = Successive(one(o, up=OBEYS % "0s"))
+    eq(once(w.conf.ports["front"]).status, 429, "the plea")
+    w.upgrade()
+    limited(once(w.conf.ports["front"]), 503, "upstream_limited", most=600)
+    eq(o.requests, 1, "requests upstream")
+
+
     c = front(w)
     eq(ask(c).status, 503, "the plea")
     ok(ask(c))
