@@ -63,6 +63,17 @@ cap_table_fini(struct cap_table *t)
 	t->fd = -1;
 }
 
+/* That of another upstream, which had the entry before. */
+static void
+forget_rate(struct cap *cap)
+{
+	size_t i;
+
+	atomic_store(&cap->rate_full_ns, 0);
+	for (i = 0; i < CAP_SIDES; i++)
+		atomic_store(&cap->promised_ns[i], 0);
+}
+
 struct cap *
 cap_take(struct cap_table *t, int number)
 {
@@ -77,6 +88,8 @@ cap_take(struct cap_table *t, int number)
 	if (i == CAP_MOST || t->taken[i])
 		return NULL;
 	t->taken[i] = true;
+	if (number < 0)
+		forget_rate(&t->v[i]);
 	return &t->v[i];
 }
 
@@ -148,5 +161,9 @@ cap_bury(struct cap_table *t)
 			atomic_store(&cap->waiting[other], 0);
 		if (atomic_load(&cap->leased[other]) > 0)
 			atomic_store(&cap->leased[other], 0);
+		/* Nobody comes for that. */
+		if (atomic_load(&cap->promised_ns[other]) != 0)
+			atomic_fetch_sub(&cap->rate_full_ns,
+			    atomic_exchange(&cap->promised_ns[other], 0));
 	}
 }

@@ -1,8 +1,9 @@
 /*
- * Counts of connections that two processes share while one takes over from the
- * other: pool.max is kept over both, by the one atomic that both count in. A
- * place is taken, goes over and is freed in one step each, so that one who is
- * killed at any moment has counted right.
+ * What two processes share while one takes over from the other: pool.max is kept
+ * over both, by the one atomic that both count connections in, and so is an
+ * upstream's request_rate, by one bucket. A place is taken, goes over and is
+ * freed in one step each, so that one who is killed at any moment has counted
+ * right.
  *
  * The table lies in memory that has a descriptor. The process that comes maps
  * it too, counts on the other side, and is told which entry is which
@@ -22,7 +23,7 @@
 
 enum { CAP_MOST = 2048, CAP_SIDES = 2 };
 
-/* Of one upstream; by side where a process has a side. */
+/* Of one upstream; by side where a process has a side. All zero = nothing yet. */
 struct cap {
 	_Alignas(64) _Atomic uint64_t both;     /* connections: 32 bits for each
 						   side, the lower ones for
@@ -32,6 +33,12 @@ struct cap {
 	_Atomic unsigned leased[CAP_SIDES];     /* connections in use; likewise,
 						   and 0 where a weir does not
 						   know of this */
+	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket, by
+					   the clock that all processes of a
+					   machine have */
+	_Atomic int64_t promised_ns[CAP_SIDES]; /* of it, what was promised for
+						   later and nobody has come
+						   for yet */
 };
 
 /* Main's alone; the entries are everybody's. */

@@ -83,7 +83,8 @@ struct upstream {
 					   upstreams share one, none is given
 					   twice */
 	_Atomic uint64_t own_id;        /* until it is given that */
-	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket */
+	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket,
+					   where there is no cap */
 	size_t n_pools;
 	struct pool *pools[];           /* by worker index */
 };
@@ -129,6 +130,22 @@ static inline unsigned
 upstream_leased_elsewhere(const struct upstream *up)
 {
 	return up->cap != NULL ? atomic_load(&up->cap->leased[!up->side]) : 0;
+}
+
+/* The bucket of limits.request_rate: also that of another process. */
+static inline _Atomic int64_t *
+upstream_rate(struct upstream *up)
+{
+	return up->cap != NULL ? &up->cap->rate_full_ns : &up->rate_full_ns;
+}
+
+/* So much of it has been promised for later; < 0: was come for, or given back. */
+static inline void
+upstream_promise(struct upstream *up, int64_t ns)
+{
+	if (up->cap != NULL)
+		atomic_fetch_add_explicit(&up->cap->promised_ns[up->side], ns,
+		    memory_order_relaxed);
 }
 
 /* There is none at the moment. */

@@ -136,6 +136,19 @@ finish(struct exchange *x, enum outcome outcome)
 	worker_late(w, &x->late, exchange_free);
 }
 
+/* A token that x waits for, or that it does not any more. */
+static void
+set_reserved(struct exchange *x, bool reserved)
+{
+	int64_t ns;
+
+	if (x->reserved == reserved)
+		return;
+	x->reserved = reserved;
+	ns = bucket_token_ns(&x->upstream->request_rate);
+	upstream_promise(x->ask.pool->upstream, reserved ? ns : -ns);
+}
+
 /* Give the lease back, or stop waiting for one. */
 static void
 let_go(struct exchange *x, bool early)
@@ -145,8 +158,9 @@ let_go(struct exchange *x, bool early)
 		ask_cancel(&x->ask);
 	}
 	if (x->reserved)
-		bucket_give_back(&x->ask.pool->upstream->rate_full_ns,
+		bucket_give_back(upstream_rate(x->ask.pool->upstream),
 		    &x->upstream->request_rate);
+	set_reserved(x, false);
 	if (x->lease == NULL)
 		return;
 	if (early && back_of(x)->drop != NULL)
@@ -381,13 +395,13 @@ keep_to_rate(struct exchange *x)
 	struct pool *p = x->ask.pool;
 	int64_t ready_ns = 0, ns;
 
-	ns = bucket_reserve(&p->upstream->rate_full_ns, rate,
+	ns = bucket_reserve(upstream_rate(p->upstream), rate,
 	    x->s->conn.w->now_ns, rate->wait_ms * NS_PER_MS, &ready_ns);
 	if (ns == 0)
 		return true;
 	if (ns > 0 && !rate->shadow) {
 		count_add(&p->delayed[UPSTREAM_LIMIT_RATE], 1);
-		x->reserved = true;
+		set_reserved(x, true);
 		ask_after(x, ns);
 		return false;
 	}
@@ -478,7 +492,7 @@ static void
 ask(struct exchange *x)
 {
 	x->asked = false;
-	x->reserved = false;
+	set_reserved(x, false);
 	x->asked_once = true;
 	x->tries++;
 	if (x->upstream->pool.span == CONF_SPAN_OWED)

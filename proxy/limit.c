@@ -176,6 +176,12 @@ bucket_give_back(_Atomic int64_t *full_ns, const struct conf_limit *l)
 	    memory_order_relaxed);
 }
 
+int64_t
+bucket_token_ns(const struct conf_limit *l)
+{
+	return cost_ns(l, 1);
+}
+
 /* Where a bucket is after it was made to owe p. */
 static int64_t
 owing(const struct price *p, int64_t full_ns, int64_t now_ns)

@@ -62,6 +62,9 @@ int64_t bucket_reserve(_Atomic int64_t *full_ns, const struct conf_limit *l,
    goes back, for who comes next. */
 void bucket_give_back(_Atomic int64_t *full_ns, const struct conf_limit *l);
 
+/* How long one token takes to be made. */
+int64_t bucket_token_ns(const struct conf_limit *l);
+
 /* ---------------------------------------------------------- keyed by client */
 
 /* Who it is to the limits. All zero = nobody: no limit per client holds. */

@@ -123,6 +123,30 @@ what_the_other_had_is_free_when_it_has_gone(void **state)
 }
 
 static void
+one_bucket_is_both_ones(void **state)
+{
+	struct upstream *a, *b;
+
+	(void)state;
+	begin(&a, &b, 1);
+	atomic_store(upstream_rate(a), 100);
+	assert_int_equal(atomic_load(upstream_rate(b)), 100);
+	/* What b had been promised and not come for is for who comes next. */
+	upstream_promise(a, 20);
+	upstream_promise(b, 50);
+	upstream_promise(b, -10);
+	cap_bury(&old);
+	assert_int_equal(atomic_load(upstream_rate(a)), 60);
+	cap_bury(&old);
+	assert_int_equal(atomic_load(upstream_rate(a)), 60);
+	/* Who has the entry next has nothing to do with it. */
+	cap_give(&old, a->cap);
+	assert_ptr_equal(cap_take(&old, -1), a->cap);
+	assert_int_equal(atomic_load(upstream_rate(a)), 0);
+	end(a, b);
+}
+
+static void
 one_that_could_not_be_sent_is_ours_again(void **state)
 {
 	struct upstream *a, *b;
@@ -214,6 +238,7 @@ main(void)
 		cmocka_unit_test(both_together_have_no_more_than_the_cap),
 		cmocka_unit_test(one_that_goes_over_takes_its_place_along),
 		cmocka_unit_test(what_the_other_had_is_free_when_it_has_gone),
+		cmocka_unit_test(one_bucket_is_both_ones),
 		cmocka_unit_test(one_that_could_not_be_sent_is_ours_again),
 		cmocka_unit_test(one_who_is_buried_alive_does_no_harm),
 		cmocka_unit_test(entries_are_given_once),

@@ -82,6 +82,33 @@ def requests_wait_for_their_turn():
 
 
 @case
+def a_weir_and_its_successor_have_one_rate():
+    """One waits for half an hour with the old weir: the next would have to wait
+    for a whole one with the new one, until nobody waits there any more."""
+    o = HttpOrigin()
+    w = Successive(one(o, up=rate(
+        'rate = "2/h"; burst = 1; wait = "45m";')))
+    w.conf.drain_timeout = "1h"
+    w.write()
+    w.reload()
+    ok(once(w.conf.ports["front"]))
+    old = front(w).send(request())
+    until(lambda: counts(w, "delayed_total") == {"request_rate": 1}, "one")
+    leaving = w.upgrade(ended=False)
+    r = once(w.conf.ports["front"])
+    limited(r, 503, "upstream_limited", most=3600)
+    check(int(r.get("Retry-After")) > 2700, "too soon: " +
+          r.get("Retry-After"))
+    leaving.kill()
+    w.wait_log("process %d has ended before it had drained" % leaving.pid)
+    new = front(w).send(request())
+    until(lambda: counts(w, "delayed_total") == {"request_rate": 2}, "two")
+    eq(o.requests, 1, "requests upstream")
+    old.close()
+    new.close()
+
+
+@case
 def who_would_wait_too_long_is_told_at_once():
     o = HttpOrigin()
     w = Weir(one(o, up=rate('rate = "6/m"; burst = 2; wait = "1s";')))
@@ -267,6 +294,16 @@ def requests_wait_for_the_end_of_the_pause():
 
 
 @case
+def a_pause_outlives_an_upgrade():
+    o = Pausing("3600", 429)
+    w = Successive(one(o, up=OBEYS % "0s"))
+    eq(once(w.conf.ports["front"]).status, 429, "the plea")
+    w.upgrade()
+    limited(once(w.conf.ports["front"]), 503, "upstream_limited", most=600)
+    eq(o.requests, 1, "requests upstream")
+
+
+@case
 def others_serve_meanwhile():
     busy, free = Pausing("3600"), Clocked()
     w = Weir(one(busy, free, up=OBEYS % "0s"))
@@ -293,16 +330,6 @@ def pleas_that_make_no_sense_are_not_heard():
 def without_the_key_no_plea_is_heard():
     o = Pausing("3600")
     w = Weir(one(o))
-@case
-def a_pause_outlives_an_upgrade():
-    o = Pausing("3600", 429)
-    w = Successive(one(o, up=OBEYS % "0s"))
-    eq(once(w.conf.ports["front"]).status, 429, "the plea")
-    w.upgrade()
-    limited(once(w.conf.ports["front"]), 503, "upstream_limited", most=600)
-    eq(o.requests, 1, "requests upstream")
-
-
     c = front(w)
     eq(ask(c).status, 503, "the plea")
     ok(ask(c))
