@@ -161,6 +161,8 @@ cap_bury(struct cap_table *t)
 			atomic_store(&cap->waiting[other], 0);
 		if (atomic_load(&cap->leased[other]) > 0)
 			atomic_store(&cap->leased[other], 0);
+		if (atomic_load(&cap->needed[other]) > 0)
+			atomic_store(&cap->needed[other], 0);
 		/* Nobody comes for that. */
 		if (atomic_load(&cap->promised_ns[other]) != 0)
 			atomic_fetch_sub(&cap->rate_full_ns,

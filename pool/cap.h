@@ -33,6 +33,7 @@ struct cap {
 	_Atomic unsigned leased[CAP_SIDES];     /* connections in use; likewise,
 						   and 0 where a weir does not
 						   know of this */
+	_Atomic unsigned needed[CAP_SIDES];     /* upstream.needed; likewise */
 	_Atomic int64_t rate_full_ns;   /* limits.request_rate: its bucket, by
 					   the clock that all processes of a
 					   machine have */

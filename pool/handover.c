@@ -92,6 +92,17 @@ on_the_way(const struct upstream *up)
 	return own > open ? own - open : 0;
 }
 
+/* What the other one has and its clients do not come back for. */
+static unsigned
+spare_elsewhere(const struct upstream *up)
+{
+	unsigned n = upstream_elsewhere(up);
+	unsigned needed = up->cap != NULL ?
+	    atomic_load(&up->cap->needed[!up->side]) : 0;
+
+	return n > needed ? n - needed : 0;
+}
+
 unsigned
 handover_coming(const struct upstream *up, const struct conf_upstream *conf)
 {
@@ -99,7 +110,7 @@ handover_coming(const struct upstream *up, const struct conf_upstream *conf)
 	bool keys = up->keys_go || up->peer->warm_key == NULL;
 
 	return up->alike && keys && peer_lets_go(up) &&
-	    conf->tls.client == NULL ? upstream_elsewhere(up) + on_the_way(up) :
+	    conf->tls.client == NULL ? spare_elsewhere(up) + on_the_way(up) :
 	    0;
 }
 
@@ -201,23 +212,32 @@ take_out(struct upconn *u)
 		p->upstream->peer->fini(u);
 	list_remove(&u->all);
 	endpoint_slot_free(sh->site->endpoint);
+	upconn_need_not(u, p->upstream);
 	quota_free(p->upstream, p, u->quota);
 	shelf_left(sh);
 	worker_late(p->worker, &u->late, release);
 	return h;
 }
 
-/* The next idle one behind `at` of which that holds. */
+/* With 0 ms it is wanted whoever may use it here. */
+static bool
+is_spare(const struct upconn *u, int64_t idle_ms)
+{
+	if (u->needed && idle_ms > 0 && idle_ms < HANDOVER_NEEDED_MS)
+		idle_ms = HANDOVER_NEEDED_MS;
+	return u->state == UPCONN_IDLE && u->since_ns <=
+	    u->pool->worker->now_ns - idle_ms * NS_PER_MS;
+}
+
+/* The next one behind `at` of which that holds. */
 static struct upconn *
 next_idle(struct pool *p, struct list **at, int64_t idle_ms)
 {
-	int64_t since = p->worker->now_ns - idle_ms * NS_PER_MS;
-
 	while (*at != &p->upconns) {
 		struct upconn *u = container_of(*at, struct upconn, all);
 
 		*at = (*at)->next;
-		if (u->state == UPCONN_IDLE && u->since_ns <= since)
+		if (is_spare(u, idle_ms))
 			return u;
 	}
 	return NULL;

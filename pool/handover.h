@@ -18,7 +18,9 @@ enum {
 	HANDOVER_KEY_MOST = 32 * 1024,
 	HANDOVER_BYTES_MOST = 16 * 1024,        /* that the server has said to
 						   its first client */
-	HANDOVER_NAME_MOST = 512
+	HANDOVER_NAME_MOST = 512,
+	HANDOVER_NEEDED_MS = 30 * 1000  /* upconn.needed: idle for so long it is
+					   not any more */
 };
 
 /* One that is under way. Its place under the cap goes with it. */
@@ -73,8 +75,9 @@ void handed_going(struct handed *h, bool goes);
 void handed_sent(struct handed *h);
 
 /* On its worker: take out connections that may go and have been idle for so long,
-   at most so many, and append them to out. with_keys: also those that have one.
-   Returns how many. */
+   at most so many, and append them to out; more than 0 ms: but not those that
+   are needed here (upconn.needed) and were used lately. with_keys: also those
+   that have one. Returns how many. */
 unsigned handover_take_out(struct pool *p, unsigned most, int64_t idle_ms,
     bool with_keys, struct list *out);
 
@@ -90,7 +93,7 @@ void handover_adopt(struct pool *p, struct handed *h);
 /* May connections of it go at all? */
 bool handover_is_possible(const struct pool *p);
 
-/* How many connections another process has that may come here yet. */
+/* How many connections another process has that may come here yet, and soon. */
 unsigned handover_coming(const struct upstream *up,
     const struct conf_upstream *conf);
 

@@ -238,6 +238,7 @@ upconn_open(struct site *site, const void *key, size_t key_len,
 	sh->open++;
 	site->open++;
 	upconn_count(u, UPCONN_CONNECTING, 1);
+	upconn_need(u);
 	count_add(&p->connects, 1);
 	deadline_init(&u->deadline, too_slow);
 	deadline_set(p->worker, &u->deadline, conf->timeouts.connect_ms);
@@ -321,6 +322,7 @@ upconn_adopt(struct site *site, const struct handed *h)
 	sh->open++;
 	site->open++;
 	upconn_count(u, UPCONN_IDLE, 1);
+	upconn_need(u);
 	return u;
 fail:
 	forget_empty(sh);

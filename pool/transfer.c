@@ -63,6 +63,7 @@ upconn_end_in_transit(struct parcel *parcel)
 	memcpy(quota, u->quota, sizeof(quota));
 	if (parcel->to->upstream->peer->fini != NULL)
 		parcel->to->upstream->peer->fini(u);
+	upconn_need_not(u, parcel->to->upstream);
 	free(u);
 	endpoint_slot_free(parcel->endpoint);
 	upstream_slot_free(parcel->to->upstream);

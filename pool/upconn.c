@@ -124,7 +124,6 @@ upconn_set_state(struct upconn *u, enum upconn_state state)
 	if (state != UPCONN_IDLE || u->state != UPCONN_IDLE)
 		u->since_ns = u->pool->worker->now_ns;
 	u->state = state;
-	u->since_ns = u->pool->worker->now_ns;
 	if (state == UPCONN_IDLE || state == UPCONN_CLOSED)
 		share_end(u);
 	if (state == UPCONN_IDLE)
@@ -137,6 +136,24 @@ upconn_set_state(struct upconn *u, enum upconn_state state)
 	publish_oldest_lease(u->pool);
 	if (unlikely(u->pool->retired))
 		upkeep_watch(u->pool);
+}
+
+void
+upconn_need(struct upconn *u)
+{
+	struct upstream *up = u->pool->upstream;
+
+	u->needed = atomic_load_explicit(&up->leaving, memory_order_relaxed);
+	if (u->needed)
+		atomic_fetch_add(&up->needed, 1);
+}
+
+void
+upconn_need_not(struct upconn *u, struct upstream *up)
+{
+	if (u->needed)
+		atomic_fetch_sub(&up->needed, 1);
+	u->needed = false;
 }
 
 void
@@ -254,6 +271,7 @@ upconn_close(struct upconn *u, enum discard why)
 	list_remove(&u->all);
 	endpoint_slot_free(e);
 	upstream_slot_free(p->upstream);
+	upconn_need_not(u, p->upstream);
 	quota_free(p->upstream, p, u->quota);
 	shelf_left(sh);
 	worker_late(p->worker, &u->late, upconn_release);

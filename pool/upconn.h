@@ -62,6 +62,7 @@ struct upconn {
 	uint64_t id;
 	uint64_t uses;                  /* leases granted */
 	bool kept_alive;                /* TCP keepalive is on */
+	bool needed;                    /* counted in upstream->needed */
 	bool leaves;                    /* is saying goodbye, to be closed */
 	bool blamed;                    /* its end has been counted as a fault
 					   of its endpoint */
@@ -159,6 +160,11 @@ enum discard upconn_overdue(const struct upconn *u);
 /* May who holds it for a whole session use it once more? Not when its endpoint
    is gone or down; one that drains lets sessions go on. */
 bool upconn_may_go_on(const struct upconn *u);
+
+/* It is one of pool->upstream's. */
+void upconn_need(struct upconn *u);
+/* It is closed, or goes; up: it may have no pool. */
+void upconn_need_not(struct upconn *u, struct upstream *up);
 
 void upconn_set_state(struct upconn *u, enum upconn_state state);
 

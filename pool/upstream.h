@@ -44,6 +44,9 @@ struct upstream {
 					   as good as ours */
 	_Atomic bool     leaving;       /* another process takes over: nothing
 					   is kept warm */
+	_Atomic unsigned needed;        /* connections that were opened, or came
+					   back, since then: who is left here
+					   uses them */
 	_Atomic unsigned most;          /* pool.max, or less; see adapt.h */
 	_Atomic unsigned max;           /* pool.max */
 	_Atomic unsigned crowded;       /* refusals of the server in a row, for

@@ -1,7 +1,8 @@
 /*
  * An upgrade, from the moment that the new one serves: this weir accepts nothing
- * any more, gives what becomes free to the new one, and ends when it is empty, or
- * stays when that dies (upgrade_heir.c). See upgrade.h.
+ * any more, gives what becomes free to the new one, but for what the clients that
+ * are left use again and again, and ends when it is empty, or stays when that
+ * dies (upgrade_heir.c). See upgrade.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -39,6 +40,8 @@ upgrade_publish(struct runtime *rt)
 		n = upstream_waits(u);
 		atomic_store(&u->cap->waiting[u->side], n);
 		atomic_store(&u->cap->leased[u->side], upstream_leases(u));
+		atomic_store(&u->cap->needed[u->side],
+		    atomic_load(&u->needed));
 		rt->upgrade->waited = rt->upgrade->waited || n > 0;
 		/* A place may have become free there: nobody tells. */
 		if (n > 0 && !upstream_is_full(u))

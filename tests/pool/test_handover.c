@@ -283,6 +283,56 @@ what_is_to_come_is_not_opened_to_be_warm(void **state)
 }
 
 static void
+what_is_opened_while_leaving_is_kept_for_who_is_left(void **state)
+{
+	struct client c;
+	struct list out;
+
+	(void)state;
+	begin();
+	warm(1);
+	atomic_store(&s.upstream->leaving, true);
+	client_come(&c, &s, 0);
+	warm(1);
+	client_return(&c);
+	scene_run(&s);
+	assert_int_equal(atomic_load(&s.upstream->needed), 1);
+	scene_pass(&s, 1000);
+	/* That from before goes, the other one where it is waited for. */
+	assert_int_equal(taken(9, 50, &out), 1);
+	handed_free(first(&out));
+	cap_discount(s.upstream->cap, 1);
+	assert_int_equal(taken(9, 50, &out), 0);
+	assert_int_equal(taken(9, 0, &out), 1);
+	assert_int_equal(atomic_load(&s.upstream->needed), 0);
+	/* It was sent for, and then nobody came for it any more. */
+	come_back(first(&out));
+	assert_int_equal(atomic_load(&s.upstream->needed), 1);
+	scene_pass(&s, HANDOVER_NEEDED_MS - 2000);
+	assert_int_equal(taken(9, 50, &out), 0);
+	scene_pass(&s, 2000);
+	assert_int_equal(taken(9, 50, &out), 1);
+	assert_int_equal(atomic_load(&s.upstream->needed), 0);
+	come_back(first(&out));
+	end();
+}
+
+static void
+what_others_need_is_not_to_come(void **state)
+{
+	(void)state;
+	begin();
+	s.conf.pool.min_idle = 1;
+	assert_true(cap_count(s.upstream->cap, 1, 2));
+	assert_int_equal(handover_coming(s.upstream, &s.conf), 1);
+	atomic_store(&s.upstream->cap->needed[1], 1);
+	assert_int_equal(handover_coming(s.upstream, &s.conf), 0);
+	cap_bury(&caps);
+	assert_int_equal(atomic_load(&s.upstream->cap->needed[1]), 0);
+	end();
+}
+
+static void
 what_was_learned_elsewhere_holds_here(void **state)
 {
 	(void)state;
@@ -310,6 +360,9 @@ main(void)
 		    one_that_is_of_no_use_is_closed_and_its_place_free),
 		cmocka_unit_test(who_waits_gets_one_that_comes),
 		cmocka_unit_test(what_is_to_come_is_not_opened_to_be_warm),
+		cmocka_unit_test(
+		    what_is_opened_while_leaving_is_kept_for_who_is_left),
+		cmocka_unit_test(what_others_need_is_not_to_come),
 		cmocka_unit_test(what_was_learned_elsewhere_holds_here)
 	};
 

@@ -405,6 +405,28 @@ def one_connection_serves_clients_of_both():
 
 
 @case
+def who_stays_uses_his_connection_again():
+    """One goes over, the old weir opens another for its client, and keeps that;
+    the rest is given when the client has gone."""
+    o, w = redis_back(8)
+    w.write()
+    w.reload()
+    old = Stays(w.conf.ports["front"])
+    eq(old.ask("ECHO", "1"), b"1", "an answer")
+    leaving = w.upgrade(ended=False)
+    w.wait_pool(idle=1)
+    for n in range(5):
+        eq(old.ask("ECHO", n), b"%d" % n, "by the old one")
+        # It says so long after it could have given the connection away.
+        until(lambda: w.upstream()["requests_total"] == n + 2, "its count")
+    w.wait_pool(idle=1, elsewhere=1, open=2)
+    old.close()
+    eq(leaving.wait(), 0, "its status")
+    w.wait_pool(open=2, idle=2)
+    eq((o.accepted, o.open), (2, 2), "connections")
+
+
+@case
 def the_cap_holds_for_both_where_nothing_can_be_passed():
     """Connections of a database are closed for those who wait elsewhere, and
     never is there a second one."""
