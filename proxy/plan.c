@@ -17,6 +17,7 @@
 #include "pool/keyring.h"
 #include "proxy/live.h"
 #include "proxy/proto.h"
+#include "proxy/reload.h"
 #include "proxy/runtime.h"
 
 /* What only a start can change; patterns of fnmatch(3). An address that is bound
@@ -558,6 +559,7 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 
 	if (p == NULL)
 		return NULL;
+	p->barred = reload_barred(rt);
 	if (text != NULL) {
 		in.text = text;
 		in.name = name;
@@ -568,7 +570,8 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 		return p;
 	conf_warn(p->conf, &p->warnings);
 	conf_missing(p->conf, &p->warnings);
-	p->ok = outlook_try(rt, p->conf, &p->errors) == 0;
+	/* In an upgrade it may be the new weir that has them. */
+	p->ok = p->barred != NULL || outlook_try(rt, p->conf, &p->errors) == 0;
 	if (compare(p, rt) == 0)
 		return p;
 	plan_free(p);
@@ -633,6 +636,16 @@ plan_pool_text(const struct plan_pool *p, char *out, size_t size)
 	return true;
 }
 
+bool
+plan_barred_text(const struct plan *p, char *out, size_t size)
+{
+	if (p->barred == NULL)
+		return false;
+	snprintf(out, size, "%s: no reload is taken now, and addresses were "
+	    "not tried", p->barred);
+	return true;
+}
+
 void
 plan_tell(const struct plan *p, void (*say)(void *arg, const char *line),
     void *arg)
@@ -640,6 +653,8 @@ plan_tell(const struct plan *p, void (*say)(void *arg, const char *line),
 	char line[PLAN_TEXT_MOST];
 	size_t i;
 
+	if (plan_barred_text(p, line, sizeof(line)))
+		say(arg, line);
 	if (p->ok && p->diff.n == 0)
 		say(arg, "nothing would change");
 	for (i = 0; i < p->diff.n; i++) {

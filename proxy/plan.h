@@ -34,6 +34,8 @@ struct plan {
 	bool ok;                        /* the file could be taken over; if not,
 					   and there is conf: for its addresses
 					   or the sandbox */
+	const char *barred;             /* reload_barred(); then addresses were
+					   not tried */
 	struct conf_errors errors;      /* as `weir check` has them */
 	struct conf_errors warnings;
 	struct diff diff;               /* empty: nothing would change */
@@ -67,6 +69,9 @@ bool plan_waits_for_start(const char *path);
 /* What becomes of an upstream's connections, in a sentence; false when nothing
    does. */
 bool plan_pool_text(const struct plan_pool *p, char *out, size_t size);
+
+/* That no reload is taken now; false when one is. */
+bool plan_barred_text(const struct plan *p, char *out, size_t size);
 
 /*
  * What a person is told of it, without warnings and errors: a line each, for

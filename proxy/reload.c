@@ -370,18 +370,28 @@ take(struct runtime *rt, struct conf *conf, int64_t confirm_ms, bool same,
 	return 0;
 }
 
+const char *
+reload_barred(const struct runtime *rt)
+{
+	const char *why;
+
+	if (rt->draining)
+		return "weir is draining";
+	return upgrade_is_under_way(rt, &why) ? why : NULL;
+}
+
 int
 reload_take(struct runtime *rt, int64_t confirm_ms, struct conf_errors *errors,
     struct reload_done *done)
 {
 	struct conf_input in = runtime_input(rt);
-	const char *why = "weir is draining";
+	const char *barred = reload_barred(rt);
 	struct conf *conf;
 	bool known;
 
 	*done = (struct reload_done){ .confirm_until_s = 0 };
-	if (rt->draining || upgrade_is_under_way(rt, &why)) {
-		errors_add(errors, "%s: nothing is reloaded", why);
+	if (barred != NULL) {
+		errors_add(errors, "%s: nothing is reloaded", barred);
 		return refuse(rt, errors);
 	}
 	notify_reloading(rt);

@@ -66,6 +66,9 @@ struct reload_done {
 	int64_t confirm_until_s;        /* 0 = nothing is awaited */
 };
 
+/* NULL, or why none would be taken now, whatever its file says: static text. */
+const char *reload_barred(const struct runtime *rt);
+
 /*
  * Load the file again and take it over: all or nothing. confirm_ms 0 = for good.
  * 0, or -1 with every error; then all is as it was. Logged and remembered either

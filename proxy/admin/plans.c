@@ -184,6 +184,7 @@ spelled(const struct plan *p, const struct runtime *rt)
 	    p->diff.n == 0 ? "same" : "ok"));
 	json_put(o, "generation",
 	    json_integer((json_int_t)rt->gen->number));
+	json_put(o, "barred", text_or_null(p->barred));
 	json_put(o, "errors", texts(&p->errors));
 	json_put(o, "warnings", texts(&p->warnings));
 	json_put(o, "changes",
@@ -395,6 +396,7 @@ void
 plans_drift(struct caller *c)
 {
 	struct plan *p = plan_make(c->admin->rt, NULL, NULL);
+	char barred[PLAN_TEXT_MOST];
 	struct drifting d;
 	json_t *o;
 
@@ -404,11 +406,14 @@ plans_drift(struct caller *c)
 	}
 	d = (struct drifting){ json_array(), json_array() };
 	o = json_object();
+	json_put(o, "barred", text_or_null(p->barred));
 	json_put(o, "file", file_now(p, d.text));
-	plan_free(p);
 	drift_list(c->admin->rt, say_drift, &d);
 	if (json_array_size(d.text) == 0)
 		say(d.text, "nothing differs from the file");
+	if (plan_barred_text(p, barred, sizeof(barred)))
+		(void)json_array_insert_new(d.text, 0, json_text(barred));
+	plan_free(p);
 	json_put(o, "overrides", d.rows);
 	json_put(o, "text", d.text);
 	caller_reply_json(c, 200, o);

@@ -7,13 +7,14 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 import redis
-from case import SLOW, WAIT, case, check, eq, run, temp_dir, until
+from case import SLOW, WAIT, case, check, eq, later, run, temp_dir, until
 from h2 import Client2, head
 from origin import Origin, greet
 from tls import Ca, TlsClient, TlsOrigin, client_context
@@ -613,6 +614,18 @@ def only_one_at_a_time_and_no_reload_meanwhile():
     check(status == 409 and "under way" in body, "%d %s" % (status, body))
     status, body = w.post("/reload")
     check(status == 422 and "under way" in body, "%d %s" % (status, body))
+    # An address that may be the new one's is no mistake of the file.
+    taken = socket.create_server(("127.0.0.1", 0))
+    later(taken.close)
+    w.conf.listener("more", "back", bind='"127.0.0.1:%d"' %
+                    taken.getsockname()[1])
+    w.write()
+    plan = json.loads(w.post("/plan")[1])
+    eq((plan["result"], plan["errors"], plan["barred"]),
+       ("ok", [], "an upgrade is under way"), "plan")
+    drift = json.loads(w.get("/drift")[1])
+    eq((drift["barred"], drift["file"]["errors"], drift["text"][0]),
+       (plan["barred"], [], plan["text"][0]), "drift")
     # It is told to end: the new one does not stay behind.
     w.stop()
 

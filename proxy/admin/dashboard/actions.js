@@ -109,7 +109,7 @@ async function reload() {
       'The file would change this:'), ...planLines(plan));
     canWait = plan.result === 'ok' && 'confirm_until' in last.reload;
     show(back.e, canWait);
-    m.yes.disabled = plan.result === 'invalid';
+    m.yes.disabled = plan.result === 'invalid' || Boolean(plan.barred);
   } catch (e) {
     // One that has no plans says so, and can still reload.
     canWait = false;
