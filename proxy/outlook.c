@@ -333,6 +333,64 @@ outlook_try(struct runtime *rt, const struct conf *next,
 	return good ? 0 : -1;
 }
 
+/* A service manager's sockets, looked at one after the other. */
+struct giving_up {
+	const struct conf *next;
+	struct conf_errors *warnings;
+};
+
+static bool
+is_bound(const struct conf_bind *bind, const struct addr *addr)
+{
+	return bind != NULL && addr_equal(&bind->addr, addr);
+}
+
+static bool
+is_in(const struct conf *next, const struct addr *addr)
+{
+	size_t i, k;
+
+	for (i = 0; i < next->n_listeners; i++)
+		for (k = 0; k < next->listeners[i].n_binds; k++)
+			if (is_bound(&next->listeners[i].binds[k], addr))
+				return true;
+	return is_bound(next->admin.bind, addr) ||
+	    is_bound(next->admin.probe_bind, addr);
+}
+
+static void
+give_up(void *arg, const struct addr *addr, int fd, bool foreign)
+{
+	struct giving_up *g = arg;
+	char text[ADDR_TEXT_MAX];
+
+	(void)fd;
+	if (foreign && !is_in(g->next, addr))
+		errors_add(g->warnings, "%s: %s, which a service manager "
+		    "handed in, is bound no more: only a restart through that "
+		    "would bring it back", g->next->path,
+		    addr_print(addr, text));
+}
+
+void
+outlook_given_up(struct runtime *rt, const struct conf *next,
+    struct conf_errors *warnings)
+{
+	struct giving_up g = { next, warnings };
+	struct list *l, *tmp;
+	size_t i;
+
+	list_each(l, tmp, &rt->listeners) {
+		const struct live_listener *ll =
+		    container_of(l, const struct live_listener, link);
+
+		for (i = 0; i < ll->n_sockets; i++)
+			give_up(&g, &ll->sockets[i].addr, -1,
+			    ll->sockets[i].foreign);
+	}
+	admin_each_gate(rt, give_up, &g);
+}
+
 /* ----------------------------------------------------------------- telling */
 
 /* "until 2026-01-02T03:04:05Z"; "" = for good. */

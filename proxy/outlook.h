@@ -65,6 +65,14 @@ void outlook_fini(struct outlook *o);
 int outlook_try(struct runtime *rt, const struct conf *next,
     struct conf_errors *errors) MUST_CHECK;
 
+/*
+ * A warning for each address of the running weir that `next` has not, where the
+ * socket is a service manager's: that goes on listening, so nobody can bind it
+ * anew.
+ */
+void outlook_given_up(struct runtime *rt, const struct conf *next,
+    struct conf_errors *warnings);
+
 /* Sentences; false when there is nothing to say of it. */
 bool outlook_confirm_text(const struct outlook *o, char *out, size_t size);
 bool outlook_listener_text(const struct outlook_listener *l, char *out,

@@ -570,6 +570,7 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 		return p;
 	conf_warn(p->conf, &p->warnings);
 	conf_missing(p->conf, &p->warnings);
+	outlook_given_up(rt, p->conf, &p->warnings);
 	/* In an upgrade it may be the new weir that has them. */
 	p->ok = p->barred != NULL || outlook_try(rt, p->conf, &p->errors) == 0;
 	if (compare(p, rt) == 0)

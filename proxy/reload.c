@@ -388,6 +388,7 @@ reload_take(struct runtime *rt, int64_t confirm_ms, struct conf_errors *errors,
 	const char *barred = reload_barred(rt);
 	struct conf *conf;
 	bool known;
+	size_t i;
 
 	*done = (struct reload_done){ .confirm_until_s = 0 };
 	if (barred != NULL) {
@@ -398,6 +399,7 @@ reload_take(struct runtime *rt, int64_t confirm_ms, struct conf_errors *errors,
 	conf = conf_load(&in, errors);
 	if (conf == NULL)
 		return refuse(rt, errors);
+	outlook_given_up(rt, conf, &done->warnings);
 	known = plan_diff(&done->diff, rt->gen->conf, conf) == 0;
 	if (!known)
 		log_warn("reload", "out of memory: what changes is not said");
@@ -406,6 +408,8 @@ reload_take(struct runtime *rt, int64_t confirm_ms, struct conf_errors *errors,
 		return refuse(rt, errors);
 	}
 	done->confirm_until_s = reload_awaits(rt);
+	for (i = 0; i < done->warnings.n; i++)
+		log_warn("reload", "%s", done->warnings.v[i]);
 	log_changes("reload", &done->diff);
 	log_info("reload", "generation %llu%s",
 	    (unsigned long long)rt->gen->number, done->confirm_until_s != 0 ?
@@ -415,12 +419,19 @@ reload_take(struct runtime *rt, int64_t confirm_ms, struct conf_errors *errors,
 	return 0;
 }
 
+void
+reload_done_fini(struct reload_done *done)
+{
+	diff_fini(&done->diff);
+	conf_errors_fini(&done->warnings);
+}
+
 int
 runtime_reload(struct runtime *rt, struct conf_errors *errors)
 {
 	struct reload_done done;
 	int result = reload_take(rt, 0, errors, &done);
 
-	diff_fini(&done.diff);
+	reload_done_fini(&done);
 	return result;
 }

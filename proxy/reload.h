@@ -63,6 +63,7 @@ enum confirmed {
 /* What came of it. */
 struct reload_done {
 	struct diff diff;               /* what it changed */
+	struct conf_errors warnings;    /* what cannot be taken back */
 	int64_t confirm_until_s;        /* 0 = nothing is awaited */
 };
 
@@ -72,10 +73,11 @@ const char *reload_barred(const struct runtime *rt);
 /*
  * Load the file again and take it over: all or nothing. confirm_ms 0 = for good.
  * 0, or -1 with every error; then all is as it was. Logged and remembered either
- * way. *done is for the caller to end with diff_fini(), in any case.
+ * way. *done is for the caller to end with reload_done_fini(), in any case.
  */
 int reload_take(struct runtime *rt, int64_t confirm_ms,
     struct conf_errors *errors, struct reload_done *done) MUST_CHECK;
+void reload_done_fini(struct reload_done *done);
 
 /* For one that awaits its confirmation: end all changes by hand when it comes. */
 void reload_drop_overrides(struct runtime *rt);

@@ -266,9 +266,10 @@ answer_reloaded(struct caller *c, const struct reload_done *done, bool drop)
 		reload_drop_overrides(rt);
 	else if (drop)
 		override_drop_all(rt);
-	settle_reply(c, 200, json_pack("{s:s,s:I,s:I,s:o,s:o}", "result",
+	settle_reply(c, 200, json_pack("{s:s,s:I,s:I,s:o,s:o,s:o}", "result",
 	    "ok", "generation", (json_int_t)rt->gen->number,
 	    "overrides", (json_int_t)override_count(rt),
+	    "warnings", texts(&done->warnings),
 	    "changes", diff_texts(&done->diff),
 	    "confirm_until", time_or_null(done->confirm_until_s)));
 }
@@ -294,7 +295,7 @@ plans_reload(struct caller *c)
 		caller_reply_json(c, 422, json_errors(&errors));
 	else
 		answer_reloaded(c, &done, drop != 0);
-	diff_fini(&done.diff);
+	reload_done_fini(&done);
 	conf_errors_fini(&errors);
 }
 

@@ -152,6 +152,7 @@ print_reloaded(const struct order *o, const json_t *j)
 	long long by_hand = (long long)json_integer_value(json_object_get(j,
 	    "overrides"));
 
+	print_lines(stderr, "warning: ", json_object_get(j, "warnings"));
 	printf("reloaded: generation %lld", (long long)
 	    json_integer_value(json_object_get(j, "generation")));
 	if (by_hand > 0)

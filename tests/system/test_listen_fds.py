@@ -2,7 +2,9 @@
 bound, and nobody who has connected before weir was there is lost.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
+import re
 import socket
 import sys
 
@@ -126,6 +128,26 @@ def what_is_meant_for_another_process_is_left_alone():
         eq(w.exited(), 1, "status with %s, %s" % (pid, count))
         check("Address already in use" in w.log(), w.log())
         taken.close()
+
+
+@case
+def that_one_is_given_up_for_good_is_said_before():
+    path = os.path.join(temp_dir(), "gone.sock")
+    conf = one(HttpOrigin())
+    conf.listener("unix", bind='"unix:%s"' % path)
+    conf.listener("own")
+    w = Activated(conf, [opened(conf.ports["front"]), opened(path)])
+    eq(json.loads(w.post("/plan")[1])["warnings"], [], "nothing leaves")
+    # Its own address can be bound again.
+    del conf.listeners["unix"], conf.listeners["own"]
+    w.write()
+    said = ("unix:%s, which a service manager handed in, is bound no more: "
+            "only a restart through that would bring it back" % path)
+    for page in ("/plan", "/reload"):
+        warnings = json.loads(w.post(page)[1])["warnings"]
+        eq([x.split(": ", 1)[1] for x in warnings], [said], page)
+    w.wait_log("warn reload: .*" + re.escape(said))
+    check(os.path.exists(path), "the manager's socket file is gone")
 
 
 @case
