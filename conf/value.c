@@ -300,13 +300,13 @@ word_parse(const struct conf_key *row, const char *text, const char *shown,
 	struct nearest near = { .word = shown };
 	char expected[VALUE_WHY_MAX];
 
-	for (int i = 0; row->words[i] != NULL; i++) {
+	for (int i = 0; row->words[i] != NULL; i++)
 		if (strcmp(row->words[i], text) == 0) {
 			*field = i;
 			return 0;
 		}
+	for (int i = 0; row->words[i] != NULL; i++)
 		nearest_try(&near, row->words[i]);
-	}
 	value_expected(row, expected);
 	if (near.best != NULL)
 		return value_refuse(why, "unknown \"%.60s\", did you mean \"%s\"? "

@@ -565,6 +565,7 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 		in.name = name;
 	}
 	p->conf = conf_load(&in, &p->errors);
+	notify_alive(rt);
 	p->ok = p->conf != NULL && fits_sandbox(p, rt) == 0;
 	if (!p->ok)
 		return p;
@@ -573,10 +574,12 @@ plan_make(struct runtime *rt, const char *text, const char *name)
 	outlook_given_up(rt, p->conf, &p->warnings);
 	/* In an upgrade it may be the new weir that has them. */
 	p->ok = p->barred != NULL || outlook_try(rt, p->conf, &p->errors) == 0;
-	if (compare(p, rt) == 0)
-		return p;
-	plan_free(p);
-	return NULL;
+	if (compare(p, rt) < 0) {
+		plan_free(p);
+		return NULL;
+	}
+	notify_alive(rt);
+	return p;
 }
 
 void

@@ -399,14 +399,17 @@ reload_take(struct runtime *rt, int64_t confirm_ms, struct conf_errors *errors,
 	conf = conf_load(&in, errors);
 	if (conf == NULL)
 		return refuse(rt, errors);
+	notify_alive(rt);
 	outlook_given_up(rt, conf, &done->warnings);
 	known = plan_diff(&done->diff, rt->gen->conf, conf) == 0;
+	notify_alive(rt);
 	if (!known)
 		log_warn("reload", "out of memory: what changes is not said");
 	if (take(rt, conf, confirm_ms, known && done->diff.n == 0, errors) < 0) {
 		diff_fini(&done->diff);
 		return refuse(rt, errors);
 	}
+	notify_alive(rt);
 	done->confirm_until_s = reload_awaits(rt);
 	for (i = 0; i < done->warnings.n; i++)
 		log_warn("reload", "%s", done->warnings.v[i]);

@@ -211,6 +211,16 @@ ping(struct notify *n, int64_t now_ns)
 		(void)notify_send(n, "WATCHDOG=1");
 }
 
+void
+notify_alive(struct runtime *rt)
+{
+	struct notify *n = &rt->notify;
+
+	/* The loop's clock stands still meanwhile. */
+	if (n->runtime != NULL && !rt->withheld)
+		ping(n, clock_ns());
+}
+
 static void
 tick(struct deadline *d)
 {

@@ -70,6 +70,9 @@ void notify_start(struct runtime *rt);
 /* Around a reload; error: why it was refused, NULL = it was not. */
 void notify_reloading(struct runtime *rt);
 void notify_reloaded(struct runtime *rt, const char *error);
+/* Main is at something long, in one turn of its loop, and gets on with it: sends
+   the ping that is due. Often is fine. */
+void notify_alive(struct runtime *rt);
 /* Another process speaks for the service from now on: whoever takes over says
    nothing before. */
 void notify_end(struct runtime *rt);

@@ -71,6 +71,22 @@ def a_reload_is_framed():
 
 
 @case
+def a_long_reload_feeds_the_watchdog():
+    """Of a file that takes longer to read than pings may be apart."""
+    conf = one(HttpOrigin())
+    for i in range(1500):
+        conf.upstream("u%d" % i, 1, extra='protocol = "http"; ready = '
+                      '"ignore";')
+    m, w = told(conf, {"WATCHDOG_USEC": "20000"})
+    m.wait("READY", "1")
+    w.signal(signal.SIGHUP)
+    m.wait("RELOADING", "1")
+    until(lambda: m.said("READY"), "no READY=1")
+    said = m.listen()
+    check("WATCHDOG" in said[0], "no ping before READY=1: %r" % said[:3])
+
+
+@case
 def the_end_is_announced_once():
     m, w = told(one(HttpOrigin()))
     m.wait("READY", "1")
