@@ -400,59 +400,58 @@ server_errors(FILE *out, const struct metric *m, const struct view *v)
 			    { 0 } }, up->errors[k]);
 }
 
-/* Is there a row of that name before it, which has spoken for both? */
-static bool
-spoken_for(const struct view_upstream *up, size_t i)
+/* How many rows from this one on are of its name: the addresses of one stand
+   together, and there may be thousands of endpoints. */
+static size_t
+of_name(const struct view_upstream *up, size_t first)
 {
-	size_t k;
+	size_t k = first + 1;
 
-	for (k = 0; k < i; k++)
-		if (strcmp(up->endpoints[k].name, up->endpoints[i].name) == 0)
-			return true;
-	return false;
+	while (k < up->n_endpoints && strcmp(up->endpoints[k].name,
+	    up->endpoints[first].name) == 0)
+		k++;
+	return k - first;
 }
 
 static uint64_t
-sum_of_name(const struct view_upstream *up, size_t first, size_t field)
+sum_of(const struct view_endpoint *rows, size_t n, size_t field)
 {
 	uint64_t sum = 0;
 	size_t k;
 
-	for (k = first; k < up->n_endpoints; k++)
-		if (strcmp(up->endpoints[k].name,
-		    up->endpoints[first].name) == 0)
-			sum += number_at(&up->endpoints[k], field);
+	for (k = 0; k < n; k++)
+		sum += number_at(&rows[k], field);
 	return sum;
 }
 
 static void
 of_endpoints(FILE *out, const struct metric *m, const struct view *v)
 {
-	size_t i, k;
+	size_t i, k, n;
 
 	for (i = 0; i < v->n_upstreams; i++) {
 		const struct view_upstream *up = &v->upstreams[i];
 
-		for (k = 0; k < up->n_endpoints; k++)
-			if (!spoken_for(up, k))
-				print_sample(out, m, (struct label[]){
-				    { "upstream", up->name },
-				    { "endpoint", up->endpoints[k].name },
-				    { 0 } }, sum_of_name(up, k, m->field));
+		for (k = 0; k < up->n_endpoints; k += n) {
+			n = of_name(up, k);
+			print_sample(out, m, (struct label[]){
+			    { "upstream", up->name },
+			    { "endpoint", up->endpoints[k].name },
+			    { 0 } }, sum_of(&up->endpoints[k], n, m->field));
+		}
 	}
 }
 
 static uint64_t
-most_of_name(const struct view_upstream *up, size_t first, size_t field)
+most_of(const struct view_endpoint *rows, size_t n, size_t field)
 {
-	uint64_t most = 0, n;
+	uint64_t most = 0, one;
 	size_t k;
 
-	for (k = first; k < up->n_endpoints; k++) {
-		n = number_at(&up->endpoints[k], field);
-		if (strcmp(up->endpoints[k].name,
-		    up->endpoints[first].name) == 0 && n > most)
-			most = n;
+	for (k = 0; k < n; k++) {
+		one = number_at(&rows[k], field);
+		if (one > most)
+			most = one;
 	}
 	return most;
 }
@@ -461,70 +460,73 @@ most_of_name(const struct view_upstream *up, size_t first, size_t field)
 static void
 of_endpoints_most(FILE *out, const struct metric *m, const struct view *v)
 {
-	size_t i, k;
+	size_t i, k, n;
 
 	for (i = 0; i < v->n_upstreams; i++) {
 		const struct view_upstream *up = &v->upstreams[i];
 
-		for (k = 0; k < up->n_endpoints; k++)
-			if (!spoken_for(up, k))
-				print_sample(out, m, (struct label[]){
-				    { "upstream", up->name },
-				    { "endpoint", up->endpoints[k].name },
-				    { 0 } }, most_of_name(up, k, m->field));
+		for (k = 0; k < up->n_endpoints; k += n) {
+			n = of_name(up, k);
+			print_sample(out, m, (struct label[]){
+			    { "upstream", up->name },
+			    { "endpoint", up->endpoints[k].name },
+			    { 0 } }, most_of(&up->endpoints[k], n, m->field));
+		}
 	}
 }
 
 static uint64_t
-count_of_state(const struct view_upstream *up, size_t first, const char *state)
+count_of_state(const struct view_endpoint *rows, size_t n, const char *state)
 {
-	uint64_t n = 0;
+	uint64_t count = 0;
 	size_t k;
 
-	for (k = first; k < up->n_endpoints; k++)
-		n += strcmp(up->endpoints[k].name,
-		    up->endpoints[first].name) == 0 &&
-		    strcmp(up->endpoints[k].state, state) == 0;
-	return n;
+	for (k = 0; k < n; k++)
+		count += strcmp(rows[k].state, state) == 0;
+	return count;
 }
 
 static void
 endpoint_states(FILE *out, const struct metric *m, const struct view *v)
 {
-	size_t i, k, s;
+	size_t i, k, n, s;
 
 	for (i = 0; i < v->n_upstreams; i++) {
 		const struct view_upstream *up = &v->upstreams[i];
 
-		for (k = 0; k < up->n_endpoints; k++)
-			for (s = 0; view_states[s] != NULL &&
-			    !spoken_for(up, k); s++)
+		for (k = 0; k < up->n_endpoints; k += n) {
+			n = of_name(up, k);
+			for (s = 0; view_states[s] != NULL; s++)
 				print_sample(out, m, (struct label[]){
 				    { "upstream", up->name },
 				    { "endpoint", up->endpoints[k].name },
 				    { "state", view_states[s] }, { 0 } },
-				    count_of_state(up, k, view_states[s]));
+				    count_of_state(&up->endpoints[k], n,
+				    view_states[s]));
+		}
 	}
 }
 
 static void
 endpoint_failures(FILE *out, const struct metric *m, const struct view *v)
 {
-	size_t i, k;
+	size_t i, k, n;
 	unsigned f;
 
 	for (i = 0; i < v->n_upstreams; i++) {
 		const struct view_upstream *up = &v->upstreams[i];
 
-		for (k = 0; k < up->n_endpoints; k++)
-			for (f = 0; f < N_FAULTS && !spoken_for(up, k); f++)
+		for (k = 0; k < up->n_endpoints; k += n) {
+			n = of_name(up, k);
+			for (f = 0; f < N_FAULTS; f++)
 				print_sample(out, m, (struct label[]){
 				    { "upstream", up->name },
 				    { "endpoint", up->endpoints[k].name },
 				    { "reason", endpoint_fault_names[f] },
-				    { 0 } }, sum_of_name(up, k,
+				    { 0 } }, sum_of(&up->endpoints[k], n,
 				    offsetof(struct view_endpoint, failures) +
 				    f * sizeof(uint64_t)));
+		}
 	}
 }
 
