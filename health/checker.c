@@ -338,15 +338,9 @@ eject(struct watch *w)
 static struct watch *
 watch_of(struct checker *c, const struct endpoint *e)
 {
-	struct list *l, *tmp;
+	struct watch *w = e->health.watch;
 
-	list_each(l, tmp, &c->watches) {
-		struct watch *w = container_of(l, struct watch, link);
-
-		if (w->endpoint == e)
-			return w;
-	}
-	return NULL;
+	return w != NULL && w->checker == c ? w : NULL;
 }
 
 static void
@@ -422,6 +416,7 @@ watch_new(struct checker *c, struct endpoint *e)
 		return NULL;
 	w->checker = c;
 	w->endpoint = endpoint_keep(e);
+	e->health.watch = w;
 	w->by_hand_down = atomic_load(&e->bars) & BAR_DOWN;
 	deadline_init(&w->next, on_due);
 	deadline_init(&w->back, on_back);
@@ -437,6 +432,7 @@ watch_free(struct watch *w)
 	watch_stop(w);
 	deadline_clear(&w->back);
 	list_remove(&w->link);
+	w->endpoint->health.watch = NULL;
 	endpoint_drop(w->endpoint);
 	free(w);
 }

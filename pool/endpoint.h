@@ -75,6 +75,7 @@ struct endpoint {
 		char     last[64];      /* "ok", or what was wrong; "" = none */
 		uint64_t checks, failures;
 		int64_t  latency_us;    /* of the last one */
+		struct watch *watch;    /* checker.c's; NULL = none */
 	} health;
 	_Atomic int64_t  since_s;       /* wall clock, of the present state */
 	_Atomic uint64_t faults[N_FAULTS];

@@ -77,18 +77,22 @@ endpoint_make(struct live_upstream *lu, const struct conf_endpoint *ce,
 	return e;
 }
 
-/* The endpoint of that name and address that there is already, or a new one. */
+/* The endpoint of that name and address that there is already, or a new one.
+   *at: behind the one that was found last. Mostly they stand as before. */
 static struct endpoint *
 endpoint_for(struct live_upstream *lu, const struct live_endpoint *le,
-    const struct addr *addr)
+    const struct addr *addr, size_t *at)
 {
+	const struct roster *r = lu->roster;
 	struct endpoint *e = NULL;
 	size_t i;
 
-	for (i = 0; lu->roster != NULL && i < lu->roster->n && e == NULL; i++)
-		if (strcmp(lu->roster->v[i]->name, le->conf->name) == 0 &&
-		    addr_equal(&lu->roster->v[i]->addr, addr))
-			e = endpoint_keep(lu->roster->v[i]);
+	for (i = 0; r != NULL && i < r->n && e == NULL; i++, ++*at) {
+		*at %= r->n;
+		if (strcmp(r->v[*at]->name, le->conf->name) == 0 &&
+		    addr_equal(&r->v[*at]->addr, addr))
+			e = endpoint_keep(r->v[*at]);
+	}
 	if (e == NULL)
 		e = endpoint_make(lu, le->conf, addr);
 	if (e == NULL)
@@ -103,7 +107,7 @@ static struct roster *
 roster_make(struct live_upstream *lu)
 {
 	struct roster *r;
-	size_t i, j, n = 0;
+	size_t i, j, n = 0, at = 0;
 
 	for (i = 0; i < lu->n_endpoints; i++)
 		n += lu->endpoints[i].n_addrs;
@@ -116,7 +120,7 @@ roster_make(struct live_upstream *lu)
 
 		for (j = 0; j < le->n_addrs; j++) {
 			struct endpoint *e = endpoint_for(lu, le,
-			    &le->addrs[j]);
+			    &le->addrs[j], &at);
 
 			if (e == NULL) {
 				roster_drop(r);
