@@ -11,26 +11,17 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "tests/support/crowd.h"
 
-#include "tests/support/lane_scene.h"
-
-enum { CLIENTS = 2, INPUT_MAX = 4 * 1024, LIVES_MOST = 8, ANSWER = 63 };
+enum { INPUT_MAX = 4 * 1024, ANSWER = 63 };
 
 /* Upper two bits; the others are a number. */
 enum what { FRAME = 0x00, REQUEST = 0x40, SERVER_SAYS = 0x80,
 	HAPPENS = 0xc0 };
 
-enum event { CLOSES, RESETS, SHUTS, SERVER_CLOSES, SERVER_RESETS, PASSES,
-	PASSES_LONG, NEWER_SERVER, OTHER_CLIENT, RAW, N_EVENTS };
+enum event { OTHER_CLIENT = N_CROWD_EVENTS, RAW, N_EVENTS };
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     "\0\0\0\4\0\0\0\0\0";
@@ -67,114 +58,50 @@ static const char *const answers[] = {
 	"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n"
 };
 
-static struct lane_scene scene;
-static int clients[CLIENTS];
-static uint32_t next[CLIENTS];
-static unsigned lives, server, turn;
+static struct crowd crowd;
+static uint32_t next[CROWD_CLIENTS];
+static unsigned turn;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static void
-hear(int fd)
-{
-	static char bytes[64 * 1024];
-
-	while (fd >= 0 && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-		;
-}
-
-static void
-say(int fd, const void *bytes, size_t len)
-{
-	if (fd >= 0)
-		(void)!send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static void
 settle(void)
 {
-	unsigned i;
-
-	lane_scene_run(&scene);
-	far_end_accept(&scene.far);
-	for (i = 0; i < scene.far.n; i++)
-		hear(scene.far.fds[i]);
-	for (i = 0; i < CLIENTS; i++)
-		hear(clients[i]);
+	lane_scene_run(&crowd.scene);
+	far_end_accept(&crowd.scene.far);
+	crowd_hear(&crowd);
 }
 
 static void
 join(unsigned i, bool raw)
 {
-	clients[i] = lane_scene_client(&scene, i == 0 ? "10.0.0.1" :
-	    "10.0.0.2");
+	crowd_come(&crowd, i);
 	next[i] = 1;
-	lives++;
 	if (!raw)
-		say(clients[i], preface, sizeof(preface) - 1);
+		crowd_say(crowd.clients[i], preface, sizeof(preface) - 1);
 	settle();
-}
-
-static void
-leave(unsigned i, bool at_once)
-{
-	if (clients[i] < 0)
-		return;
-	if (at_once)
-		(void)shutdown(clients[i], SHUT_RDWR);
-	close(clients[i]);
-	clients[i] = -1;
-}
-
-static int
-far_fd(void)
-{
-	far_end_accept(&scene.far);
-	return scene.far.n == 0 ? -1 :
-	    scene.far.fds[scene.far.n - 1 - server % scene.far.n];
 }
 
 static void
 happen(unsigned number)
 {
-	int fd = far_fd();
+	unsigned event = number % N_EVENTS;
 
-	switch ((enum event)(number % N_EVENTS)) {
-	case CLOSES:
-	case RESETS:
+	switch (event) {
+	case CROWD_CLOSES:
+	case CROWD_RESETS:
 	case RAW:
-		leave(turn, number % N_EVENTS == RESETS);
+		crowd_leave(&crowd, turn, event == CROWD_RESETS);
 		settle();
-		if (lives < LIVES_MOST)
-			join(turn, number % N_EVENTS == RAW);
-		break;
-	case SHUTS:
-		if (clients[turn] >= 0)
-			(void)shutdown(clients[turn], SHUT_WR);
-		break;
-	case SERVER_CLOSES:
-		if (fd >= 0)
-			far_end_hang_up(&scene.far, fd);
-		break;
-	case SERVER_RESETS:
-		if (fd >= 0)
-			far_end_reset(&scene.far, fd);
-		break;
-	case PASSES:
-		lane_scene_pass(&scene, 100);
-		break;
-	case PASSES_LONG:
-		lane_scene_pass(&scene, 30000);
-		break;
-	case NEWER_SERVER:
-		server++;
+		if (crowd.lives < CROWD_LIVES_MOST)
+			join(turn, event == RAW);
 		break;
 	case OTHER_CLIENT:
-		turn = (turn + 1) % CLIENTS;
+		turn = (turn + 1) % CROWD_CLIENTS;
 		break;
-	case N_EVENTS:
-		break;
+	default:
+		crowd_happen(&crowd, (enum crowd_event)event, turn);
 	}
 }
 
@@ -187,8 +114,8 @@ frame(unsigned kind, unsigned flags, uint32_t stream, const void *bytes,
 	    (unsigned char)(stream >> 24), (unsigned char)(stream >> 16),
 	    (unsigned char)(stream >> 8), (unsigned char)stream };
 
-	say(clients[turn], head, sizeof(head));
-	say(clients[turn], bytes, len);
+	crowd_say(crowd.clients[turn], head, sizeof(head));
+	crowd_say(crowd.clients[turn], bytes, len);
 }
 
 /* Block of the table, on a new stream; trailers on the last one. */
@@ -231,7 +158,7 @@ play(const uint8_t *data, size_t len)
 			const char *text = answers[at < len ?
 			    data[at++] % NELEMS(answers) : 0];
 
-			say(far_fd(), text, strlen(text));
+			crowd_say(crowd_far(&crowd), text, strlen(text));
 			settle();
 			continue;
 		}
@@ -240,9 +167,9 @@ play(const uint8_t *data, size_t len)
 		if (n > len - at - more)
 			n = len - at - more;
 		if (what == SERVER_SAYS)
-			say(far_fd(), data + at, n);
+			crowd_say(crowd_far(&crowd), data + at, n);
 		else if (data[at] == 0xff)
-			say(clients[turn], data + at + 3, n);
+			crowd_say(crowd.clients[turn], data + at + 3, n);
 		else
 			frame(data[at] % 12, data[at + 1], data[at + 2],
 			    data + at + 3, n);
@@ -256,7 +183,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	lane_scene_begin(&scene, "http", "http = { max_wasted = 4000; };",
+	lane_scene_begin(&crowd.scene, "http", "http = { max_wasted = 4000; };",
 	    "pool = { max = 3; queue_timeout = \"1s\"; };");
 	return 0;
 }
@@ -264,26 +191,24 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+	struct far_end *far = &crowd.scene.far;
 	unsigned i;
 
 	if (len == 0 || len > INPUT_MAX)
 		return -1;
-	lives = server = turn = 0;
-	for (i = 0; i < CLIENTS; i++)
+	crowd.lives = crowd.server = turn = 0;
+	for (i = 0; i < CROWD_CLIENTS; i++)
 		join(i, false);
 	play(data, len);
-	for (i = 0; i < CLIENTS; i++)
-		leave(i, false);
+	for (i = 0; i < CROWD_CLIENTS; i++)
+		crowd_leave(&crowd, i, false);
 	settle();
-	while (scene.far.n > 0)
-		far_end_hang_up(&scene.far, scene.far.fds[0]);
+	while (far->n > 0)
+		far_end_hang_up(far, far->fds[0]);
 	settle();
 	/* Whoever lingers, waits in a queue or for a pause. */
-	lane_scene_pass(&scene, 120000);
+	lane_scene_pass(&crowd.scene, 120000);
 	settle();
-	if (lane_scene_session(&scene) != NULL) {
-		fprintf(stderr, "a session is left\n");
-		abort();
-	}
+	crowd_has_gone(&crowd);
 	return 0;
 }
