@@ -3,7 +3,7 @@
  * packet is read within its bounds; what was made is read as it was. And what it
  * says of a client is taken in or refused, at a listener of each protocol whose
  * clients go over; then the client asks, and leaves, and nothing is left of it.
- * So is what it says of the past.
+ * So is what it says of the past, and what is ordered of one that drains.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,15 +16,19 @@
 
 #include <cmocka.h>
 
+#include "net/log.h"
 #include "proxy/admin/trend.h"
+#include "proxy/override.h"
 #include "proxy/slow.h"
 #include "proxy/transfer.h"
 #include "proxy/upgrade/upgrade_clients.h"
 #include "proxy/upgrade/upgrade_message.h"
+#include "proxy/upgrade/upgrade_orders.h"
 #include "proxy/upgrade/upgrade_past.h"
 #include "proxy/upgrade/upgrade_slow.h"
 #include "proxy/why.h"
 #include "tests/support/lane_scene.h"
+#include "tests/support/live_scene.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -43,6 +47,8 @@ static struct place places[] = {
 	    .asks = "oops!" }
 };
 
+static struct live_scene ordered;
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -52,6 +58,9 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	for (i = 0; i < NELEMS(places); i++)
 		lane_scene_begin(&places[i].scene, places[i].protocol,
 		    places[i].keys, "");
+	live_scene_begin(&ordered);
+	/* Each of them is a line. */
+	log_set(LOG_LEVEL_ERROR, false);
 	return 0;
 }
 
@@ -127,6 +136,33 @@ take_past(const struct message *m)
 	take_window(m);
 }
 
+/* Whatever was ordered is within its bounds, and the next order ends it. */
+static void
+take_orders(const struct message *m)
+{
+	struct message none = { .j = json_pack("{s:s,s:{}}", "upstream", "app",
+	    "endpoints") };
+	const struct live_upstream *lu = ordered.lu;
+	const struct override *o;
+
+	orders_obey(&ordered.rt, m);
+	for (o = lu->overrides; o != NULL; o = o->next)
+		if (o->state > OVERRIDE_DOWN || o->weight > 1000 ||
+		    (strcmp(o->endpoint, "b") != 0 &&
+		    strcmp(o->endpoint, "127.0.0.1:9") != 0))
+			abort();
+	if (lu->injection.wish.per_million > INJECT_ALL ||
+	    lu->injection.wish.what > INJECT_RESET)
+		abort();
+	if (none.j == NULL)
+		abort();
+	orders_obey(&ordered.rt, &none);
+	json_decref(none.j);
+	if (lu->overrides != NULL || lu->injection.wish.per_million != 0 ||
+	    atomic_load(&lu->upstream->paused))
+		abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -146,6 +182,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	take_past(&m);
 	for (i = 0; strcmp(m.is, "client") == 0 && i < NELEMS(places); i++)
 		take_in(&places[i], &m);
+	if (strcmp(m.is, "orders") == 0)
+		take_orders(&m);
 	if (message_bound_addr(&m, &addr) == 0 && (addr.len != m.raw_len ||
 	    memcmp(&addr.ss, m.raw, addr.len) != 0))
 		abort();

@@ -115,7 +115,11 @@ what_the_other_had_is_free_when_it_has_gone(void **state)
 	/* One is on its way to it, and lost. */
 	upstream_slot_send(a);
 	atomic_store(&b->cap->waiting[1], 7);
+	atomic_store(&b->cap->leased[1], 1);
+	assert_int_equal(upstream_leased_elsewhere(a), 1);
+	assert_int_equal(upstream_leased_elsewhere(b), 0);
 	cap_bury(&old);
+	assert_int_equal(upstream_leased_elsewhere(a), 0);
 	assert_int_equal(upstream_open(a), 1);
 	assert_int_equal(atomic_load(&a->open), 1);
 	assert_int_equal(atomic_load(&a->cap->waiting[1]), 0);
