@@ -42,6 +42,9 @@ struct cap {
 						   for yet */
 };
 
+_Static_assert(sizeof(struct cap) == 64, "as in each version, or none could "
+    "join the table of another");
+
 /* Main's alone; the entries are everybody's. */
 struct cap_table {
 	struct cap *v;                  /* NULL = there is no such memory */
