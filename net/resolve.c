@@ -68,6 +68,7 @@ struct follow {
 	struct addr *addrs;             /* in force, as last told */
 	size_t    n_addrs;
 	bool      told;                 /* cb has been called */
+	bool      failing;              /* with an error, the last time */
 	unsigned  failures;             /* rounds in a row */
 	int64_t   good_at_ms;           /* -1 = never */
 	char      error[ERROR_MAX];
@@ -536,15 +537,21 @@ follow_settle(struct follow *f, struct round *round)
 	const char *host, *error = follow_adopt(f, round, &host);
 	int64_t wait_ms = follow_verdict(f, round->ttl_ms, error, host);
 	bool changed = follow_replace(f), first = !f->told;
+	bool over = error == NULL && f->failing && f->n_addrs > 0;
 
 	f->round = NULL;
 	round_free(round);
 	timer_set(f->resolver->loop, &f->due, wait_ms);
 	f->told = true;
-	if (changed)
+	/* Of a part that failed where another has changed the next round
+	   tells. */
+	if (changed || over) {
+		f->failing = f->failing && error != NULL;
 		f->cb(f->arg, f->addrs, f->n_addrs, NULL);
-	else if (first)
+	} else if (first || (error != NULL && !f->failing)) {
+		f->failing = true;
 		f->cb(f->arg, NULL, 0, error != NULL ? f->error : no_memory);
+	}
 }
 
 static void
@@ -710,6 +717,13 @@ int64_t
 follow_age_ms(const struct follow *f)
 {
 	return f->good_at_ms < 0 ? -1 : clock_ms() - f->good_at_ms;
+}
+
+void
+follow_set_age(struct follow *f, int64_t age_ms)
+{
+	if (age_ms >= 0)
+		f->good_at_ms = clock_ms() - age_ms;
 }
 
 int64_t

@@ -43,10 +43,10 @@ struct resolver_options {
 
 /*
  * The answer, sorted and without repetitions; addrs is valid during the call.
- * Called the first time a name has addresses, then only when the set of them
- * has changed. While nothing was ever known, the first failure calls it with
- * n = 0 and a text in error; later failures are not reported, because what was
- * known stays in force.
+ * Called the first time a name has addresses, then when the set of them has
+ * changed. Of failures one after the other the first calls it with n = 0 and a
+ * text in error: what was known stays in force. The first good answer after
+ * them calls it, changed or not.
  *
  * Never called from inside resolver_follow() or resolver_set(). It may end any
  * follow, its own included, and begin new ones; it may not free the resolver.
@@ -95,6 +95,9 @@ const char *follow_name(const struct follow *f);
 
 /* Milliseconds since the last good answer; -1 = there was none. */
 int64_t follow_age_ms(const struct follow *f);
+
+/* Something is known from before: its last good answer was so long ago. */
+void follow_set_age(struct follow *f, int64_t age_ms);
 
 /* Milliseconds to the next look-up; 0 = one is under way or due. */
 int64_t follow_next_ms(const struct follow *f);

@@ -228,13 +228,16 @@ answered(void *arg, const struct addr *addrs, size_t n, const char *error)
 {
 	struct live_endpoint *le = arg;
 	struct live_upstream *lu = le->owner;
+	bool failed = *le->error != '\0', known = le->n_addrs > 0;
 	char name[WHO_MAX];
 	struct addr *copy;
 
 	snprintf(le->error, sizeof(le->error), "%s",
 	    error != NULL ? error : "");
 	if (error != NULL) {
-		log_warn(who(le, name), "%s", error);
+		if (!failed)
+			log_warn(who(le, name), "%s%s", error, known ?
+			    "; goes on with what is known" : "");
 		return;
 	}
 	copy = patient_alloc((n + 1) * sizeof(*copy));
@@ -246,7 +249,8 @@ answered(void *arg, const struct addr *addrs, size_t n, const char *error)
 	le->n_addrs = n;
 	if (roster_renew(lu) < 0)
 		return;
-	log_info(who(le, name), "has %zu address%s", n, n == 1 ? "" : "es");
+	log_info(who(le, name), "%s %zu address%s", failed && known ?
+	    "resolves again," : "has", n, n == 1 ? "" : "es");
 	live_upstream_tell(lu);
 }
 
@@ -311,6 +315,8 @@ inherit(struct live_endpoint *le, struct live_endpoint *old, size_t n_old)
 		free(le->addrs);
 		le->addrs = old[i].addrs;
 		le->n_addrs = old[i].n_addrs;
+		follow_set_age(le->follow, follow_age_ms(old[i].follow));
+		memcpy(le->error, old[i].error, sizeof(le->error));
 		old[i].addrs = NULL;
 		old[i].n_addrs = 0;
 		return;
@@ -322,14 +328,16 @@ static void
 know(struct live_endpoint *le)
 {
 	size_t n = 0;
+	int64_t age_ms;
 	struct addr *addrs = upgrade_find_name(le->owner->runtime,
-	    le->owner->conf->name, le->key, &n);
+	    le->owner->conf->name, le->key, &n, &age_ms);
 
 	if (addrs == NULL)
 		return;
 	free(le->addrs);
 	le->addrs = addrs;
 	le->n_addrs = n;
+	follow_set_age(le->follow, age_ms);
 }
 
 void
@@ -344,9 +352,10 @@ live_upstream_look_up(struct live_upstream *lu)
 
 		if (old == NULL)
 			continue;
-		if (begin_following(le) == 0)
+		if (begin_following(le) == 0) {
+			follow_set_age(le->follow, follow_age_ms(old));
 			follow_end(old);
-		else
+		} else
 			le->follow = old;
 	}
 }

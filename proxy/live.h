@@ -24,7 +24,8 @@ struct live_endpoint {
 	struct follow *follow;          /* NULL for literals */
 	struct addr *addrs;             /* known now */
 	size_t n_addrs;
-	char error[128];                /* last look-up's; "" = none */
+	char error[128];                /* with which look-ups fail, as it was
+					   told of; "" = they do not */
 };
 
 struct live_upstream {

@@ -82,9 +82,9 @@ void upgrade_find_cap(struct runtime *rt, const struct conf_upstream *conf,
     struct upstream *up);
 
 /* Addresses that the weir before knew for a name, by live_endpoint.key: malloc'd,
-   *n of them; NULL = none. */
+   *n of them; NULL = none. *age_ms as follow_age_ms() has it. */
 struct addr *upgrade_find_name(struct runtime *rt, const char *upstream,
-    const char *key, size_t *n);
+    const char *key, size_t *n, int64_t *age_ms);
 
 /* What was changed by hand of lu is something else, or it has left the file: so
    be it in the weir before, too, while that drains. */

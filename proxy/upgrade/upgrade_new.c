@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "net/clock.h"
 #include "net/log.h"
 #include "net/tls_tickets.h"
 #include "proxy/admin/admin.h"
@@ -52,6 +53,7 @@ struct known_name {
 	char *key;                      /* "UPSTREAM KEY" */
 	struct addr *addrs;
 	size_t n;
+	int64_t good_at_ms;             /* by clock_ms(); -1 = not known */
 };
 
 /* ------------------------------------------------- before the file is read */
@@ -168,6 +170,9 @@ take_name(struct upgrade *up, const struct message *m)
 		return false;
 	k->key = known_key(message_text(m, "upstream"),
 	    message_text(m, "key"));
+	k->good_at_ms = message_number(m, "age_ms", -1, MESSAGE_LONG_MS, -1);
+	if (k->good_at_ms >= 0)
+		k->good_at_ms = clock_ms() - k->good_at_ms;
 	k->addrs = calloc(n + 1, sizeof(*k->addrs));
 	for (i = 0; k->addrs != NULL && i < n && i < ADDRS_MOST; i++) {
 		const char *text = json_string_value(json_array_get(all, i));
@@ -689,7 +694,7 @@ upgrade_find_cap(struct runtime *rt, const struct conf_upstream *conf,
 
 struct addr *
 upgrade_find_name(struct runtime *rt, const char *upstream, const char *key,
-    size_t *n)
+    size_t *n, int64_t *age_ms)
 {
 	const struct known_name *k = NULL;
 	struct addr *copy;
@@ -708,5 +713,6 @@ upgrade_find_name(struct runtime *rt, const char *upstream, const char *key,
 		return NULL;
 	memcpy(copy, k->addrs, k->n * sizeof(*copy));
 	*n = k->n;
+	*age_ms = k->good_at_ms < 0 ? -1 : clock_ms() - k->good_at_ms;
 	return copy;
 }

@@ -185,9 +185,12 @@ state_tell_names(struct runtime *rt, void (*say)(void *arg, json_t *j),
 		for (i = 0; i < lu->n_endpoints; i++)
 			if (lu->endpoints[i].follow != NULL &&
 			    lu->endpoints[i].n_addrs > 0)
-				say(arg, json_pack("{s:s,s:s,s:s,s:o}", "is",
-				    "name", "upstream", lu->upstream->name,
-				    "key", lu->endpoints[i].key, "addresses",
+				say(arg, json_pack("{s:s,s:s,s:s,s:I,s:o}",
+				    "is", "name", "upstream",
+				    lu->upstream->name, "key",
+				    lu->endpoints[i].key, "age_ms",
+				    (json_int_t)follow_age_ms(
+				    lu->endpoints[i].follow), "addresses",
 				    spell_addrs(&lu->endpoints[i])));
 	}
 }

@@ -243,6 +243,7 @@ ttl_of_an_alias_counts(void **state)
 	assert_string_equal(h.addrs, "192.0.2.2:80");
 }
 
+/* Told of when it begins and when it is over, once each. */
 static void
 failure_keeps_what_is_known(void **state)
 {
@@ -261,13 +262,16 @@ failure_keeps_what_is_known(void **state)
 		until(b, follow_last_error(f)[0] != '\0');
 		follow_addrs(f, &n);
 		assert_int_equal(n, 1);
+		assert_int_equal(h.n, 0);
 		dns_server_fail(b->server, "app.test", DNS_AAAA, DNS_NXDOMAIN);
 		dns_server_say(b->server, "app.test", DNS_A, 1, "192.0.2.1");
 		until(b, follow_last_error(f)[0] == '\0');
+		assert_int_equal(h.errors, i + 1);
+		assert_int_equal(h.calls, 1 + 2 * (i + 1));
+		assert_string_equal(h.addrs, "192.0.2.1:80");
 	}
-	assert_int_equal(h.calls, 1);
 	dns_server_say(b->server, "app.test", DNS_A, 1, "192.0.2.7");
-	until(b, h.calls == 2);
+	until(b, h.calls == 8);
 	assert_string_equal(h.addrs, "192.0.2.7:80");
 }
 
@@ -282,8 +286,12 @@ answer_without_records_keeps_what_is_known(void **state)
 	f = follow(b, "app.test", &h);
 	until(b, h.calls == 1);
 	dns_server_say(b->server, "app.test", DNS_A, 1, "");
-	until(b, follow_last_error(f)[0] != '\0');
-	assert_int_equal(h.calls, 1);
+	until(b, dns_server_asked(b->server, "app.test", DNS_A) == 4);
+	assert_true(follow_last_error(f)[0] != '\0');
+	assert_int_equal(h.calls, 2);
+	assert_int_equal(h.errors, 1);
+	follow_set_age(f, 5000);
+	assert_in_range(follow_age_ms(f), 5000, 5000 + PATIENCE_MS);
 }
 
 /* Told of the first failure only; asked at 0, about 1 s and about 3 s. */
@@ -515,13 +523,14 @@ failing_target_keeps_its_own_addresses(void **state)
 	dns_server_fail(b->server, "b.test", DNS_A, DNS_NXDOMAIN);
 	until(b, follow_last_error(f)[0] != '\0');
 	assert_memory_equal(follow_last_error(f), "b.test: ", 8);
-	assert_int_equal(h.calls, 1);
+	assert_int_equal(h.calls, 2);
+	assert_int_equal(h.errors, 1);
 	dns_server_say(b->server, "a.test", DNS_A, 1, "192.0.2.3");
-	until(b, h.calls == 2);
+	until(b, h.calls == 3);
 	assert_string_equal(h.addrs, "192.0.2.2:1 192.0.2.3:1");
 	/* Gone from the service: gone from the answer. */
 	dns_server_say(b->server, "_x._tcp.test", DNS_SRV, 1, "0 0 1 a.test");
-	until(b, h.calls == 3);
+	until(b, h.calls == 4);
 	assert_string_equal(h.addrs, "192.0.2.3:1");
 	assert_string_equal(follow_last_error(f), "");
 }

@@ -2,6 +2,7 @@
 new is taken up, and neither servers nor name servers are hammered.
 """
 # SPDX-License-Identifier: MIT
+import json
 import os
 import socket
 import sys
@@ -11,6 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import SLOW, WAIT, case, check, eq, run, until
 from names import NXDOMAIN, OK, SERVFAIL, Names, enter_names
+from upgrade import Successive
 from weir import Weir, one
 from web import HttpOrigin, answer, ask, ok, once
 from wire import Client
@@ -36,8 +38,13 @@ def everywhere():
         q, link.sock.getsockname()[0]))
 
 
-def start(o, **more):
-    w = Weir(one('"app.test:%d"' % o.number, **more))
+def named(w):
+    """What /dns says of the only name."""
+    return json.loads(w.get("/dns")[1])["names"][0]
+
+
+def start(o, kind=Weir, **more):
+    w = kind(one('"app.test:%d"' % o.number, **more))
     until(lambda: once(w.conf.ports["front"]).status == 200, "it resolves")
     return w
 
@@ -63,10 +70,34 @@ def what_was_known_is_kept_while_the_name_does_not_resolve():
               (n.asked - before, passed))
     eq(w.failures(), {}, "failures")
     o.had(1)
+    # It is said when it begins and when it is over, whatever comes between.
+    before = n.asked
+    w.reload()
+    until(lambda: n.asked > before, "a look-up after a reload")
     state["say"] = ["127.0.0.1"]
+    w.reload()
+    w.wait_log("info upstream back endpoint app.test:%d: resolves again, "
+               "1 address" % o.number)
+    eq(w.log().count("goes on with what is known"), 1, "lines of its begin")
     eq(ok(ask(c)).conn, 1, "who served")
     c.close()
     w.balanced(o)
+
+
+@case
+def how_old_an_answer_is_goes_over_in_an_upgrade():
+    enter_names()
+    state = {"say": ["127.0.0.1"]}
+    Names(lambda name, count: state["say"])
+    o = everywhere()
+    w = start(o, kind=Successive)
+    state["say"] = SERVFAIL
+    until(lambda: named(w)["last_error"], "a look-up that fails")
+    before = named(w)["age_ms"]
+    w.upgrade()
+    now = named(w)
+    eq(now["addresses"], ["127.0.0.1:%d" % o.number], "addresses")
+    check(now["age_ms"] >= before > 0, "%r" % now)
 
 
 @case
