@@ -390,8 +390,8 @@ class Weir:
                 theirs = sum(o.open for o in origins)
                 ours = self._pooled()
                 if theirs != ours:
-                    why.append("origins hold %d connections, weir %d" % (
-                        theirs, ours))
+                    why.append("origins hold %d connections, weir %d: %s" % (
+                        theirs, ours, self._held()))
             wanted = self.base_fds + self._pooled()
             if not why and not self._closes_down_to(wanted):
                 why.append("%d descriptors, baseline %d: %s" % (
