@@ -245,7 +245,7 @@ wish_arrived(struct worker *w, struct mail *m)
 		}
 		upconn_take_idle(u);
 		if (!transfer_idle(u))
-			list_prepend(&u->shelf->idle, &u->link);
+			upconn_put_idle(u);
 		return;
 	}
 	/* Those who came before ours may have been served meanwhile, when many

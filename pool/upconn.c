@@ -97,9 +97,8 @@ unpin(struct upconn *u)
 	u->pins = u->alone = false;
 }
 
-/* Newest first: one that has come from elsewhere may have been idle for long. */
-static void
-put_on_shelf(struct upconn *u)
+void
+upconn_put_idle(struct upconn *u)
 {
 	struct list *idle = &u->shelf->idle, *l = idle->next;
 
@@ -127,7 +126,7 @@ upconn_set_state(struct upconn *u, enum upconn_state state)
 	if (state == UPCONN_IDLE || state == UPCONN_CLOSED)
 		share_end(u);
 	if (state == UPCONN_IDLE)
-		put_on_shelf(u);
+		upconn_put_idle(u);
 	else if (state == UPCONN_LEASED)
 		list_append(&u->pool->lent, &u->link);
 	upconn_count(u, state, 1);
@@ -356,7 +355,7 @@ upconn_settle(struct upconn *u)
 		upconn_take_idle(u);
 		if (leave_to_elder(u))
 			return;
-		list_prepend(&u->shelf->idle, &u->link);
+		upconn_put_idle(u);
 	} else
 		upkeep_trim(p);
 	/* Nothing may be usable any more: then nobody waits. */

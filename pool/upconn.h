@@ -177,6 +177,9 @@ void upconn_kill(struct upconn *u);
 
 /* Take it off its shelf, for whoever gets it now. */
 void upconn_take_idle(struct upconn *u);
+/* Back onto it, where its age is: one that has come from elsewhere may have been
+   idle for longer than others. */
+void upconn_put_idle(struct upconn *u);
 
 /* The last lease on it was returned: it goes where its mark says. For the rest
    of the pool. */

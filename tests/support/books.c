@@ -137,6 +137,9 @@ check_idle_list(const struct shelf *sh)
 
 		assert_ptr_equal(u->shelf, sh);
 		SAME("state on an idle list", u->state, UPCONN_IDLE);
+		if (l->next != &sh->idle && container_of(l->next,
+		    const struct upconn, link)->since_ns > u->since_ns)
+			fail_msg("an idle list is not in order");
 	}
 }
 
