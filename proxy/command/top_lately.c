@@ -70,6 +70,8 @@ lately_take(struct lately *l, const json_t *frame)
 		drop_oldest(l);
 	if (l->n > 0 && at_s < l->v[l->n - 1].at_s + LATELY_STEP_S)
 		return;
+	if (l->n == 0)
+		l->recalled = false;
 	l->v[l->n].at_s = at_s;
 	l->v[l->n++].rows = keep(frame);
 }
@@ -143,8 +145,9 @@ lately_recall(struct lately *l, const struct call_target *t)
 	char *body = NULL, why[256];
 	json_t *history;
 
-	if (l->n != 1)
+	if (l->n != 1 || l->recalled)
 		return;
+	l->recalled = true;
 	if (call_whole(t, "GET", "/stats/history", ASK_MS, &body, why,
 	    sizeof(why)) == 200) {
 		history = json_loads(body, 0, NULL);

@@ -8,6 +8,7 @@
 #define PROXY_COMMAND_TOP_LATELY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct call_target;
@@ -22,6 +23,8 @@ struct lately {
 		json_t *rows;           /* few members of few rows of a frame */
 	} v[LATELY_MOST];               /* oldest first */
 	size_t n;
+	bool recalled;                  /* what was before the first has been
+					   asked for */
 };
 
 /* A frame of the same process as those before. */
@@ -29,7 +32,8 @@ void lately_take(struct lately *l, const json_t *frame);
 void lately_clear(struct lately *l);
 
 /* What was before the one frame that there is, as /stats/history says it; while
-   there are more, nothing. The latter asks weir for it, for two seconds at most. */
+   there are more, nothing. The latter asks weir for it, once, for two seconds at
+   most. */
 void lately_fill(struct lately *l, const json_t *history);
 void lately_recall(struct lately *l, const struct call_target *t);
 
