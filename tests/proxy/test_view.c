@@ -82,6 +82,13 @@ override_count(const struct runtime *rt)
 	return w.override.endpoint != NULL;
 }
 
+uint64_t
+inject_hits(const struct live_upstream *lu)
+{
+	assert_ptr_equal(lu, &w.live_upstream);
+	return 0;
+}
+
 static struct addr
 addr_of(const char *text)
 {
