@@ -12,6 +12,7 @@ import threading
 import case
 from case import Aside, later
 from netns import enter
+from origin import end_listening
 
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
@@ -52,15 +53,12 @@ class Names:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind(("127.0.0.1", 53))
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
         later(self.end)
 
     def end(self):
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass                # not connected; recvfrom() wakes up
-        self.sock.close()
+        end_listening(self.sock, self.thread)
 
     def _serve(self):
         while True:

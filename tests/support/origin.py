@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 
-from case import Failed, eq, later, port, temp_dir, until
+from case import WAIT, Failed, eq, later, port, temp_dir, until
 from wire import Wire
 
 
@@ -33,6 +33,21 @@ class Link(Wire):
     def hold(self):
         """Stall until the case ends or the origin lets go."""
         self.origin.ending.wait()
+
+
+def end_listening(sock, thread):
+    """Close what that thread accepts from, once it does not any more.
+
+    Otherwise it may be just on its way into accept() with the number of the
+    descriptor, which by then is that of the next one who listens: it would
+    take that one's connections.
+    """
+    try:
+        sock.shutdown(socket.SHUT_RDWR)     # wakes it
+    except OSError:
+        pass
+    thread.join(WAIT)
+    sock.close()
 
 
 class Origin:
@@ -91,18 +106,15 @@ class Origin:
             sock.bind(("::1" if v6 else "127.0.0.1", self.number))
         sock.listen(4096)
         self.sock = sock
-        threading.Thread(target=self._accept, args=(sock,),
-                         daemon=True).start()
+        self.door = threading.Thread(target=self._accept, args=(sock,),
+                                     daemon=True)
+        self.door.start()
 
     def refuse(self):
         """Stop to listen: new connections are refused, old ones stay."""
         if self.sock is None:
             return
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)    # wakes accept()
-        except OSError:
-            pass
-        self.sock.close()
+        end_listening(self.sock, self.door)
         self.sock = None
 
     def drop_all(self, rst=False):

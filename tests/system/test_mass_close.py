@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from case import SLOW, Skip, check, case, eq, later, port, run, until
+from origin import end_listening
 from weir import Weir, one
 from web import HttpOrigin, ok, once
 
@@ -24,7 +25,8 @@ class Holder:
         self.held, self.number = [], port()
         self.sock = socket.create_server(("127.0.0.1", self.number),
                                          backlog=4096)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.door = threading.Thread(target=self._accept, daemon=True)
+        self.door.start()
         later(self.end)
 
     def _accept(self):
@@ -40,8 +42,7 @@ class Holder:
             sock.close()
 
     def end(self):
-        self.sock.shutdown(socket.SHUT_RDWR)
-        self.sock.close()
+        end_listening(self.sock, self.door)
         self.drop()
 
 
