@@ -68,10 +68,13 @@ def silent_origin():
 
 
 class Clock:
-    """The least that something must have taken."""
+    """The least that something must have taken since this was made."""
+
+    def __init__(self):
+        self.begin = time.monotonic()
 
     def __enter__(self):
-        self.begin = time.monotonic()
+        return self
 
     def __exit__(self, kind, *_):
         took = time.monotonic() - self.begin
@@ -117,8 +120,9 @@ def raw_session_in_the_queue_ends_unheard():
     w = Weir(one(o, protocol="tcp", up=NO_TOTAL, pool=QUEUE))
     holder = front(w).send("hello")
     occupied(w, o)
+    clock = Clock()
     c = front(w).send("heard?")
-    with Clock():
+    with clock:
         eq(c.read_to_end(), b"", "what it is told")
     eq((o.accepted, o.received), (1, 5), "what the server has heard")
     holder.send("more")
@@ -205,8 +209,9 @@ def total_ends_a_request_whose_body_drips():
 def total_ends_a_request_whose_body_does_not_come():
     o = HttpOrigin()
     w = Weir(one(o, up=TOTAL, front=PATIENT))
+    clock = Clock()
     c = front(w).send(request("POST", "/", [("Content-Length", "9")]) + b"half")
-    with Clock():
+    with clock:
         refused(read_response(c, "POST"), 504, "total_timeout")
     eq(c.read_to_end(), b"", "behind it")
     eq(o.requests, 0, "whole requests upstream")
@@ -248,8 +253,9 @@ def total_ends_an_answer_so_that_the_client_sees_it():
             return False
         o = HttpOrigin(handler)
         w = Weir(one(o, up=TOTAL))
+        clock = Clock()
         c = front(w).send(request(minor=minor))
-        with Clock():
+        with clock:
             got = c.read_to_end()
         check(got.startswith(b"HTTP/1.1 200") and b"xx" in got.replace(
             b"\r\n1\r\n", b""), "what came: %r" % got)
